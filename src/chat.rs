@@ -1,0 +1,376 @@
+//! The canonical conversation: what every dialect is read into and written from.
+//!
+//! Not a wire format. Arguments and schemas stay the JSON text they arrived as, because whoever wrote
+//! them may compare them byte for byte. The event grammar below is the only place that knows the order
+//! of a stream.
+
+use serde_json::Number;
+use serde_json::value::RawValue;
+
+/// One request, as far as dialects agree on what a request is.
+#[derive(Debug, Default)]
+pub struct Request {
+    pub model: String,
+    pub messages: Vec<Message>,
+    pub tools: Vec<Tool>,
+    pub tool_choice: Option<ToolChoice>,
+    /// Whether several tools may be called in one turn; `None` leaves the provider's default.
+    pub parallel_tools: Option<bool>,
+    pub max_tokens: Option<u64>,
+    pub temperature: Option<Number>,
+    pub top_p: Option<Number>,
+    pub top_k: Option<u64>,
+    pub stop: Vec<String>,
+    pub stream: bool,
+    pub reasoning: Option<Effort>,
+    pub format: Option<Format>,
+    /// An opaque name of the end user, for the provider's abuse detection.
+    pub user: Option<String>,
+    /// Top-level fields that the caller sent and this form cannot hold, by their wire names.
+    pub unread: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Message {
+    pub role: Role,
+    pub parts: Vec<Part>,
+}
+
+/// Tool results are parts of a user message, as in Anthropic Messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    System,
+    User,
+    Assistant,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Part {
+    pub content: Content,
+    /// A `cache_control` marker, verbatim.
+    pub cache: Option<Json>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Content {
+    Text(String),
+    Image(Media),
+    Document {
+        media: Media,
+        name: Option<String>,
+    },
+    Reasoning {
+        text: String,
+        /// The provider's proof that the text is its own; must go back unchanged.
+        signature: Option<String>,
+    },
+    /// Reasoning that only its provider can read.
+    SealedReasoning(String),
+    ToolCall(ToolCall),
+    ToolResult {
+        call: String,
+        parts: Vec<Part>,
+        is_error: bool,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Media {
+    Url(String),
+    /// `data` is base64, as both sides of every dialect want it.
+    Inline {
+        media_type: String,
+        data: String,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct ToolCall {
+    pub id: String,
+    pub name: String,
+    /// The JSON text of the arguments, exactly as the model wrote it; may be empty or broken.
+    pub arguments: String,
+}
+
+#[derive(Debug, Clone)]
+pub struct Tool {
+    pub name: String,
+    pub description: Option<String>,
+    /// JSON Schema of the arguments.
+    pub schema: Option<Json>,
+    pub strict: Option<bool>,
+    pub cache: Option<Json>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ToolChoice {
+    Auto,
+    None,
+    Required,
+    Named(String),
+}
+
+/// How much the model is asked to think.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effort {
+    Off,
+    /// `minimal`, `low`, `medium`, `high`, … in the words of OpenAI's `reasoning_effort`.
+    Level(String),
+    /// Tokens, as Anthropic's `thinking.budget_tokens`.
+    Budget(u64),
+    /// The model decides.
+    Adaptive,
+}
+
+/// What the answer's text must be.
+#[derive(Debug, Clone)]
+pub enum Format {
+    Json,
+    Schema { name: String, schema: Json, strict: Option<bool> },
+}
+
+/// A JSON value kept as the text it arrived as.
+#[derive(Debug, Clone)]
+pub struct Json(pub Box<RawValue>);
+
+impl PartialEq for Json {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.get() == other.0.get()
+    }
+}
+
+/// One whole answer.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Response {
+    pub id: String,
+    pub model: String,
+    /// Text, reasoning and tool calls, in the order the model produced them.
+    pub parts: Vec<Part>,
+    pub stop: Stop,
+    pub usage: Option<Usage>,
+}
+
+/// Why the model stopped.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Stop {
+    pub reason: StopReason,
+    /// The provider's own word, for `native_finish_reason`.
+    pub native: Option<String>,
+    /// The stop sequence that was met, when the provider says which.
+    pub sequence: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum StopReason {
+    #[default]
+    EndTurn,
+    StopSequence,
+    Length,
+    ToolUse,
+    /// Refused or filtered.
+    Filtered,
+    /// The provider paused a long turn and wants it sent back.
+    Pause,
+    /// The provider says that it failed.
+    Error,
+}
+
+/// Tokens of one answer. `input` includes `cached_input` and `cache_write`; `output` includes `reasoning`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    pub input: u64,
+    pub cached_input: u64,
+    pub cache_write: u64,
+    pub output: u64,
+    pub reasoning: u64,
+}
+
+/// One step of an answer that arrives in pieces.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    Start {
+        id: String,
+        model: String,
+    },
+    Open(Block),
+    Text(String),
+    Reasoning(String),
+    Signature(String),
+    Arguments(String),
+    Close,
+    Stop(Stop),
+    /// Everything known so far; a later one replaces an earlier one.
+    Usage(Usage),
+    Ping,
+    /// The upstream says, inside its stream, that it failed.
+    Error {
+        kind: Option<String>,
+        message: String,
+    },
+    /// The protocol's own end (`[DONE]`, `message_stop`). Nothing follows.
+    End,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Block {
+    Text,
+    Reasoning,
+    SealedReasoning(String),
+    ToolCall { id: String, name: String },
+}
+
+/// Where a stream stands. Start, then blocks one at a time, then Stop, then End; usage and pings anywhere
+/// after Start, an error anywhere.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Grammar {
+    #[default]
+    Before,
+    Between,
+    Inside(Kind),
+    Stopped,
+    Ended,
+    Failed,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Text,
+    Reasoning,
+    Sealed,
+    ToolCall,
+}
+
+/// An event in a place where the grammar does not allow it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Disorder;
+
+impl Grammar {
+    /// The place after `event`.
+    pub fn after(self, event: &Event) -> Result<Self, Disorder> {
+        use Grammar::{Before, Between, Ended, Failed, Inside, Stopped};
+        Ok(match (self, event) {
+            (Before, Event::Start { .. }) => Between,
+            (Between, Event::Open(block)) => Inside(block.kind()),
+            (Inside(Kind::Text), Event::Text(_))
+            | (Inside(Kind::Reasoning), Event::Reasoning(_) | Event::Signature(_))
+            | (Inside(Kind::ToolCall), Event::Arguments(_)) => self,
+            (Inside(_), Event::Close) => Between,
+            (Between, Event::Stop(_)) => Stopped,
+            (Between | Inside(_) | Stopped, Event::Usage(_)) => self,
+            (Before | Between | Inside(_) | Stopped, Event::Ping) => self,
+            (Before | Between | Inside(_) | Stopped, Event::Error { .. }) => Failed,
+            (Stopped, Event::End) => Ended,
+            _ => return Err(Disorder),
+        })
+    }
+
+    /// Whether nothing more may come.
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Ended | Self::Failed)
+    }
+}
+
+impl Block {
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Text => Kind::Text,
+            Self::Reasoning => Kind::Reasoning,
+            Self::SealedReasoning(_) => Kind::Sealed,
+            Self::ToolCall { .. } => Kind::ToolCall,
+        }
+    }
+}
+
+impl Event {
+    /// Whether the caller has been told part of the answer once this went out: after it, no other target
+    /// may answer.
+    pub fn is_content(&self) -> bool {
+        matches!(
+            self,
+            Self::Open(_)
+                | Self::Text(_)
+                | Self::Reasoning(_)
+                | Self::Signature(_)
+                | Self::Arguments(_)
+                | Self::Stop(_)
+        )
+    }
+}
+
+impl Part {
+    pub fn new(content: Content) -> Self {
+        Self { content, cache: None }
+    }
+
+    pub fn text(text: impl Into<String>) -> Self {
+        Self::new(Content::Text(text.into()))
+    }
+}
+
+impl Response {
+    /// The same answer as a stream would have told it.
+    pub fn events(&self) -> Vec<Event> {
+        let mut events = vec![Event::Start { id: self.id.clone(), model: self.model.clone() }];
+        for part in &self.parts {
+            match &part.content {
+                Content::Text(text) => events.extend([Event::Open(Block::Text), Event::Text(text.clone())]),
+                Content::Reasoning { text, signature } => {
+                    events.extend([Event::Open(Block::Reasoning), Event::Reasoning(text.clone())]);
+                    events.extend(signature.clone().map(Event::Signature));
+                }
+                Content::SealedReasoning(sealed) => events.push(Event::Open(Block::SealedReasoning(sealed.clone()))),
+                Content::ToolCall(ToolCall { id, name, arguments }) => events.extend([
+                    Event::Open(Block::ToolCall { id: id.clone(), name: name.clone() }),
+                    Event::Arguments(arguments.clone()),
+                ]),
+                Content::Image(_) | Content::Document { .. } | Content::ToolResult { .. } => continue,
+            }
+            events.push(Event::Close);
+        }
+        events.push(Event::Stop(self.stop.clone()));
+        events.extend(self.usage.map(Event::Usage));
+        events.push(Event::End);
+        events
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn walk(events: &[Event]) -> Result<Grammar, Disorder> {
+        events.iter().try_fold(Grammar::default(), |at, event| at.after(event))
+    }
+
+    #[test]
+    fn a_whole_answer_tells_itself_in_order() {
+        let response = Response {
+            parts: vec![
+                Part::new(Content::Reasoning { text: "hm".into(), signature: Some("s".into()) }),
+                Part::new(Content::SealedReasoning("x".into())),
+                Part::text("hello"),
+                Part::new(Content::ToolCall(ToolCall { id: "1".into(), name: "f".into(), arguments: "{}".into() })),
+            ],
+            usage: Some(Usage::default()),
+            ..Response::default()
+        };
+        assert_eq!(walk(&response.events()), Ok(Grammar::Ended));
+    }
+
+    #[test]
+    fn what_is_out_of_order_is_refused() {
+        let start = Event::Start { id: String::new(), model: String::new() };
+        let cases: &[&[Event]] = &[
+            &[Event::Open(Block::Text)],
+            &[start.clone(), Event::Text("a".into())],
+            &[start.clone(), Event::Open(Block::Text), Event::Arguments("a".into())],
+            &[start.clone(), Event::Open(Block::Text), Event::Open(Block::Text)],
+            &[start.clone(), Event::End],
+            &[start.clone(), Event::Stop(Stop::default()), Event::End, Event::Ping],
+            &[start, Event::Error { kind: None, message: String::new() }, Event::End],
+        ];
+        for case in cases {
+            assert_eq!(walk(case), Err(Disorder), "{case:?}");
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! The wire formats: one module each, both ways, pure. They do not know each other.
+//!
+//! What a dialect must be able to say is this file; adding one is a module and a line in each `match`.
+
+pub mod anthropic;
+pub mod openai_chat;
+
+use crate::chat;
+use crate::error::Error;
+use crate::wire::json::Fields;
+use crate::wire::sse::Frame;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Dialect {
+    OpenaiChat,
+    Anthropic,
+}
+
+/// An upstream's bytes are not of its dialect. Says where, never quotes content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Malformed(pub String);
+
+/// Reads a stream: one frame in, any number of events out, in the order of [`chat::Grammar`].
+pub trait Decode: Send {
+    fn frame(&mut self, frame: &Frame<'_>, events: &mut Vec<chat::Event>) -> Result<(), Malformed>;
+
+    /// The body ended cleanly. Emits `End` where the dialect allows a stream to end like this.
+    fn finish(&mut self, events: &mut Vec<chat::Event>);
+
+    /// Whether the last frame told only what the caller did not ask for (see [`Dialect::splice`]).
+    fn is_extra(&self) -> bool {
+        false
+    }
+}
+
+/// Writes a stream. Events arrive in the order of [`chat::Grammar`].
+pub trait Encode: Send {
+    fn event(&mut self, event: &chat::Event, out: &mut Vec<u8>);
+}
+
+/// What a reply says about itself that does not come from the model.
+#[derive(Debug, Clone)]
+pub struct Label {
+    /// Our request id; replies use the upstream's own id where it gave one.
+    pub id: String,
+    /// Unix seconds.
+    pub created: u64,
+    /// Whether the caller asked for usage in the stream (OpenAI's `stream_options.include_usage`).
+    pub usage_wanted: bool,
+}
+
+/// One row of `GET /v1/models`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Model {
+    pub id: String,
+    pub owner: String,
+}
+
+impl Dialect {
+    /// A caller's body in this dialect. Everything that is not understood is named in `unread`.
+    pub fn read_request(self, body: &Fields<'_>) -> Result<chat::Request, Error> {
+        match self {
+            Self::OpenaiChat => openai_chat::read_request(body),
+            Self::Anthropic => anthropic::read_request(body),
+        }
+    }
+
+    /// The body for an upstream of this dialect. Names of fields that it cannot hold go to `lost`.
+    pub fn write_request(self, request: &chat::Request, lost: &mut Vec<String>) -> Vec<u8> {
+        match self {
+            Self::OpenaiChat => openai_chat::write_request(request, lost),
+            Self::Anthropic => anthropic::write_request(request, lost),
+        }
+    }
+
+    /// The caller's own body for an upstream of the same dialect: only `model` changes, and what is needed
+    /// for usage to be reported.
+    pub fn splice(self, body: &Fields<'_>, model: &str) -> Vec<u8> {
+        match self {
+            Self::OpenaiChat => openai_chat::splice(body, model),
+            Self::Anthropic => anthropic::splice(body, model),
+        }
+    }
+
+    /// Whether the caller wants usage told in the stream.
+    pub fn usage_wanted(self, body: &Fields<'_>) -> bool {
+        match self {
+            Self::OpenaiChat => openai_chat::usage_wanted(body),
+            Self::Anthropic => true,
+        }
+    }
+
+    pub fn read_response(self, body: &[u8]) -> Result<chat::Response, Malformed> {
+        match self {
+            Self::OpenaiChat => openai_chat::read_response(body),
+            Self::Anthropic => anthropic::read_response(body),
+        }
+    }
+
+    pub fn write_response(self, response: &chat::Response, label: &Label) -> Vec<u8> {
+        match self {
+            Self::OpenaiChat => openai_chat::write_response(response, label),
+            Self::Anthropic => anthropic::write_response(response, label),
+        }
+    }
+
+    pub fn decoder(self) -> Box<dyn Decode> {
+        match self {
+            Self::OpenaiChat => Box::<openai_chat::Decoder>::default(),
+            Self::Anthropic => Box::<anthropic::Decoder>::default(),
+        }
+    }
+
+    pub fn encoder(self, label: Label) -> Box<dyn Encode> {
+        match self {
+            Self::OpenaiChat => Box::new(openai_chat::Encoder::new(label)),
+            Self::Anthropic => Box::new(anthropic::Encoder::new(label)),
+        }
+    }
+
+    /// The body of an answer that is an error.
+    pub fn error_body(self, error: &Error, id: &str) -> Vec<u8> {
+        match self {
+            Self::OpenaiChat => openai_chat::error_body(error),
+            Self::Anthropic => anthropic::error_body(error, id),
+        }
+    }
+
+    /// The frame that ends a stream with an error.
+    pub fn error_frame(self, error: &Error) -> Vec<u8> {
+        match self {
+            Self::OpenaiChat => openai_chat::error_frame(error),
+            Self::Anthropic => anthropic::error_frame(error),
+        }
+    }
+
+    /// The message in an upstream's error body, whatever shape it has; `None` where there is none.
+    pub fn read_error(self, body: &[u8]) -> Option<String> {
+        match self {
+            Self::OpenaiChat => openai_chat::read_error(body),
+            Self::Anthropic => anthropic::read_error(body),
+        }
+    }
+
+    /// The body of `GET /v1/models`.
+    pub fn write_models(self, models: &[Model]) -> Vec<u8> {
+        match self {
+            Self::OpenaiChat => openai_chat::write_models(models),
+            Self::Anthropic => anthropic::write_models(models),
+        }
+    }
+
+    /// Where requests go, below a provider's base URL.
+    pub fn url(self, base: &str) -> String {
+        let base = base.trim_end_matches('/');
+        match self {
+            Self::OpenaiChat => format!("{base}/chat/completions"),
+            // Anthropic's SDKs want the base without a version, others with it; both are taken.
+            Self::Anthropic => format!("{}/v1/messages", base.strip_suffix("/v1").unwrap_or(base)),
+        }
+    }
+
+    /// The header that carries a provider's key.
+    pub fn credential(self, key: &str) -> (&'static str, String) {
+        match self {
+            Self::OpenaiChat => ("authorization", format!("Bearer {key}")),
+            Self::Anthropic => ("x-api-key", key.to_owned()),
+        }
+    }
+
+    /// Headers of this dialect that a caller may set for an upstream of the same dialect.
+    pub fn forwards(self, header: &str) -> bool {
+        match self {
+            Self::OpenaiChat => header.starts_with("openai-"),
+            Self::Anthropic => header.starts_with("anthropic-"),
+        }
+    }
+
+    /// Headers that every request of this dialect needs, unless the caller's own were forwarded.
+    pub fn required_headers(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::OpenaiChat => &[],
+            // The version that still takes `temperature`, which callers of other dialects send.
+            Self::Anthropic => &[("anthropic-version", "2023-06-01")],
+        }
+    }
+}

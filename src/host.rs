@@ -1,0 +1,142 @@
+//! What Tollgate asks of the machine it runs on. The compile target picks the host; no other file but
+//! `main.rs` asks for the target.
+//!
+//! A host value stands for one request: it knows that request's caller, and when the caller has gone.
+
+#[cfg(all(target_family = "wasm", target_os = "unknown"))]
+pub mod cloudflare;
+#[cfg(not(target_family = "wasm"))]
+pub mod native;
+#[cfg(all(target_family = "wasm", target_os = "wasi"))]
+pub mod spin;
+
+use bytes::Bytes;
+
+use crate::limit::{Add, Admission, Bound};
+
+/// Unix time in milliseconds.
+pub type Millis = u64;
+
+#[expect(async_fn_in_trait, reason = "each host awaits its own futures; natively they turn out to be Send")]
+pub trait Host {
+    /// An upstream's body that has not been read to its end. Dropping it cancels the upstream.
+    type Body;
+
+    fn now(&self) -> Millis;
+
+    fn random(&self) -> u64;
+
+    async fn sleep(&self, ms: u64);
+
+    /// Resolves when the caller has hung up; never where the host cannot see that.
+    async fn gone(&self);
+
+    /// Resolves when the upstream's head is there. Has no time limit of its own. Follows no redirect.
+    async fn fetch(&self, request: Outgoing) -> Result<Answer<Self::Body>, Unreachable>;
+
+    /// The next piece of a body, never empty; `None` at its clean end.
+    async fn read(&self, body: &mut Self::Body) -> Result<Option<Bytes>, Broken>;
+
+    /// All of `bounds` or none: adds each to its counter if every sum then stays within its limit.
+    async fn admit(&self, bounds: &[Bound]) -> Result<Admission, StoreDown>;
+
+    /// Adds to counters, once, before the reply ends where the store is quick, else after it.
+    async fn settle(&self, adds: Vec<Add>);
+
+    /// Every counter whose name starts with `prefix`, in no order.
+    async fn totals(&self, prefix: &str) -> Result<Vec<(String, i64)>, StoreDown>;
+
+    /// Writes one line for the operator.
+    fn log(&self, line: &str);
+}
+
+/// A caller's request, its body already bounded by the host.
+#[derive(Debug)]
+pub struct Incoming {
+    pub method: String,
+    /// Without the query.
+    pub path: String,
+    pub query: Option<String>,
+    pub headers: Headers,
+    pub body: Body,
+}
+
+/// A caller's body: hosts stop reading at [`crate::config::Config::body_bytes_max`].
+#[derive(Debug)]
+pub enum Body {
+    Whole(Bytes),
+    TooLarge,
+}
+
+/// A request to an upstream.
+#[derive(Debug)]
+pub struct Outgoing {
+    pub url: String,
+    pub headers: Headers,
+    pub body: Bytes,
+}
+
+#[derive(Debug)]
+pub struct Answer<B> {
+    pub status: u16,
+    pub headers: Headers,
+    pub body: B,
+}
+
+/// What the caller gets.
+#[derive(Debug)]
+pub struct Reply<B> {
+    pub status: u16,
+    pub headers: Headers,
+    pub body: ReplyBody<B>,
+}
+
+#[derive(Debug)]
+pub enum ReplyBody<B> {
+    Whole(Bytes),
+    /// The rest of the upstream's body, through a relay that already holds what was read of it. The host
+    /// writes [`crate::relay::Relay::take_held`] first and then pumps.
+    Relayed { upstream: B, relay: Box<crate::relay::Relay> },
+}
+
+/// No connection, or none that spoke HTTP.
+#[derive(Debug)]
+pub struct Unreachable(pub String);
+
+/// A body that broke off.
+#[derive(Debug)]
+pub struct Broken;
+
+/// The counters cannot be reached.
+#[derive(Debug)]
+pub struct StoreDown(pub String);
+
+/// Header fields in order, names in lower case.
+#[derive(Debug, Clone, Default)]
+pub struct Headers(Vec<(String, String)>);
+
+impl Headers {
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str())
+    }
+
+    pub fn push(&mut self, name: impl Into<String>, value: impl Into<String>) {
+        let mut name = name.into();
+        name.make_ascii_lowercase();
+        self.0.push((name, value.into()));
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+}
+
+impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Headers {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(fields: I) -> Self {
+        let mut headers = Self::default();
+        for (name, value) in fields {
+            headers.push(name, value);
+        }
+        headers
+    }
+}

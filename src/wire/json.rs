@@ -1,0 +1,166 @@
+//! The top-level fields of a JSON object, in order, each value still the bytes it arrived as.
+//!
+//! This is how a prompt of 400 KB is routed without being parsed: the values are skipped, not built.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// Ordered fields of one object, borrowed from its text.
+#[derive(Debug)]
+pub struct Fields<'a> {
+    text: &'a str,
+    fields: Vec<(Cow<'a, str>, &'a RawValue)>,
+}
+
+impl<'a> Fields<'a> {
+    /// Checks all of `body` for being one JSON object and keeps where each value stands.
+    pub fn read(body: &'a [u8]) -> Result<Self, String> {
+        let text = std::str::from_utf8(body).map_err(|error| format!("the body is not UTF-8: {error}"))?;
+        let Pairs(fields) = serde_json::from_str(text).map_err(|error| {
+            if body.is_empty() {
+                "the body is empty; a JSON object is needed".to_owned()
+            } else {
+                format!("the body is not a JSON object: {error}")
+            }
+        })?;
+        Ok(Self { text, fields })
+    }
+
+    /// The value of `name`; the last one where it stands twice, as most parsers have it.
+    pub fn raw(&self, name: &str) -> Option<&'a RawValue> {
+        self.fields.iter().rev().find(|(field, _)| field == name).map(|(_, value)| *value)
+    }
+
+    /// `name` as a `T`; absent and `null` are both `None`.
+    pub fn get<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, String> {
+        match self.raw(name) {
+            None => Ok(None),
+            Some(raw) => serde_json::from_str(raw.get()).map_err(|error| format!("{name}: {error}")),
+        }
+    }
+
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.fields.iter().map(|(name, _)| name.as_ref())
+    }
+
+    /// The object's text with some values replaced or added; every other byte stays.
+    ///
+    /// `values` are JSON texts. A field that is not there is added at the end.
+    pub fn with(&self, values: &[(&str, &str)]) -> Vec<u8> {
+        let mut edits: Vec<(usize, usize, &str)> = Vec::new();
+        let mut added = String::new();
+        for (name, value) in values {
+            let mut found = false;
+            for (_, raw) in self.fields.iter().filter(|(field, _)| field == name) {
+                let (start, end) = self.span(raw);
+                edits.push((start, end, value));
+                found = true;
+            }
+            if !found {
+                if !self.fields.is_empty() || !added.is_empty() {
+                    added.push(',');
+                }
+                added.push_str(&format!("{}:{value}", quoted(name)));
+            }
+        }
+        edits.sort_unstable();
+        let close = self.text.rfind('}').unwrap_or(self.text.len());
+        if !added.is_empty() {
+            edits.push((close, close, &added));
+        }
+        let grown: usize = edits.iter().map(|(_, _, value)| value.len()).sum();
+        let mut out = Vec::with_capacity(self.text.len() + grown);
+        let mut at = 0;
+        for (start, end, value) in edits {
+            out.extend_from_slice(self.text.get(at..start).unwrap_or_default().as_bytes());
+            out.extend_from_slice(value.as_bytes());
+            at = end;
+        }
+        out.extend_from_slice(self.text.get(at..).unwrap_or_default().as_bytes());
+        out
+    }
+
+    fn span(&self, raw: &RawValue) -> (usize, usize) {
+        // A RawValue borrowed from `text` is a slice of it, so the difference of the addresses is its place.
+        let start = (raw.get().as_ptr() as usize).saturating_sub(self.text.as_ptr() as usize);
+        (start, start + raw.get().len())
+    }
+}
+
+/// `text` as a JSON string, quotes included.
+pub fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+struct Pairs<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Pairs<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Pairs<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(Name(name)) = map.next_key()? {
+                    pairs.push((name, map.next_value()?));
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+        deserializer.deserialize_map(Object)
+    }
+}
+
+/// A field's name, borrowed unless it holds an escape.
+#[derive(Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_named_value_changes() {
+        let cases = [
+            (r#"{"model":"a","x":1.50}"#, r#"{"model":"b","x":1.50}"#),
+            (r#" { "x" : [ {"model":"a"} ], "model"  :  "a" } "#, r#" { "x" : [ {"model":"a"} ], "model"  :  "b" } "#),
+            (r#"{"mo\u0064el":"a"}"#, r#"{"mo\u0064el":"b"}"#),
+            (r#"{"model":"a","model":"c"}"#, r#"{"model":"b","model":"b"}"#),
+            (r#"{}"#, r#"{"model":"b"}"#),
+            (r#"{"x":{}}"#, r#"{"x":{},"model":"b"}"#),
+        ];
+        for (input, expected) in cases {
+            let out = Fields::read(input.as_bytes()).unwrap().with(&[("model", "\"b\"")]);
+            assert_eq!(String::from_utf8(out).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn several_values_change_at_once() {
+        let out = Fields::read(br#"{"a":1,"b":2}"#).unwrap().with(&[("b", "3"), ("a", "4"), ("c", "5"), ("d", "6")]);
+        assert_eq!(out, br#"{"a":4,"b":3,"c":5,"d":6}"#);
+    }
+
+    #[test]
+    fn what_is_not_one_object_is_refused() {
+        for input in ["", "[]", "{", r#"{"a":}"#, r#"{"a":1} x"#, "\"a\"", r#"{"a":tru}"#, "{\"a\":\"\u{1}\"}"] {
+            assert!(Fields::read(input.as_bytes()).is_err(), "{input}");
+        }
+        assert!(Fields::read(b"{\"a\":\"\xff\"}").is_err());
+    }
+
+    #[test]
+    fn deep_nesting_is_skipped_without_a_stack() {
+        let deep = format!("{{\"a\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
+        assert!(Fields::read(deep.as_bytes()).is_ok());
+    }
+}

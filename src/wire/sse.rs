@@ -1,0 +1,176 @@
+//! Server-Sent Events: a pushed splitter of bytes into frames, and the fields of one frame.
+//!
+//! A frame is everything up to and including the blank line that ends it. The splitter never holds more
+//! than one unfinished frame, and that has a bound.
+//!
+//! Source: "Server-sent events", WHATWG HTML standard, section 9.2.6.
+
+use std::borrow::Cow;
+
+/// An unfinished frame longer than this is not a stream that a model sent.
+pub const FRAME_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Splits a stream into frames, wherever the chunks happen to end.
+#[derive(Debug, Default)]
+pub struct Splitter {
+    held: Vec<u8>,
+    /// How much of `held` is known to hold no end of a frame.
+    scanned: usize,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub struct TooLong;
+
+impl Splitter {
+    /// Takes `chunk` in and calls `each` with every frame that is now complete, raw bytes included.
+    pub fn feed(&mut self, chunk: &[u8], mut each: impl FnMut(&[u8])) -> Result<(), TooLong> {
+        if self.held.is_empty() {
+            let rest = split(chunk, 0, &mut each);
+            self.held.extend_from_slice(rest);
+        } else {
+            self.held.extend_from_slice(chunk);
+            let rest = split(&self.held, self.scanned, &mut each).len();
+            self.held.drain(..self.held.len() - rest);
+        }
+        // A blank line may have begun in the last three bytes.
+        self.scanned = self.held.len().saturating_sub(3);
+        if self.held.len() > FRAME_BYTES_MAX { Err(TooLong) } else { Ok(()) }
+    }
+
+    /// Whether every byte fed so far belonged to a frame that was handed out.
+    pub fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    /// What is left when the stream has ended: a last frame without its blank line, which the standard
+    /// discards and real providers send.
+    pub fn take_rest(&mut self) -> Vec<u8> {
+        self.scanned = 0;
+        std::mem::take(&mut self.held)
+    }
+}
+
+/// Calls `each` with the complete frames at the head of `bytes`; `scanned` bytes hold no end of one.
+fn split<'a>(mut bytes: &'a [u8], scanned: usize, each: &mut impl FnMut(&[u8])) -> &'a [u8] {
+    let mut from = scanned;
+    while let Some((frame, rest)) = frame_end(bytes, from).and_then(|end| bytes.split_at_checked(end)) {
+        each(frame);
+        bytes = rest;
+        from = 0;
+    }
+    bytes
+}
+
+/// Just after the first blank line at or after `from`.
+fn frame_end(bytes: &[u8], from: usize) -> Option<usize> {
+    let mut at = from;
+    loop {
+        let line_end = at + memchr::memchr2(b'\n', b'\r', bytes.get(at..)?)?;
+        let next_line = line_end + newline(bytes.get(line_end..)?)?;
+        match newline(bytes.get(next_line..)?) {
+            Some(0) => at = next_line,
+            Some(length) => return Some(next_line + length),
+            None => return None,
+        }
+    }
+}
+
+/// How many bytes of line end stand at the head of `bytes`; `None` while a lone CR may still become CRLF.
+fn newline(bytes: &[u8]) -> Option<usize> {
+    match bytes {
+        [b'\r'] => None,
+        [b'\r', b'\n', ..] => Some(2),
+        [b'\r' | b'\n', ..] => Some(1),
+        _ => Some(0),
+    }
+}
+
+/// The fields of one frame that providers use.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Frame<'a> {
+    pub event: Option<&'a str>,
+    /// All `data` lines joined by line feeds; `None` for a frame of comments only.
+    pub data: Option<Cow<'a, str>>,
+}
+
+impl<'a> Frame<'a> {
+    /// `None` where the frame is not UTF-8.
+    pub fn read(raw: &'a [u8]) -> Option<Self> {
+        let text = std::str::from_utf8(raw).ok()?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let mut frame = Frame { event: None, data: None };
+        for line in text.split(['\n', '\r']) {
+            let (name, value) = line.split_once(':').unwrap_or((line, ""));
+            let value = value.strip_prefix(' ').unwrap_or(value);
+            match name {
+                "event" => frame.event = Some(value),
+                "data" => {
+                    frame.data = Some(match frame.data.take() {
+                        None => Cow::Borrowed(value),
+                        Some(data) => Cow::Owned(format!("{data}\n{value}")),
+                    });
+                }
+                _ => {}
+            }
+        }
+        Some(frame)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frames(chunks: &[&[u8]]) -> (Vec<Vec<u8>>, Vec<u8>) {
+        let mut splitter = Splitter::default();
+        let mut out = Vec::new();
+        for chunk in chunks {
+            splitter.feed(chunk, |frame| out.push(frame.to_vec())).unwrap();
+        }
+        (out, splitter.take_rest())
+    }
+
+    #[test]
+    fn frames_do_not_depend_on_where_chunks_end() {
+        let streams: &[&[u8]] = &[
+            b"data: a\n\ndata: b\n\n",
+            b"event: x\r\ndata: a\r\n\r\n: ping\r\n\r\ndata: b\r\n\r\nrest",
+            b"data: a\r\rdata: b\r\rd",
+            "data: \u{1f980}\n\n\n\ndata: \u{e9}\n\n".as_bytes(),
+            b"\n\n\n\n",
+        ];
+        for stream in streams {
+            let whole = frames(&[stream]);
+            let joined: Vec<u8> = whole.0.concat().into_iter().chain(whole.1.clone()).collect();
+            assert_eq!(joined, *stream, "no byte is lost");
+            for size in 1..=stream.len() {
+                assert_eq!(frames(&stream.chunks(size).collect::<Vec<_>>()), whole, "chunks of {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn fields_are_read_as_the_standard_says() {
+        let cases: &[(&str, Option<&str>, Option<&str>)] = &[
+            ("data: a\n\n", None, Some("a")),
+            ("event: e\r\ndata:a\r\ndata: b\r\n\r\n", Some("e"), Some("a\nb")),
+            (": comment\n\n", None, None),
+            ("data\n\n", None, Some("")),
+            ("data:  two spaces\nid: 4\n\n", None, Some(" two spaces")),
+            ("\u{feff}data: bom\n\n", None, Some("bom")),
+        ];
+        for (raw, event, data) in cases {
+            let frame = Frame::read(raw.as_bytes()).unwrap();
+            assert_eq!((frame.event, frame.data.as_deref()), (*event, *data), "{raw:?}");
+        }
+        assert_eq!(Frame::read(b"data: \xff\n\n"), None);
+    }
+
+    #[test]
+    fn an_endless_frame_is_refused() {
+        let mut splitter = Splitter::default();
+        let chunk = vec![b'x'; FRAME_BYTES_MAX];
+        assert_eq!(splitter.feed(&chunk, |_| ()), Ok(()));
+        assert_eq!(splitter.feed(b"x", |_| ()), Err(TooLong));
+    }
+}
