@@ -1,0 +1,60 @@
+//! Turns the compiled Worker into JavaScript modules: `bundle CARGO_LOCK WASM FOLDER`.
+//!
+//! Writes `index.js` and `index_bg.wasm` (what `wasm-bindgen --target module` would write), the JavaScript that
+//! Rust imports as `snippets/`, and last `shim.js`, the Worker's main module. wrangler's own esbuild joins them.
+
+use std::{env, fs, path::Path};
+
+use anyhow::{Context, Result, bail, ensure};
+use wasm_bindgen_cli_support::Bindgen;
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let [lock, wasm, folder] = arguments.as_slice() else { bail!("usage: bundle CARGO_LOCK WASM FOLDER") };
+    same_version(lock)?;
+
+    // Snippets carry a hash in their path, so those of earlier builds would pile up.
+    let (folder, snippets) = (Path::new(folder), Path::new(folder).join("snippets"));
+    if snippets.exists() {
+        fs::remove_dir_all(&snippets).with_context(|| format!("removing {}", snippets.display()))?;
+    }
+    // The last two let the glue replace the instance when Rust has panicked, instead of failing for ever.
+    Bindgen::new()
+        .input_path(wasm)
+        .out_name("index")
+        .typescript(false)
+        .module(true)?
+        .reset_state_function(true)
+        .force_enable_abort_handler(true)
+        .generate(folder)?;
+
+    // wrangler hands over a compiled module for a plain `import` of a .wasm file; its esbuild does not know the
+    // `import source` of the specification.
+    let index = folder.join("index.js");
+    let glue = fs::read_to_string(&index).with_context(|| format!("reading {}", index.display()))?;
+    ensure!(glue.contains("import source "), "{}: no `import source`: has wasm-bindgen changed?", index.display());
+    fs::write(&index, glue.replacen("import source ", "import ", 1))?;
+
+    // Last, so that a shim newer than the .wasm file means that all is there.
+    fs::write(folder.join("shim.js"), include_str!("shim.js")).context("writing shim.js")
+}
+
+/// wasm-bindgen would refuse as well, but names a command-line tool that nobody here has installed.
+fn same_version(lock: &str) -> Result<()> {
+    let text = fs::read_to_string(lock).with_context(|| format!("reading {lock}"))?;
+    let theirs = version(&text, "wasm-bindgen").with_context(|| format!("{lock} has no wasm-bindgen"))?;
+    let ours = version(include_str!("../Cargo.lock"), "wasm-bindgen-cli-support").context("no version of our own")?;
+    ensure!(
+        theirs == ours,
+        "{lock} has wasm-bindgen {theirs}, but scripts/bundle is for {ours}, and they must be equal.\n\
+         Either `cargo update -p wasm-bindgen --precise {ours}`,\n\
+         or put `wasm-bindgen-cli-support = \"={theirs}\"` into scripts/bundle/Cargo.toml."
+    );
+    Ok(())
+}
+
+/// The version of `package` in the text of a Cargo.lock, where it stands on the line after the name.
+fn version<'a>(lock: &'a str, package: &str) -> Option<&'a str> {
+    let name = format!("name = \"{package}\"");
+    lock.lines().skip_while(|line| *line != name).nth(1)?.strip_prefix("version = \"")?.strip_suffix('"')
+}
