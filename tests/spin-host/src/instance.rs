@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::future::pending;
-use std::path::Path;
+use std::path::{Path, absolute};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::time::{Sleep, sleep};
 use wasmtime::component::{GuestTaskId, Linker, ResourceTable};
 use wasmtime::error::Context as _;
-use wasmtime::{Config, Engine, OptLevel, RegallocAlgorithm, Result, Store, StoreContextMut};
+use wasmtime::{Cache, CacheConfig, Config, Engine, OptLevel, RegallocAlgorithm, Result, Store, StoreContextMut};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::handler::{
     HandlerState, Instance, Proxy, ShouldAccept, WorkerExpiration, WorkerState, WorkerStatus,
@@ -52,7 +52,7 @@ pub struct State {
 
 impl Component {
     pub fn load(file: &Path, rows: Rows, variables: BTreeMap<String, String>, allowed: Allowed) -> Result<Self> {
-        let engine = engine()?;
+        let engine = engine(file)?;
         let component = wasmtime::component::Component::from_file(&engine, file)?;
         let mut linker = Linker::new(&engine);
         // Rust's standard library still speaks WASI 0.2.
@@ -71,8 +71,12 @@ impl Component {
     }
 }
 
-fn engine() -> Result<Engine> {
+/// What was compiled is kept in a folder beside the component, under a hash of everything that went into it.
+fn engine(component: &Path) -> Result<Engine> {
+    let mut cache = CacheConfig::new();
+    cache.with_directory(absolute(component.with_extension("compiled"))?);
     let mut config = Config::new();
+    config.cache(Some(Cache::new(cache)?));
     config.wasm_component_model_async(true);
     // The compiler itself is built unoptimised, so it is asked to do as little as it can.
     config.cranelift_opt_level(OptLevel::None);
