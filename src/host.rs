@@ -3,16 +3,18 @@
 //!
 //! A host value stands for one request: it knows that request's caller, and when the caller has gone.
 
-#[cfg(all(target_family = "wasm", target_os = "unknown"))]
-pub mod cloudflare;
-#[cfg(not(target_family = "wasm"))]
-pub mod native;
-#[cfg(all(target_family = "wasm", target_os = "wasi"))]
-pub mod spin;
+// #[cfg(all(target_family = "wasm", target_os = "unknown"))]
+// pub mod cloudflare;
+// #[cfg(not(target_family = "wasm"))]
+// pub mod native;
+// #[cfg(all(target_family = "wasm", target_os = "wasi"))]
+// pub mod spin;
 
 use bytes::Bytes;
 
 use crate::limit::{Add, Admission, Bound};
+use crate::record::Record;
+use crate::relay::Relay;
 
 /// Unix time in milliseconds.
 pub type Millis = u64;
@@ -95,8 +97,12 @@ pub struct Reply<B> {
 pub enum ReplyBody<B> {
     Whole(Bytes),
     /// The rest of the upstream's body, through a relay that already holds what was read of it. The host
-    /// writes [`crate::relay::Relay::take_held`] first and then pumps.
-    Relayed { upstream: B, relay: Box<crate::relay::Relay> },
+    /// pumps as [`crate::relay::pump`] does.
+    Relayed {
+        upstream: B,
+        relay: Box<Relay>,
+        record: Box<Record>,
+    },
 }
 
 /// No connection, or none that spoke HTTP.

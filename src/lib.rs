@@ -3,7 +3,18 @@
 //! The core is pure and knows no clock, network or store; [`serve`] is the one place where the order of
 //! effects stands, and [`host`] says what it asks of the machine. ARCHITECTURE.md is the map.
 
+pub mod auth;
+pub mod catalog;
 pub mod chat;
+pub mod config;
 pub mod dialect;
+pub mod echo;
 pub mod error;
+pub mod host;
+pub mod limit;
+pub mod price;
+pub mod record;
+pub mod relay;
+pub mod route;
+pub mod serve;
 pub mod wire;

@@ -1,0 +1,123 @@
+//! Who is calling. Keys are compared as digests, so the time taken says nothing about them.
+
+use crate::config::{Caller, Config, sha256};
+use crate::error::{Error, Kind};
+use crate::host::Headers;
+use crate::limit::Limits;
+
+/// What a host allows where no caller is configured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keyless {
+    /// Nobody: the host can be reached by others.
+    Refused,
+    /// The one on this machine: the host listens on a loopback address only.
+    Loopback,
+}
+
+/// The name under which a caller without a key is counted.
+const LOCAL: &str = "local";
+
+/// The caller of a request with these headers.
+pub fn caller(config: &Config, keyless: Keyless, headers: &Headers) -> Result<Caller, Error> {
+    if config.callers.is_empty() {
+        return match keyless {
+            Keyless::Refused => Err(Error::new(
+                Kind::Unauthenticated,
+                "this gateway has no caller yet; set the secret TOLLGATE_KEY and send it as the key",
+            )),
+            Keyless::Loopback => local(headers),
+        };
+    }
+    let key = key(headers).ok_or_else(|| {
+        Error::new(Kind::Unauthenticated, "no key; send it as \"authorization: Bearer KEY\" or \"x-api-key: KEY\"")
+    })?;
+    let digest = sha256(key);
+    let same = |caller: &&Caller| caller.sha256.iter().zip(digest).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0;
+    let found = config.callers.iter().find(same);
+    found.cloned().ok_or_else(|| Error::new(Kind::Unauthenticated, "this key is not known here"))
+}
+
+/// `x-api-key` before `authorization`, as Anthropic has it: clients that send both mean the former.
+fn key(headers: &Headers) -> Option<&str> {
+    let bearer = || {
+        let value = headers.get("authorization")?;
+        let (scheme, key) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
+    };
+    headers.get("x-api-key").or_else(bearer).filter(|key| !key.is_empty())
+}
+
+/// A page in a browser can reach a loopback address too: by a form, or by a name that it makes point there.
+/// Both show in these headers.
+fn local(headers: &Headers) -> Result<Caller, Error> {
+    let origin = headers.get("origin").map(|origin| origin.split_once("://").map_or(origin, |(_, host)| host));
+    for host in [headers.get("host"), origin].into_iter().flatten() {
+        if !is_loopback(host) {
+            return Err(Error::new(
+                Kind::Forbidden,
+                "without a key only this machine may call, by a loopback name; set TOLLGATE_KEY to serve others",
+            ));
+        }
+    }
+    Ok(Caller { name: LOCAL.to_owned(), sha256: [0; 32], limits: Limits::default() })
+}
+
+fn is_loopback(host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    let v4 = name.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_loopback());
+    let v6 = name.parse::<std::net::Ipv6Addr>().is_ok_and(|address| address.is_loopback());
+    v4 || v6 || name.eq_ignore_ascii_case("localhost")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Draft;
+
+    fn ask(keys: bool, keyless: Keyless, fields: &[(&str, &str)]) -> Result<String, Kind> {
+        let secret = |name: &str| (keys && name == "TOLLGATE_KEY").then(|| "right".to_owned());
+        let config = Config::compile(&Draft::default(), secret).unwrap();
+        caller(&config, keyless, &fields.iter().copied().collect())
+            .map(|caller| caller.name)
+            .map_err(|error| error.kind)
+    }
+
+    #[test]
+    fn the_key_comes_in_either_header() {
+        use Keyless::Loopback;
+        let cases: &[(&[(&str, &str)], Result<&str, Kind>)] = &[
+            (&[("authorization", "Bearer right")], Ok("default")),
+            (&[("Authorization", "bearer right ")], Ok("default")),
+            (&[("x-api-key", "right")], Ok("default")),
+            (&[("x-api-key", "right"), ("authorization", "Bearer other")], Ok("default")),
+            (&[("authorization", "Basic right")], Err(Kind::Unauthenticated)),
+            (&[("authorization", "Bearer wrong")], Err(Kind::Unauthenticated)),
+            (&[("x-api-key", "")], Err(Kind::Unauthenticated)),
+            (&[], Err(Kind::Unauthenticated)),
+        ];
+        for (fields, expected) in cases {
+            assert_eq!(ask(true, Loopback, fields), expected.map(str::to_owned), "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn without_callers_only_this_machine_is_served() {
+        let loopback = [("host", "127.0.0.1:8787"), ("origin", "http://localhost:3000")];
+        assert_eq!(ask(false, Keyless::Loopback, &loopback), Ok("local".to_owned()));
+        assert_eq!(ask(false, Keyless::Loopback, &[("host", "[::1]:8787")]), Ok("local".to_owned()));
+        assert_eq!(ask(false, Keyless::Refused, &loopback), Err(Kind::Unauthenticated));
+        let foreign: &[&[(&str, &str)]] = &[
+            &[("host", "evil.example:8787")],
+            &[("host", "127.0.0.1:8787"), ("origin", "https://evil.example")],
+            &[("host", "127.0.0.1.evil.example")],
+            &[("host", "127.0.0.1:8787"), ("origin", "null")],
+            &[("host", "localhost.evil.example")],
+        ];
+        for fields in foreign {
+            assert_eq!(ask(false, Keyless::Loopback, fields), Err(Kind::Forbidden), "{fields:?}");
+        }
+    }
+}

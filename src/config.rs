@@ -1,0 +1,543 @@
+//! What people write, checked and made ready. After [`Config::compile`] there is no unknown provider, no
+//! malformed amount and no secret by name, so nothing later asks.
+//!
+//! Everything has a default: an empty file with a provider's key in the environment is a working gateway.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::catalog::{self, Priced, Prices};
+use crate::dialect::Dialect;
+use crate::limit::Limits;
+use crate::price::{Picodollars, Price};
+
+/// The file as it is written; field by field in README.md.
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Draft {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body_bytes_max: Option<usize>,
+    pub timeouts: Timeouts,
+    pub providers: BTreeMap<String, ProviderDraft>,
+    pub models: BTreeMap<String, AliasDraft>,
+    pub callers: BTreeMap<String, CallerDraft>,
+    pub prices: BTreeMap<String, PriceDraft>,
+}
+
+#[derive(Debug, Default, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Timeouts {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_byte_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle_ms: Option<u64>,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProviderDraft {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dialect: Option<Dialect>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base_url: Option<String>,
+    /// The name of the secret that holds the key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auth: Option<Auth>,
+    #[serde(default)]
+    pub models: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Auth {
+    /// The header that the dialect's own provider wants.
+    Key,
+    None,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct AliasDraft {
+    pub targets: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_byte_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle_ms: Option<u64>,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct CallerDraft {
+    /// The name of the secret that holds the key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
+    /// SHA-256 of the key, in hex, in place of `secret`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests_per_minute: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spend_cap_usd: Option<String>,
+}
+
+/// Dollars per million tokens, as decimal strings.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct PriceDraft {
+    pub input: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cached_input: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_write: Option<String>,
+    pub output: String,
+}
+
+/// Ready to serve from.
+#[derive(Debug)]
+pub struct Config {
+    /// A longer body is refused.
+    pub body_bytes_max: usize,
+    pub patience: Patience,
+    pub providers: BTreeMap<String, Arc<Provider>>,
+    pub aliases: BTreeMap<String, Alias>,
+    pub callers: Vec<Caller>,
+    pub prices: Prices,
+    /// Providers that are known but have no key.
+    pub off: BTreeMap<String, Missing>,
+}
+
+/// The name of a secret that is not there.
+pub type Missing = String;
+
+#[derive(Debug)]
+pub struct Provider {
+    pub name: String,
+    pub reach: Reach,
+    /// What `GET /v1/models` lists; any other name is passed on as well.
+    pub models: Vec<String>,
+    /// How the names of its models begin.
+    pub prefixes: Vec<String>,
+}
+
+#[derive(Debug)]
+pub enum Reach {
+    /// Over the network.
+    Upstream { dialect: Dialect, base_url: String, key: Option<String> },
+    /// Answered here, by [`crate::echo`].
+    Echo,
+}
+
+#[derive(Debug)]
+pub struct Alias {
+    /// In the order in which they are tried; those whose provider is off are left out.
+    pub targets: Vec<Target>,
+    pub patience: Patience,
+}
+
+#[derive(Debug, Clone)]
+pub struct Target {
+    pub provider: Arc<Provider>,
+    pub model: String,
+}
+
+/// How long an upstream may be silent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// Until the first byte of the answer's body.
+    pub first_byte_ms: u64,
+    /// Between two pieces of the body.
+    pub idle_ms: u64,
+}
+
+#[derive(Debug, Clone)]
+pub struct Caller {
+    pub name: String,
+    pub sha256: [u8; 32],
+    pub limits: Limits,
+}
+
+/// One mistake in the configuration: where, what, and what would be right.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Mistake(pub String);
+
+pub const BODY_BYTES_MAX: usize = 32 * 1024 * 1024;
+const PATIENCE: Patience = Patience { first_byte_ms: 120_000, idle_ms: 120_000 };
+const FIRST_CALLER: &str = "default";
+const FIRST_SECRET: &str = "TOLLGATE_KEY";
+/// The provider whose models are built in.
+pub const BUILT_IN: &str = "tollgate";
+const NAME_LENGTH_MAX: usize = 64;
+
+impl Draft {
+    /// From the JSON that the wasm hosts load; nothing is an empty draft.
+    pub fn from_json(text: Option<&str>) -> Result<Self, Mistake> {
+        match text.map(str::trim).filter(|text| !text.is_empty()) {
+            None => Ok(Self::default()),
+            Some(text) => serde_json::from_str(text).map_err(|error| Mistake(format!("configuration: {error}"))),
+        }
+    }
+
+    /// The names of every secret that [`Config::compile`] will ask for.
+    pub fn secrets(&self) -> Vec<String> {
+        let mut names = vec![FIRST_SECRET.to_owned()];
+        for known in catalog::providers() {
+            names.push(variable(&known.name, "API_KEY"));
+            names.push(variable(&known.name, "BASE_URL"));
+        }
+        for (name, provider) in &self.providers {
+            names.push(provider.secret.clone().unwrap_or_else(|| variable(name, "API_KEY")));
+        }
+        names.extend(self.callers.values().filter_map(|caller| caller.secret.clone()));
+        names.sort();
+        names.dedup();
+        names
+    }
+}
+
+/// `my-gpu` and `API_KEY` make `MY_GPU_API_KEY`.
+fn variable(provider: &str, suffix: &str) -> String {
+    format!("{}_{suffix}", provider.to_ascii_uppercase().replace(['-', '.'], "_"))
+}
+
+impl Config {
+    /// Checks all of `draft` and looks its secrets up. Every mistake is named, not only the first.
+    pub fn compile(draft: &Draft, secret: impl Fn(&str) -> Option<String>) -> Result<Self, Vec<Mistake>> {
+        let secret = |name: &str| secret(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
+        let mut mistakes = Vec::new();
+        let mut prices = Prices::built_in();
+        for (model, price) in &draft.prices {
+            match read_price(model, price) {
+                Ok(priced) => prices.set(model.clone(), priced),
+                Err(mistake) => mistakes.push(mistake),
+            }
+        }
+        let patience = Patience {
+            first_byte_ms: draft.timeouts.first_byte_ms.unwrap_or(PATIENCE.first_byte_ms),
+            idle_ms: draft.timeouts.idle_ms.unwrap_or(PATIENCE.idle_ms),
+        };
+        let (providers, off) = compile_providers(draft, &prices, &secret, &mut mistakes);
+        let aliases = compile_aliases(draft, &providers, &off, patience, &mut mistakes);
+        let callers = compile_callers(draft, &secret, &mut mistakes);
+        if mistakes.is_empty() {
+            let body_bytes_max = draft.body_bytes_max.unwrap_or(BODY_BYTES_MAX);
+            Ok(Self { body_bytes_max, patience, providers, aliases, callers, prices, off })
+        } else {
+            Err(mistakes)
+        }
+    }
+}
+
+type Providers = BTreeMap<String, Arc<Provider>>;
+
+fn compile_providers(
+    draft: &Draft,
+    prices: &Prices,
+    secret: &impl Fn(&str) -> Option<String>,
+    mistakes: &mut Vec<Mistake>,
+) -> (Providers, BTreeMap<String, Missing>) {
+    let mut providers = Providers::new();
+    let mut off = BTreeMap::new();
+    let echo = Provider {
+        name: BUILT_IN.to_owned(),
+        reach: Reach::Echo,
+        models: vec!["echo".to_owned()],
+        prefixes: Vec::new(),
+    };
+    providers.insert(BUILT_IN.to_owned(), Arc::new(echo));
+
+    let known = catalog::providers();
+    let unwritten = ProviderDraft { dialect: None, base_url: None, secret: None, auth: None, models: Vec::new() };
+    let mut written: BTreeMap<&str, &ProviderDraft> =
+        known.iter().map(|known| (known.name.as_str(), &unwritten)).collect();
+    written.extend(draft.providers.iter().map(|(name, provider)| (name.as_str(), provider)));
+
+    for (name, provider) in written {
+        let at = format!("providers.{name}");
+        if let Err(why) = check_name(name) {
+            mistakes.push(Mistake(format!("{at}: {why}")));
+            continue;
+        }
+        let known = known.iter().find(|known| known.name == name);
+        let Some(dialect) = provider.dialect.or(known.map(|known| known.dialect)) else {
+            mistakes.push(Mistake(format!("{at}.dialect: missing; \"openai-chat\" or \"anthropic\"")));
+            continue;
+        };
+        let base_url = provider
+            .base_url
+            .clone()
+            .or_else(|| secret(&variable(name, "BASE_URL")).filter(|_| known.is_some()))
+            .or_else(|| known.map(|known| known.base_url.clone()));
+        let Some(base_url) = base_url else {
+            mistakes.push(Mistake(format!("{at}.base_url: missing; for example \"https://example.com/v1\"")));
+            continue;
+        };
+        if !is_base_url(&base_url) {
+            mistakes
+                .push(Mistake(format!("{at}.base_url: \"{base_url}\" is not an http or https URL without a query")));
+            continue;
+        }
+        let key_name = provider.secret.clone().unwrap_or_else(|| variable(name, "API_KEY"));
+        let key = secret(&key_name);
+        if provider.auth == Some(Auth::None) && provider.secret.is_some() {
+            mistakes.push(Mistake(format!("{at}: has a secret and auth = \"none\"; leave one out")));
+        }
+        if provider.auth != Some(Auth::None) && key.is_none() {
+            off.insert(name.to_owned(), key_name);
+            continue;
+        }
+        let key = key.filter(|_| provider.auth != Some(Auth::None));
+        let mut models = provider.models.clone();
+        models.extend(
+            prices
+                .models_of(name)
+                .into_iter()
+                .filter(|model| !provider.models.iter().any(|own| own == model))
+                .map(str::to_owned),
+        );
+        let prefixes = known.map(|known| known.prefixes.clone()).unwrap_or_default();
+        let reach = Reach::Upstream { dialect, base_url, key };
+        providers.insert(name.to_owned(), Arc::new(Provider { name: name.to_owned(), reach, models, prefixes }));
+    }
+    (providers, off)
+}
+
+fn compile_aliases(
+    draft: &Draft,
+    providers: &Providers,
+    off: &BTreeMap<String, Missing>,
+    patience: Patience,
+    mistakes: &mut Vec<Mistake>,
+) -> BTreeMap<String, Alias> {
+    let mut aliases = BTreeMap::new();
+    for (name, alias) in &draft.models {
+        if alias.targets.is_empty() {
+            mistakes.push(Mistake(format!("models.{name}.targets: empty; name at least one \"provider/model\"")));
+        }
+        let mut targets = Vec::new();
+        for (index, target) in alias.targets.iter().enumerate() {
+            let at = format!("models.{name}.targets[{index}]");
+            match target.split_once('/') {
+                None => mistakes.push(Mistake(format!("{at}: \"{target}\" is not of the form \"provider/model\""))),
+                Some((provider, model)) => match providers.get(provider) {
+                    Some(provider) => targets.push(Target { provider: provider.clone(), model: model.to_owned() }),
+                    None if off.contains_key(provider) => {}
+                    None => {
+                        let known = providers.keys().chain(off.keys()).map(String::as_str);
+                        let hint = nearest(provider, known)
+                            .map(|near| format!("; did you mean \"{near}\"?"))
+                            .unwrap_or_default();
+                        mistakes.push(Mistake(format!("{at}: no provider \"{provider}\"{hint}")));
+                    }
+                },
+            }
+        }
+        let patience = Patience {
+            first_byte_ms: alias.first_byte_ms.unwrap_or(patience.first_byte_ms),
+            idle_ms: alias.idle_ms.unwrap_or(patience.idle_ms),
+        };
+        aliases.insert(name.clone(), Alias { targets, patience });
+    }
+    aliases
+}
+
+fn compile_callers(
+    draft: &Draft,
+    secret: &impl Fn(&str) -> Option<String>,
+    mistakes: &mut Vec<Mistake>,
+) -> Vec<Caller> {
+    let mut callers = Vec::new();
+    for (name, caller) in &draft.callers {
+        let at = format!("callers.{name}");
+        if let Err(why) = check_name(name) {
+            mistakes.push(Mistake(format!("{at}: {why}")));
+            continue;
+        }
+        let own = (name == FIRST_CALLER).then(|| FIRST_SECRET.to_owned());
+        let sha256 = match (caller.secret.clone().or(own), &caller.sha256) {
+            (_, Some(hex)) => unhex(hex).ok_or_else(|| format!("{at}.sha256: not 64 hexadecimal digits")),
+            (Some(name), None) => match secret(&name) {
+                Some(key) => Ok(sha256(&key)),
+                None => Err(format!("{at}.secret: no secret named {name} is set")),
+            },
+            (None, None) => Err(format!("{at}: needs secret (the name of the secret with the key) or sha256")),
+        };
+        let spend_cap = match &caller.spend_cap_usd {
+            None => Ok(None),
+            Some(text) => Picodollars::parse(text, 1_000_000_000_000)
+                .map(Some)
+                .ok_or_else(|| format!("{at}.spend_cap_usd: \"{text}\" is not an amount like \"5.00\"")),
+        };
+        match (sha256, spend_cap) {
+            (Ok(sha256), Ok(spend_cap)) => {
+                let limits = Limits { requests_per_minute: caller.requests_per_minute, spend_cap };
+                callers.push(Caller { name: name.clone(), sha256, limits });
+            }
+            (sha256, spend_cap) => mistakes.extend([sha256.err(), spend_cap.err()].into_iter().flatten().map(Mistake)),
+        }
+    }
+    if !draft.callers.contains_key(FIRST_CALLER)
+        && let Some(key) = secret(FIRST_SECRET)
+    {
+        callers.push(Caller { name: FIRST_CALLER.to_owned(), sha256: sha256(&key), limits: Limits::default() });
+    }
+    callers
+}
+
+fn read_price(model: &str, draft: &PriceDraft) -> Result<Priced, Mistake> {
+    let at = format!("prices.\"{model}\"");
+    if !model.contains('/') {
+        return Err(Mistake(format!("{at}: prices are by \"provider/model\"")));
+    }
+    let amount = |field: &str, text: &str| {
+        Picodollars::parse(text, 1_000_000)
+            .map(|Picodollars(price)| price)
+            .ok_or_else(|| Mistake(format!("{at}.{field}: \"{text}\" is not dollars per million tokens like \"0.15\"")))
+    };
+    let input = amount("input", &draft.input)?;
+    let optional = |field, text: &Option<String>| text.as_deref().map_or(Ok(input), |text| amount(field, text));
+    let price = Price {
+        input,
+        cached_input: optional("cached_input", &draft.cached_input)?,
+        cache_write: optional("cache_write", &draft.cache_write)?,
+        output: amount("output", &draft.output)?,
+    };
+    Ok(Priced { price, input_tokens_max: None, source: "configuration".to_owned() })
+}
+
+/// Names stand in counters and headers.
+fn check_name(name: &str) -> Result<(), String> {
+    let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b);
+    if name.is_empty() || name.len() > NAME_LENGTH_MAX || !name.bytes().all(fits) {
+        return Err(format!("a name has 1 to {NAME_LENGTH_MAX} of a-z, 0-9, \"-\", \"_\", \".\""));
+    }
+    if name == BUILT_IN { Err(format!("\"{BUILT_IN}\" is taken by the built-in models")) } else { Ok(()) }
+}
+
+fn is_base_url(url: &str) -> bool {
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    rest.is_some_and(|rest| {
+        !rest.is_empty()
+            && !rest.starts_with('/')
+            && rest.bytes().all(|b| b.is_ascii_graphic() && !b"?#\\\"".contains(&b))
+    })
+}
+
+/// The name that `wrong` was probably meant to be, if any is close.
+pub fn nearest<'n>(wrong: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    names
+        .map(|name| (strsim::normalized_damerau_levenshtein(wrong, name), name))
+        .filter(|(likeness, _)| *likeness >= 0.6)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, name)| name)
+}
+
+pub fn sha256(text: &str) -> [u8; 32] {
+    Sha256::digest(text.as_bytes()).into()
+}
+
+fn unhex(hex: &str) -> Option<[u8; 32]> {
+    let digits: Option<Vec<u8>> =
+        hex.chars().map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok())).collect();
+    let bytes: Vec<u8> =
+        digits?.chunks(2).map(|pair| pair.iter().fold(0_u8, |byte, digit| (byte << 4) | digit)).collect();
+    if hex.len() == 64 { bytes.try_into().ok() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn compile(json: &str, secrets: &[(&str, &str)]) -> Result<Config, Vec<String>> {
+        let draft = Draft::from_json(Some(json)).map_err(|Mistake(text)| vec![text])?;
+        let lookup = |name: &str| secrets.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        Config::compile(&draft, lookup).map_err(|mistakes| mistakes.into_iter().map(|Mistake(text)| text).collect())
+    }
+
+    #[test]
+    fn a_key_alone_turns_a_provider_on() {
+        let config = compile("", &[("OPENAI_API_KEY", "k"), ("OPENAI_BASE_URL", "http://localhost:1/v1")]).unwrap();
+        assert_eq!(config.providers.keys().collect::<Vec<_>>(), ["openai", "tollgate"]);
+        assert_eq!(config.off.get("anthropic").unwrap(), "ANTHROPIC_API_KEY");
+        let Reach::Upstream { base_url, key, .. } = &config.providers["openai"].reach else { panic!("not upstream") };
+        assert_eq!((base_url.as_str(), key.as_deref()), ("http://localhost:1/v1", Some("k")));
+        assert!(config.callers.is_empty());
+    }
+
+    #[test]
+    fn the_first_caller_is_named_by_the_environment_and_limited_by_the_file() {
+        let config = compile("", &[("TOLLGATE_KEY", "k")]).unwrap();
+        assert_eq!((config.callers[0].name.as_str(), config.callers[0].sha256), ("default", sha256("k")));
+        let file = r#"{"callers":{"default":{"spend_cap_usd":"1.5"}}}"#;
+        let config = compile(file, &[("TOLLGATE_KEY", "k")]).unwrap();
+        assert_eq!(config.callers[0].limits.spend_cap, Some(Picodollars(1_500_000_000_000)));
+    }
+
+    #[test]
+    fn a_target_whose_provider_has_no_key_is_left_out() {
+        let file = r#"{"models":{"smart":{"targets":["anthropic/a","openai/b"],"idle_ms":7}}}"#;
+        let config = compile(file, &[("OPENAI_API_KEY", "k")]).unwrap();
+        let alias = &config.aliases["smart"];
+        assert_eq!(alias.targets.len(), 1);
+        assert_eq!(alias.patience, Patience { idle_ms: 7, ..PATIENCE });
+    }
+
+    #[test]
+    fn every_mistake_names_its_place() {
+        let cases = [
+            (
+                r#"{"models":{"m":{"targets":["opnai/x"]}}}"#,
+                r#"models.m.targets[0]: no provider "opnai"; did you mean "openai"?"#,
+            ),
+            (
+                r#"{"models":{"m":{"targets":["x"]}}}"#,
+                r#"models.m.targets[0]: "x" is not of the form "provider/model""#,
+            ),
+            (r#"{"models":{"m":{"targets":[]}}}"#, r#"models.m.targets: empty; name at least one "provider/model""#),
+            (r#"{"providers":{"p":{}}}"#, r#"providers.p.dialect: missing; "openai-chat" or "anthropic""#),
+            (
+                r#"{"providers":{"p":{"dialect":"anthropic"}}}"#,
+                r#"providers.p.base_url: missing; for example "https://example.com/v1""#,
+            ),
+            (
+                r#"{"providers":{"p":{"dialect":"anthropic","base_url":"ftp://x"}}}"#,
+                r#"providers.p.base_url: "ftp://x" is not an http or https URL without a query"#,
+            ),
+            (r#"{"providers":{"P!":{}}}"#, r#"providers.P!: a name has 1 to 64 of a-z, 0-9, "-", "_", ".""#),
+            (r#"{"callers":{"c":{}}}"#, "callers.c: needs secret (the name of the secret with the key) or sha256"),
+            (r#"{"callers":{"c":{"secret":"C"}}}"#, "callers.c.secret: no secret named C is set"),
+            (r#"{"callers":{"c":{"sha256":"12"}}}"#, "callers.c.sha256: not 64 hexadecimal digits"),
+            (
+                r#"{"prices":{"a/b":{"input":"x","output":"1"}}}"#,
+                r#"prices."a/b".input: "x" is not dollars per million tokens like "0.15""#,
+            ),
+        ];
+        for (json, expected) in cases {
+            assert_eq!(compile(json, &[]).unwrap_err(), [expected], "{json}");
+        }
+        assert!(compile(r#"{"model":{}}"#, &[]).unwrap_err()[0].contains("unknown field `model`"));
+        let both = r#"{"models":{"m":{"targets":[]}},"callers":{"c":{}}}"#;
+        assert_eq!(compile(both, &[]).unwrap_err().len(), 2, "all mistakes are named");
+    }
+
+    #[test]
+    fn every_secret_is_asked_for_by_name() {
+        let draft =
+            Draft::from_json(Some(r#"{"providers":{"my-gpu":{},"p":{"secret":"S"}},"callers":{"c":{"secret":"C"}}}"#));
+        let expected = [
+            "ANTHROPIC_API_KEY",
+            "ANTHROPIC_BASE_URL",
+            "C",
+            "MY_GPU_API_KEY",
+            "OPENAI_API_KEY",
+            "OPENAI_BASE_URL",
+            "S",
+            "TOLLGATE_KEY",
+        ];
+        assert_eq!(draft.unwrap().secrets(), expected);
+    }
+}

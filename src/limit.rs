@@ -1,0 +1,321 @@
+//! Rate limits and spending caps as sums of counters: what to add before a request and after it.
+//!
+//! Counters are only ever added to. A bound is checked by adding, not by looking, so two requests can never
+//! both take the last place. Nothing here knows where counters live.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Kind};
+use crate::host::Millis;
+use crate::price::Picodollars;
+
+/// One addition before a request: allowed if `counter` and all of `with` then sum to at most `limit`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bound {
+    pub counter: String,
+    pub add: i64,
+    pub with: Vec<String>,
+    pub limit: i64,
+    /// The counter means nothing after this and may be forgotten.
+    pub expires: Millis,
+}
+
+/// One addition to a counter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Add {
+    pub counter: String,
+    pub add: i64,
+    /// As in [`Bound`]; `None` is kept for ever.
+    pub expires: Option<Millis>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Admission {
+    /// Everything was added; the sum of each bound after it.
+    Admitted(Vec<i64>),
+    /// Nothing was added; which bound said no, and its sum as it stands.
+    Refused { bound: usize, sum: i64 },
+}
+
+/// Decides over counters as they stand. Whoever holds them adds, on `Admitted`, in the same breath.
+pub fn decide(bounds: &[Bound], total: impl Fn(&str) -> i64) -> Admission {
+    let mut sums = Vec::with_capacity(bounds.len());
+    for (bound, rule) in bounds.iter().enumerate() {
+        let sum = rule.with.iter().fold(total(&rule.counter), |sum, counter| sum.saturating_add(total(counter)));
+        if sum.saturating_add(rule.add) > rule.limit {
+            return Admission::Refused { bound, sum };
+        }
+        sums.push(sum.saturating_add(rule.add));
+    }
+    Admission::Admitted(sums)
+}
+
+/// What one caller may do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// In each minute of the clock.
+    pub requests_per_minute: Option<u32>,
+    /// In each calendar month, UTC.
+    pub spend_cap: Option<Picodollars>,
+}
+
+/// One request's place under its caller's limits, from admission to settlement.
+#[derive(Debug, Clone)]
+pub struct Ticket {
+    caller: String,
+    limits: Limits,
+    opened: Millis,
+    bounds: Vec<Bound>,
+    /// The amount held until the true cost is known, and the counter that holds it.
+    hold: Option<Add>,
+}
+
+/// A hold that nobody settles, because the machine died, stops counting after one to two of these.
+const HOLD_MS: Millis = 10 * MINUTE_MS;
+const MINUTE_MS: Millis = 60_000;
+
+impl Ticket {
+    /// `worst` is the most that the request is expected to cost; `None` where no price is known.
+    pub fn open(caller: &str, limits: Limits, worst: Option<Picodollars>, now: Millis) -> Result<Self, Error> {
+        let mut bounds = Vec::new();
+        if let Some(requests) = limits.requests_per_minute {
+            let minute = now / MINUTE_MS;
+            bounds.push(Bound {
+                counter: format!("rate/{caller}/{minute}"),
+                add: 1,
+                with: Vec::new(),
+                limit: i64::from(requests),
+                expires: (minute + 1) * MINUTE_MS,
+            });
+        }
+        let mut hold = None;
+        if let Some(cap) = limits.spend_cap {
+            let worst = worst.ok_or_else(|| {
+                Error::new(
+                    Kind::SpendCapReached,
+                    "this key has a spending cap and the price of the model is not known; add it under [prices] in the configuration",
+                )
+            })?;
+            let slot = now / HOLD_MS;
+            let counter = format!("hold/{caller}/{slot}");
+            let expires = (slot + 2) * HOLD_MS;
+            bounds.push(Bound {
+                counter: counter.clone(),
+                add: worst.as_i64(),
+                with: [
+                    Some(spend_counter(caller, now)),
+                    slot.checked_sub(1).map(|slot| format!("hold/{caller}/{slot}")),
+                ]
+                .into_iter()
+                .flatten()
+                .collect(),
+                limit: cap.as_i64(),
+                expires,
+            });
+            hold = Some(Add { counter, add: worst.as_i64(), expires: Some(expires) });
+        }
+        Ok(Self { caller: caller.to_owned(), limits, opened: now, bounds, hold })
+    }
+
+    pub fn bounds(&self) -> &[Bound] {
+        &self.bounds
+    }
+
+    /// The error for the caller when `bound` said no at `sum`.
+    pub fn refusal(&self, bound: usize, sum: i64) -> Error {
+        let is_rate = bound == 0 && self.limits.requests_per_minute.is_some();
+        let (kind, message, wait_ms) = if is_rate {
+            let limit = self.limits.requests_per_minute.unwrap_or_default();
+            let wait_ms = MINUTE_MS - self.opened % MINUTE_MS;
+            let message =
+                format!("this key may make {limit} requests a minute; try again in {}s", wait_ms.div_ceil(1000));
+            (Kind::RateLimited, message, wait_ms)
+        } else {
+            let cap = self.limits.spend_cap.unwrap_or_default();
+            let worst = Picodollars::from_i64(self.hold.as_ref().map_or(0, |hold| hold.add));
+            let message = format!(
+                "this key may spend {cap} a month (UTC); {} is spent or held by requests under way, and this request may cost {worst}",
+                Picodollars::from_i64(sum)
+            );
+            (Kind::SpendCapReached, message, month_end(self.opened).saturating_sub(self.opened))
+        };
+        Error { retry_after: Some(wait_ms.div_ceil(1000)), ..Error::new(kind, message) }
+    }
+
+    /// `x-ratelimit-*` for every answer of a caller who has a request limit. `sum` is the requests of this minute so far.
+    pub fn rate_headers(&self, sum: i64) -> Vec<(&'static str, String)> {
+        let Some(limit) = self.limits.requests_per_minute else { return Vec::new() };
+        let remaining = i64::from(limit).saturating_sub(sum).max(0);
+        let reset = (MINUTE_MS - self.opened % MINUTE_MS).div_ceil(1000);
+        vec![
+            ("x-ratelimit-limit-requests", limit.to_string()),
+            ("x-ratelimit-remaining-requests", remaining.to_string()),
+            ("x-ratelimit-reset-requests", format!("{reset}s")),
+        ]
+    }
+
+    /// What to add once the request is over: its cost to what was spent, and the hold back. Spent first, so that
+    /// between the two nobody sees too little.
+    pub fn close(&self, cost: Option<Picodollars>) -> Vec<Add> {
+        let spent = cost.filter(|cost| *cost != Picodollars::default()).map(|cost| Add {
+            counter: spend_counter(&self.caller, self.opened),
+            add: cost.as_i64(),
+            expires: None,
+        });
+        let released = self.hold.clone().map(|hold| Add { add: -hold.add, ..hold });
+        spent.into_iter().chain(released).collect()
+    }
+}
+
+/// Where a caller's spending of the month of `now` is counted.
+pub fn spend_counter(caller: &str, now: Millis) -> String {
+    let day = day(now);
+    format!("spend/{caller}/{}", day.get(..7).unwrap_or(&day))
+}
+
+/// `2026-11-21`, UTC.
+///
+/// Source: "chrono-Compatible Low-Level Date Algorithms", Howard Hinnant, civil_from_days.
+pub fn day(now: Millis) -> String {
+    let (year, month, day) = civil(now / DAY_MS);
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
+const DAY_MS: Millis = 86_400_000;
+
+fn month_end(now: Millis) -> Millis {
+    let today = now / DAY_MS;
+    let (_, month, _) = civil(today);
+    let first = (today + 1..today + 32).find(|&later| civil(later).1 != month).unwrap_or(today + 31);
+    first * DAY_MS
+}
+
+fn civil(days: u64) -> (u64, u64, u64) {
+    let shifted = days + 719_468;
+    let era = shifted / 146_097;
+    let day_of_era = shifted % 146_097;
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Counters(HashMap<String, i64>);
+
+    impl Counters {
+        fn admit(&mut self, ticket: &Ticket) -> Admission {
+            let admission = decide(ticket.bounds(), |counter| self.0.get(counter).copied().unwrap_or(0));
+            if let Admission::Admitted(_) = admission {
+                for bound in ticket.bounds() {
+                    *self.0.entry(bound.counter.clone()).or_default() += bound.add;
+                }
+            }
+            admission
+        }
+
+        fn settle(&mut self, adds: Vec<Add>) {
+            for Add { counter, add, .. } in adds {
+                *self.0.entry(counter).or_default() += add;
+            }
+        }
+    }
+
+    fn capped(cap: u64) -> Limits {
+        Limits { spend_cap: Some(Picodollars(cap)), ..Limits::default() }
+    }
+
+    #[test]
+    fn days_are_those_of_the_calendar() {
+        let cases = [
+            (0, "1970-01-01"),
+            (951_782_400_000, "2000-02-29"),
+            (1_709_164_800_000, "2024-02-29"),
+            (1_795_219_199_999, "2026-11-20"),
+            (1_795_219_200_000, "2026-11-21"),
+            (4_102_444_800_000, "2100-01-01"),
+        ];
+        for (now, expected) in cases {
+            assert_eq!(day(now), expected);
+        }
+        assert_eq!(day(month_end(1_795_219_200_000)), "2026-12-01");
+        assert_eq!(day(month_end(1_735_603_200_000)), "2025-01-01");
+    }
+
+    #[test]
+    fn a_minute_admits_exactly_its_requests() {
+        let limits = Limits { requests_per_minute: Some(3), ..Limits::default() };
+        let mut counters = Counters::default();
+        let at = |now| Ticket::open("a", limits, None, now).unwrap();
+        for sum in 1..=3 {
+            assert_eq!(counters.admit(&at(59_000)), Admission::Admitted(vec![sum]));
+        }
+        let ticket = at(59_000);
+        assert_eq!(counters.admit(&ticket), Admission::Refused { bound: 0, sum: 3 });
+        assert_eq!(ticket.refusal(0, 3).retry_after, Some(1));
+        assert_eq!(counters.admit(&at(60_000)), Admission::Admitted(vec![1]));
+    }
+
+    #[test]
+    fn requests_under_way_count_against_the_cap() {
+        let mut counters = Counters::default();
+        let open = |worst| Ticket::open("a", capped(100), Some(Picodollars(worst)), 0).unwrap();
+        let (first, second) = (open(60), open(60));
+        assert_eq!(counters.admit(&first), Admission::Admitted(vec![60]));
+        assert_eq!(counters.admit(&second), Admission::Refused { bound: 0, sum: 60 });
+        counters.settle(first.close(Some(Picodollars(10))));
+        assert_eq!(counters.admit(&second), Admission::Admitted(vec![70]));
+        counters.settle(second.close(None));
+        assert_eq!(counters.admit(&open(90)), Admission::Admitted(vec![100]));
+    }
+
+    #[test]
+    fn a_hold_that_nobody_settles_stops_counting() {
+        let mut counters = Counters::default();
+        let open = |now| Ticket::open("a", capped(100), Some(Picodollars(100)), now).unwrap();
+        assert!(matches!(counters.admit(&open(HOLD_MS - 1)), Admission::Admitted(_)));
+        assert!(matches!(counters.admit(&open(HOLD_MS)), Admission::Refused { .. }));
+        assert!(matches!(counters.admit(&open(2 * HOLD_MS)), Admission::Admitted(_)));
+    }
+
+    #[test]
+    fn no_order_of_requests_passes_the_cap_by_holds() {
+        // A small linear congruential generator: the seed is the case's number.
+        for seed in 0..200_u64 {
+            let mut state = seed;
+            let mut random = |below: u64| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                (state >> 33) % below
+            };
+            let mut counters = Counters::default();
+            let mut open: Vec<(Ticket, u64)> = Vec::new();
+            for _ in 0..300 {
+                if !open.is_empty() && random(2) == 0 {
+                    let (ticket, worst) = open.swap_remove(random(open.len() as u64) as usize);
+                    counters.settle(ticket.close(Some(Picodollars(random(worst + 1)))));
+                } else {
+                    let worst = random(40);
+                    let ticket = Ticket::open("a", capped(1000), Some(Picodollars(worst)), 5).unwrap();
+                    if let Admission::Admitted(_) = counters.admit(&ticket) {
+                        open.push((ticket, worst));
+                    }
+                }
+                assert!(counters.0.values().sum::<i64>() <= 1000, "seed {seed}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_unpriced_model_does_not_pass_a_cap() {
+        assert_eq!(Ticket::open("a", capped(1), None, 0).unwrap_err().kind, Kind::SpendCapReached);
+        assert!(Ticket::open("a", Limits::default(), None, 0).is_ok());
+    }
+}

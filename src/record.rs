@@ -1,0 +1,316 @@
+//! What is remembered of one request: a line for the operator, and what is added to the counters.
+//!
+//! A record is closed by value, so a request cannot be settled twice.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::catalog::Priced;
+use crate::chat::Usage;
+use crate::host::Millis;
+use crate::limit::{Add, Ticket, day};
+use crate::price::{Picodollars, cost};
+use crate::route::Outcome;
+
+/// One request, from its arrival until it is settled.
+#[derive(Debug, Clone)]
+pub struct Record {
+    pub id: String,
+    pub path: &'static str,
+    pub started: Millis,
+    pub caller: String,
+    /// As the caller named it.
+    pub model: String,
+    pub stream: bool,
+    pub status: u16,
+    pub attempts: Vec<Attempt>,
+    pub first_byte_ms: Option<Millis>,
+    /// Present once the request was admitted.
+    pub ticket: Option<Ticket>,
+    /// Present once a target's answer is on its way.
+    pub served: Option<Served>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    /// `provider/model`.
+    pub target: String,
+    pub outcome: Outcome,
+    pub ms: Millis,
+}
+
+/// Who answers, and what it asks for it.
+#[derive(Debug, Clone)]
+pub struct Served {
+    pub target: String,
+    pub price: Option<Priced>,
+}
+
+/// How a request ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    Complete,
+    /// The upstream broke off, fell silent, or ended without its protocol's end.
+    Cut,
+    /// The upstream said, inside its stream, that it failed.
+    Failed,
+    HungUp,
+    /// No target gave an answer.
+    Unanswered,
+    /// Refused by the gateway itself.
+    Refused,
+}
+
+/// What an answer came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tally {
+    pub usage: Usage,
+    /// `usage` is worked out from the text, at least in part, because the upstream did not say.
+    pub estimated: bool,
+}
+
+/// What a host does to settle a request.
+#[derive(Debug)]
+pub struct Settlement {
+    pub line: String,
+    pub adds: Vec<Add>,
+}
+
+impl Record {
+    pub fn open(id: String, path: &'static str, started: Millis) -> Self {
+        Self {
+            id,
+            path,
+            started,
+            caller: String::new(),
+            model: String::new(),
+            stream: false,
+            status: 0,
+            attempts: Vec::new(),
+            first_byte_ms: None,
+            ticket: None,
+            served: None,
+        }
+    }
+
+    /// `x-tollgate-attempts`.
+    pub fn attempts_header(&self) -> String {
+        let attempts: Vec<String> = self
+            .attempts
+            .iter()
+            .map(|attempt| format!("{}={}@{}", attempt.target, attempt.outcome, attempt.ms))
+            .collect();
+        attempts.join(", ")
+    }
+
+    /// The cost of an answer of this size; `None` where no price is known for it.
+    pub fn cost(&self, tally: &Tally) -> Option<Picodollars> {
+        let priced = self.served.as_ref()?.price.as_ref()?;
+        let covered = priced.input_tokens_max.is_none_or(|most| tally.usage.input <= most);
+        covered.then(|| cost(&tally.usage, &priced.price))
+    }
+
+    /// Ends the request. `tally` is what arrived, where anything did.
+    pub fn close(self, end: End, tally: Option<Tally>, now: Millis) -> Settlement {
+        let cost = tally.as_ref().and_then(|tally| self.cost(tally));
+        let line = self.line(end, tally.as_ref(), cost, now);
+        let mut adds = self.ticket.as_ref().map(|ticket| ticket.close(cost)).unwrap_or_default();
+        if let (Some(served), Some(tally)) = (&self.served, &tally) {
+            adds.extend(usage_adds(&self.caller, &served.target, self.started, end, &tally.usage, cost));
+        }
+        Settlement { line, adds }
+    }
+
+    fn line(&self, end: End, tally: Option<&Tally>, cost: Option<Picodollars>, now: Millis) -> String {
+        let attempts: Vec<AttemptLine> = self
+            .attempts
+            .iter()
+            .map(|attempt| AttemptLine {
+                target: &attempt.target,
+                outcome: attempt.outcome.to_string(),
+                ms: attempt.ms,
+            })
+            .collect();
+        let usage = tally.map(|tally| tally.usage).unwrap_or_default();
+        let line = Line {
+            event: "request",
+            id: &self.id,
+            caller: &self.caller,
+            path: self.path,
+            model: &self.model,
+            target: self.served.as_ref().map(|served| served.target.as_str()),
+            status: self.status,
+            stream: self.stream,
+            end: end.name(),
+            attempts,
+            input_tokens: usage.input,
+            cached_input_tokens: usage.cached_input,
+            cache_write_tokens: usage.cache_write,
+            output_tokens: usage.output,
+            reasoning_tokens: usage.reasoning,
+            tokens_estimated: tally.is_some_and(|tally| tally.estimated),
+            cost_picodollars: cost,
+            price_source: self.served.as_ref().and_then(|served| Some(served.price.as_ref()?.source.as_str())),
+            ms: now.saturating_sub(self.started),
+            first_byte_ms: self.first_byte_ms,
+        };
+        serde_json::to_string(&line).unwrap_or_default()
+    }
+}
+
+impl End {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Cut => "cut",
+            Self::HungUp => "hangup",
+            Self::Failed | Self::Unanswered => "error",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    event: &'static str,
+    id: &'a str,
+    caller: &'a str,
+    path: &'static str,
+    model: &'a str,
+    target: Option<&'a str>,
+    status: u16,
+    stream: bool,
+    end: &'static str,
+    attempts: Vec<AttemptLine<'a>>,
+    input_tokens: u64,
+    cached_input_tokens: u64,
+    cache_write_tokens: u64,
+    output_tokens: u64,
+    reasoning_tokens: u64,
+    tokens_estimated: bool,
+    cost_picodollars: Option<Picodollars>,
+    price_source: Option<&'a str>,
+    ms: Millis,
+    first_byte_ms: Option<Millis>,
+}
+
+#[derive(Serialize)]
+struct AttemptLine<'a> {
+    target: &'a str,
+    outcome: String,
+    ms: Millis,
+}
+
+/// The counters of one answer: `usage/CALLER/DAY/FIELD/TARGET`.
+fn usage_adds(
+    caller: &str,
+    target: &str,
+    started: Millis,
+    end: End,
+    usage: &Usage,
+    cost: Option<Picodollars>,
+) -> impl Iterator<Item = Add> {
+    let prefix = format!("{}{}", usage_prefix(caller), day(started));
+    let whole = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    let fields = [
+        ("requests", 1),
+        ("input_tokens", whole(usage.input)),
+        ("cached_input_tokens", whole(usage.cached_input)),
+        ("cache_write_tokens", whole(usage.cache_write)),
+        ("output_tokens", whole(usage.output)),
+        ("reasoning_tokens", whole(usage.reasoning)),
+        ("cost_picodollars", cost.unwrap_or_default().as_i64()),
+        ("unpriced_requests", i64::from(cost.is_none())),
+        ("cut_requests", i64::from(end != End::Complete)),
+    ];
+    fields.into_iter().filter(|(_, add)| *add != 0).map(move |(field, add)| Add {
+        counter: format!("{prefix}/{field}/{target}"),
+        add,
+        expires: None,
+    })
+}
+
+/// What the names of a caller's usage counters begin with.
+pub fn usage_prefix(caller: &str) -> String {
+    format!("usage/{caller}/")
+}
+
+/// One line of `GET /v1/usage`: a day and a target.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Day {
+    pub day: String,
+    pub model: String,
+    pub requests: i64,
+    pub input_tokens: i64,
+    pub cached_input_tokens: i64,
+    pub cache_write_tokens: i64,
+    pub output_tokens: i64,
+    pub reasoning_tokens: i64,
+    pub cost_picodollars: i64,
+    pub unpriced_requests: i64,
+    pub cut_requests: i64,
+}
+
+/// Reads the counters of one caller back, newest day first.
+pub fn days(caller: &str, totals: Vec<(String, i64)>) -> Vec<Day> {
+    let prefix = usage_prefix(caller);
+    let mut days: BTreeMap<(String, String), Day> = BTreeMap::new();
+    for (counter, total) in totals {
+        let mut parts = counter.strip_prefix(&prefix).unwrap_or_default().splitn(3, '/');
+        let (Some(day), Some(field), Some(model)) = (parts.next(), parts.next(), parts.next()) else { continue };
+        let row = days.entry((day.to_owned(), model.to_owned())).or_insert_with(|| Day {
+            day: day.to_owned(),
+            model: model.to_owned(),
+            ..Day::default()
+        });
+        let place = match field {
+            "requests" => &mut row.requests,
+            "input_tokens" => &mut row.input_tokens,
+            "cached_input_tokens" => &mut row.cached_input_tokens,
+            "cache_write_tokens" => &mut row.cache_write_tokens,
+            "output_tokens" => &mut row.output_tokens,
+            "reasoning_tokens" => &mut row.reasoning_tokens,
+            "cost_picodollars" => &mut row.cost_picodollars,
+            "unpriced_requests" => &mut row.unpriced_requests,
+            "cut_requests" => &mut row.cut_requests,
+            _ => continue,
+        };
+        *place = place.saturating_add(total);
+    }
+    let mut days: Vec<Day> = days.into_values().collect();
+    days.sort_by(|a, b| b.day.cmp(&a.day).then_with(|| a.model.cmp(&b.model)));
+    days
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_settled_is_what_usage_reads_back() {
+        let usage = Usage { input: 10, cached_input: 4, cache_write: 1, output: 3, reasoning: 2 };
+        let at = 1_795_219_200_000;
+        let mut totals: BTreeMap<String, i64> = BTreeMap::new();
+        let answers = [(End::Complete, Some(Picodollars(7))), (End::Complete, None), (End::Cut, Some(Picodollars(5)))];
+        for (end, cost) in answers {
+            for add in usage_adds("me", "local/a/b", at, end, &usage, cost) {
+                *totals.entry(add.counter).or_default() += add.add;
+            }
+        }
+        let expected = Day {
+            day: "2026-11-21".into(),
+            model: "local/a/b".into(),
+            requests: 3,
+            input_tokens: 30,
+            cached_input_tokens: 12,
+            cache_write_tokens: 3,
+            output_tokens: 9,
+            reasoning_tokens: 6,
+            cost_picodollars: 12,
+            unpriced_requests: 1,
+            cut_requests: 1,
+        };
+        assert_eq!(days("me", totals.into_iter().collect()), [expected]);
+    }
+}

@@ -1,0 +1,343 @@
+//! A streamed reply on its way: pull, translate, count. Pure and pushed; the host pumps it.
+//!
+//! Only whole frames go to the caller, so an error can always be said in a frame of its own. Between dialects the
+//! bytes go through decoder, grammar and encoder; within one dialect they stay as they came, and the decoder only
+//! listens. A reply is complete when its protocol said so, not when its body ended.
+
+use std::pin::pin;
+
+use bytes::Bytes;
+use futures::future::{Either, select};
+
+use crate::chat::{Event, Grammar, Usage};
+use crate::dialect::{Decode, Dialect, Encode, Label};
+use crate::error::{Error, Kind};
+use crate::host::{Broken, Host, Millis};
+use crate::record::{End, Record, Tally};
+use crate::wire::sse::{Frame, Splitter};
+
+pub struct Relay {
+    splitter: Splitter,
+    decoder: Box<dyn Decode>,
+    grammar: Grammar,
+    /// `None` where the caller speaks the upstream's dialect.
+    encoder: Option<Box<dyn Encode>>,
+    caller: Dialect,
+    usage_wanted: bool,
+    meter: Meter,
+    /// Bytes for the caller that wait for the first content.
+    held: Vec<u8>,
+    failure: Option<Error>,
+    idle_ms: Millis,
+    heard: Millis,
+    events: Vec<Event>,
+}
+
+/// What a chunk became.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Write {
+    /// The chunk itself, as it is.
+    Unchanged,
+    Bytes(Vec<u8>),
+    Nothing,
+}
+
+/// Why no more will be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stopped {
+    /// The upstream's body ended cleanly, or its protocol's end was seen.
+    Closed,
+    Broken,
+    /// Nothing came until the deadline.
+    Idle,
+    HungUp,
+}
+
+impl Relay {
+    pub fn new(
+        upstream: Dialect,
+        caller: Dialect,
+        label: Label,
+        input_estimate: u64,
+        idle_ms: Millis,
+        now: Millis,
+    ) -> Self {
+        let usage_wanted = label.usage_wanted;
+        Self {
+            splitter: Splitter::default(),
+            decoder: upstream.decoder(),
+            grammar: Grammar::default(),
+            encoder: (upstream != caller).then(|| caller.encoder(label)),
+            caller,
+            usage_wanted,
+            meter: Meter { input_estimate, ..Meter::default() },
+            held: Vec::new(),
+            failure: None,
+            idle_ms,
+            heard: now,
+            events: Vec::new(),
+        }
+    }
+
+    /// Takes one chunk of the upstream's body.
+    pub fn feed(&mut self, chunk: &[u8], now: Millis) -> Write {
+        self.heard = now;
+        let mut splitter = std::mem::take(&mut self.splitter);
+        let began_whole = splitter.is_empty();
+        let mut out = Vec::new();
+        let fed = splitter.feed(chunk, |frame| self.frame(frame, &mut out));
+        let ends_whole = splitter.is_empty();
+        self.splitter = splitter;
+        if fed.is_err() {
+            self.fail(Error::new(Kind::BadUpstream, "the upstream sent a frame without end"), &mut out);
+        }
+        if self.encoder.is_none() && began_whole && ends_whole && out.len() == chunk.len() {
+            Write::Unchanged
+        } else if out.is_empty() {
+            Write::Nothing
+        } else {
+            Write::Bytes(out)
+        }
+    }
+
+    /// Takes one chunk and keeps what it became until [`Self::take_held`]: for as long as another target may
+    /// still answer.
+    pub fn hold(&mut self, chunk: &[u8], now: Millis) {
+        match self.feed(chunk, now) {
+            Write::Unchanged => self.held.extend_from_slice(chunk),
+            Write::Bytes(bytes) => self.held.extend_from_slice(&bytes),
+            Write::Nothing => {}
+        }
+    }
+
+    pub fn take_held(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.held)
+    }
+
+    /// Whether part of the answer itself has come.
+    pub fn has_content(&self) -> bool {
+        self.meter.content
+    }
+
+    /// Whether nothing more may come: the protocol's end or a failure was seen.
+    pub fn is_over(&self) -> bool {
+        self.grammar.is_over() || self.failure.is_some()
+    }
+
+    /// Why the answer failed, if it did.
+    pub fn failure(&self) -> Option<&Error> {
+        self.failure.as_ref()
+    }
+
+    /// When the upstream will have been silent for too long.
+    pub fn deadline(&self) -> Millis {
+        self.heard.saturating_add(self.idle_ms)
+    }
+
+    /// Ends the reply. The bytes are the last for the caller; nothing for one who has hung up.
+    pub fn end(&mut self, stopped: Stopped) -> (Vec<u8>, End) {
+        let mut out = Vec::new();
+        if stopped == Stopped::Closed && !self.is_over() {
+            let rest = self.splitter.take_rest();
+            if !rest.is_empty() {
+                self.frame(&rest, &mut out);
+            }
+            if !self.is_over() {
+                let mut events = std::mem::take(&mut self.events);
+                self.decoder.finish(&mut events);
+                self.take(&mut events, &mut out);
+                self.events = events;
+            }
+        }
+        let end = match (self.grammar, stopped) {
+            (Grammar::Ended, _) => End::Complete,
+            _ if self.failure.is_some() => End::Failed,
+            (_, Stopped::HungUp) => End::HungUp,
+            (_, Stopped::Idle) => {
+                let error = Error::new(Kind::UpstreamTimeout, "the upstream fell silent in the middle of its answer");
+                self.fail(error, &mut out);
+                End::Cut
+            }
+            (_, Stopped::Closed | Stopped::Broken) => {
+                self.fail(Error::new(Kind::Cut, "the upstream's answer broke off before its end"), &mut out);
+                End::Cut
+            }
+        };
+        if stopped == Stopped::HungUp { (Vec::new(), end) } else { (out, end) }
+    }
+
+    /// What has arrived so far.
+    pub fn tally(&self) -> Tally {
+        self.meter.tally(self.grammar == Grammar::Ended)
+    }
+
+    fn frame(&mut self, raw: &[u8], out: &mut Vec<u8>) {
+        if self.is_over() {
+            return;
+        }
+        let mut events = std::mem::take(&mut self.events);
+        let read = match Frame::read(raw) {
+            Some(frame) => self.decoder.frame(&frame, &mut events).map_err(|malformed| malformed.0),
+            None => Err("not UTF-8".to_owned()),
+        };
+        let extra = self.decoder.is_extra() && !self.usage_wanted;
+        let passes = self.encoder.is_none();
+        if passes && !extra {
+            out.extend_from_slice(raw);
+        }
+        self.take(&mut events, out);
+        self.events = events;
+        if let Err(why) = read
+            && !passes
+            && !self.is_over()
+        {
+            self.fail(
+                Error::new(Kind::BadUpstream, format!("the upstream sent what its dialect does not have: {why}")),
+                out,
+            );
+        }
+    }
+
+    /// Counts `events` and, between dialects, writes them.
+    fn take(&mut self, events: &mut Vec<Event>, out: &mut Vec<u8>) {
+        for event in events.drain(..) {
+            let Ok(next) = self.grammar.after(&event) else {
+                // Within one dialect the caller judges its bytes itself.
+                if self.encoder.is_some() && !self.is_over() {
+                    self.fail(Error::new(Kind::BadUpstream, "the upstream's stream is out of order"), out);
+                }
+                continue;
+            };
+            self.grammar = next;
+            self.meter.count(&event);
+            if let Event::Error { message, .. } = &event {
+                self.failure = Some(Error::new(Kind::BadUpstream, message.clone()));
+            }
+            if let Some(encoder) = &mut self.encoder {
+                encoder.event(&event, out);
+            }
+        }
+    }
+
+    fn fail(&mut self, error: Error, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.caller.error_frame(&error));
+        self.failure = Some(error);
+    }
+}
+
+/// Counts what an answer uses, by the upstream's word where it gives one.
+#[derive(Debug, Default)]
+struct Meter {
+    usage: Option<Usage>,
+    content: bool,
+    text_bytes: u64,
+    input_estimate: u64,
+}
+
+impl Meter {
+    fn count(&mut self, event: &Event) {
+        self.content |= event.is_content();
+        match event {
+            Event::Usage(usage) => self.usage = Some(*usage),
+            Event::Text(text) | Event::Reasoning(text) | Event::Arguments(text) => {
+                self.text_bytes = self.text_bytes.saturating_add(text.len() as u64);
+            }
+            _ => {}
+        }
+    }
+
+    fn tally(&self, complete: bool) -> Tally {
+        match self.usage {
+            Some(usage) if complete => Tally { usage, estimated: false },
+            // A stream that broke off has told its input at best; its output is what came through.
+            known => {
+                let usage = known.unwrap_or_default();
+                let input = if usage.input == 0 { self.input_estimate } else { usage.input };
+                let output = usage.output.max(estimate(self.text_bytes));
+                Tally { usage: Usage { input, output, ..usage }, estimated: true }
+            }
+        }
+    }
+}
+
+/// Tokens in so many bytes of text: about four bytes each in English, which is what is known without the
+/// provider's tokenizer.
+pub fn estimate(bytes: u64) -> u64 {
+    bytes.div_ceil(4)
+}
+
+/// Where a pump writes to. Hosts that pump in their own way have none.
+#[expect(async_fn_in_trait, reason = "each host awaits its own futures; natively they turn out to be Send")]
+pub trait Sink {
+    async fn write(&mut self, bytes: Bytes) -> Result<(), Gone>;
+}
+
+/// The caller has hung up.
+#[derive(Debug)]
+pub struct Gone;
+
+/// Carries the rest of an answer to the caller and settles the request, whatever happens on the way.
+pub async fn pump<H: Host>(host: &H, mut upstream: H::Body, mut relay: Relay, record: Record, mut caller: impl Sink) {
+    let held = Bytes::from(relay.take_held());
+    let mut gone = !held.is_empty() && caller.write(held).await.is_err();
+    let stopped = loop {
+        if gone {
+            break Stopped::HungUp;
+        }
+        if relay.is_over() {
+            break Stopped::Closed;
+        }
+        let wait = relay.deadline().saturating_sub(host.now());
+        match race(host, wait, host.read(&mut upstream)).await {
+            Raced::Done(Ok(Some(chunk))) => {
+                gone = match relay.feed(&chunk, host.now()) {
+                    Write::Unchanged => caller.write(chunk).await.is_err(),
+                    Write::Bytes(bytes) => caller.write(bytes.into()).await.is_err(),
+                    Write::Nothing => false,
+                };
+            }
+            Raced::Done(Ok(None)) => break Stopped::Closed,
+            Raced::Done(Err(Broken)) => break Stopped::Broken,
+            Raced::TimedOut => break Stopped::Idle,
+            Raced::Gone => break Stopped::HungUp,
+        }
+    };
+    let (tail, end) = relay.end(stopped);
+    if !tail.is_empty() {
+        // Whether it arrives changes nothing any more.
+        let _ = caller.write(tail.into()).await;
+    }
+    let settlement = record.close(end, Some(relay.tally()), host.now());
+    host.log(&settlement.line);
+    host.settle(settlement.adds).await;
+    drop(caller);
+    if end == End::Complete {
+        // The connection can be used again once its body has been read to the end, which is at most a few bytes away.
+        select(pin!(host.read(&mut upstream)), pin!(host.sleep(DRAIN_MS))).await;
+    }
+}
+
+const DRAIN_MS: Millis = 1_000;
+
+/// The first of three things to happen.
+pub enum Raced<T> {
+    Done(T),
+    TimedOut,
+    /// The caller has hung up.
+    Gone,
+}
+
+pub async fn race<H: Host, T>(host: &H, ms: Millis, work: impl Future<Output = T>) -> Raced<T> {
+    let (work, slept, gone) = (pin!(work), pin!(host.sleep(ms)), pin!(host.gone()));
+    match select(work, select(slept, gone)).await {
+        Either::Left((done, _)) => Raced::Done(done),
+        Either::Right((Either::Left(_), _)) => Raced::TimedOut,
+        Either::Right((Either::Right(_), _)) => Raced::Gone,
+    }
+}
+
+impl std::fmt::Debug for Relay {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Relay").field("caller", &self.caller).field("grammar", &self.grammar).finish_non_exhaustive()
+    }
+}

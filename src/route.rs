@@ -1,0 +1,246 @@
+//! Which targets answer a model name, in which order, and what an attempt's outcome means for the next.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use crate::config::{Config, Patience, Target, nearest};
+use crate::error::{Error, Kind};
+use crate::host::Millis;
+
+/// The targets of one request, in the order in which they are tried.
+#[derive(Debug)]
+pub struct Route {
+    pub targets: Vec<Target>,
+    pub patience: Patience,
+}
+
+/// Resolves a caller's model name: an alias, `provider/model`, or the bare name of a known model.
+pub fn resolve(config: &Config, model: &str) -> Result<Route, Error> {
+    if let Some(alias) = config.aliases.get(model) {
+        if alias.targets.is_empty() {
+            return Err(unknown(format!("the model \"{model}\" has no target whose provider has a key")));
+        }
+        return Ok(Route { targets: alias.targets.clone(), patience: alias.patience });
+    }
+    let named = match model.split_once('/') {
+        Some((provider, rest)) => {
+            if let Some(secret) = config.off.get(provider) {
+                return Err(unknown(format!(
+                    "the model \"{model}\" needs the provider \"{provider}\"; set {secret} to turn it on"
+                )));
+            }
+            config.providers.get(provider).filter(|_| !rest.is_empty()).map(|provider| (provider, rest))
+        }
+        None => {
+            let knows = |listed: &[String], prefixes: &[String]| {
+                listed.iter().any(|listed| listed == model)
+                    || prefixes.iter().any(|prefix| model.starts_with(prefix.as_str()))
+            };
+            let owner = config.providers.values().find(|provider| knows(&provider.models, &provider.prefixes));
+            owner.map(|provider| (provider, model))
+        }
+    };
+    match named {
+        Some((provider, model)) if answers(provider, model) => {
+            let target = Target { provider: provider.clone(), model: model.to_owned() };
+            Ok(Route { targets: vec![target], patience: config.patience })
+        }
+        _ => {
+            let names = listed(config);
+            let near = nearest(model, names.iter().map(|(name, _)| name.as_str()));
+            let hint = near.map_or_else(
+                || "GET /v1/models lists what there is".to_owned(),
+                |near| format!("did you mean \"{near}\"?"),
+            );
+            Err(unknown(format!("there is no model \"{model}\"; {hint}")))
+        }
+    }
+}
+
+/// Whether `provider` may know `model`: a built-in one only what it lists, an upstream whatever is asked.
+fn answers(provider: &crate::config::Provider, model: &str) -> bool {
+    match provider.reach {
+        crate::config::Reach::Echo => provider.models.iter().any(|listed| listed == model),
+        crate::config::Reach::Upstream { .. } => true,
+    }
+}
+
+/// Every model that can be asked for by a listed name, with its owner: aliases first.
+pub fn listed(config: &Config) -> Vec<(String, String)> {
+    let aliases = config
+        .aliases
+        .iter()
+        .filter(|(_, alias)| !alias.targets.is_empty())
+        .map(|(name, _)| (name.clone(), crate::config::BUILT_IN.to_owned()));
+    let own = config.providers.values().flat_map(|provider| {
+        provider.models.iter().map(|model| (format!("{}/{model}", provider.name), provider.name.clone()))
+    });
+    aliases.chain(own).collect()
+}
+
+fn unknown(message: String) -> Error {
+    Error { param: Some("model".to_owned()), ..Error::new(Kind::UnknownModel, message) }
+}
+
+/// How one attempt went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// An answer with this status, and before the caller got any of it.
+    Status(u16),
+    Unreachable,
+    /// No first byte in time.
+    TimedOut,
+    /// An error event, a cut or nonsense before the first content of a 200.
+    Failed,
+}
+
+impl Outcome {
+    /// Whether the next target may do better. The caller's own mistakes stay the caller's.
+    pub fn falls(self) -> bool {
+        match self {
+            Self::Status(status) => matches!(status, 408 | 409 | 429 | 500..),
+            Self::Unreachable | Self::TimedOut | Self::Failed => true,
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status(status) => status.fmt(f),
+            Self::Unreachable => f.write_str("unreachable"),
+            Self::TimedOut => f.write_str("timeout"),
+            Self::Failed => f.write_str("error"),
+        }
+    }
+}
+
+/// Which targets asked for a pause, as far as this process knows.
+#[derive(Debug, Default)]
+pub struct Health {
+    resting: HashMap<String, Millis>,
+}
+
+/// No upstream's wish for a pause is believed for longer.
+pub const REST_MS_MAX: Millis = 60_000;
+
+impl Health {
+    /// Notes a `Retry-After` of `target`.
+    pub fn rest(&mut self, target: &Target, wait_ms: Millis, now: Millis) {
+        self.resting.retain(|_, until| *until > now);
+        self.resting.insert(target.to_string(), now.saturating_add(wait_ms.min(REST_MS_MAX)));
+    }
+
+    /// Targets that rest go last; none is left out, since a caller with one target wants it tried.
+    pub fn order(&self, targets: &mut [Target], now: Millis) {
+        if !self.resting.is_empty() {
+            targets.sort_by_key(|target| self.resting.get(&target.to_string()).is_some_and(|until| *until > now));
+        }
+    }
+}
+
+/// Milliseconds in a `retry-after` (seconds) or `retry-after-ms` header; a date is not believed.
+pub fn retry_after_ms(headers: &crate::host::Headers) -> Option<Millis> {
+    let exact = headers.get("retry-after-ms").and_then(|value| value.trim().parse::<f64>().ok());
+    let wait = exact.or_else(|| headers.get("retry-after")?.trim().parse::<f64>().ok().map(|seconds| seconds * 1000.0));
+    // The cast saturates, so any finite number is a wait.
+    wait.filter(|wait| wait.is_finite() && *wait >= 0.0).map(|wait| wait.ceil() as Millis)
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.provider.name, self.model)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Draft;
+    use crate::host::Headers;
+
+    fn config() -> Config {
+        let draft = Draft::from_json(Some(
+            r#"{"providers":{"local":{"dialect":"openai-chat","base_url":"http://localhost/v1","auth":"none","models":["llama"]}},
+                "models":{"smart":{"targets":["local/llama","openai/gpt-5"]},"dark":{"targets":["anthropic/x"]}}}"#,
+        ));
+        let keys = |name: &str| (name == "OPENAI_API_KEY").then(|| "k".to_owned());
+        Config::compile(&draft.unwrap(), keys).unwrap()
+    }
+
+    #[test]
+    fn names_resolve_to_targets_in_order() {
+        let cases: &[(&str, &[&str])] = &[
+            ("smart", &["local/llama", "openai/gpt-5"]),
+            ("local/anything/at-all", &["local/anything/at-all"]),
+            ("llama", &["local/llama"]),
+            ("gpt-5-nano", &["openai/gpt-5-nano"]),
+            ("gpt-99", &["openai/gpt-99"]),
+            ("tollgate/echo", &["tollgate/echo"]),
+        ];
+        for (model, expected) in cases {
+            let route = resolve(&config(), model).unwrap();
+            assert_eq!(route.targets.iter().map(ToString::to_string).collect::<Vec<_>>(), *expected, "{model}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_model_is_told_what_is_near() {
+        let cases = [
+            ("smrat", "there is no model \"smrat\"; did you mean \"smart\"?"),
+            ("tollgate/ehco", "there is no model \"tollgate/ehco\"; did you mean \"tollgate/echo\"?"),
+            ("zzzzzzzz", "there is no model \"zzzzzzzz\"; GET /v1/models lists what there is"),
+            (
+                "anthropic/x",
+                "the model \"anthropic/x\" needs the provider \"anthropic\"; set ANTHROPIC_API_KEY to turn it on",
+            ),
+            ("dark", "the model \"dark\" has no target whose provider has a key"),
+        ];
+        for (model, expected) in cases {
+            let error = resolve(&config(), model).unwrap_err();
+            assert_eq!((error.kind, error.message.as_str()), (Kind::UnknownModel, expected));
+        }
+    }
+
+    #[test]
+    fn only_what_another_target_may_do_better_falls() {
+        for status in [408, 409, 429, 500, 502, 503, 504, 529] {
+            assert!(Outcome::Status(status).falls(), "{status}");
+        }
+        for status in [200, 301, 400, 401, 402, 403, 404, 413, 422] {
+            assert!(!Outcome::Status(status).falls(), "{status}");
+        }
+        assert!(Outcome::Unreachable.falls() && Outcome::TimedOut.falls() && Outcome::Failed.falls());
+    }
+
+    #[test]
+    fn a_target_that_asked_for_a_pause_goes_last_until_it_is_over() {
+        let mut targets = resolve(&config(), "smart").unwrap().targets;
+        let mut health = Health::default();
+        health.rest(&targets[0].clone(), 2_000_000, 1_000);
+        let first = |health: &Health, targets: &mut Vec<Target>, now| {
+            let mut ordered = targets.clone();
+            health.order(&mut ordered, now);
+            ordered[0].to_string()
+        };
+        assert_eq!(first(&health, &mut targets, 1_000), "openai/gpt-5");
+        assert_eq!(first(&health, &mut targets, 1_000 + REST_MS_MAX), "local/llama", "the pause is bounded");
+    }
+
+    #[test]
+    fn waits_are_read_from_either_header() {
+        let cases = [
+            (&[("retry-after", "2")][..], Some(2_000)),
+            (&[("retry-after", "0.5")], Some(500)),
+            (&[("retry-after", "2"), ("Retry-After-Ms", "1500")], Some(1_500)),
+            (&[("retry-after", "Wed, 21 Oct 2026 07:28:00 GMT")], None),
+            (&[("retry-after", "-1")], None),
+            (&[("retry-after", "NaN")], None),
+            (&[("retry-after", "1e300")], Some(u64::MAX)),
+            (&[], None),
+        ];
+        for (fields, expected) in cases {
+            assert_eq!(retry_after_ms(&fields.iter().copied().collect::<Headers>()), expected, "{fields:?}");
+        }
+    }
+}
