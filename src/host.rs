@@ -3,12 +3,12 @@
 //!
 //! A host value stands for one request: it knows that request's caller, and when the caller has gone.
 
-// #[cfg(all(target_family = "wasm", target_os = "unknown"))]
-// pub mod cloudflare;
-// #[cfg(not(target_family = "wasm"))]
-// pub mod native;
-// #[cfg(all(target_family = "wasm", target_os = "wasi"))]
-// pub mod spin;
+#[cfg(all(target_family = "wasm", target_os = "unknown"))]
+pub mod cloudflare;
+#[cfg(not(target_family = "wasm"))]
+pub mod native;
+#[cfg(all(target_family = "wasm", target_os = "wasi"))]
+pub mod spin;
 
 use bytes::Bytes;
 

@@ -1,0 +1,115 @@
+//! `tollgate`: reads flags, environment and file, says what is on, and serves.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tollgate::config::{Config, Draft, Mistake, Reach};
+use tollgate::host::native::{Options, run};
+
+/// An AI gateway: one endpoint in front of every model provider.
+#[derive(Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// Configuration in TOML; without it, providers are on whose keys are in the environment
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Address to listen on; others than loopback need a caller's key
+    #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    host: IpAddr,
+    /// Port to listen on; 0 takes any that is free
+    #[arg(long, value_name = "PORT", default_value_t = 8787)]
+    port: u16,
+    /// Where counters are kept; ":memory:" keeps none [default: tollgate.db in the user's data directory]
+    #[arg(long, value_name = "FILE")]
+    store: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Check a configuration and print it as the JSON that Workers and Spin read
+    Config { file: PathBuf },
+}
+
+pub(crate) fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let done = match &arguments.command {
+        Some(Command::Config { file }) => print_json(file),
+        None => start(&arguments),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("tollgate: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn print_json(file: &Path) -> Result<(), String> {
+    let draft = read(file)?;
+    // Secrets live where the gateway will run, so any will do here.
+    Config::compile(&draft, |_| Some("https://checked.elsewhere".to_owned())).map_err(|mistakes| listed(&mistakes))?;
+    println!("{}", serde_json::to_string(&draft).map_err(|error| error.to_string())?);
+    Ok(())
+}
+
+fn start(arguments: &Arguments) -> Result<(), String> {
+    let draft = match &arguments.config {
+        Some(file) => read(file)?,
+        None => Draft::from_json(environment("TOLLGATE_CONFIG").as_deref()).map_err(|Mistake(mistake)| mistake)?,
+    };
+    let config = Config::compile(&draft, environment).map_err(|mistakes| listed(&mistakes))?;
+    let store = match &arguments.store {
+        Some(path) if path.as_os_str() == ":memory:" => None,
+        Some(path) => Some(path.clone()),
+        None => Some(
+            dirs::data_dir()
+                .ok_or("no data directory is known for this user; name a file with --store")?
+                .join("tollgate/tollgate.db"),
+        ),
+    };
+    let options = Options { address: SocketAddr::new(arguments.host, arguments.port), store };
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| error.to_string())?;
+    runtime.block_on(run(config, options, banner))
+}
+
+fn read(file: &Path) -> Result<Draft, String> {
+    let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    toml::from_str(&text).map_err(|error| format!("{}: {error}", file.display()))
+}
+
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+fn listed(mistakes: &[Mistake]) -> String {
+    let lines: Vec<&str> = mistakes.iter().map(|Mistake(mistake)| mistake.as_str()).collect();
+    format!("the configuration has {} mistakes:\n  {}", lines.len(), lines.join("\n  "))
+}
+
+fn banner(config: &Config, address: SocketAddr) {
+    let on = config.providers.values().filter_map(|provider| match &provider.reach {
+        Reach::Upstream { base_url, .. } => Some(format!("{} ({base_url})", provider.name)),
+        Reach::Echo => None,
+    });
+    let on: Vec<String> = on.collect();
+    println!("providers on: {}", if on.is_empty() { "none yet".to_owned() } else { on.join(", ") });
+    for (provider, secret) in &config.off {
+        println!("          off: {provider} (set {secret})");
+    }
+    let callers: Vec<&str> = config.callers.iter().map(|caller| caller.name.as_str()).collect();
+    println!(
+        "callers: {}",
+        if callers.is_empty() { "this machine only, without a key".to_owned() } else { callers.join(", ") }
+    );
+    let key = if callers.is_empty() { "" } else { " -H \"authorization: Bearer $TOLLGATE_KEY\"" };
+    println!(
+        "try: curl http://{address}/v1/chat/completions{key} -d '{{\"model\":\"tollgate/echo\",\"messages\":[{{\"role\":\"user\",\"content\":\"hello\"}}]}}'"
+    );
+    println!("tollgate listening on http://{address}");
+}

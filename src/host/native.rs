@@ -1,0 +1,293 @@
+//! The native host: a local server on hyper and tokio, for a laptop or a container.
+//!
+//! TCP_NODELAY on both sides, pooled upstream connections, counters in SQLite. A request is served in a task of its
+//! own, so that it is settled even when its caller has gone.
+
+mod store;
+
+use std::convert::Infallible;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use futures::StreamExt as _;
+use http_body_util::{BodyExt as _, Either, Full, Limited, StreamBody};
+use hyper::body::{Body as _, Frame, Incoming as Received};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+use self::store::Store;
+use super::{
+    Answer, Body, Broken, Headers, Host, Incoming, Millis, Outgoing, Reply, ReplyBody, StoreDown, Unreachable,
+};
+use crate::auth::Keyless;
+use crate::config::Config;
+use crate::limit::{Add, Admission, Bound};
+use crate::relay::{Gone, Sink, pump};
+use crate::serve::{Gateway, serve};
+
+/// Where to listen and keep counters.
+#[derive(Debug)]
+pub struct Options {
+    pub address: SocketAddr,
+    /// `None` keeps counters in memory only.
+    pub store: Option<PathBuf>,
+}
+
+const CONNECT: Duration = Duration::from_secs(10);
+const POOL_IDLE: Duration = Duration::from_secs(60);
+
+struct Shared {
+    gateway: Gateway,
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    store: Store,
+    tasks: TaskTracker,
+}
+
+/// Serves until the first Ctrl-C or SIGTERM, then ends what is under way; a second one ends at once.
+pub async fn run(config: Config, options: Options, banner: impl FnOnce(&Config, SocketAddr)) -> Result<(), String> {
+    let keyless = if options.address.ip().is_loopback() { Keyless::Loopback } else { Keyless::Refused };
+    if config.callers.is_empty() && keyless == Keyless::Refused {
+        return Err(format!(
+            "{} can be reached by others; set TOLLGATE_KEY, which callers then send as their key",
+            options.address
+        ));
+    }
+    let store = Store::open(options.store.as_deref())?;
+    let listener = TcpListener::bind(options.address).await.map_err(|error| format!("{}: {error}", options.address))?;
+    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    banner(&config, address);
+
+    let gateway = Gateway::new(config, keyless);
+    let shared = Arc::new(Shared { gateway, client: client(), store, tasks: TaskTracker::new() });
+    let mut server = auto::Builder::new(TokioExecutor::new());
+    server.http1().timer(TokioTimer::new());
+    server.http2().timer(TokioTimer::new());
+    let graceful = GracefulShutdown::new();
+    let mut stop = std::pin::pin!(stop_signal());
+    loop {
+        let socket = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((socket, _)) => socket,
+                Err(error) => {
+                    // Out of descriptors, for the most part: those in use will come back.
+                    eprintln!("accept: {error}");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            },
+            () = &mut stop => break,
+        };
+        // Without it each end of a stream waits for a delayed acknowledgement, some 40 ms.
+        let _ = socket.set_nodelay(true);
+        let shared = shared.clone();
+        let service = hyper::service::service_fn(move |request| {
+            let shared = shared.clone();
+            async move { Ok::<_, Infallible>(handle(shared, request).await) }
+        });
+        let connection = graceful.watch(server.serve_connection(TokioIo::new(socket), service).into_owned());
+        tokio::spawn(async move {
+            // A connection that breaks is its caller's business.
+            let _ = connection.await;
+        });
+    }
+    drop(listener);
+    eprintln!("stopping: open requests end first; once more to stop at once");
+    shared.tasks.close();
+    tokio::select! {
+        () = async { graceful.shutdown().await; shared.tasks.wait().await; } => {}
+        () = stop_signal() => {}
+    }
+    Ok(())
+}
+
+async fn stop_signal() {
+    #[cfg(unix)]
+    if let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        }
+        return;
+    }
+    let _ = tokio::signal::ctrl_c().await;
+}
+
+fn client() -> Client<HttpsConnector<HttpConnector>, Full<Bytes>> {
+    let mut tcp = HttpConnector::new();
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(CONNECT));
+    tcp.enforce_http(false);
+    let https =
+        HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_all_versions().wrap_connector(tcp);
+    Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .timer(TokioTimer::new())
+        .pool_idle_timeout(POOL_IDLE)
+        .build(https)
+}
+
+type ReplyStream = std::pin::Pin<Box<dyn futures::Stream<Item = Result<Frame<Bytes>, Infallible>> + Send>>;
+type Response = hyper::Response<Either<Full<Bytes>, StreamBody<ReplyStream>>>;
+
+/// Dropped by hyper when the caller hangs up, which cancels `gone` while the task goes on and settles.
+async fn handle(shared: Arc<Shared>, request: hyper::Request<Received>) -> Response {
+    let gone = CancellationToken::new();
+    let alive = gone.clone().drop_guard();
+    let host = Request { shared: shared.clone(), gone };
+    let task = shared.tasks.spawn(async move {
+        let incoming = incoming(request, host.shared.gateway.config.body_bytes_max).await;
+        (serve(&host.shared.gateway, &host, incoming).await, host)
+    });
+    match task.await {
+        Ok((reply, host)) => respond(&shared.tasks, reply, host, alive),
+        // Cannot be reached while nothing received can panic; a caller still gets an answer.
+        Err(_) => {
+            let mut response = hyper::Response::new(Either::Left(Full::default()));
+            *response.status_mut() = hyper::StatusCode::INTERNAL_SERVER_ERROR;
+            response
+        }
+    }
+}
+
+async fn incoming(request: hyper::Request<Received>, body_bytes_max: usize) -> Incoming {
+    let (head, body) = request.into_parts();
+    let mut headers: Headers = headers(&head.headers);
+    if let Some(authority) = head.uri.authority().filter(|_| headers.get("host").is_none()) {
+        headers.push("host", authority.as_str());
+    }
+    let declared = body.size_hint().lower();
+    let body = if declared > body_bytes_max as u64 {
+        Body::TooLarge
+    } else {
+        match Limited::new(body, body_bytes_max).collect().await {
+            Ok(body) => Body::Whole(body.to_bytes()),
+            Err(error) if error.is::<http_body_util::LengthLimitError>() => Body::TooLarge,
+            // The caller broke off: what is missing makes the request unreadable, and nobody waits for the answer.
+            Err(_) => Body::Whole(Bytes::new()),
+        }
+    };
+    Incoming {
+        method: head.method.as_str().to_owned(),
+        path: head.uri.path().to_owned(),
+        query: head.uri.query().map(str::to_owned),
+        headers,
+        body,
+    }
+}
+
+fn headers(fields: &hyper::HeaderMap) -> Headers {
+    fields.iter().map(|(name, value)| (name.as_str(), String::from_utf8_lossy(value.as_bytes()))).collect()
+}
+
+fn respond(tasks: &TaskTracker, reply: Reply<Received>, host: Request, alive: DropGuard) -> Response {
+    let body = match reply.body {
+        ReplyBody::Whole(bytes) => Either::Left(Full::new(bytes)),
+        ReplyBody::Relayed { upstream, relay, record } => {
+            // One chunk at most waits between the two, so a slow caller slows the upstream.
+            let (sender, receiver) = mpsc::channel(1);
+            tasks.spawn(async move { pump(&host, upstream, *relay, *record, Channel(sender)).await });
+            let frames = ReceiverStream::new(receiver).map(move |chunk| {
+                let _until_the_body_is_dropped = &alive;
+                Ok(Frame::data(chunk))
+            });
+            Either::Right(StreamBody::new(Box::pin(frames) as ReplyStream))
+        }
+    };
+    let mut response = hyper::Response::new(body);
+    *response.status_mut() = hyper::StatusCode::from_u16(reply.status).unwrap_or_default();
+    for (name, value) in reply.headers.iter() {
+        let name = hyper::header::HeaderName::from_bytes(name.as_bytes());
+        let value = hyper::header::HeaderValue::from_str(value);
+        if let (Ok(name), Ok(value)) = (name, value) {
+            response.headers_mut().append(name, value);
+        }
+    }
+    response
+}
+
+struct Channel(mpsc::Sender<Bytes>);
+
+impl Sink for Channel {
+    async fn write(&mut self, bytes: Bytes) -> Result<(), Gone> {
+        self.0.send(bytes).await.map_err(|_| Gone)
+    }
+}
+
+/// The host as one request sees it.
+struct Request {
+    shared: Arc<Shared>,
+    gone: CancellationToken,
+}
+
+impl Host for Request {
+    type Body = Received;
+
+    fn now(&self) -> Millis {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Millis::try_from(since.as_millis()).unwrap_or(Millis::MAX)
+    }
+
+    fn random(&self) -> u64 {
+        // The operating system's randomness does not fail on the systems that tokio runs on.
+        getrandom::u64().unwrap_or_default()
+    }
+
+    async fn sleep(&self, ms: u64) {
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+    }
+
+    async fn gone(&self) {
+        self.gone.cancelled().await;
+    }
+
+    async fn fetch(&self, request: Outgoing) -> Result<Answer<Received>, Unreachable> {
+        let mut builder = hyper::Request::post(request.url);
+        for (name, value) in request.headers.iter() {
+            builder = builder.header(name, value);
+        }
+        let request = builder.body(Full::new(request.body)).map_err(|error| Unreachable(error.to_string()))?;
+        let response = self.shared.client.request(request).await.map_err(|error| Unreachable(error.to_string()))?;
+        let (head, body) = response.into_parts();
+        Ok(Answer { status: head.status.as_u16(), headers: headers(&head.headers), body })
+    }
+
+    async fn read(&self, body: &mut Received) -> Result<Option<Bytes>, Broken> {
+        while let Some(frame) = body.frame().await {
+            match frame.map_err(|_| Broken)?.into_data() {
+                Ok(data) if !data.is_empty() => return Ok(Some(data)),
+                _ => {}
+            }
+        }
+        Ok(None)
+    }
+
+    async fn admit(&self, bounds: &[Bound]) -> Result<Admission, StoreDown> {
+        Ok(self.shared.store.admit(bounds, self.now()))
+    }
+
+    async fn settle(&self, adds: Vec<Add>) {
+        self.shared.store.settle(adds).await;
+    }
+
+    async fn totals(&self, prefix: &str) -> Result<Vec<(String, i64)>, StoreDown> {
+        Ok(self.shared.store.totals(prefix))
+    }
+
+    fn log(&self, line: &str) {
+        // Nobody reads a closed pipe.
+        let _ = writeln!(std::io::stdout().lock(), "{line}");
+    }
+}

@@ -1,0 +1,167 @@
+//! Counters in memory, written through to SQLite by one thread that puts everything waiting into one transaction.
+//!
+//! What expires (rates, holds) stays in memory: after a restart no request is under way. Totals are on disk before the
+//! reply that they count has ended.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use crate::host::Millis;
+use crate::limit::{Add, Admission, Bound, decide};
+
+pub(super) struct Store {
+    counters: Mutex<Counters>,
+    /// `None` where nothing is kept.
+    writer: Option<mpsc::Sender<Batch>>,
+}
+
+#[derive(Default)]
+struct Counters {
+    kept: BTreeMap<String, i64>,
+    /// Value and end of life.
+    passing: HashMap<String, (i64, Millis)>,
+    swept: Millis,
+}
+
+struct Batch {
+    adds: Vec<Add>,
+    written: oneshot::Sender<()>,
+}
+
+const SWEEP_MS: Millis = 60_000;
+
+impl Store {
+    /// Opens or creates the file, and reads every counter.
+    pub(super) fn open(path: Option<&Path>) -> Result<Self, String> {
+        let Some(path) = path else {
+            return Ok(Self { counters: Mutex::default(), writer: None });
+        };
+        let shown = path.display();
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        }
+        let (connection, kept) = load(path).map_err(|error| {
+            let locked = error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy);
+            let hint = if locked { " (is another tollgate running? --store names another file)" } else { "" };
+            format!("{shown}: {error}{hint}")
+        })?;
+        let (writer, batches) = mpsc::channel();
+        std::thread::Builder::new()
+            .name("store".to_owned())
+            .spawn(move || write_all(connection, &batches))
+            .map_err(|error| error.to_string())?;
+        Ok(Self { counters: Mutex::new(Counters { kept, ..Counters::default() }), writer: Some(writer) })
+    }
+
+    pub(super) fn admit(&self, bounds: &[Bound], now: Millis) -> Admission {
+        let mut counters = self.counters();
+        if now.saturating_sub(counters.swept) > SWEEP_MS {
+            counters.passing.retain(|_, (_, expires)| *expires > now);
+            counters.swept = now;
+        }
+        let admission = decide(bounds, |name| counters.total(name));
+        if let Admission::Admitted(_) = admission {
+            for bound in bounds {
+                let (total, _) = counters.passing.entry(bound.counter.clone()).or_insert((0, bound.expires));
+                *total = total.saturating_add(bound.add);
+            }
+        }
+        admission
+    }
+
+    pub(super) async fn settle(&self, adds: Vec<Add>) {
+        let kept = self.counters().add(adds);
+        if let Some(writer) = self.writer.as_ref().filter(|_| !kept.is_empty()) {
+            let (written, done) = oneshot::channel();
+            if writer.send(Batch { adds: kept, written }).is_ok() {
+                let _ = done.await;
+            }
+        }
+    }
+
+    pub(super) fn totals(&self, prefix: &str) -> Vec<(String, i64)> {
+        let counters = self.counters();
+        let from = counters.kept.range(prefix.to_owned()..);
+        from.take_while(|(name, _)| name.starts_with(prefix)).map(|(name, total)| (name.clone(), *total)).collect()
+    }
+
+    fn counters(&self) -> MutexGuard<'_, Counters> {
+        self.counters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Counters {
+    fn total(&self, name: &str) -> i64 {
+        self.passing.get(name).map_or_else(|| self.kept.get(name).copied().unwrap_or(0), |(total, _)| *total)
+    }
+
+    /// Adds, and returns what belongs on disk.
+    fn add(&mut self, adds: Vec<Add>) -> Vec<Add> {
+        let (passing, kept): (Vec<Add>, Vec<Add>) = adds.into_iter().partition(|add| add.expires.is_some());
+        for add in passing {
+            // What has been swept has no holder any more.
+            if let Some((total, _)) = self.passing.get_mut(&add.counter) {
+                *total = total.saturating_add(add.add);
+            }
+        }
+        for add in &kept {
+            let total = self.kept.entry(add.counter.clone()).or_default();
+            *total = total.saturating_add(add.add);
+        }
+        kept
+    }
+}
+
+fn load(path: &Path) -> rusqlite::Result<(Connection, BTreeMap<String, i64>)> {
+    let connection = Connection::open(path)?;
+    // One process owns the file, since it decides from memory. A write-ahead log survives the process at once, and
+    // the machine up to its last checkpoint.
+    connection.execute_batch(
+        "pragma locking_mode = exclusive;
+         pragma journal_mode = wal;
+         pragma synchronous = normal;
+         create table if not exists counters (name text primary key, total integer not null) strict, without rowid;
+         begin immediate; commit;",
+    )?;
+    let kept = connection
+        .prepare("select name, total from counters")?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok((connection, kept))
+}
+
+/// Ends when the last sender is gone. A batch that cannot be written waits for the next.
+fn write_all(mut connection: Connection, batches: &mpsc::Receiver<Batch>) {
+    let mut waiting: Vec<Add> = Vec::new();
+    while let Ok(first) = batches.recv() {
+        let mut done = Vec::new();
+        for batch in std::iter::once(first).chain(batches.try_iter()) {
+            waiting.extend(batch.adds);
+            done.push(batch.written);
+        }
+        match write(&mut connection, &waiting) {
+            Ok(()) => waiting.clear(),
+            Err(error) => eprintln!("store: {error}; {} additions wait for the next write", waiting.len()),
+        }
+        for written in done {
+            let _ = written.send(());
+        }
+    }
+}
+
+fn write(connection: &mut Connection, adds: &[Add]) -> rusqlite::Result<()> {
+    let transaction = connection.transaction()?;
+    {
+        let mut statement = transaction.prepare_cached(
+            "insert into counters (name, total) values (?1, ?2) on conflict (name) do update set total = total + ?2",
+        )?;
+        for add in adds {
+            statement.execute((&add.counter, add.add))?;
+        }
+    }
+    transaction.commit()
+}
