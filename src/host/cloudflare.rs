@@ -1,1 +1,360 @@
-//! The Cloudflare Workers host.
+//! The Cloudflare Workers host. It speaks `web_sys` types and leaves streams to JavaScript (`cloudflare/host.js`),
+//! because a body that goes through a Rust stream costs seven times the hand-over.
+//!
+//! One isolate serves many requests at once and may go away at any time: nothing here holds the only copy of a number.
+
+mod counters;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use js_sys::{Promise, Uint8Array};
+use wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{AbortController, AbortSignal, ReadableStream, ReadableStreamDefaultReader, Request, Response};
+use worker::{Context, Delay, Env, event};
+
+use self::counters::Store;
+use super::{
+    Answer, Body, Broken, Headers, Host, Incoming, Millis, Outgoing, Reply, ReplyBody, StoreDown, Unreachable,
+};
+use crate::auth::Keyless;
+use crate::config::{Config, Draft, Mistake};
+use crate::limit::{Add, Admission, Bound};
+use crate::record::Record;
+use crate::relay::{Relay, Stopped, Write};
+use crate::serve::{Gateway, serve};
+
+#[wasm_bindgen(module = "/src/host/cloudflare/host.js")]
+extern "C" {
+    fn pairs(headers: &web_sys::Headers) -> String;
+    #[wasm_bindgen(catch)]
+    fn reply(status: u16, head: &str, body: &JsValue) -> Result<Response, JsValue>;
+    fn random() -> u64;
+    fn aborted(signal: &AbortSignal) -> Promise;
+    #[wasm_bindgen(catch)]
+    async fn send(
+        url: &str,
+        head: &str,
+        body: &[u8],
+        caller: &AbortSignal,
+        attempt: &AbortSignal,
+    ) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(catch)]
+    async fn whole(body: &ReadableStream, max: f64) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(catch)]
+    fn reader(body: &ReadableStream) -> Result<ReadableStreamDefaultReader, JsValue>;
+    #[wasm_bindgen(catch)]
+    async fn read(reader: &ReadableStreamDefaultReader) -> Result<JsValue, JsValue>;
+    fn pump(
+        reader: &ReadableStreamDefaultReader,
+        caller: &AbortSignal,
+        relay: Pumped,
+        context: &JsValue,
+    ) -> ReadableStream;
+}
+
+/// The longest whole answer that is taken from an upstream; an isolate has 128 MB for all its requests.
+const ANSWER_BYTES_MAX: f64 = 33_554_432.0;
+
+#[event(fetch)]
+async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<Response> {
+    let (env, context) = (Rc::new(env), Rc::new(context));
+    let gateway = match gateway(&env, &context).await {
+        Ok(gateway) => gateway,
+        Err(mistakes) => {
+            worker::console_error!("the configuration cannot be used: {mistakes}");
+            let body = JsValue::from_str(
+                r#"{"error":{"message":"the gateway's configuration has a mistake; its log says which","type":"server_error","param":null,"code":"internal_error"}}"#,
+            );
+            return Ok(reply(500, "content-type\napplication/json", &body)?);
+        }
+    };
+    let store = Rc::new(Store::new(&env));
+    let host = Visit { caller: request.signal(), context: context.clone(), store };
+    let incoming = incoming(&request, gateway.config.body_bytes_max).await?;
+    let answer = serve(&gateway, &host, incoming).await;
+    Ok(respond(answer, host)?)
+}
+
+thread_local! {
+    /// The last good configuration of this isolate, and when it was read.
+    static GATEWAY: RefCell<Option<(Rc<Gateway>, Millis)>> = const { RefCell::new(None) };
+}
+
+/// KV shows a change within a minute; reading it more often would only cost.
+const CONFIG_MS: Millis = 60_000;
+
+/// The gateway of this isolate. A stale one serves on while the next is read, and for as long as that fails.
+async fn gateway(env: &Rc<Env>, context: &Context) -> Result<Rc<Gateway>, String> {
+    let known = GATEWAY.with_borrow(Clone::clone);
+    let Some((gateway, read_at)) = known else {
+        let gateway = Rc::new(load(env).await?);
+        GATEWAY.set(Some((gateway.clone(), now())));
+        return Ok(gateway);
+    };
+    if now().saturating_sub(read_at) > CONFIG_MS {
+        GATEWAY.set(Some((gateway.clone(), now())));
+        let env = env.clone();
+        context.wait_until(async move {
+            match load(&env).await {
+                Ok(fresh) => GATEWAY.set(Some((Rc::new(fresh), now()))),
+                Err(mistakes) => worker::console_error!("the new configuration is not used: {mistakes}"),
+            }
+        });
+    }
+    Ok(gateway)
+}
+
+async fn load(env: &Env) -> Result<Gateway, String> {
+    let stored = match env.kv("TOLLGATE") {
+        Ok(kv) => kv.get("config").text().await.map_err(|error| error.to_string())?,
+        Err(_) => None,
+    };
+    let secret = |name: &str| env.var(name).ok().map(|value| value.to_string());
+    let draft =
+        Draft::from_json(stored.or_else(|| secret("TOLLGATE_CONFIG")).as_deref()).map_err(|Mistake(text)| text)?;
+    let config = Config::compile(&draft, secret)
+        .map_err(|mistakes| mistakes.into_iter().map(|Mistake(text)| text).collect::<Vec<_>>().join("; "))?;
+    Ok(Gateway::new(config, Keyless::Refused))
+}
+
+async fn incoming(request: &Request, body_bytes_max: usize) -> Result<Incoming, JsValue> {
+    let url = request.url();
+    let after_scheme = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
+    let path = after_scheme.find('/').and_then(|slash| after_scheme.get(slash..)).unwrap_or("/");
+    let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query.to_owned())));
+    let headers = parse(&pairs(&request.headers()));
+    let declared = headers.get("content-length").and_then(|length| length.parse::<usize>().ok());
+    let body = match (declared, request.body()) {
+        (_, None) => Body::Whole(Bytes::new()),
+        (Some(length), _) if length > body_bytes_max => Body::TooLarge,
+        // In one step, where reading piece by piece takes hundreds.
+        (Some(_), _) => Body::Whole(bytes(&JsFuture::from(request.array_buffer()?).await?)),
+        (None, Some(stream)) => match whole(&stream, body_bytes_max as f64).await?.dyn_into::<Uint8Array>() {
+            Ok(array) => Body::Whole(array.to_vec().into()),
+            Err(_) => Body::TooLarge,
+        },
+    };
+    Ok(Incoming { method: request.method(), path: path.to_owned(), query, headers, body })
+}
+
+fn respond(answer: Reply<Upstream>, host: Visit) -> Result<Response, JsValue> {
+    let body = match answer.body {
+        ReplyBody::Whole(bytes) => Uint8Array::from(bytes.as_ref()).into(),
+        ReplyBody::Relayed { mut upstream, relay, record } => {
+            let Some(reader) = upstream.hand_over() else { return Err(JsValue::from_str("the upstream has no body")) };
+            let (caller, context) = (host.caller.clone(), host.context.clone());
+            let pumped = Pumped { relay: *relay, record: Some(*record), end: None, host };
+            pump(&reader, &caller, pumped, context.as_ref().as_ref()).into()
+        }
+    };
+    reply(answer.status, &written(&answer.headers), &body)
+}
+
+/// A relay as the pump in JavaScript drives it. JavaScript owns it; `settle` takes it back.
+#[wasm_bindgen]
+pub struct Pumped {
+    relay: Relay,
+    record: Option<Record>,
+    end: Option<crate::record::End>,
+    host: Visit,
+}
+
+#[wasm_bindgen]
+impl Pumped {
+    /// What was read before the reply began.
+    pub fn held(&mut self) -> Vec<u8> {
+        self.relay.take_held()
+    }
+
+    /// `undefined` passes the chunk on as it is.
+    pub fn feed(&mut self, chunk: &[u8]) -> Option<Vec<u8>> {
+        match self.relay.feed(chunk, now()) {
+            Write::Unchanged => None,
+            Write::Bytes(bytes) => Some(bytes),
+            Write::Nothing => Some(Vec::new()),
+        }
+    }
+
+    pub fn deadline(&self) -> f64 {
+        self.relay.deadline() as f64
+    }
+
+    #[wasm_bindgen(getter)]
+    pub fn over(&self) -> bool {
+        self.relay.is_over()
+    }
+
+    /// The last bytes. `how` is the pump's word for why it stopped.
+    pub fn finish(&mut self, how: &str) -> Vec<u8> {
+        let (tail, end) = self.relay.end(match how {
+            "hangup" => Stopped::HungUp,
+            "idle" => Stopped::Idle,
+            "broken" => Stopped::Broken,
+            _ => Stopped::Closed,
+        });
+        self.end = Some(end);
+        tail
+    }
+
+    pub async fn settle(mut self) {
+        if let (Some(record), Some(end)) = (self.record.take(), self.end) {
+            let settlement = record.close(end, Some(self.relay.tally()), now());
+            self.host.log(&settlement.line);
+            self.host.store.settle(settlement.adds).await;
+        }
+    }
+}
+
+/// An upstream's body: whole, or piece by piece.
+pub struct Upstream {
+    attempt: AbortController,
+    state: State,
+}
+
+enum State {
+    Fresh { body: Option<ReadableStream>, is_stream: bool },
+    Reading(ReadableStreamDefaultReader),
+    Done,
+}
+
+impl Upstream {
+    fn hand_over(&mut self) -> Option<ReadableStreamDefaultReader> {
+        match std::mem::replace(&mut self.state, State::Done) {
+            State::Reading(reader) => Some(reader),
+            State::Fresh { body, .. } => reader(&body?).ok(),
+            State::Done => None,
+        }
+    }
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        if !matches!(self.state, State::Done) {
+            self.attempt.abort();
+        }
+    }
+}
+
+/// Gives the attempt up unless its head came.
+struct Attempt(Option<AbortController>);
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        if let Some(attempt) = &self.0 {
+            attempt.abort();
+        }
+    }
+}
+
+/// The host as one request sees it.
+pub struct Visit {
+    caller: AbortSignal,
+    context: Rc<Context>,
+    store: Rc<Store>,
+}
+
+impl Host for Visit {
+    type Body = Upstream;
+
+    fn now(&self) -> Millis {
+        now()
+    }
+
+    fn random(&self) -> u64 {
+        random()
+    }
+
+    async fn sleep(&self, ms: u64) {
+        Delay::from(Duration::from_millis(ms)).await;
+    }
+
+    async fn gone(&self) {
+        // A promise that resolves only; there is nothing to fail.
+        let _ = JsFuture::from(aborted(&self.caller)).await;
+    }
+
+    async fn fetch(&self, request: Outgoing) -> Result<Answer<Upstream>, Unreachable> {
+        let unreachable = |error: JsValue| Unreachable(format!("{error:?}"));
+        let controller = AbortController::new().map_err(unreachable)?;
+        let mut attempt = Attempt(Some(controller.clone()));
+        let head = written(&request.headers);
+        let response =
+            send(&request.url, &head, &request.body, &self.caller, &controller.signal()).await.map_err(unreachable)?;
+        attempt.0 = None;
+        let response: Response = response.dyn_into().map_err(unreachable)?;
+        let headers = parse(&pairs(&response.headers()));
+        let is_stream = headers.get("content-type").is_some_and(|kind| kind.contains("event-stream"));
+        let state = State::Fresh { body: response.body(), is_stream };
+        Ok(Answer { status: response.status(), headers, body: Upstream { attempt: controller, state } })
+    }
+
+    async fn read(&self, upstream: &mut Upstream) -> Result<Option<Bytes>, Broken> {
+        if let State::Fresh { body, is_stream } = &mut upstream.state {
+            let Some(body) = body.take() else {
+                upstream.state = State::Done;
+                return Ok(None);
+            };
+            if *is_stream {
+                upstream.state = State::Reading(reader(&body).map_err(|_| Broken)?);
+            } else {
+                let array = whole(&body, ANSWER_BYTES_MAX).await.map_err(|_| Broken)?;
+                upstream.state = State::Done;
+                let bytes = array.dyn_into::<Uint8Array>().map_err(|_| Broken)?.to_vec();
+                return Ok((!bytes.is_empty()).then(|| bytes.into()));
+            }
+        }
+        let State::Reading(reader) = &upstream.state else { return Ok(None) };
+        loop {
+            match read(reader).await.map_err(|_| Broken)?.dyn_into::<Uint8Array>() {
+                Ok(chunk) if chunk.length() > 0 => return Ok(Some(chunk.to_vec().into())),
+                Ok(_) => {}
+                Err(_) => {
+                    upstream.state = State::Done;
+                    return Ok(None);
+                }
+            }
+        }
+    }
+
+    async fn admit(&self, bounds: &[Bound]) -> Result<Admission, StoreDown> {
+        self.store.admit(bounds).await
+    }
+
+    async fn settle(&self, adds: Vec<Add>) {
+        // A hop to the counters would keep the reply waiting.
+        let store = self.store.clone();
+        self.context.wait_until(async move { store.settle(adds).await });
+    }
+
+    async fn totals(&self, prefix: &str) -> Result<Vec<(String, i64)>, StoreDown> {
+        self.store.totals(prefix).await
+    }
+
+    fn log(&self, line: &str) {
+        worker::console_log!("{line}");
+    }
+}
+
+fn now() -> Millis {
+    js_sys::Date::now() as Millis
+}
+
+fn bytes(buffer: &JsValue) -> Bytes {
+    Uint8Array::new(buffer).to_vec().into()
+}
+
+fn parse(pairs: &str) -> Headers {
+    let mut lines = pairs.split('\n');
+    std::iter::from_fn(|| Some((lines.next().filter(|name| !name.is_empty())?, lines.next()?))).collect()
+}
+
+fn written(headers: &Headers) -> String {
+    let lines: Vec<String> =
+        headers.iter().map(|(name, value)| format!("{name}\n{}", value.replace(['\r', '\n'], " "))).collect();
+    lines.join("\n")
+}

@@ -1,0 +1,131 @@
+// What the Workers host does in JavaScript because it is cheaper there: heads in one crossing of the boundary, and
+// the pump of a streamed reply, which crosses it once per chunk.
+
+// Every header as "name\nvalue\nname\nvalue"; names are in lower case, values hold no line break.
+export const pairs = (headers) => [...headers].flat().join("\n");
+
+function headers(text) {
+  const made = new Headers();
+  const lines = text.split("\n");
+  for (let i = 0; i + 1 < lines.length; i += 2) made.append(lines[i], lines[i + 1]);
+  return made;
+}
+
+export const reply = (status, head, body) => new Response(body, { status, headers: headers(head) });
+
+export const random = () => crypto.getRandomValues(new BigUint64Array(1))[0];
+
+// Settles when `signal` aborts.
+export const aborted = (signal) =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+
+// `caller` aborts when the caller hangs up, `attempt` when Rust gives the attempt up. A redirect is an answer:
+// a credential goes to no other host than the one it was meant for.
+export const send = (url, head, body, caller, attempt) =>
+  fetch(url, {
+    method: "POST",
+    headers: headers(head),
+    body,
+    signal: AbortSignal.any([caller, attempt]),
+    redirect: "manual",
+  });
+
+// The whole body, or undefined when it is longer than `max`.
+export async function whole(body, max) {
+  const reader = body.getReader({ mode: "byob" });
+  let held = new Uint8Array(65536);
+  let length = 0;
+  for (;;) {
+    const free = held.length - length;
+    const { value, done } = await reader.readAtLeast(free, new Uint8Array(free));
+    if (value) {
+      held.set(value, length);
+      length += value.length;
+    }
+    if (length > max) return void reader.cancel().catch(() => {});
+    if (done) return held.subarray(0, length);
+    if (length === held.length) {
+      const larger = new Uint8Array(2 * length);
+      larger.set(held);
+      held = larger;
+    }
+  }
+}
+
+export const reader = (body) => body.getReader();
+
+// The next chunk, or undefined at the end.
+export const read = async (reader) => (await reader.read()).value;
+
+// Passes the rest of an upstream's body through `relay` (the Rust class) and returns the stream for the caller.
+// Takes the relay: `settle` frees it.
+export function pump(reader, caller, relay, context) {
+  const { readable, writable } = new IdentityTransformStream();
+  context.waitUntil(run(reader, caller, relay, writable.getWriter()));
+  return readable;
+}
+
+async function run(reader, caller, relay, writer) {
+  let end = "closed";
+  let reading = false;
+  let stalled = 0; // ms since the last chunk in which we waited for the caller: that is not the upstream's silence
+  let timer;
+
+  const cancel = () => reader.cancel().catch(() => {});
+  const stop = (how) => {
+    end = how;
+    cancel();
+  };
+  const hangup = () => stop("hangup");
+  const put = (bytes) => bytes.length && writer.write(bytes).catch(hangup);
+  // A read that `cancel` interrupts fails too, but then the end is known already.
+  const next = () =>
+    reader.read().catch(() => {
+      if (end === "closed") end = caller.aborted ? "hangup" : "broken";
+      return { done: true };
+    });
+  // One timer for the whole stream: when it rings early, because chunks came, it is set again.
+  const watch = () => {
+    try {
+      const now = Date.now() - stalled;
+      if (reading && relay.deadline() <= now) return stop("idle");
+      timer = setTimeout(watch, Math.min(Math.max(relay.deadline() - now, 1), 0x7fffffff));
+    } catch {
+      cancel(); // a panic elsewhere took the relay; the loop below finds that out by itself
+    }
+  };
+
+  try {
+    caller.addEventListener("abort", hangup);
+    if (caller.aborted) hangup();
+    watch();
+    await put(relay.held());
+    while (end === "closed" && !relay.over) {
+      reading = true;
+      const { value, done } = await next();
+      reading = false;
+      if (done) break;
+      stalled = 0;
+      const out = relay.feed(value) ?? value;
+      const began = Date.now();
+      await put(out);
+      stalled = Date.now() - began;
+    }
+    clearTimeout(timer);
+    caller.removeEventListener("abort", hangup);
+    await put(relay.finish(end));
+    const settled = relay.settle();
+    await writer.close().catch(() => {});
+    cancel();
+    await settled;
+  } catch (fault) {
+    // Only a Rust panic comes here. The caller must not take what it has for the whole.
+    clearTimeout(timer);
+    cancel();
+    writer.abort(fault).catch(() => {});
+    throw fault;
+  }
+}
