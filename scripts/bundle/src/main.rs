@@ -28,12 +28,17 @@ fn main() -> Result<()> {
         .force_enable_abort_handler(true)
         .generate(folder)?;
 
-    // wrangler hands over a compiled module for a plain `import` of a .wasm file; its esbuild does not know the
-    // `import source` of the specification.
     let index = folder.join("index.js");
-    let glue = fs::read_to_string(&index).with_context(|| format!("reading {}", index.display()))?;
-    ensure!(glue.contains("import source "), "{}: no `import source`: has wasm-bindgen changed?", index.display());
-    fs::write(&index, glue.replacen("import source ", "import ", 1))?;
+    let mut glue = fs::read_to_string(&index).with_context(|| format!("reading {}", index.display()))?;
+    for (theirs, ours) in PATCHES {
+        ensure!(
+            glue.matches(theirs).count() == 1,
+            "{}: not once in it, has wasm-bindgen changed? {theirs}",
+            index.display()
+        );
+        glue = glue.replacen(theirs, ours, 1);
+    }
+    fs::write(&index, glue)?;
 
     // Last, so that a shim newer than the .wasm file means that all is there.
     fs::write(folder.join("shim.js"), include_str!("shim.js")).context("writing shim.js")
@@ -58,3 +63,17 @@ fn version<'a>(lock: &'a str, package: &str) -> Option<&'a str> {
     let name = format!("name = \"{package}\"");
     lock.lines().skip_while(|line| *line != name).nth(1)?.strip_prefix("version = \"")?.strip_suffix('"')
 }
+
+/// What has to be otherwise in `index.js`, each found exactly once.
+const PATCHES: [(&str, &str); 2] = [
+    // wrangler hands over a compiled module for a plain `import` of a .wasm file; its esbuild does not know the
+    // `import source` of the specification.
+    ("import source ", "import "),
+    // After a panic wasm-bindgen 0.2.130 makes the new instance when the next call begins, but by then that call has
+    // compared instances and put its arguments into the old memory: what belongs to other requests then writes
+    // through pointers of the old instance into the new one. Make it while the panic's own call ends instead.
+    (
+        "__wbg_call_abort_hook();\n    throw e;",
+        "__wbg_call_abort_hook();\n    if (__wbg_reinit_scheduled) __wbg_reset_state();\n    throw e;",
+    ),
+];

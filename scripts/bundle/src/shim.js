@@ -1,6 +1,6 @@
 // The Worker's main module: hands workerd's calls to Rust, and outlives a panic there.
-// After a panic the glue in index.js makes a new instance at the next call into it. Requests in flight are lost;
-// nothing may keep an object of the old instance.
+// After a panic index.js goes on with a new instance. What was in flight is lost, and objects of the old instance
+// fail, so nothing here may keep one.
 
 import { DurableObject, WorkerEntrypoint } from "cloudflare:workers";
 import * as rust from "./index.js";
@@ -17,9 +17,10 @@ export default class Tollgate extends WorkerEntrypoint {
   }
 }
 
-if ("scheduled" in rust) {
+const { scheduled } = rust;
+if (scheduled) {
   Tollgate.prototype.scheduled = function (event) {
-    return rust.scheduled(event, this.env, this.ctx);
+    return scheduled(event, this.env, this.ctx);
   };
 }
 
@@ -27,8 +28,7 @@ export class Counters extends DurableObject {
   #rust;
   #instance;
 
-  // workerd keeps this object for as long as it is in use, the Rust one in it only lives as long as its instance.
-  // Asking for the state is a call into Rust, so it also makes the new instance when one is due.
+  // workerd keeps this object while it is in use; the Rust one in it lives no longer than its instance.
   fetch(request) {
     const { instanceId } = rust.__worker_init_state();
     if (this.#instance !== instanceId) {
