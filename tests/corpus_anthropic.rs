@@ -11,8 +11,10 @@ use tollgate::wire::json::Fields;
 use tollgate::wire::sse::{Frame, Splitter};
 
 /// Requests that are meant to be refused, and why.
-const REFUSED: &[(&str, &str)] =
-    &[("dd-trace-py__anthropic-anthropic-completion-error", "a message that is not an object, answered with 400")];
+const REFUSED: &[(&str, &str)] = &[
+    ("dd-trace-py__anthropic-anthropic-completion-error", "a message that is not an object; Anthropic answered 400"),
+    ("braintrust-sdk-ruby__anthropic-beta-structured-outputs", "a format without its schema; Anthropic answered 400"),
+];
 
 /// What any reading of an answer must agree upon.
 #[derive(Debug, Default, PartialEq)]
@@ -95,7 +97,7 @@ fn every_recorded_request_is_read_and_written_back_in_meaning() {
         let body = if fields.raw("model").is_some() { body.clone() } else { fields.with(&[("model", "\"claude\"")]) };
         let result = Dialect::Anthropic.read_request(&Fields::read(&body).unwrap());
         if REFUSED.iter().any(|(refused, _)| *refused == name) {
-            println!("{name}: {}", result.unwrap_err());
+            println!("{name}: {}", result.expect_err(name));
             refused += 1;
             continue;
         }
@@ -110,7 +112,10 @@ fn every_recorded_request_is_read_and_written_back_in_meaning() {
         }
         let again = Dialect::Anthropic.read_request(&Fields::read(&written).unwrap()).unwrap();
         assert!(again.unread.is_empty(), "{name}: {:?}", again.unread);
-        assert_eq!(gist(&again.messages), gist(&request.messages), "{name}");
+        // A conversation that does not begin with the user's words begins with a stop.
+        let (says, meant) = (gist(&again.messages), gist(&request.messages));
+        let stands_in = usize::from(says.len() > meant.len() && says[0] == "text .");
+        assert_eq!(says[stands_in..], meant, "{name}");
         let naive: Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(gist(&request.messages), naive_gist(&naive), "{name}");
         assert_eq!(again.tools.len(), request.tools.len(), "{name}");

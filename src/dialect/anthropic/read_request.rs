@@ -288,16 +288,15 @@ impl Reader {
             _ => return Err(Error::field("tool_choice.type", "must be \"auto\", \"any\", \"none\" or \"tool\"")),
         };
         let single: Option<bool> = object.get("disable_parallel_tool_use", "true or false")?;
-        request.parallel_tools = single.map(|single| !single);
-        // The tool that must be called may be one that only Anthropic can run.
-        let possible = match &choice {
-            ToolChoice::Auto | ToolChoice::None => true,
-            ToolChoice::Required => !request.tools.is_empty(),
+        // Some tools may have been left out, and a choice among none is refused by other dialects.
+        let is_possible = match &choice {
             ToolChoice::Named(name) => request.tools.iter().any(|tool| tool.name == *name),
+            _ => !request.tools.is_empty(),
         };
-        if possible {
+        if is_possible {
+            request.parallel_tools = single.map(|single| !single);
             request.tool_choice = Some(choice);
-        } else {
+        } else if matches!(choice, ToolChoice::Required | ToolChoice::Named(_)) {
             self.pass_over("tool_choice");
         }
         Ok(())
