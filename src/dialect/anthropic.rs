@@ -1,53 +1,297 @@
-//! Placeholder until the dialect lands.
-use super::{Decode, Encode, Label, Malformed, Model};
-use crate::chat;
+//! Anthropic Messages, `POST /v1/messages`, as of API version 2023-06-01.
+//!
+//! `read_request` and `write_request` face callers and upstreams, `response` is a whole answer both ways,
+//! `stream` an answer in pieces. Here stands what they share: the words of the protocol, usage and errors.
+//!
+//! Source: "Messages" and "Streaming Messages", Anthropic API documentation, read 2026-11.
+
+mod read_request;
+mod response;
+mod stream;
+mod write_request;
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+pub use read_request::read_request;
+pub use response::{read_response, write_response};
+pub use stream::{Decoder, Encoder};
+pub use write_request::write_request;
+
+use super::Model;
+use crate::chat::{Stop, StopReason, Usage};
 use crate::error::Error;
-use crate::wire::json::Fields;
-use crate::wire::sse::Frame;
-pub fn read_request(_: &Fields<'_>) -> Result<chat::Request, Error> {
-    Err(Error::invalid("todo"))
-}
-pub fn write_request(_: &chat::Request, _: &mut Vec<String>) -> Vec<u8> {
-    vec![]
-}
+use crate::wire::json::{Fields, quoted};
+
 pub fn splice(body: &Fields<'_>, model: &str) -> Vec<u8> {
-    body.with(&[("model", &crate::wire::json::quoted(model))])
+    body.with(&[("model", &quoted(model))])
 }
-pub fn usage_wanted(_: &Fields<'_>) -> bool {
-    false
+
+pub fn error_body(error: &Error, id: &str) -> Vec<u8> {
+    json(&Envelope::new(error.kind.row().anthropic, &error.message, Some(id)))
 }
-pub fn read_response(_: &[u8]) -> Result<chat::Response, Malformed> {
-    Err(Malformed("todo".into()))
-}
-pub fn write_response(_: &chat::Response, _: &Label) -> Vec<u8> {
-    vec![]
-}
-pub fn error_body(error: &Error, _: &str) -> Vec<u8> {
-    error.message.clone().into()
-}
+
+/// Always an `api_error`: what fails after the first byte is never the caller's request.
 pub fn error_frame(error: &Error) -> Vec<u8> {
-    error.message.clone().into()
+    let mut frame = Vec::new();
+    write_frame("error", &Envelope::new(FAULT, &error.message, None), &mut frame);
+    frame
 }
-pub fn read_error(_: &[u8]) -> Option<String> {
-    None
+
+/// Also takes the shapes of servers that speak the dialect halfway: OpenAI's envelope, a bare `message`, a
+/// `detail`, and any of these in a list.
+pub fn read_error(body: &[u8]) -> Option<String> {
+    message_within(body, 4)
 }
-pub fn write_models(_: &[Model]) -> Vec<u8> {
-    vec![]
-}
-#[derive(Default)]
-pub struct Decoder;
-impl Decode for Decoder {
-    fn frame(&mut self, _: &Frame<'_>, _: &mut Vec<chat::Event>) -> Result<(), Malformed> {
-        Ok(())
+
+fn message_within(body: &[u8], depth: u8) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Outer<'a> {
+        #[serde(borrow)]
+        error: Option<&'a RawValue>,
+        #[serde(borrow)]
+        message: Option<&'a RawValue>,
+        #[serde(borrow)]
+        detail: Option<&'a RawValue>,
+        #[serde(borrow)]
+        msg: Option<&'a RawValue>,
     }
-    fn finish(&mut self, _: &mut Vec<chat::Event>) {}
-}
-pub struct Encoder;
-impl Encoder {
-    pub fn new(_: Label) -> Self {
-        Self
+    let depth = depth.checked_sub(1)?;
+    let within = |raw: &RawValue| message_within(raw.get().as_bytes(), depth);
+    match body.trim_ascii_start().first()? {
+        b'{' => {
+            let Outer { error, message, detail, msg } = serde_json::from_slice(body).ok()?;
+            [error, message, detail, msg].into_iter().flatten().find_map(within)
+        }
+        b'[' => within(serde_json::from_slice::<Vec<&RawValue>>(body).ok()?.first()?),
+        _ => serde_json::from_slice(body).ok().filter(|text: &String| !text.is_empty()),
     }
 }
-impl Encode for Encoder {
-    fn event(&mut self, _: &chat::Event, _: &mut Vec<u8>) {}
+
+pub fn write_models(models: &[Model]) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct List<'a> {
+        data: Vec<Row<'a>>,
+        has_more: bool,
+        first_id: Option<&'a str>,
+        last_id: Option<&'a str>,
+    }
+    #[derive(Serialize)]
+    struct Row<'a> {
+        r#type: &'static str,
+        id: &'a str,
+        display_name: &'a str,
+        // Clients need the field, and nothing here knows the date.
+        created_at: &'static str,
+    }
+    let row = |id| Row { r#type: "model", id, display_name: id, created_at: "1970-01-01T00:00:00Z" };
+    json(&List {
+        data: models.iter().map(|model| row(model.id.as_str())).collect(),
+        has_more: false,
+        first_id: models.first().map(|model| model.id.as_str()),
+        last_id: models.last().map(|model| model.id.as_str()),
+    })
+}
+
+/// `error.type` of a fault that is not the caller's.
+const FAULT: &str = "api_error";
+
+/// Every `error.type` of the protocol.
+const ERROR_TYPES: &[&str] = &[
+    "invalid_request_error",
+    "authentication_error",
+    "billing_error",
+    "permission_error",
+    "not_found_error",
+    "request_too_large",
+    "rate_limit_error",
+    "timeout_error",
+    "overloaded_error",
+    FAULT,
+];
+
+#[derive(Serialize)]
+struct Envelope<'a> {
+    r#type: &'static str,
+    error: Detail<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Detail<'a> {
+    r#type: &'a str,
+    message: &'a str,
+}
+
+impl<'a> Envelope<'a> {
+    fn new(kind: &'a str, message: &'a str, request_id: Option<&'a str>) -> Self {
+        Self { r#type: "error", error: Detail { r#type: kind, message }, request_id }
+    }
+}
+
+fn write_frame(event: &str, data: &impl Serialize, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"event: ");
+    out.extend_from_slice(event.as_bytes());
+    out.extend_from_slice(b"\ndata: ");
+    // Strings, numbers and JSON texts cannot fail to be written, nor can a Vec fail to take them.
+    let _ = serde_json::to_writer(&mut *out, data);
+    out.extend_from_slice(b"\n\n");
+}
+
+fn json(value: &impl Serialize) -> Vec<u8> {
+    // As in `write_frame`, this cannot fail.
+    serde_json::to_vec(value).unwrap_or_default()
+}
+
+/// The `stop_reason` for `stop`; `called` is whether the answer holds a tool call.
+fn stop_word(stop: &Stop, called: bool) -> &'static str {
+    match stop.reason {
+        // Some upstreams say that they stopped as usual after a tool call; callers act on this word.
+        StopReason::EndTurn if called => "tool_use",
+        StopReason::EndTurn => "end_turn",
+        StopReason::StopSequence => "stop_sequence",
+        // The protocol has no word for a failed answer; this one says that the answer is not whole.
+        StopReason::Length | StopReason::Error => "max_tokens",
+        StopReason::ToolUse => "tool_use",
+        StopReason::Filtered => "refusal",
+        StopReason::Pause => "pause_turn",
+    }
+}
+
+fn read_stop(word: Option<String>, sequence: Option<String>) -> Stop {
+    let reason = match word.as_deref() {
+        Some("stop_sequence") => StopReason::StopSequence,
+        // A compaction ends the turn early because the context is full.
+        Some("max_tokens" | "model_context_window_exceeded" | "compaction") => StopReason::Length,
+        Some("tool_use") => StopReason::ToolUse,
+        Some("refusal") => StopReason::Filtered,
+        Some("pause_turn") => StopReason::Pause,
+        _ => StopReason::EndTurn,
+    };
+    Stop { reason, native: word, sequence }
+}
+
+/// `usage` as it is read: in a stream each field replaces the earlier one of its name.
+///
+/// `input_tokens` excludes what was read from and written to the cache.
+#[derive(Debug, Default, Clone, Copy, Deserialize)]
+#[serde(default)]
+struct Tally {
+    input_tokens: Option<u64>,
+    cache_read_input_tokens: Option<u64>,
+    cache_creation_input_tokens: Option<u64>,
+    output_tokens: Option<u64>,
+    output_tokens_details: Option<OutputDetails>,
+}
+
+#[derive(Debug, Default, Clone, Copy, Deserialize)]
+#[serde(default)]
+struct OutputDetails {
+    thinking_tokens: Option<u64>,
+}
+
+impl Tally {
+    fn then(self, later: Self) -> Self {
+        Self {
+            input_tokens: later.input_tokens.or(self.input_tokens),
+            cache_read_input_tokens: later.cache_read_input_tokens.or(self.cache_read_input_tokens),
+            cache_creation_input_tokens: later.cache_creation_input_tokens.or(self.cache_creation_input_tokens),
+            output_tokens: later.output_tokens.or(self.output_tokens),
+            output_tokens_details: later.output_tokens_details.or(self.output_tokens_details),
+        }
+    }
+
+    fn usage(self) -> Usage {
+        let cached_input = self.cache_read_input_tokens.unwrap_or_default();
+        let cache_write = self.cache_creation_input_tokens.unwrap_or_default();
+        let fresh = self.input_tokens.unwrap_or_default();
+        Usage {
+            input: fresh.saturating_add(cached_input).saturating_add(cache_write),
+            cached_input,
+            cache_write,
+            output: self.output_tokens.unwrap_or_default(),
+            reasoning: self.output_tokens_details.and_then(|details| details.thinking_tokens).unwrap_or_default(),
+        }
+    }
+}
+
+/// `usage` as it is written. The cache fields are always there: Claude Code refuses a stream without them
+/// (BerriAI/litellm#24176).
+#[derive(Serialize)]
+struct Bill {
+    input_tokens: u64,
+    cache_creation_input_tokens: u64,
+    cache_read_input_tokens: u64,
+    output_tokens: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output_tokens_details: Option<ThinkingTokens>,
+}
+
+#[derive(Serialize)]
+struct ThinkingTokens {
+    thinking_tokens: u64,
+}
+
+impl From<Usage> for Bill {
+    fn from(usage: Usage) -> Self {
+        Self {
+            input_tokens: usage.input.saturating_sub(usage.cached_input).saturating_sub(usage.cache_write),
+            cache_creation_input_tokens: usage.cache_write,
+            cache_read_input_tokens: usage.cached_input,
+            output_tokens: usage.output,
+            output_tokens_details: (usage.reasoning > 0).then_some(ThinkingTokens { thinking_tokens: usage.reasoning }),
+        }
+    }
+}
+
+/// A content block as it is read, in requests and answers. The fields stay raw because blocks that are only
+/// passed over use the same names for other types.
+#[derive(Deserialize)]
+struct Block<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    text: Option<&'a RawValue>,
+    #[serde(borrow)]
+    thinking: Option<&'a RawValue>,
+    #[serde(borrow)]
+    signature: Option<&'a RawValue>,
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    name: Option<&'a RawValue>,
+    #[serde(borrow)]
+    input: Option<&'a RawValue>,
+    #[serde(borrow)]
+    tool_use_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    content: Option<&'a RawValue>,
+    #[serde(borrow)]
+    is_error: Option<&'a RawValue>,
+    #[serde(borrow)]
+    source: Option<&'a RawValue>,
+    #[serde(borrow)]
+    title: Option<&'a RawValue>,
+    #[serde(borrow)]
+    cache_control: Option<&'a RawValue>,
+}
+
+/// `arguments` as the object that `tool_use.input` must be, and whether nothing was lost.
+///
+/// No text is the call of a tool without parameters. Another value than an object is put under `value`, as
+/// the model meant to say it. A text that is not JSON, which a model cut short leaves behind, cannot be kept.
+fn input(arguments: &str) -> (Cow<'_, RawValue>, bool) {
+    let own = |text: String| Cow::Owned(RawValue::from_string(text).unwrap_or_default());
+    let empty = || own("{}".to_owned());
+    match serde_json::from_str::<&RawValue>(arguments.trim()) {
+        Ok(raw) if raw.get().starts_with('{') => (Cow::Borrowed(raw), true),
+        Ok(raw) if raw.get() == "null" => (empty(), true),
+        Ok(raw) => (own(format!("{{\"value\":{raw}}}")), true),
+        Err(_) => (empty(), arguments.trim().is_empty()),
+    }
 }

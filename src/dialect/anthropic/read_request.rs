@@ -1,0 +1,572 @@
+//! A caller's Anthropic Messages body, into the canonical form.
+//!
+//! What has no place there is named, never refused: Claude Code answers a 400 by asking up to five times
+//! more, each time without one more field.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::Block;
+use crate::chat::{Content, Effort, Format, Json, Media, Message, Part, Request, Role, Tool, ToolCall, ToolChoice};
+use crate::error::Error;
+use crate::wire::json::Fields;
+
+pub fn read_request(body: &Fields<'_>) -> Result<Request, Error> {
+    let object = Object { fields: body, path: "" };
+    let mut reader = Reader::default();
+    let mut request = Request {
+        model: object.need("model", "a string")?,
+        max_tokens: Some(object.need("max_tokens", "a whole number")?),
+        temperature: object.get("temperature", "a number")?,
+        top_p: object.get("top_p", "a number")?,
+        top_k: object.get("top_k", "a whole number")?,
+        stop: object.get("stop_sequences", "a list of strings")?.unwrap_or_default(),
+        stream: object.get("stream", "true or false")?.unwrap_or_default(),
+        ..Request::default()
+    };
+    for name in body.names().filter(|name| !READ.contains(name) && object.raw(name).is_some()) {
+        reader.pass_over(name);
+    }
+    if let Some(raw) = object.raw("system") {
+        reader.system(raw, &mut request.messages)?;
+    }
+    let messages = object.raw("messages").ok_or_else(|| Error::field("messages", REQUIRED))?;
+    reader.messages(messages, &mut request.messages)?;
+    if let Some(raw) = object.raw("tools") {
+        reader.tools(raw, &mut request.tools)?;
+    }
+    if let Some(raw) = object.raw("tool_choice") {
+        reader.tool_choice(raw, &mut request)?;
+    }
+    reader.effort(&object, &mut request)?;
+    reader.format(&object, &mut request)?;
+    if let Some(raw) = object.raw("metadata") {
+        let metadata = fields(raw, "metadata")?;
+        request.user = Object { fields: &metadata, path: "metadata" }.get("user_id", "a string")?;
+        reader.pass_over_other(&metadata, "metadata", &["user_id"]);
+    }
+    request.unread = reader.unread;
+    Ok(request)
+}
+
+/// The fields that `read_request` looks at.
+const READ: &[&str] = &[
+    "model",
+    "messages",
+    "system",
+    "max_tokens",
+    "metadata",
+    "stop_sequences",
+    "stream",
+    "temperature",
+    "top_p",
+    "top_k",
+    "tools",
+    "tool_choice",
+    "thinking",
+    "output_config",
+    "output_format",
+];
+
+const REQUIRED: &str = "Field required";
+
+/// Claude Code's first system block starts with this, says which version of it is asking and means nothing
+/// to a model. It would spoil every other provider's prompt cache.
+const BILLING: &str = "x-anthropic-billing-header:";
+
+#[derive(Default)]
+struct Reader {
+    unread: Vec<String>,
+}
+
+impl Reader {
+    fn pass_over(&mut self, name: impl Into<String>) {
+        let name = name.into();
+        if !self.unread.contains(&name) {
+            self.unread.push(name);
+        }
+    }
+
+    fn pass_over_other(&mut self, fields: &Fields<'_>, path: &str, read: &[&str]) {
+        for name in fields.names().filter(|name| !read.contains(name)) {
+            if fields.raw(name).is_some_and(|raw| raw.get() != "null") {
+                self.pass_over(format!("{path}.{name}"));
+            }
+        }
+    }
+
+    fn system(&mut self, raw: &RawValue, messages: &mut Vec<Message>) -> Result<(), Error> {
+        let parts = match body(raw, &"system")? {
+            Body::Text(text) => vec![Part::text(text)],
+            Body::Blocks(blocks) => self.parts(&blocks, At::System)?,
+        };
+        let billed = |part: &Part| matches!(&part.content, Content::Text(text) if text.starts_with(BILLING));
+        let skipped = usize::from(parts.first().is_some_and(billed));
+        let parts: Vec<Part> = parts.into_iter().skip(skipped).collect();
+        if !parts.is_empty() {
+            messages.push(Message { role: Role::System, parts });
+        }
+        Ok(())
+    }
+
+    fn messages(&mut self, raw: &RawValue, messages: &mut Vec<Message>) -> Result<(), Error> {
+        let turns: Vec<Turn<'_>> = serde_json::from_str(raw.get()).map_err(|_| fault_in_messages(raw))?;
+        for (i, turn) in turns.into_iter().enumerate() {
+            let role = match &*turn.role {
+                "user" => Role::User,
+                "assistant" => Role::Assistant,
+                "system" => Role::System,
+                _ => {
+                    let path = format!("messages[{i}].role");
+                    return Err(Error::field(path, "must be \"user\", \"assistant\" or \"system\""));
+                }
+            };
+            let parts = match turn.content {
+                Body::Text(text) => vec![Part::text(text)],
+                Body::Blocks(blocks) if blocks.is_empty() => Vec::new(),
+                Body::Blocks(blocks) => match self.parts(&blocks, |j| At::Message(i, j))? {
+                    // A turn of nothing but blocks without a place here is not an empty turn.
+                    parts if parts.is_empty() => continue,
+                    parts => parts,
+                },
+            };
+            messages.push(Message { role, parts });
+        }
+        Ok(())
+    }
+
+    fn parts(&mut self, blocks: &[Block<'_>], at: impl Fn(usize) -> At) -> Result<Vec<Part>, Error> {
+        let mut parts = Vec::with_capacity(blocks.len());
+        for (j, block) in blocks.iter().enumerate() {
+            if let Some(content) = self.content(block, at(j))? {
+                let cache = block.cache_control.map(|raw| Json(raw.to_owned()));
+                parts.push(Part { content, cache });
+            }
+        }
+        Ok(parts)
+    }
+
+    fn content(&mut self, block: &Block<'_>, at: At) -> Result<Option<Content>, Error> {
+        Ok(Some(match &*block.kind {
+            "text" => Content::Text(at.need(block.text, "text", "a string")?),
+            "image" => match self.source(block, at)? {
+                Some(Source::Media(media)) => Content::Image(media),
+                Some(Source::Text(_)) => return Err(Error::field(at.field("source.type"), "is not one of an image")),
+                None => return Ok(None),
+            },
+            "document" => {
+                let name: Option<String> = at.get(block.title, "title", "a string")?;
+                match self.source(block, at)? {
+                    Some(Source::Media(media)) => Content::Document { media, name },
+                    // Other dialects take documents as PDF only; as text every model can read it.
+                    Some(Source::Text(text)) => Content::Text(titled(name, text)),
+                    None => return Ok(None),
+                }
+            }
+            "search_result" => {
+                let title: Option<String> = at.get(block.title, "title", "a string")?;
+                let source: String = at.need(block.source, "source", "a string")?;
+                let text = self.text_within(block.content, at)?;
+                Content::Text(titled(title, format!("{source}\n\n{text}")))
+            }
+            "thinking" => Content::Reasoning {
+                text: at.get(block.thinking, "thinking", "a string")?.unwrap_or_default(),
+                // An empty one is what a translated answer carries; it proves nothing.
+                signature: at.get(block.signature, "signature", "a string")?.filter(|proof: &String| !proof.is_empty()),
+            },
+            "redacted_thinking" => Content::SealedReasoning(at.need(block.data, "data", "a string")?),
+            "tool_use" => Content::ToolCall(ToolCall {
+                id: at.need(block.id, "id", "a string")?,
+                name: at.need(block.name, "name", "a string")?,
+                arguments: block.input.map_or("{}", RawValue::get).to_owned(),
+            }),
+            "tool_result" => Content::ToolResult {
+                call: at.need(block.tool_use_id, "tool_use_id", "a string")?,
+                parts: self.within(block.content, at)?,
+                is_error: at.get(block.is_error, "is_error", "true or false")?.unwrap_or_default(),
+            },
+            kind if passes_over(kind) => {
+                self.pass_over(format!("messages.content ({kind})"));
+                return Ok(None);
+            }
+            kind => {
+                let name = if is_plain(kind) { kind } else { "?" };
+                return Err(Error::field(at.field("type"), format_args!("no block type \"{name}\" is known here")));
+            }
+        }))
+    }
+
+    /// The parts of a block's own `content`.
+    fn within(&mut self, content: Option<&RawValue>, at: At) -> Result<Vec<Part>, Error> {
+        let Some(raw) = content else { return Ok(Vec::new()) };
+        match body(raw, &format_args!("{at}.content"))? {
+            Body::Text(text) => Ok(vec![Part::text(text)]),
+            Body::Blocks(blocks) => self.parts(&blocks, |k| at.inner(k)),
+        }
+    }
+
+    fn text_within(&mut self, content: Option<&RawValue>, at: At) -> Result<String, Error> {
+        let texts = self.within(content, at)?.into_iter().filter_map(|part| match part.content {
+            Content::Text(text) => Some(text),
+            _ => None,
+        });
+        Ok(texts.collect::<Vec<_>>().join("\n"))
+    }
+
+    fn source(&mut self, block: &Block<'_>, at: At) -> Result<Option<Source>, Error> {
+        #[derive(Deserialize)]
+        struct Raw<'a> {
+            #[serde(borrow, rename = "type")]
+            kind: Cow<'a, str>,
+            media_type: Option<String>,
+            data: Option<String>,
+            url: Option<String>,
+            #[serde(borrow)]
+            content: Option<&'a RawValue>,
+        }
+        let source: Raw<'_> = at.need(block.source, "source", "an object with a \"type\"")?;
+        let need = |value: Option<String>, name| value.ok_or_else(|| Error::field(at.field(name), REQUIRED));
+        Ok(Some(match &*source.kind {
+            "base64" => Source::Media(Media::Inline {
+                media_type: need(source.media_type, "source.media_type")?,
+                data: need(source.data, "source.data")?,
+            }),
+            "url" => Source::Media(Media::Url(need(source.url, "source.url")?)),
+            "text" => Source::Text(need(source.data, "source.data")?),
+            "content" => Source::Text(self.text_within(source.content, at)?),
+            // A file lives with the provider that it was uploaded to.
+            "file" => {
+                self.pass_over(format!("messages.content ({} file)", block.kind));
+                return Ok(None);
+            }
+            _ => {
+                return Err(Error::field(at.field("source.type"), "must be \"base64\", \"url\", \"text\" or \"file\""));
+            }
+        }))
+    }
+
+    fn tools(&mut self, raw: &RawValue, tools: &mut Vec<Tool>) -> Result<(), Error> {
+        let list: Vec<&RawValue> =
+            serde_json::from_str(raw.get()).map_err(|_| Error::field("tools", "must be a list of tools"))?;
+        for (i, raw) in list.into_iter().enumerate() {
+            let path = format!("tools[{i}]");
+            let fields = fields(raw, &path)?;
+            let tool = Object { fields: &fields, path: &path };
+            let kind: Option<String> = tool.get("type", "a string")?;
+            match kind.as_deref() {
+                None | Some("custom") => {}
+                Some(kind) => {
+                    self.pass_over(format!("{path} ({})", undated(kind)));
+                    continue;
+                }
+            }
+            let schema = tool.raw("input_schema");
+            tools.push(Tool {
+                name: tool.need("name", "a string")?,
+                description: tool.get("description", "a string")?,
+                schema: Some(Json(schema.ok_or_else(|| Error::field(tool.at("input_schema"), REQUIRED))?.to_owned())),
+                strict: tool.get("strict", "true or false")?,
+                cache: tool.raw("cache_control").map(|raw| Json(raw.to_owned())),
+            });
+            self.pass_over_other(&fields, "tools", TOOL_READ);
+        }
+        Ok(())
+    }
+
+    fn tool_choice(&mut self, raw: &RawValue, request: &mut Request) -> Result<(), Error> {
+        let fields = fields(raw, "tool_choice")?;
+        let object = Object { fields: &fields, path: "tool_choice" };
+        let choice = match object.need::<String>("type", "a string")?.as_str() {
+            "auto" => ToolChoice::Auto,
+            "any" => ToolChoice::Required,
+            "none" => ToolChoice::None,
+            "tool" => ToolChoice::Named(object.need("name", "a string")?),
+            _ => return Err(Error::field("tool_choice.type", "must be \"auto\", \"any\", \"none\" or \"tool\"")),
+        };
+        let single: Option<bool> = object.get("disable_parallel_tool_use", "true or false")?;
+        // Some tools may have been left out, and a choice among none is refused by other dialects.
+        let is_possible = match &choice {
+            ToolChoice::Named(name) => request.tools.iter().any(|tool| tool.name == *name),
+            _ => !request.tools.is_empty(),
+        };
+        if is_possible {
+            request.parallel_tools = single.map(|single| !single);
+            request.tool_choice = Some(choice);
+        } else if matches!(choice, ToolChoice::Required | ToolChoice::Named(_)) {
+            self.pass_over("tool_choice");
+        }
+        Ok(())
+    }
+
+    fn effort(&mut self, body: &Object<'_, '_>, request: &mut Request) -> Result<(), Error> {
+        let level: Option<String> = match body.raw("output_config") {
+            None => None,
+            Some(raw) => {
+                let fields = fields(raw, "output_config")?;
+                self.pass_over_other(&fields, "output_config", &["effort", "format"]);
+                Object { fields: &fields, path: "output_config" }.get("effort", "a string")?
+            }
+        };
+        // `max` is above the highest word that the canonical form has.
+        let level = level.map(|level| Effort::Level(if level == "max" { "xhigh".to_owned() } else { level }));
+        let Some(raw) = body.raw("thinking") else {
+            request.reasoning = level;
+            return Ok(());
+        };
+        let fields = fields(raw, "thinking")?;
+        let thinking = Object { fields: &fields, path: "thinking" };
+        self.pass_over_other(&fields, "thinking", &["type", "budget_tokens"]);
+        request.reasoning = match (thinking.need::<String>("type", "a string")?.as_str(), level) {
+            ("disabled", level) => {
+                if level.is_some() {
+                    self.pass_over("output_config.effort");
+                }
+                Some(Effort::Off)
+            }
+            ("enabled", level) => {
+                let budget = thinking.need("budget_tokens", "a whole number")?;
+                if level.is_some() {
+                    self.pass_over("thinking.budget_tokens");
+                }
+                Some(level.unwrap_or(Effort::Budget(budget)))
+            }
+            ("adaptive", level) => Some(level.unwrap_or(Effort::Adaptive)),
+            (_, level) => {
+                self.pass_over("thinking");
+                level
+            }
+        };
+        Ok(())
+    }
+
+    /// `output_config.format`, or `output_format` as the beta of structured outputs had it.
+    fn format(&mut self, body: &Object<'_, '_>, request: &mut Request) -> Result<(), Error> {
+        let config = body.raw("output_config").map(|raw| fields(raw, "output_config")).transpose()?;
+        let config = config.as_ref().and_then(|config| Object { fields: config, path: "" }.raw("format"));
+        let (raw, path) = match (config, body.raw("output_format")) {
+            (Some(raw), _) => (raw, "output_config.format"),
+            (None, Some(raw)) => (raw, "output_format"),
+            (None, None) => return Ok(()),
+        };
+        let fields = fields(raw, path)?;
+        let format = Object { fields: &fields, path };
+        if format.need::<String>("type", "a string")? != "json_schema" {
+            self.pass_over(path);
+            return Ok(());
+        }
+        let schema = format.raw("schema").ok_or_else(|| Error::field(format.at("schema"), REQUIRED))?;
+        request.format = Some(Format::Schema {
+            // Other dialects want a name, and this one has none.
+            name: "output".to_owned(),
+            schema: Json(schema.to_owned()),
+            // Anthropic always holds the model to the schema.
+            strict: Some(true),
+        });
+        Ok(())
+    }
+}
+
+const TOOL_READ: &[&str] = &["type", "name", "description", "input_schema", "strict", "cache_control"];
+
+enum Source {
+    Media(Media),
+    Text(String),
+}
+
+fn titled(title: Option<String>, text: String) -> String {
+    match title {
+        Some(title) => format!("{title}\n\n{text}"),
+        None => text,
+    }
+}
+
+/// Blocks that only Anthropic's own tools make or use. Without them the rest of the conversation stands.
+fn passes_over(kind: &str) -> bool {
+    const NAMED: &[&str] = &[
+        "container_upload",
+        "compaction",
+        "tool_reference",
+        "tool_addition",
+        "tool_removal",
+        "mcp_tool_listing",
+        "browser_state",
+        "fallback",
+    ];
+    is_plain(kind) && (NAMED.contains(&kind) || kind.ends_with("_tool_use") || kind.ends_with("_tool_result"))
+        || kind == "server_tool_use"
+}
+
+/// Whether `word` may be repeated in a header or a message: callers choose it.
+fn is_plain(word: &str) -> bool {
+    word.len() <= 64 && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+}
+
+/// `web_search` of `web_search_20250305`.
+fn undated(kind: &str) -> &str {
+    let name = kind.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches('_');
+    if is_plain(name) { name } else { "?" }
+}
+
+/// Where a block stands.
+#[derive(Debug, Clone, Copy)]
+enum At {
+    System(usize),
+    Message(usize, usize),
+    Within(usize, usize, usize),
+}
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::System(i) => write!(f, "system[{i}]"),
+            Self::Message(i, j) => write!(f, "messages[{i}].content[{j}]"),
+            Self::Within(i, j, k) => write!(f, "messages[{i}].content[{j}].content[{k}]"),
+        }
+    }
+}
+
+impl At {
+    fn field(self, name: &str) -> String {
+        format!("{self}.{name}")
+    }
+
+    /// Blocks nest once; what is deeper is reported at that depth.
+    fn inner(self, k: usize) -> Self {
+        match self {
+            Self::Message(i, j) | Self::Within(i, j, _) => Self::Within(i, j, k),
+            Self::System(_) => self,
+        }
+    }
+
+    fn get<'a, T: Deserialize<'a>>(
+        self,
+        raw: Option<&'a RawValue>,
+        name: &str,
+        what: &str,
+    ) -> Result<Option<T>, Error> {
+        let Some(raw) = raw else { return Ok(None) };
+        let value = serde_json::from_str(raw.get());
+        value.map(Some).map_err(|_| Error::field(self.field(name), format_args!("must be {what}")))
+    }
+
+    fn need<'a, T: Deserialize<'a>>(self, raw: Option<&'a RawValue>, name: &str, what: &str) -> Result<T, Error> {
+        self.get(raw, name, what)?.ok_or_else(|| Error::field(self.field(name), REQUIRED))
+    }
+}
+
+/// An object of the request and where it stands.
+struct Object<'o, 'a> {
+    fields: &'o Fields<'a>,
+    path: &'o str,
+}
+
+impl<'a> Object<'_, 'a> {
+    fn at(&self, name: &str) -> String {
+        if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
+    }
+
+    /// `null` is absent.
+    fn raw(&self, name: &str) -> Option<&'a RawValue> {
+        self.fields.raw(name).filter(|raw| raw.get() != "null")
+    }
+
+    fn get<T: Deserialize<'a>>(&self, name: &str, what: &str) -> Result<Option<T>, Error> {
+        let Some(raw) = self.raw(name) else { return Ok(None) };
+        // Not the parser's own words: they quote what the caller sent.
+        serde_json::from_str(raw.get())
+            .map(Some)
+            .map_err(|_| Error::field(self.at(name), format_args!("must be {what}")))
+    }
+
+    fn need<T: Deserialize<'a>>(&self, name: &str, what: &str) -> Result<T, Error> {
+        self.get(name, what)?.ok_or_else(|| Error::field(self.at(name), REQUIRED))
+    }
+}
+
+fn fields<'a>(raw: &'a RawValue, path: &str) -> Result<Fields<'a>, Error> {
+    Fields::read(raw.get().as_bytes()).map_err(|_| Error::field(path, "must be an object"))
+}
+
+#[derive(Deserialize)]
+struct Turn<'a> {
+    #[serde(borrow)]
+    role: Cow<'a, str>,
+    #[serde(borrow)]
+    content: Body<'a>,
+}
+
+/// `content` and `system`: a text or blocks.
+enum Body<'a> {
+    Text(String),
+    Blocks(Vec<Block<'a>>),
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Body<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = Body<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string or a list of blocks")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Body::Text(text.to_owned()))
+            }
+
+            fn visit_string<E>(self, text: String) -> Result<Self::Value, E> {
+                Ok(Body::Text(text))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+                let mut blocks = Vec::new();
+                while let Some(block) = list.next_element()? {
+                    blocks.push(block);
+                }
+                Ok(Body::Blocks(blocks))
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}
+
+fn body<'a>(raw: &'a RawValue, path: &dyn fmt::Display) -> Result<Body<'a>, Error> {
+    serde_json::from_str(raw.get()).map_err(|_| fault_in_body(raw, path))
+}
+
+/// Says where `messages` is not what it must be; only for what could not be read at once.
+fn fault_in_messages(raw: &RawValue) -> Error {
+    let Ok(turns) = serde_json::from_str::<Vec<&RawValue>>(raw.get()) else {
+        return Error::field("messages", "must be a list of messages");
+    };
+    let faulty = turns.iter().enumerate().find(|(_, turn)| serde_json::from_str::<Turn<'_>>(turn.get()).is_err());
+    let Some((i, turn)) = faulty else { return Error::field("messages", "must be a list of messages") };
+    let path = format!("messages[{i}]");
+    let fields = match fields(turn, &path) {
+        Ok(fields) => fields,
+        Err(error) => return error,
+    };
+    let turn = Object { fields: &fields, path: &path };
+    if let Err(error) = turn.need::<String>("role", "a string") {
+        return error;
+    }
+    match turn.raw("content") {
+        Some(content) => fault_in_body(content, &format_args!("{path}.content")),
+        None => Error::field(turn.at("content"), REQUIRED),
+    }
+}
+
+fn fault_in_body(raw: &RawValue, path: &dyn fmt::Display) -> Error {
+    if let Ok(blocks) = serde_json::from_str::<Vec<&RawValue>>(raw.get()) {
+        let is_faulty = |block: &&RawValue| serde_json::from_str::<Block<'_>>(block.get()).is_err();
+        if let Some(j) = blocks.iter().position(is_faulty) {
+            return Error::field(format!("{path}[{j}]"), "must be an object with a \"type\"");
+        }
+    }
+    Error::field(path.to_string(), "must be a string or a list of blocks")
+}
