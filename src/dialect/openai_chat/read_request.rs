@@ -145,6 +145,10 @@ fn messages(body: &Fields<'_>, unread: &mut Unread) -> Result<Vec<Message>, Erro
         let path = format!("messages[{index}]");
         let is_tool = wire.role.as_deref() == Some("tool");
         let message = message(wire, &path, unread)?;
+        if message.parts.is_empty() {
+            // An assistant that said nothing, or only what could not be read. Other dialects refuse such messages.
+            continue;
+        }
         match messages.last_mut() {
             // Results of one turn's calls are one turn.
             Some(last) if is_tool && after_tool => last.parts.extend(message.parts),
