@@ -1,53 +1,143 @@
-//! Placeholder until the dialect lands.
-use super::{Decode, Encode, Label, Malformed, Model};
-use crate::chat;
+//! OpenAI Chat Completions, as OpenAI and the many who copied it speak it.
+//!
+//! Reading is generous, because no two servers agree; writing has the full shape, because some client
+//! refuses a reply for every field that is left out. A whole reply is read as a stream of one chunk.
+
+mod answer;
+mod decode;
+mod encode;
+mod read_request;
+mod write_request;
+
+#[cfg(test)]
+mod tests;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+pub use decode::{Decoder, read_response};
+pub use encode::{Encoder, write_response};
+pub use read_request::{read_request, splice, usage_wanted};
+pub use write_request::write_request;
+
+use super::Model;
 use crate::error::Error;
-use crate::wire::json::Fields;
-use crate::wire::sse::Frame;
-pub fn read_request(_: &Fields<'_>) -> Result<chat::Request, Error> {
-    Err(Error::invalid("todo"))
-}
-pub fn write_request(_: &chat::Request, _: &mut Vec<String>) -> Vec<u8> {
-    vec![]
-}
-pub fn splice(body: &Fields<'_>, model: &str) -> Vec<u8> {
-    body.with(&[("model", &crate::wire::json::quoted(model))])
-}
-pub fn usage_wanted(_: &Fields<'_>) -> bool {
-    false
-}
-pub fn read_response(_: &[u8]) -> Result<chat::Response, Malformed> {
-    Err(Malformed("todo".into()))
-}
-pub fn write_response(_: &chat::Response, _: &Label) -> Vec<u8> {
-    vec![]
-}
+
 pub fn error_body(error: &Error) -> Vec<u8> {
-    error.message.clone().into()
+    let row = error.kind.row();
+    let (kind, code) = row.openai;
+    json(&Failed { error: Failure { message: &error.message, kind, param: error.param.as_deref(), code } })
 }
+
 pub fn error_frame(error: &Error) -> Vec<u8> {
-    error.message.clone().into()
+    let mut frame = b"data: ".to_vec();
+    frame.extend(error_body(error));
+    frame.extend_from_slice(b"\n\n");
+    frame
 }
-pub fn read_error(_: &[u8]) -> Option<String> {
-    None
+
+/// The message in an error body: `{"error":{"message"}}`, `{"error":"…"}`, `{"message"}` or `{"detail"}`.
+pub fn read_error(body: &[u8]) -> Option<String> {
+    let body: ErrorBody<'_> = serde_json::from_slice(body).ok()?;
+    let fault = body.error.map(Fault::read).unwrap_or_default();
+    fault.message.or_else(|| body.message.and_then(text)).or_else(|| body.detail.and_then(text))
 }
-pub fn write_models(_: &[Model]) -> Vec<u8> {
-    vec![]
+
+pub fn write_models(models: &[Model]) -> Vec<u8> {
+    let data = models
+        .iter()
+        .map(|model| ModelRow { id: &model.id, object: "model", created: 0, owned_by: &model.owner })
+        .collect();
+    json(&ModelList { object: "list", data })
 }
-#[derive(Default)]
-pub struct Decoder;
-impl Decode for Decoder {
-    fn frame(&mut self, _: &Frame<'_>, _: &mut Vec<chat::Event>) -> Result<(), Malformed> {
-        Ok(())
+
+#[derive(Serialize)]
+struct Failed<'a> {
+    error: Failure<'a>,
+}
+
+#[derive(Serialize)]
+struct Failure<'a> {
+    message: &'a str,
+    #[serde(rename = "type")]
+    kind: &'a str,
+    param: Option<&'a str>,
+    code: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct ModelList<'a> {
+    object: &'static str,
+    data: Vec<ModelRow<'a>>,
+}
+
+#[derive(Serialize)]
+struct ModelRow<'a> {
+    id: &'a str,
+    object: &'static str,
+    created: u64,
+    owned_by: &'a str,
+}
+
+#[derive(Deserialize)]
+struct ErrorBody<'a> {
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+    #[serde(borrow)]
+    message: Option<&'a RawValue>,
+    #[serde(borrow)]
+    detail: Option<&'a RawValue>,
+}
+
+/// What an upstream says went wrong.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Fault {
+    kind: Option<String>,
+    message: Option<String>,
+}
+
+impl Fault {
+    /// Reads the value of `error`: an object or a plain string.
+    fn read(error: &RawValue) -> Self {
+        #[derive(Deserialize)]
+        struct Wire<'a> {
+            #[serde(borrow, rename = "type")]
+            kind: Option<&'a RawValue>,
+            #[serde(borrow)]
+            message: Option<&'a RawValue>,
+        }
+        match serde_json::from_str::<Wire<'_>>(error.get()) {
+            Ok(wire) => Self { kind: wire.kind.and_then(text), message: wire.message.and_then(text) },
+            Err(_) => Self { kind: None, message: text(error) },
+        }
     }
-    fn finish(&mut self, _: &mut Vec<chat::Event>) {}
 }
-pub struct Encoder;
-impl Encoder {
-    pub fn new(_: Label) -> Self {
-        Self
+
+/// A string's text, or the JSON of what stands where a string was due; `None` where that is empty.
+fn text(raw: &RawValue) -> Option<String> {
+    let text = serde_json::from_str::<String>(raw.get()).unwrap_or_else(|_| raw.get().to_owned());
+    (!text.is_empty()).then_some(text)
+}
+
+/// What a parser's error says was due, without what stood there instead: that may be part of a prompt.
+fn expectation(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    // The place is counted from the start of a value inside the body, which nobody can look up.
+    let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
+    // serde spells `invalid type: string "…", expected …`; other messages name our fields or JSON's syntax.
+    text.rsplit_once(", expected ").map_or_else(|| text.to_owned(), |(_, due)| format!("expected {due}"))
+}
+
+fn json(value: &impl Serialize) -> Vec<u8> {
+    let mut out = Vec::new();
+    write_json(value, &mut out);
+    out
+}
+
+fn write_json(value: &impl Serialize, out: &mut Vec<u8>) {
+    let start = out.len();
+    if serde_json::to_writer(&mut *out, value).is_err() {
+        // A Vec takes every write and our keys are strings, so nothing leads here; half a value would be worse.
+        out.truncate(start);
     }
-}
-impl Encode for Encoder {
-    fn event(&mut self, _: &chat::Event, _: &mut Vec<u8>) {}
 }

@@ -1,0 +1,396 @@
+//! What answers are made of, whole or in pieces, on the wire: usage, finish reasons, what a message says.
+//!
+//! Strings are borrowed where they hold no escape. Nothing here keeps state.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::chat::{self, StopReason};
+
+/// A string, borrowed where possible (serde does not borrow inside an `Option`).
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Str<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
+
+/// The text of an optional string; empty where it is not there.
+pub(super) fn of<'b>(text: &'b Option<Str<'_>>) -> &'b str {
+    text.as_ref().map_or("", |text| &text.0)
+}
+
+/// A message of a whole answer, or what one chunk adds to it.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Said<'a> {
+    #[serde(borrow)]
+    pub(super) content: Option<Spoken<'a>>,
+    #[serde(borrow)]
+    pub(super) refusal: Option<Str<'a>>,
+    /// DeepSeek's name, which most servers took over.
+    #[serde(borrow)]
+    reasoning_content: Option<Str<'a>>,
+    /// The name that OpenRouter, Groq and newer vLLM use.
+    #[serde(borrow)]
+    reasoning: Option<Str<'a>>,
+    #[serde(borrow)]
+    pub(super) reasoning_details: Option<Vec<Detail<'a>>>,
+    #[serde(borrow)]
+    pub(super) tool_calls: Option<Vec<CallPiece<'a>>>,
+}
+
+impl Said<'_> {
+    /// Reasoning told as one plain string. Some servers send both names, with the same text.
+    pub(super) fn plain_reasoning(&self) -> &str {
+        match of(&self.reasoning_content) {
+            "" => of(&self.reasoning),
+            text => text,
+        }
+    }
+}
+
+/// `content`: text, or parts of which Mistral's reasoning models send `thinking` too.
+#[derive(Debug)]
+pub(super) enum Spoken<'a> {
+    Text(Cow<'a, str>),
+    Parts(Vec<SpokenPart<'a>>),
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct SpokenPart<'a> {
+    #[serde(borrow)]
+    pub(super) text: Option<Str<'a>>,
+    #[serde(borrow)]
+    pub(super) thinking: Option<Spoken<'a>>,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Spoken<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextOrParts;
+        impl<'de> Visitor<'de> for TextOrParts {
+            type Value = Spoken<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("text or an array of parts")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Spoken::Text(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Spoken::Text(Cow::Owned(text.to_owned())))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+                let mut parts = Vec::new();
+                while let Some(part) = seq.next_element()? {
+                    parts.push(part);
+                }
+                Ok(Spoken::Parts(parts))
+            }
+        }
+        deserializer.deserialize_any(TextOrParts)
+    }
+}
+
+/// One entry of OpenRouter's `reasoning_details`.
+#[derive(Debug, Deserialize)]
+pub(super) struct Detail<'a> {
+    #[serde(borrow)]
+    text: Option<Str<'a>>,
+    #[serde(borrow)]
+    summary: Option<Str<'a>>,
+    #[serde(borrow)]
+    signature: Option<Str<'a>>,
+    #[serde(borrow)]
+    data: Option<Str<'a>>,
+}
+
+impl Detail<'_> {
+    pub(super) fn text(&self) -> &str {
+        match of(&self.text) {
+            "" => of(&self.summary),
+            text => text,
+        }
+    }
+
+    pub(super) fn signature(&self) -> &str {
+        of(&self.signature)
+    }
+
+    /// Reasoning that only its provider can read.
+    pub(super) fn sealed(&self) -> &str {
+        of(&self.data)
+    }
+}
+
+/// A tool call, or what one chunk adds to one.
+#[derive(Debug, Deserialize)]
+pub(super) struct CallPiece<'a> {
+    pub(super) index: Option<u64>,
+    #[serde(borrow)]
+    pub(super) id: Option<Str<'a>>,
+    #[serde(borrow)]
+    pub(super) function: Option<FunctionPiece<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct FunctionPiece<'a> {
+    #[serde(borrow)]
+    pub(super) name: Option<Str<'a>>,
+    #[serde(borrow)]
+    pub(super) arguments: Option<&'a RawValue>,
+}
+
+impl FunctionPiece<'_> {
+    /// The arguments' JSON text. A few servers send the object itself where its text is due.
+    pub(super) fn arguments(&self) -> Cow<'_, str> {
+        let Some(raw) = self.arguments else { return Cow::Borrowed("") };
+        match serde_json::from_str::<Str<'_>>(raw.get()) {
+            Ok(Str(text)) => text,
+            Err(_) => Cow::Borrowed(raw.get()),
+        }
+    }
+}
+
+/// Tokens as the wire has them. Every field is optional, and null somewhere.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct WireUsage {
+    #[serde(default)]
+    prompt_tokens: Count,
+    #[serde(default)]
+    completion_tokens: Count,
+    #[serde(default)]
+    total_tokens: Count,
+    prompt_tokens_details: Option<PromptDetails>,
+    completion_tokens_details: Option<CompletionDetails>,
+    /// DeepSeek.
+    #[serde(default)]
+    prompt_cache_hit_tokens: Count,
+    /// Moonshot.
+    #[serde(default)]
+    cached_tokens: Count,
+    /// Venice and Vercel.
+    #[serde(default)]
+    cache_read_input_tokens: Count,
+    #[serde(default)]
+    cache_creation_input_tokens: Count,
+    /// Perplexity and Z.ai.
+    #[serde(default)]
+    reasoning_tokens: Count,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct PromptDetails {
+    #[serde(default)]
+    cached_tokens: Count,
+    #[serde(default)]
+    cache_write_tokens: Count,
+    #[serde(default)]
+    cache_creation_tokens: Count,
+    #[serde(default)]
+    audio_tokens: Count,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct CompletionDetails {
+    #[serde(default)]
+    reasoning_tokens: Count,
+}
+
+impl WireUsage {
+    /// The same tokens by our rule: input includes what was cached, output includes reasoning.
+    pub(super) fn read(&self) -> chat::Usage {
+        let prompt = self.prompt_tokens_details.as_ref();
+        let cached = first([
+            prompt.map_or(Count(0), |details| details.cached_tokens),
+            self.prompt_cache_hit_tokens,
+            self.cached_tokens,
+            self.cache_read_input_tokens,
+        ]);
+        let written = first([
+            prompt.map_or(Count(0), |details| details.cache_write_tokens),
+            prompt.map_or(Count(0), |details| details.cache_creation_tokens),
+            self.cache_creation_input_tokens,
+        ]);
+        let mut reasoning = first([
+            self.completion_tokens_details.as_ref().map_or(Count(0), |details| details.reasoning_tokens),
+            self.reasoning_tokens,
+        ]);
+        let (mut input, mut output) = (self.prompt_tokens.0, self.completion_tokens.0);
+        // What the total holds beyond the two sums says which of them leaves something out.
+        match self.total_tokens.0.saturating_sub(input.saturating_add(output)) {
+            0 => {}
+            // xAI.
+            rest if rest == reasoning => output = output.saturating_add(rest),
+            rest if rest == cached || rest == cached.saturating_add(written) => input = input.saturating_add(rest),
+            // Mistral counts audio apart.
+            rest if prompt.is_some_and(|details| details.audio_tokens.0 == rest) => input = input.saturating_add(rest),
+            // Gemini's compatible endpoint has thoughts in the total only.
+            rest if reasoning == 0 => {
+                reasoning = rest;
+                output = output.saturating_add(rest);
+            }
+            _ => {}
+        }
+        // Gemini models elsewhere: the total leaves the thoughts out as well.
+        if reasoning > output {
+            output = output.saturating_add(reasoning);
+        }
+        // Grok on Azure counts only what was not cached.
+        if cached.saturating_add(written) > input {
+            input = input.saturating_add(cached).saturating_add(written);
+        }
+        chat::Usage { input, cached_input: cached, cache_write: written, output, reasoning }
+    }
+}
+
+fn first<const N: usize>(counts: [Count; N]) -> u64 {
+    counts.into_iter().map(|Count(count)| count).find(|count| *count > 0).unwrap_or(0)
+}
+
+/// A number of tokens. Null and what is no number count as nothing: usage must not spoil an answer.
+#[derive(Debug, Clone, Copy, Default)]
+struct Count(u64);
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Number;
+        impl<'de> Visitor<'de> for Number {
+            type Value = Count;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number of tokens")
+            }
+
+            fn visit_u64<E>(self, count: u64) -> Result<Count, E> {
+                Ok(Count(count))
+            }
+
+            fn visit_i64<E>(self, count: i64) -> Result<Count, E> {
+                Ok(Count(count.try_into().unwrap_or(0)))
+            }
+
+            fn visit_f64<E>(self, count: f64) -> Result<Count, E> {
+                // Saturates, and is 0 for what is not a number.
+                Ok(Count(count as u64))
+            }
+
+            fn visit_bool<E>(self, _: bool) -> Result<Count, E> {
+                Ok(Count(0))
+            }
+
+            fn visit_str<E>(self, _: &str) -> Result<Count, E> {
+                Ok(Count(0))
+            }
+
+            fn visit_unit<E>(self) -> Result<Count, E> {
+                Ok(Count(0))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Count, A::Error> {
+                while seq.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Count(0))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Count, A::Error> {
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Count(0))
+            }
+        }
+        deserializer.deserialize_any(Number)
+    }
+}
+
+/// Tokens as we write them.
+#[derive(Debug, Serialize)]
+pub(super) struct UsageOut {
+    prompt_tokens: u64,
+    completion_tokens: u64,
+    total_tokens: u64,
+    prompt_tokens_details: PromptDetailsOut,
+    completion_tokens_details: CompletionDetailsOut,
+}
+
+#[derive(Debug, Serialize)]
+struct PromptDetailsOut {
+    cached_tokens: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    cache_write_tokens: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct CompletionDetailsOut {
+    reasoning_tokens: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape that serde calls")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+impl From<&chat::Usage> for UsageOut {
+    fn from(usage: &chat::Usage) -> Self {
+        Self {
+            prompt_tokens: usage.input,
+            completion_tokens: usage.output,
+            total_tokens: usage.input.saturating_add(usage.output),
+            prompt_tokens_details: PromptDetailsOut {
+                cached_tokens: usage.cached_input,
+                cache_write_tokens: usage.cache_write,
+            },
+            completion_tokens_details: CompletionDetailsOut { reasoning_tokens: usage.reasoning },
+        }
+    }
+}
+
+/// Finish reasons seen in the wild, lower case, with what they mean; any other word is an ordinary end.
+const FINISH_REASONS: &[(&str, StopReason)] = &[
+    ("stop", StopReason::EndTurn),
+    ("stop_sequence", StopReason::StopSequence),
+    ("length", StopReason::Length),
+    ("max_tokens", StopReason::Length),
+    ("model_length", StopReason::Length),
+    ("model_context_window_exceeded", StopReason::Length),
+    ("tool_calls", StopReason::ToolUse),
+    ("tool_call", StopReason::ToolUse),
+    ("tool_use", StopReason::ToolUse),
+    ("function_call", StopReason::ToolUse),
+    ("content_filter", StopReason::Filtered),
+    ("content_filtered", StopReason::Filtered),
+    ("refusal", StopReason::Filtered),
+    ("safety", StopReason::Filtered),
+    ("recitation", StopReason::Filtered),
+    ("blocklist", StopReason::Filtered),
+    ("prohibited_content", StopReason::Filtered),
+    ("spii", StopReason::Filtered),
+    ("language", StopReason::Filtered),
+    ("image_safety", StopReason::Filtered),
+    ("guardrail_intervened", StopReason::Filtered),
+    ("sensitive", StopReason::Filtered),
+    ("pause_turn", StopReason::Pause),
+    ("error", StopReason::Error),
+    ("network_error", StopReason::Error),
+    ("insufficient_system_resource", StopReason::Error),
+    ("malformed_function_call", StopReason::Error),
+];
+
+pub(super) fn stop_reason(finish_reason: &str) -> StopReason {
+    FINISH_REASONS
+        .iter()
+        .find(|(word, _)| finish_reason.eq_ignore_ascii_case(word))
+        .map_or(StopReason::EndTurn, |(_, reason)| *reason)
+}
+
+pub(super) fn finish_reason(reason: StopReason) -> &'static str {
+    match reason {
+        // A paused turn has no name here; the caller sees what was written, and `native_finish_reason`.
+        StopReason::EndTurn | StopReason::StopSequence | StopReason::Pause => "stop",
+        StopReason::Length => "length",
+        StopReason::ToolUse => "tool_calls",
+        StopReason::Filtered => "content_filter",
+        StopReason::Error => "error",
+    }
+}

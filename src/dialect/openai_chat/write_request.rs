@@ -1,0 +1,444 @@
+//! Writes a request for an upstream that speaks Chat Completions.
+//!
+//! The least that every server takes: many refuse fields they do not know, and OpenAI's reasoning models
+//! refuse some that all others know. What is left out is named in `lost`.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+use serde_json::Number;
+use serde_json::value::RawValue;
+
+use super::encode::CallOut;
+use super::json;
+use crate::chat::{Content, Effort, Format, Media, Message, Part, Request, Role, Tool, ToolChoice};
+
+/// Models that want `max_completion_tokens` and refuse sampling parameters and stop sequences, by the
+/// start of their name. Source: "Reasoning models", OpenAI API documentation, read 2026-11.
+const REASONING_MODELS: &[&str] = &["o1", "o3", "o4", "gpt-5"];
+
+/// Models that refuse `reasoning_effort`, by the start of their name. Source: as above.
+const PLAIN_MODELS: &[&str] = &["gpt-3.5", "gpt-4", "chatgpt"];
+
+/// Models that want their reasoning back in `reasoning_content` on tool turns, by the start of their name;
+/// other servers refuse the field. Sources: "Thinking mode", DeepSeek API documentation; "Thinking models",
+/// Moonshot AI documentation; "Thinking mode", Z.ai documentation; read 2026-11.
+const REPLAYING_MODELS: &[&str] = &["deepseek-chat", "deepseek-reasoner", "deepseek-v", "kimi-k", "glm-"];
+
+/// OpenAI's bound on names of end users; Claude Code's are longer.
+const USER_BYTES_MAX: usize = 64;
+
+pub fn write_request(request: &Request, lost: &mut Vec<String>) -> Vec<u8> {
+    // The organisation may stand before the name: `openai/gpt-5`.
+    let name = request.model.rsplit('/').next().unwrap_or_default();
+    let is = |models: &[&str]| models.iter().any(|start| name.starts_with(start));
+    let mut lost = Lost(lost);
+    let reasons = is(REASONING_MODELS);
+    let (mut temperature, mut top_p) = (request.temperature.as_ref(), request.top_p.as_ref());
+    let mut stop = request.stop.as_slice();
+    if reasons {
+        lost.note_if(temperature.take().is_some(), "temperature");
+        lost.note_if(top_p.take().is_some(), "top_p");
+        lost.note_if(!std::mem::take(&mut stop).is_empty(), "stop");
+    }
+    lost.note_if(request.top_k.is_some(), "top_k");
+    let user = request.user.as_deref().filter(|user| user.len() <= USER_BYTES_MAX);
+    lost.note_if(user.is_none() && request.user.is_some(), "user");
+    let reasoning_effort = request.reasoning.as_ref().and_then(effort).filter(|_| !is(PLAIN_MODELS));
+    // To be off is what a model that cannot think does anyhow.
+    let thinks = request.reasoning.as_ref().is_some_and(|effort| reasons || *effort != Effort::Off);
+    lost.note_if(thinks && reasoning_effort.is_none(), "thinking");
+    let has_tools = !request.tools.is_empty();
+    let messages =
+        Messages { replays: is(REPLAYING_MODELS), out: Vec::new(), lost: &mut lost }.write(&request.messages);
+    json(&RequestOut {
+        model: &request.model,
+        messages,
+        tools: request.tools.iter().map(|tool| tool_out(tool, &mut lost)).collect(),
+        // Without tools OpenAI refuses both.
+        tool_choice: request.tool_choice.as_ref().filter(|_| has_tools).map(choice),
+        parallel_tool_calls: request.parallel_tools.filter(|_| has_tools),
+        max_tokens: request.max_tokens.filter(|_| !reasons),
+        max_completion_tokens: request.max_tokens.filter(|_| reasons),
+        temperature,
+        top_p,
+        stop,
+        reasoning_effort,
+        response_format: request.format.as_ref().map(format),
+        user,
+        stream: request.stream,
+        stream_options: request.stream.then_some(StreamOptions { include_usage: true }),
+    })
+}
+
+/// `reasoning_effort`; `None` where the words of this dialect do not say it.
+fn effort(effort: &Effort) -> Option<&str> {
+    match effort {
+        Effort::Level(level) if level == "max" => Some("high"),
+        Effort::Level(level) => Some(level),
+        Effort::Budget(tokens) => Some(match tokens {
+            0..4096 => "low",
+            4096..16384 => "medium",
+            _ => "high",
+        }),
+        // "none" is refused by all but the newest models.
+        Effort::Off | Effort::Adaptive => None,
+    }
+}
+
+fn tool_out<'a>(tool: &'a Tool, lost: &mut Lost<'_>) -> ToolOut<'a> {
+    lost.note_if(tool.cache.is_some(), "cache_control");
+    ToolOut {
+        kind: "function",
+        function: FunctionOut {
+            name: &tool.name,
+            description: tool.description.as_deref(),
+            parameters: tool
+                .schema
+                .as_ref()
+                .map_or(SchemaOut::Empty { kind: "object", properties: Empty {} }, |schema| {
+                    SchemaOut::Given(&schema.0)
+                }),
+            strict: tool.strict,
+        },
+    }
+}
+
+fn choice(choice: &ToolChoice) -> ChoiceOut<'_> {
+    match choice {
+        ToolChoice::Auto => ChoiceOut::Mode("auto"),
+        ToolChoice::None => ChoiceOut::Mode("none"),
+        ToolChoice::Required => ChoiceOut::Mode("required"),
+        ToolChoice::Named(name) => ChoiceOut::Named { kind: "function", function: NameOut { name } },
+    }
+}
+
+fn format(format: &Format) -> FormatOut<'_> {
+    match format {
+        Format::Json => FormatOut { kind: "json_object", json_schema: None },
+        Format::Schema { name, schema, strict } => FormatOut {
+            kind: "json_schema",
+            json_schema: Some(FormatSchema { name, schema: &schema.0, strict: *strict }),
+        },
+    }
+}
+
+struct Lost<'a>(&'a mut Vec<String>);
+
+impl Lost<'_> {
+    /// Names a field, once.
+    fn note(&mut self, name: &str) {
+        if !self.0.iter().any(|known| known == name) {
+            self.0.push(name.to_owned());
+        }
+    }
+
+    fn note_if(&mut self, lost: bool, name: &str) {
+        if lost {
+            self.note(name);
+        }
+    }
+}
+
+/// Turns our messages into theirs: tool results become messages of their own.
+struct Messages<'a, 'l, 'v> {
+    replays: bool,
+    out: Vec<MessageOut<'a>>,
+    lost: &'l mut Lost<'v>,
+}
+
+impl<'a> Messages<'a, '_, '_> {
+    fn write(mut self, messages: &'a [Message]) -> Vec<MessageOut<'a>> {
+        for message in messages {
+            let cached = message.parts.iter().any(|part| is_cached(part));
+            self.lost.note_if(cached, "cache_control");
+            match message.role {
+                Role::System => self.system(&message.parts),
+                Role::User => self.user(&message.parts),
+                Role::Assistant => self.assistant(&message.parts),
+            }
+        }
+        self.out
+    }
+
+    fn system(&mut self, parts: &'a [Part]) {
+        let mut content = Vec::new();
+        for part in parts {
+            match &part.content {
+                Content::Text(text) => content.push(PartOut::Text { text }),
+                other => self.lost.note(name(other)),
+            }
+        }
+        self.push("system", content);
+    }
+
+    fn user(&mut self, parts: &'a [Part]) {
+        let mut content = Vec::new();
+        // Images of all results come after the last of them: nothing may stand between a call and its result.
+        for part in parts {
+            if let Content::ToolResult { call, parts, is_error } = &part.content {
+                self.tool(call, parts, *is_error, &mut content);
+            }
+        }
+        for part in parts {
+            match &part.content {
+                Content::ToolResult { .. } => {}
+                other => self.input(other, &mut content),
+            }
+        }
+        self.push("user", content);
+    }
+
+    fn tool(&mut self, call: &'a str, parts: &'a [Part], is_error: bool, others: &mut Vec<PartOut<'a>>) {
+        let mut texts = Vec::new();
+        let before = others.len();
+        for part in parts {
+            match &part.content {
+                Content::Text(text) => texts.push(text.as_str()),
+                other => self.input(other, others),
+            }
+        }
+        let mut text = match texts.as_slice() {
+            [text] => Cow::Borrowed(*text),
+            [] if others.len() > before => Cow::Borrowed("The result follows as a file in the next message."),
+            texts => Cow::Owned(texts.join("\n")),
+        };
+        // There is no other place to say it.
+        if is_error && !text.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("error")) {
+            text = Cow::Owned(format!("Error: {text}"));
+        }
+        self.out.push(MessageOut {
+            content: Some(ContentOut::Text(text)),
+            tool_call_id: Some(call),
+            ..MessageOut::new("tool")
+        });
+    }
+
+    /// What a user message can hold beside tool results.
+    fn input(&mut self, content: &'a Content, out: &mut Vec<PartOut<'a>>) {
+        match content {
+            Content::Text(text) => out.push(PartOut::Text { text }),
+            Content::Image(media) => out.push(PartOut::Image { image_url: UrlOut { url: url(media) } }),
+            Content::Document { media: media @ Media::Inline { .. }, name } => {
+                // OpenAI refuses a file without a name.
+                let filename = name.as_deref().unwrap_or("document.pdf");
+                out.push(PartOut::File { file: FileOut { filename, file_data: url(media) } });
+            }
+            other => self.lost.note(name(other)),
+        }
+    }
+
+    fn assistant(&mut self, parts: &'a [Part]) {
+        let (mut content, mut tool_calls, mut reasoning) = (Vec::new(), Vec::new(), String::new());
+        for part in parts {
+            match &part.content {
+                // A signature is good only where it was made, so none is sent.
+                Content::Reasoning { text, .. } if self.replays => reasoning.push_str(text),
+                Content::Text(text) => content.push(PartOut::Text { text }),
+                Content::ToolCall(call) => tool_calls.push(CallOut::whole(call)),
+                other => self.lost.note(name(other)),
+            }
+        }
+        if content.is_empty() && tool_calls.is_empty() {
+            return;
+        }
+        self.out.push(MessageOut {
+            content: contents(content),
+            reasoning_content: Some(reasoning).filter(|text| !text.is_empty()),
+            tool_calls,
+            ..MessageOut::new("assistant")
+        });
+    }
+
+    fn push(&mut self, role: &'static str, parts: Vec<PartOut<'a>>) {
+        if !parts.is_empty() {
+            self.out.push(MessageOut { content: contents(parts), ..MessageOut::new(role) });
+        }
+    }
+}
+
+fn is_cached(part: &Part) -> bool {
+    part.cache.is_some()
+        || matches!(&part.content, Content::ToolResult { parts, .. } if parts.iter().any(|part| part.cache.is_some()))
+}
+
+/// One text is a string, which every server takes; more are an array, so that their borders stay.
+fn contents(mut parts: Vec<PartOut<'_>>) -> Option<ContentOut<'_>> {
+    match parts.as_slice() {
+        [] => None,
+        [PartOut::Text { .. }] => match parts.pop() {
+            Some(PartOut::Text { text }) => Some(ContentOut::Text(Cow::Borrowed(text))),
+            _ => None,
+        },
+        _ => Some(ContentOut::Parts(parts)),
+    }
+}
+
+fn url(media: &Media) -> Cow<'_, str> {
+    match media {
+        Media::Url(url) => Cow::Borrowed(url),
+        Media::Inline { media_type, data } => Cow::Owned(format!("data:{media_type};base64,{data}")),
+    }
+}
+
+/// How `lost` calls a part that has no place in the message it stands in.
+fn name(content: &Content) -> &'static str {
+    match content {
+        Content::Text(_) => "messages.text",
+        Content::Image(_) => "messages.image",
+        Content::Document { .. } => "messages.document",
+        Content::Reasoning { .. } | Content::SealedReasoning(_) => "messages.reasoning",
+        Content::ToolCall(_) => "messages.tool_call",
+        Content::ToolResult { .. } => "messages.tool_result",
+    }
+}
+
+#[derive(Serialize)]
+struct RequestOut<'a> {
+    model: &'a str,
+    messages: Vec<MessageOut<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tools: Vec<ToolOut<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_choice: Option<ChoiceOut<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parallel_tool_calls: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_completion_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    temperature: Option<&'a Number>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_p: Option<&'a Number>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    stop: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_effort: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_format: Option<FormatOut<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<&'a str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    stream: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream_options: Option<StreamOptions>,
+}
+
+#[derive(Serialize)]
+struct StreamOptions {
+    include_usage: bool,
+}
+
+#[derive(Serialize)]
+struct MessageOut<'a> {
+    role: &'static str,
+    /// Null beside tool calls, as OpenAI has it.
+    content: Option<ContentOut<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_content: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tool_calls: Vec<CallOut<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_call_id: Option<&'a str>,
+}
+
+impl MessageOut<'_> {
+    fn new(role: &'static str) -> Self {
+        Self { role, content: None, reasoning_content: None, tool_calls: Vec::new(), tool_call_id: None }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum ContentOut<'a> {
+    Text(Cow<'a, str>),
+    Parts(Vec<PartOut<'a>>),
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type")]
+enum PartOut<'a> {
+    #[serde(rename = "text")]
+    Text { text: &'a str },
+    #[serde(rename = "image_url")]
+    Image { image_url: UrlOut<'a> },
+    #[serde(rename = "file")]
+    File { file: FileOut<'a> },
+}
+
+#[derive(Serialize)]
+struct UrlOut<'a> {
+    url: Cow<'a, str>,
+}
+
+#[derive(Serialize)]
+struct FileOut<'a> {
+    filename: &'a str,
+    file_data: Cow<'a, str>,
+}
+
+#[derive(Serialize)]
+struct ToolOut<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    function: FunctionOut<'a>,
+}
+
+#[derive(Serialize)]
+struct FunctionOut<'a> {
+    name: &'a str,
+    /// Left out rather than null, which newer models refuse.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<&'a str>,
+    parameters: SchemaOut<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    strict: Option<bool>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum SchemaOut<'a> {
+    Given(&'a RawValue),
+    /// A function without parameters.
+    Empty {
+        #[serde(rename = "type")]
+        kind: &'static str,
+        properties: Empty,
+    },
+}
+
+#[derive(Serialize)]
+struct Empty {}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum ChoiceOut<'a> {
+    Mode(&'static str),
+    Named {
+        #[serde(rename = "type")]
+        kind: &'static str,
+        function: NameOut<'a>,
+    },
+}
+
+#[derive(Serialize)]
+struct NameOut<'a> {
+    name: &'a str,
+}
+
+#[derive(Serialize)]
+struct FormatOut<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    json_schema: Option<FormatSchema<'a>>,
+}
+
+#[derive(Serialize)]
+struct FormatSchema<'a> {
+    name: &'a str,
+    schema: &'a RawValue,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    strict: Option<bool>,
+}
