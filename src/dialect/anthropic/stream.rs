@@ -43,7 +43,13 @@ impl Decode for Decoder {
             return Ok(());
         }
         let Some(message) = read(frame.event, data)? else { return Ok(()) };
-        let kind = message.kind.as_ref().map(|Text(kind)| &**kind).or(frame.event).unwrap_or_default();
+        let kind = match (&message.kind, frame.event, message.error) {
+            (Some(Text(kind)), ..) => kind,
+            // What servers that only nearly speak the dialect send.
+            (None, Some(kind), _) => kind,
+            (None, None, Some(_)) => "error",
+            (None, None, None) => return Ok(()),
+        };
         match kind {
             "message_start" => self.start(&message, events),
             "content_block_start" => self.open(message, events),
