@@ -295,3 +295,70 @@ fn input(arguments: &str) -> (Cow<'_, RawValue>, bool) {
         Err(_) => (empty(), arguments.trim().is_empty()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::error::Kind;
+
+    #[test]
+    fn only_the_model_is_replaced() {
+        let body = br#"{ "model":"a", "temperature":1.0, "metadata" : {"model":"a"} }"#;
+        let spliced = splice(&Fields::read(body).unwrap(), "b\"");
+        assert_eq!(
+            String::from_utf8(spliced).unwrap(),
+            r#"{ "model":"b\"", "temperature":1.0, "metadata" : {"model":"a"} }"#
+        );
+    }
+
+    #[test]
+    fn an_error_has_the_shape_of_the_protocol() {
+        let error = Error::new(Kind::SpendCapReached, "no more");
+        let body: Value = serde_json::from_slice(&error_body(&error, "req_1")).unwrap();
+        let expected =
+            json!({"type": "error", "error": {"type": "billing_error", "message": "no more"}, "request_id": "req_1"});
+        assert_eq!(body, expected);
+        let frame = error_frame(&Error::new(Kind::UpstreamTimeout, "a\nb"));
+        let expected =
+            "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"message\":\"a\\nb\"}}\n\n";
+        assert_eq!(String::from_utf8(frame).unwrap(), expected);
+    }
+
+    #[test]
+    fn an_upstreams_message_is_found_in_every_shape() {
+        let cases = [
+            (r#"{"type":"error","error":{"type":"api_error","message":"m"},"request_id":null}"#, Some("m")),
+            (r#"{"error":{"message":"m","type":"x","param":null,"code":null}}"#, Some("m")),
+            (r#"{"error":"m"}"#, Some("m")),
+            (r#"{"message":"m"}"#, Some("m")),
+            (r#"{"detail":"m"}"#, Some("m")),
+            (r#"{"detail":[{"loc":["body"],"msg":"m"}]}"#, Some("m")),
+            (r#" [{"error":{"code":400,"message":"m"}}]"#, Some("m")),
+            (r#"{"error":null,"message":"m"}"#, Some("m")),
+            ("<html>m</html>", None),
+            ("", None),
+            ("{}", None),
+            (r#"{"error":{"code":7}}"#, None),
+            ("{\"error\":\"m", None),
+        ];
+        for (body, expected) in cases {
+            assert_eq!(read_error(body.as_bytes()).as_deref(), expected, "{body}");
+        }
+        assert_eq!(read_error(r#"{"error":"#.repeat(100_000).as_bytes()), None);
+        let deep = format!("{}1{}", r#"{"error":"#.repeat(100_000), "}".repeat(100_000));
+        assert_eq!(read_error(deep.as_bytes()), None);
+    }
+
+    #[test]
+    fn models_are_listed_as_anthropic_lists_them() {
+        let model = |id: &str| Model { id: id.to_owned(), owner: "o".to_owned() };
+        let row =
+            |id: &str| json!({"type": "model", "id": id, "display_name": id, "created_at": "1970-01-01T00:00:00Z"});
+        let list = |models: &[Model]| serde_json::from_slice::<Value>(&write_models(models)).unwrap();
+        let expected = json!({"data": [row("a"), row("b")], "has_more": false, "first_id": "a", "last_id": "b"});
+        assert_eq!(list(&[model("a"), model("b")]), expected);
+        assert_eq!(list(&[]), json!({"data": [], "has_more": false, "first_id": null, "last_id": null}));
+    }
+}

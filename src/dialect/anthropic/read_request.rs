@@ -203,9 +203,12 @@ impl Reader {
     /// The parts of a block's own `content`.
     fn within(&mut self, content: Option<&RawValue>, at: At) -> Result<Vec<Part>, Error> {
         let Some(raw) = content else { return Ok(Vec::new()) };
+        if at.inner(0).is_none() {
+            return Err(Error::field(at.field("content"), "is nested too deeply"));
+        }
         match body(raw, &format_args!("{at}.content"))? {
             Body::Text(text) => Ok(vec![Part::text(text)]),
-            Body::Blocks(blocks) => self.parts(&blocks, |k| at.inner(k)),
+            Body::Blocks(blocks) => self.parts(&blocks, |k| at.inner(k).unwrap_or(at)),
         }
     }
 
@@ -397,7 +400,6 @@ fn passes_over(kind: &str) -> bool {
         "fallback",
     ];
     is_plain(kind) && (NAMED.contains(&kind) || kind.ends_with("_tool_use") || kind.ends_with("_tool_result"))
-        || kind == "server_tool_use"
 }
 
 /// Whether `word` may be repeated in a header or a message: callers choose it.
@@ -416,7 +418,10 @@ fn undated(kind: &str) -> &str {
 enum At {
     System(usize),
     Message(usize, usize),
+    /// In a tool result, or the text of a document or search result.
     Within(usize, usize, usize),
+    /// The text of a document or search result in a tool result.
+    Deep(usize, usize, usize),
 }
 
 impl fmt::Display for At {
@@ -425,6 +430,7 @@ impl fmt::Display for At {
             Self::System(i) => write!(f, "system[{i}]"),
             Self::Message(i, j) => write!(f, "messages[{i}].content[{j}]"),
             Self::Within(i, j, k) => write!(f, "messages[{i}].content[{j}].content[{k}]"),
+            Self::Deep(i, j, k) => write!(f, "messages[{i}].content[{j}].content[{k}].content"),
         }
     }
 }
@@ -434,11 +440,13 @@ impl At {
         format!("{self}.{name}")
     }
 
-    /// Blocks nest once; what is deeper is reported at that depth.
-    fn inner(self, k: usize) -> Self {
+    /// The place of block `k` within this one; `None` below the depth that means something, which bounds the
+    /// stack.
+    fn inner(self, k: usize) -> Option<Self> {
         match self {
-            Self::Message(i, j) | Self::Within(i, j, _) => Self::Within(i, j, k),
-            Self::System(_) => self,
+            Self::Message(i, j) => Some(Self::Within(i, j, k)),
+            Self::Within(i, j, k) => Some(Self::Deep(i, j, k)),
+            Self::System(_) | Self::Deep(..) => None,
         }
     }
 
@@ -569,4 +577,348 @@ fn fault_in_body(raw: &RawValue, path: &dyn fmt::Display) -> Error {
         }
     }
     Error::field(path.to_string(), "must be a string or a list of blocks")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads `{"model":"m","max_tokens":9,"messages":[…], …}` with `more` added.
+    fn read(messages: &str, more: &str) -> Result<Request, Error> {
+        let body = format!(r#"{{"model":"m","max_tokens":9,"messages":[{messages}]{more}}}"#);
+        read_request(&Fields::read(body.as_bytes()).unwrap())
+    }
+
+    fn messages(messages: &str) -> Vec<Message> {
+        read(messages, "").unwrap().messages
+    }
+
+    /// The parts of one user message with this content.
+    fn parts(blocks: &str) -> Vec<Part> {
+        let message = format!(r#"{{"role":"user","content":[{blocks}]}}"#);
+        messages(&message).into_iter().flat_map(|message| message.parts).collect()
+    }
+
+    fn raw(text: &str) -> Json {
+        Json(RawValue::from_string(text.to_owned()).unwrap())
+    }
+
+    const HI: &str = r#"{"role":"user","content":"hi"}"#;
+
+    #[test]
+    fn the_plain_fields_are_read() {
+        let request = read(
+            HI,
+            r#","stream":true,"temperature":0.50,"top_p":0.9,"top_k":5,"stop_sequences":["a","b"],
+               "metadata":{"user_id":"u"}"#,
+        )
+        .unwrap();
+        assert_eq!(request.model, "m");
+        assert_eq!(request.max_tokens, Some(9));
+        assert_eq!(request.messages, [Message { role: Role::User, parts: vec![Part::text("hi")] }]);
+        assert!(request.stream);
+        assert_eq!(request.temperature.unwrap().as_f64(), Some(0.5));
+        assert_eq!(request.top_p.unwrap().as_f64(), Some(0.9));
+        assert_eq!(request.top_k, Some(5));
+        assert_eq!(request.stop, ["a", "b"]);
+        assert_eq!(request.user.as_deref(), Some("u"));
+        assert!(request.unread.is_empty());
+    }
+
+    #[test]
+    fn null_is_absent() {
+        let fields = ["system", "stream", "temperature", "top_k", "stop_sequences", "metadata", "tools", "tool_choice"];
+        let more = ["thinking", "output_config", "output_format", "service_tier"];
+        let nulls: String = fields.iter().chain(&more).map(|name| format!(",\"{name}\":null")).collect();
+        let request = read(HI, &nulls).unwrap();
+        assert!(request.unread.is_empty() && request.tools.is_empty() && request.reasoning.is_none());
+    }
+
+    #[test]
+    fn every_block_has_its_place() {
+        let inline = |media_type: &str| Media::Inline { media_type: media_type.to_owned(), data: "QQ==".to_owned() };
+        let cases = [
+            (r#"{"type":"text","text":"a\u0062"}"#, Content::Text("ab".into())),
+            (
+                r#"{"type":"image","source":{"type":"base64","media_type":"image/png","data":"QQ=="}}"#,
+                Content::Image(inline("image/png")),
+            ),
+            (
+                r#"{"type":"image","source":{"type":"url","url":"https://a/b"}}"#,
+                Content::Image(Media::Url("https://a/b".into())),
+            ),
+            (
+                r#"{"type":"document","title":"t","source":{"type":"base64","media_type":"application/pdf","data":"QQ=="},
+                    "citations":{"enabled":true}}"#,
+                Content::Document { media: inline("application/pdf"), name: Some("t".into()) },
+            ),
+            (
+                r#"{"type":"document","title":null,"source":{"type":"url","url":"https://a"}}"#,
+                Content::Document { media: Media::Url("https://a".into()), name: None },
+            ),
+            (
+                r#"{"type":"document","title":"t","source":{"type":"text","media_type":"text/plain","data":"b"}}"#,
+                Content::Text("t\n\nb".into()),
+            ),
+            (
+                r#"{"type":"document","source":{"type":"content","content":[{"type":"text","text":"b"}]}}"#,
+                Content::Text("b".into()),
+            ),
+            (
+                r#"{"type":"search_result","title":"t","source":"s","content":[{"type":"text","text":"b"}]}"#,
+                Content::Text("t\n\ns\n\nb".into()),
+            ),
+            (
+                r#"{"type":"thinking","thinking":"hm","signature":"s"}"#,
+                Content::Reasoning { text: "hm".into(), signature: Some("s".into()) },
+            ),
+            (
+                r#"{"type":"thinking","thinking":"hm","signature":""}"#,
+                Content::Reasoning { text: "hm".into(), signature: None },
+            ),
+            (r#"{"type":"redacted_thinking","data":"d"}"#, Content::SealedReasoning("d".into())),
+            (
+                r#"{"type":"tool_use","id":"i","name":"f","input":{"b" : 1.0,"a":[]}}"#,
+                Content::ToolCall(ToolCall {
+                    id: "i".into(),
+                    name: "f".into(),
+                    arguments: r#"{"b" : 1.0,"a":[]}"#.into(),
+                }),
+            ),
+            (
+                r#"{"type":"tool_result","tool_use_id":"i","content":"r","is_error":true}"#,
+                Content::ToolResult { call: "i".into(), parts: vec![Part::text("r")], is_error: true },
+            ),
+            (
+                r#"{"type":"tool_result","tool_use_id":"i","content":[{"type":"text","text":"r"},
+                    {"type":"image","source":{"type":"url","url":"u"}},{"type":"tool_reference","tool_name":"x"}]}"#,
+                Content::ToolResult {
+                    call: "i".into(),
+                    parts: vec![Part::text("r"), Part::new(Content::Image(Media::Url("u".into())))],
+                    is_error: false,
+                },
+            ),
+            (
+                r#"{"type":"tool_result","tool_use_id":"i"}"#,
+                Content::ToolResult { call: "i".into(), parts: vec![], is_error: false },
+            ),
+        ];
+        for (block, content) in cases {
+            assert_eq!(parts(block), [Part::new(content)], "{block}");
+        }
+    }
+
+    #[test]
+    fn a_system_message_stays_in_the_middle() {
+        let message = r#"{"role":"user","content":"a"},{"role":"system","content":[{"type":"text","text":"s"}]},
+            {"role":"assistant","content":"b"}"#;
+        let roles: Vec<Role> = messages(message).iter().map(|message| message.role).collect();
+        assert_eq!(roles, [Role::User, Role::System, Role::Assistant]);
+    }
+
+    #[test]
+    fn claude_codes_billing_header_is_dropped() {
+        let billing = r#"{"type":"text","text":"x-anthropic-billing-header: cc_version=2"}"#;
+        let cases = [
+            (r#""s""#.to_owned(), vec!["s"]),
+            (format!(r#"[{billing},{{"type":"text","text":"s"}}]"#), vec!["s"]),
+            (
+                format!(r#"[{{"type":"text","text":"s"}},{billing}]"#),
+                vec!["s", "x-anthropic-billing-header: cc_version=2"],
+            ),
+            (format!("[{billing}]"), vec!["hi"]),
+        ];
+        for (system, expected) in cases {
+            let request = read(HI, &format!(r#","system":{system}"#)).unwrap();
+            let first: Vec<Part> = expected.into_iter().map(Part::text).collect();
+            assert_eq!(request.messages[0].parts, first, "{system}");
+            assert!(request.unread.is_empty());
+        }
+    }
+
+    #[test]
+    fn cache_markers_are_kept_on_blocks_and_tools() {
+        let marker = r#"{"type":"ephemeral", "ttl":"1h"}"#;
+        let block = |fields: &str| format!(r#"{{{fields},"cache_control":{marker}}}"#);
+        for fields in [
+            r#""type":"text","text":"a""#,
+            r#""type":"tool_result","tool_use_id":"i","content":"r""#,
+            r#""type":"tool_use","id":"i","name":"f","input":{}"#,
+        ] {
+            assert_eq!(parts(&block(fields))[0].cache, Some(raw(marker)), "{fields}");
+        }
+        let tools = format!(r#","tools":[{}]"#, block(r#""name":"f","input_schema":{}"#));
+        assert_eq!(read(HI, &tools).unwrap().tools[0].cache, Some(raw(marker)));
+        let system = format!(r#","system":[{}]"#, block(r#""type":"text","text":"s""#));
+        assert_eq!(read(HI, &system).unwrap().messages[0].parts[0].cache, Some(raw(marker)));
+    }
+
+    #[test]
+    fn a_tool_keeps_the_text_of_its_schema() {
+        let request = read(
+            HI,
+            r#","tools":[{"type":"custom","name":"f","description":null,"strict":true,"input_schema":{"type" : "object"}}]"#,
+        )
+        .unwrap();
+        let tool = &request.tools[0];
+        assert_eq!((tool.name.as_str(), &tool.description, tool.strict), ("f", &None, Some(true)));
+        assert_eq!(tool.schema, Some(raw(r#"{"type" : "object"}"#)));
+    }
+
+    #[test]
+    fn what_has_no_place_is_named_and_not_refused() {
+        let cases: &[(&str, &str, &[&str])] = &[
+            (HI, r#","service_tier":"auto","context_management":{}"#, &["service_tier", "context_management"]),
+            (HI, r#","metadata":{"x":1}"#, &["metadata.x"]),
+            (HI, r#","thinking":{"type":"adaptive","display":"omitted"}"#, &["thinking.display"]),
+            (HI, r#","thinking":{"type":"between_tools"}"#, &["thinking"]),
+            (HI, r#","output_config":{"task_budget":{}}"#, &["output_config.task_budget"]),
+            (HI, r#","tools":[{"type":"web_search_20250305","name":"web_search"}]"#, &["tools[0] (web_search)"]),
+            (HI, r#","tools":[{"name":"f","input_schema":{},"defer_loading":true}]"#, &["tools.defer_loading"]),
+            (
+                r#"{"role":"user","content":[{"type":"image","source":{"type":"file","file_id":"f"}}]}"#,
+                "",
+                &["messages.content (image file)"],
+            ),
+            (
+                r#"{"role":"assistant","content":[{"type":"server_tool_use","id":"i","name":"n","input":{}},
+                    {"type":"web_search_tool_result","tool_use_id":"i","content":{"type":"x","source":1}},
+                    {"type":"server_tool_use","id":"i","name":"n","input":{}}]}"#,
+                "",
+                &["messages.content (server_tool_use)", "messages.content (web_search_tool_result)"],
+            ),
+        ];
+        for (messages, more, unread) in cases {
+            assert_eq!(read(messages, more).unwrap().unread, *unread, "{messages}{more}");
+        }
+    }
+
+    #[test]
+    fn a_turn_of_server_tool_blocks_only_is_no_turn() {
+        let message = r#"{"role":"user","content":"a"},{"role":"assistant","content":[{"type":"compaction"}]}"#;
+        assert_eq!(messages(message).len(), 1);
+    }
+
+    #[test]
+    fn tool_choice_is_read_when_it_can_be_kept() {
+        let tool = r#"{"name":"f","input_schema":{}}"#;
+        let cases = [
+            (tool, r#"{"type":"auto"}"#, Some(ToolChoice::Auto), None),
+            (tool, r#"{"type":"auto","disable_parallel_tool_use":true}"#, Some(ToolChoice::Auto), Some(false)),
+            (tool, r#"{"type":"any","disable_parallel_tool_use":false}"#, Some(ToolChoice::Required), Some(true)),
+            (tool, r#"{"type":"none"}"#, Some(ToolChoice::None), None),
+            (tool, r#"{"type":"tool","name":"f"}"#, Some(ToolChoice::Named("f".into())), None),
+            (tool, r#"{"type":"tool","name":"g"}"#, None, None),
+            ("", r#"{"type":"auto","disable_parallel_tool_use":true}"#, None, None),
+        ];
+        for (tools, choice, expected, parallel) in cases {
+            let request = read(HI, &format!(r#","tools":[{tools}],"tool_choice":{choice}"#)).unwrap();
+            assert_eq!((request.tool_choice, request.parallel_tools), (expected, parallel), "{choice}");
+            assert_eq!(request.unread, if choice.contains('g') { vec!["tool_choice"] } else { vec![] });
+        }
+    }
+
+    #[test]
+    fn effort_is_one_of_four() {
+        let level = |word: &str| Some(Effort::Level(word.to_owned()));
+        let cases = [
+            (r#""thinking":{"type":"enabled","budget_tokens":2000}"#, Some(Effort::Budget(2000))),
+            (r#""thinking":{"type":"disabled"}"#, Some(Effort::Off)),
+            (r#""thinking":{"type":"adaptive"}"#, Some(Effort::Adaptive)),
+            (r#""output_config":{"effort":"low"}"#, level("low")),
+            (r#""output_config":{"effort":"max"}"#, level("xhigh")),
+            (r#""thinking":{"type":"adaptive"},"output_config":{"effort":"high"}"#, level("high")),
+            (r#""thinking":{"type":"disabled"},"output_config":{"effort":"high"}"#, Some(Effort::Off)),
+            (r#""thinking":{"type":"enabled","budget_tokens":2000},"output_config":{"effort":"high"}"#, level("high")),
+        ];
+        for (fields, expected) in cases {
+            assert_eq!(read(HI, &format!(",{fields}")).unwrap().reasoning, expected, "{fields}");
+        }
+    }
+
+    #[test]
+    fn the_format_is_read_from_both_of_its_places() {
+        let format = r#"{"type":"json_schema","schema":{"type" :"object"}}"#;
+        for field in [format!(r#""output_config":{{"format":{format}}}"#), format!(r#""output_format":{format}"#)] {
+            let Some(Format::Schema { schema, .. }) = read(HI, &format!(",{field}")).unwrap().format else {
+                panic!("{field}")
+            };
+            assert_eq!(schema, raw(r#"{"type" :"object"}"#));
+        }
+    }
+
+    #[test]
+    fn an_error_says_where() {
+        let block =
+            |block: &str| format!(r#""model":"m","max_tokens":1,"messages":[{{"role":"user","content":[{block}]}}]"#);
+        let hi = format!(r#""model":"m","max_tokens":1,"messages":[{HI}]"#);
+        let cases = [
+            (r#""max_tokens":1,"messages":[]"#.to_owned(), "model: Field required"),
+            (r#""model":"m","messages":[]"#.to_owned(), "max_tokens: Field required"),
+            (r#""model":"m","max_tokens":"secret","messages":[]"#.to_owned(), "max_tokens: must be a whole number"),
+            (r#""model":"m","max_tokens":1"#.to_owned(), "messages: Field required"),
+            (r#""model":"m","max_tokens":1,"messages":"secret""#.to_owned(), "messages: must be a list of messages"),
+            (r#""model":"m","max_tokens":1,"messages":["secret"]"#.to_owned(), "messages[0]: must be an object"),
+            (
+                format!(r#""model":"m","max_tokens":1,"messages":[{HI},{{"role":"secret","content":""}}]"#),
+                r#"messages[1].role: must be "user", "assistant" or "system""#,
+            ),
+            (
+                format!(r#""model":"m","max_tokens":1,"messages":[{HI},{{"content":""}}]"#),
+                "messages[1].role: Field required",
+            ),
+            (
+                format!(r#""model":"m","max_tokens":1,"messages":[{HI},{{"role":"user"}}]"#),
+                "messages[1].content: Field required",
+            ),
+            (
+                format!(r#""model":"m","max_tokens":1,"messages":[{HI},{{"role":"user","content":1}}]"#),
+                "messages[1].content: must be a string or a list of blocks",
+            ),
+            (
+                block(r#"{"type":"text","text":"a"},"secret""#),
+                r#"messages[0].content[1]: must be an object with a "type""#,
+            ),
+            (block(r#"{"type":"text"}"#), "messages[0].content[0].text: Field required"),
+            (block(r#"{"type":"text","text":["secret"]}"#), "messages[0].content[0].text: must be a string"),
+            (block(r#"{"type":"poem"}"#), r#"messages[0].content[0].type: no block type "poem" is known here"#),
+            (block(r#"{"type":"a\nb"}"#), r#"messages[0].content[0].type: no block type "?" is known here"#),
+            (block(r#"{"type":"image"}"#), "messages[0].content[0].source: Field required"),
+            (block(r#"{"type":"image","source":{"type":"url"}}"#), "messages[0].content[0].source.url: Field required"),
+            (
+                block(r#"{"type":"tool_result","tool_use_id":"i","content":[{"type":"text"}]}"#),
+                "messages[0].content[0].content[0].text: Field required",
+            ),
+            (
+                block(r#"{"type":"tool_result","tool_use_id":"i","content":[{"typ":"text"}]}"#),
+                r#"messages[0].content[0].content[0]: must be an object with a "type""#,
+            ),
+            (format!(r#"{hi},"system":7"#), "system: must be a string or a list of blocks"),
+            (format!(r#"{hi},"system":[{{"type":"text"}}]"#), "system[0].text: Field required"),
+            (format!(r#"{hi},"stop_sequences":"secret""#), "stop_sequences: must be a list of strings"),
+            (format!(r#"{hi},"tools":{{}}"#), "tools: must be a list of tools"),
+            (format!(r#"{hi},"tools":[{{"name":"f"}}]"#), "tools[0].input_schema: Field required"),
+            (format!(r#"{hi},"tools":[{{"input_schema":{{}}}}]"#), "tools[0].name: Field required"),
+            (
+                format!(r#"{hi},"tool_choice":{{"type":"secret"}}"#),
+                r#"tool_choice.type: must be "auto", "any", "none" or "tool""#,
+            ),
+            (format!(r#"{hi},"thinking":{{"type":"enabled"}}"#), "thinking.budget_tokens: Field required"),
+            (format!(r#"{hi},"metadata":"secret""#), "metadata: must be an object"),
+        ];
+        for (body, expected) in cases {
+            let body = format!("{{{body}}}");
+            let error = read_request(&Fields::read(body.as_bytes()).unwrap()).unwrap_err();
+            assert_eq!(error.message, expected, "{body}");
+            assert_eq!(error.param.as_deref(), expected.split_once(": ").map(|(path, _)| path));
+        }
+    }
+
+    #[test]
+    fn deep_nesting_is_an_error_and_not_a_crash() {
+        let depth = 100_000;
+        let open = r#"{"type":"tool_result","tool_use_id":"i","content":["#.repeat(depth);
+        let message = format!(r#"{{"role":"user","content":[{open}{}]}}"#, "]}".repeat(depth));
+        assert!(read(&message, "").is_err());
+    }
 }

@@ -112,3 +112,83 @@ impl<'a> Out<'a> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::chat::{Stop, StopReason, Usage};
+
+    fn label() -> Label {
+        Label { id: "ours".into(), created: 0, usage_wanted: false }
+    }
+
+    #[test]
+    fn a_whole_answer_is_read() {
+        let body = br#"{"id":"i","type":"message","role":"assistant","model":"m","container":null,"content":[
+            {"type":"thinking","thinking":"hm","signature":"s"},{"type":"redacted_thinking","data":"x"},
+            {"type":"server_tool_use","id":"s","name":"n","input":{}},
+            {"type":"web_search_tool_result","tool_use_id":"s","content":[{"type":"web_search_result","title":"t"}]},
+            {"type":"text","text":"a","citations":[{"type":"x"}]},
+            {"type":"tool_use","id":"t","name":"f","input":{"b" :1.0,"a":2},"caller":{"type":"direct"}}],
+            "stop_reason":"tool_use","stop_sequence":null,
+            "usage":{"input_tokens":1,"cache_read_input_tokens":10,"cache_creation_input_tokens":null,
+                "output_tokens":5,"output_tokens_details":{"thinking_tokens":2}}}"#;
+        let response = read_response(body).unwrap();
+        let arguments = r#"{"b" :1.0,"a":2}"#.to_owned();
+        let expected = Response {
+            id: "i".into(),
+            model: "m".into(),
+            parts: vec![
+                Part::new(Content::Reasoning { text: "hm".into(), signature: Some("s".into()) }),
+                Part::new(Content::SealedReasoning("x".into())),
+                Part::text("a"),
+                Part::new(Content::ToolCall(ToolCall { id: "t".into(), name: "f".into(), arguments })),
+            ],
+            stop: Stop { reason: StopReason::ToolUse, native: Some("tool_use".into()), sequence: None },
+            usage: Some(Usage { input: 11, cached_input: 10, cache_write: 0, output: 5, reasoning: 2 }),
+        };
+        assert_eq!(response, expected);
+        assert_eq!(read_response(&write_response(&response, &label())).unwrap().parts[0], expected.parts[0]);
+    }
+
+    #[test]
+    fn a_whole_answer_is_written_with_all_that_clients_need() {
+        let call = ToolCall { id: "t".into(), name: "f".into(), arguments: String::new() };
+        let response = Response {
+            model: "m".into(),
+            parts: vec![
+                Part::new(Content::Reasoning { text: "hm".into(), signature: None }),
+                Part::text("a"),
+                Part::new(Content::ToolCall(call)),
+            ],
+            ..Response::default()
+        };
+        let written: Value = serde_json::from_slice(&write_response(&response, &label())).unwrap();
+        let expected = json!({
+            "id": "ours", "type": "message", "role": "assistant", "model": "m",
+            "content": [{"type": "thinking", "thinking": "hm", "signature": ""}, {"type": "text", "text": "a"},
+                {"type": "tool_use", "id": "t", "name": "f", "input": {}}],
+            "stop_reason": "tool_use", "stop_sequence": null,
+            "usage": {"input_tokens": 0, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0,
+                "output_tokens": 0},
+        });
+        assert_eq!(written, expected);
+    }
+
+    #[test]
+    fn what_is_not_a_message_is_malformed_and_not_quoted() {
+        for body in [
+            "",
+            "secret",
+            r#""secret""#,
+            r#"{"type":"error","error":{"message":"secret"}}"#,
+            r#"{"content":"secret"}"#,
+            r#"{"content":[{"type":"text","text":["secret"]}]}"#,
+        ] {
+            let Malformed(message) = read_response(body.as_bytes()).unwrap_err();
+            assert!(!message.contains("secret"), "{message}");
+        }
+    }
+}

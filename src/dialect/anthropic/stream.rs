@@ -43,7 +43,13 @@ impl Decode for Decoder {
             return Ok(());
         }
         let Some(message) = read(frame.event, data)? else { return Ok(()) };
-        let kind = message.kind.as_ref().map(|Text(kind)| &**kind).or(frame.event).unwrap_or_default();
+        let kind = match (&message.kind, frame.event, message.error) {
+            (Some(Text(kind)), ..) => kind,
+            // What servers that only nearly speak the dialect send.
+            (None, Some(kind), _) => kind,
+            (None, None, Some(_)) => "error",
+            (None, None, None) => return Ok(()),
+        };
         match kind {
             "message_start" => self.start(&message, events),
             "content_block_start" => self.open(message, events),
@@ -483,4 +489,378 @@ enum Piece<'a> {
     Signature { signature: &'a str },
     #[serde(rename = "input_json_delta")]
     Arguments { partial_json: &'a str },
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::chat::{Disorder, Grammar, StopReason};
+
+    const START: &str = r#"{"type":"message_start","message":{"id":"i","model":"m","usage":{"input_tokens":3}}}"#;
+    const STOP: &str = r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":2}}"#;
+    const END: &str = r#"{"type":"message_stop"}"#;
+
+    fn decode(data: &[&str]) -> Result<Vec<Event>, Malformed> {
+        let mut decoder = Decoder::default();
+        let mut events = Vec::new();
+        for data in data {
+            decoder.frame(&Frame { event: None, data: Some((*data).into()) }, &mut events)?;
+        }
+        decoder.finish(&mut events);
+        Ok(events)
+    }
+
+    /// The events of one message with these frames between its start and its end.
+    fn within(data: &[&str]) -> Vec<Event> {
+        let events = decode(&[&[START], data, &[STOP, END]].concat()).unwrap();
+        let walked: Result<Grammar, Disorder> = events.iter().try_fold(Grammar::default(), |at, event| at.after(event));
+        assert_eq!(walked, Ok(Grammar::Ended), "{events:?}");
+        let known =
+            |event: &Event| matches!(event, Event::Start { .. } | Event::Stop(_) | Event::Usage(_) | Event::End);
+        events.into_iter().filter(|event| !known(event)).collect()
+    }
+
+    fn open(block: &str) -> String {
+        format!(r#"{{"type":"content_block_start","index":0,"content_block":{block}}}"#)
+    }
+
+    fn delta(delta: &str) -> String {
+        format!(r#"{{"type":"content_block_delta","index":0,"delta":{delta}}}"#)
+    }
+
+    const CLOSE: &str = r#"{"type":"content_block_stop","index":0}"#;
+
+    fn called(arguments: &[&str]) -> Vec<Event> {
+        let mut events = vec![Event::Open(Block::ToolCall { id: "t".into(), name: "f".into() })];
+        events.extend(arguments.iter().map(|text| Event::Arguments((*text).to_owned())));
+        events.push(Event::Close);
+        events
+    }
+
+    #[test]
+    fn a_stream_tells_its_head_its_usage_and_its_end() {
+        let usage = |input, output| Event::Usage(Usage { input, output, ..Usage::default() });
+        let native = Some("end_turn".to_owned());
+        assert_eq!(
+            decode(&[START, STOP, END]).unwrap(),
+            [
+                Event::Start { id: "i".into(), model: "m".into() },
+                usage(3, 0),
+                Event::Stop(Stop { native, ..Stop::default() }),
+                usage(3, 2),
+                Event::End,
+            ]
+        );
+    }
+
+    #[test]
+    fn every_block_is_told() {
+        let given = r#"{"type":"tool_use","id":"t","name":"f","input":{"a":1}}"#;
+        let empty = r#"{"type":"tool_use","id":"t","name":"f","input":{}}"#;
+        let piece = |text: &str| delta(&json!({"type": "input_json_delta", "partial_json": text}).to_string());
+        let cases: &[(String, Vec<String>, Vec<Event>)] = &[
+            (
+                open(r#"{"type":"text","text":""}"#),
+                vec![
+                    delta(r#"{"type":"text_delta","text":"a\u00e9"}"#),
+                    delta(r#"{"type":"citations_delta","citation":{"type":"x"}}"#),
+                    delta(r#"{"type":"text_delta","text":""}"#),
+                    delta(r#"{"type":"later_delta","text":"b"}"#),
+                ],
+                vec![Event::Open(Block::Text), Event::Text("aé".into()), Event::Close],
+            ),
+            (
+                open(r#"{"type":"text","text":"at once","citations":null}"#),
+                vec![],
+                vec![Event::Open(Block::Text), Event::Text("at once".into()), Event::Close],
+            ),
+            (
+                open(r#"{"type":"thinking","thinking":"","signature":""}"#),
+                vec![
+                    delta(r#"{"type":"thinking_delta","thinking":"hm"}"#),
+                    delta(r#"{"type":"signature_delta","signature":"s"}"#),
+                ],
+                vec![
+                    Event::Open(Block::Reasoning),
+                    Event::Reasoning("hm".into()),
+                    Event::Signature("s".into()),
+                    Event::Close,
+                ],
+            ),
+            (
+                open(r#"{"type":"redacted_thinking","data":"d"}"#),
+                vec![],
+                vec![Event::Open(Block::SealedReasoning("d".into())), Event::Close],
+            ),
+            (open(empty), vec![piece(""), piece("{\"a\""), piece(":1}")], called(&["{\"a\"", ":1}"])),
+            (open(given), vec![piece("")], called(&[r#"{"a":1}"#])),
+            (open(given), vec![piece(r#"{"a":2}"#)], called(&[r#"{"a":2}"#])),
+            (open(empty), vec![piece("")], called(&["{}"])),
+            (open(r#"{"type":"server_tool_use","id":"s","name":"n","input":{}}"#), vec![piece("{}")], vec![]),
+            (open(r#"{"type":"web_search_tool_result","content":[{"text":1}]}"#), vec![], vec![]),
+            (open(r#"{"type":"later"}"#), vec![delta(r#"{"type":"text_delta","text":"b"}"#)], vec![]),
+        ];
+        for (open, deltas, expected) in cases {
+            let mut frames = vec![open.as_str()];
+            frames.extend(deltas.iter().map(String::as_str));
+            frames.push(CLOSE);
+            assert_eq!(within(&frames), *expected, "{frames:?}");
+            // Some servers leave the stop of the last block out.
+            frames.pop();
+            assert_eq!(within(&frames), *expected, "{frames:?}");
+        }
+    }
+
+    #[test]
+    fn a_block_that_was_not_closed_is_closed_by_the_next() {
+        let text = open(r#"{"type":"text","text":"a"}"#);
+        let one = [Event::Open(Block::Text), Event::Text("a".into()), Event::Close];
+        assert_eq!(within(&[&text, &text, CLOSE]), [one.clone(), one].concat());
+    }
+
+    #[test]
+    fn a_ping_is_not_swallowed() {
+        assert_eq!(within(&[r#"{"type":"ping"}"#]), [Event::Ping]);
+        assert_eq!(decode(&[r#"{"type":"ping"}"#]).unwrap(), [Event::Ping]);
+    }
+
+    #[test]
+    fn what_is_unknown_is_ignored() {
+        let frames = ["", " ", "[DONE]", "{}", r#"{"type":"later"}"#, r#"{"type":"later","delta":"x","index":"y"}"#];
+        assert_eq!(within(&frames), []);
+        assert_eq!(decode(&[START, STOP, END, "[DONE]", "junk", START]).unwrap().last(), Some(&Event::End));
+        let mut events = Vec::new();
+        Decoder::default().frame(&Frame { event: None, data: None }, &mut events).unwrap();
+        assert!(events.is_empty());
+    }
+
+    #[test]
+    fn the_event_line_counts_where_data_has_no_type() {
+        let mut events = Vec::new();
+        let frame = Frame { event: Some("message_start"), data: Some(r#"{"message":{"id":"i"}}"#.into()) };
+        Decoder::default().frame(&frame, &mut events).unwrap();
+        assert_eq!(events, [Event::Start { id: "i".into(), model: String::new() }]);
+    }
+
+    #[test]
+    fn a_cut_stream_is_not_complete() {
+        let text = open(r#"{"type":"text","text":"a"}"#);
+        let stream = [START, &text, CLOSE, STOP, END];
+        for length in 0..stream.len() {
+            assert!(!decode(&stream[..length]).unwrap().contains(&Event::End), "{length}");
+        }
+    }
+
+    #[test]
+    fn an_error_inside_a_good_answer_is_told() {
+        let cases = [
+            (
+                r#"{"type":"error","error":{"details":null,"type":"overloaded_error","message":"Overloaded"}        }"#,
+                Some("overloaded_error"),
+                "Overloaded",
+            ),
+            (r#"{"type":"error","message":"flat"}"#, None, "flat"),
+            (r#"{"error":{"message":"of OpenAI","type":"server_error"}}"#, Some("server_error"), "of OpenAI"),
+            (r#"{"type":"error","error":"text"}"#, None, "text"),
+            (r#"{"type":"error"}"#, None, "the upstream failed and did not say why"),
+        ];
+        for (data, kind, message) in cases {
+            let expected = Event::Error { kind: kind.map(str::to_owned), message: message.to_owned() };
+            for before in [&[][..], &[START], &[START, &open(r#"{"type":"text","text":""}"#)]] {
+                let events = decode(&[before, &[data, END]].concat()).unwrap();
+                assert_eq!(events.last(), Some(&expected), "{data}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_out_of_place_is_malformed_and_not_quoted() {
+        let text = open(r#"{"type":"text","text":""}"#);
+        let piece = delta(r#"{"type":"text_delta","text":"secret"}"#);
+        let stray = piece.replace("\"index\":0", "\"index\":1");
+        let cases: &[&[&str]] = &[
+            &["secret"],
+            &[r#"{"type":"message_start","message":"secret"}"#],
+            &[r#"{"type":"message_start","message":{"id":["secret"]}}"#],
+            &[START, START],
+            &[&text],
+            &[&piece],
+            &[START, &piece],
+            &[START, &text, &stray],
+            &[START, &text, CLOSE, &piece],
+            &[START, &open(r#"{"type":"thinking","thinking":""}"#), &piece],
+            &[START, &open("\"secret\"")],
+            &[START, r#"{"type":"content_block_start"}"#],
+            &[START, &text, r#"{"type":"content_block_delta","index":0}"#],
+            &[
+                START,
+                &text,
+                r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":["secret"]}}"#,
+            ],
+            &[START, STOP, &text],
+            &[STOP],
+            &[END],
+        ];
+        for case in cases {
+            let Malformed(message) = decode(case).unwrap_err();
+            assert!(!message.contains("secret"), "{message}");
+        }
+    }
+
+    #[test]
+    fn every_stop_reason_is_read_and_kept() {
+        let cases = [
+            ("end_turn", StopReason::EndTurn),
+            ("stop_sequence", StopReason::StopSequence),
+            ("max_tokens", StopReason::Length),
+            ("model_context_window_exceeded", StopReason::Length),
+            ("tool_use", StopReason::ToolUse),
+            ("refusal", StopReason::Filtered),
+            ("pause_turn", StopReason::Pause),
+            ("later", StopReason::EndTurn),
+        ];
+        for (word, reason) in cases {
+            let stop = STOP.replace("end_turn", word).replace("\"}", "\",\"stop_sequence\":\"x\"}");
+            let expected = Stop { reason, native: Some(word.into()), sequence: Some("x".into()) };
+            assert!(decode(&[START, &stop, END]).unwrap().contains(&Event::Stop(expected)), "{word}");
+        }
+        // Without a word the end still counts.
+        assert!(decode(&[START, END]).unwrap().contains(&Event::Stop(Stop::default())));
+    }
+
+    #[test]
+    fn cached_tokens_are_counted_once_and_later_usage_wins() {
+        let start = r#"{"type":"message_start","message":{"usage":{"input_tokens":10,"cache_read_input_tokens":100,
+            "cache_creation_input_tokens":1000,"output_tokens":1}}}"#;
+        let later = |usage: &str| format!(r#"{{"type":"message_delta","delta":{{}},"usage":{usage}}}"#);
+        let cases = [
+            (r#"{"output_tokens":7}"#, (1110, 100, 1000, 7, 0)),
+            (r#"{"output_tokens":7,"input_tokens":20,"cache_read_input_tokens":null}"#, (1120, 100, 1000, 7, 0)),
+            (
+                r#"{"output_tokens":7,"cache_read_input_tokens":0,"output_tokens_details":{"thinking_tokens":5}}"#,
+                (1010, 0, 1000, 7, 5),
+            ),
+        ];
+        for (usage, (input, cached_input, cache_write, output, reasoning)) in cases {
+            let events = decode(&[start, &later(usage)]).unwrap();
+            let expected = Usage { input, cached_input, cache_write, output, reasoning };
+            assert_eq!(events.last(), Some(&Event::Usage(expected)), "{usage}");
+        }
+    }
+
+    /// Every frame as its event line and its data.
+    fn encode(events: &[Event]) -> Vec<(String, Value)> {
+        let mut encoder = Encoder::new(Label { id: "ours".into(), created: 0, usage_wanted: false });
+        let mut out = Vec::new();
+        events.iter().for_each(|event| encoder.event(event, &mut out));
+        let text = String::from_utf8(out).unwrap();
+        let frames = text.split_terminator("\n\n").map(|frame| {
+            let frame = Frame::read(frame.as_bytes()).unwrap();
+            let data: Value = serde_json::from_str(&frame.data.unwrap()).unwrap();
+            assert_eq!(data["type"], frame.event.unwrap());
+            (frame.event.unwrap().to_owned(), data)
+        });
+        frames.collect()
+    }
+
+    fn start() -> Event {
+        Event::Start { id: "i".into(), model: "m".into() }
+    }
+
+    #[test]
+    fn blocks_are_written_whole_with_contiguous_indexes() {
+        let frames = encode(&[
+            start(),
+            Event::Open(Block::Reasoning),
+            Event::Reasoning("hm".into()),
+            Event::Signature("s".into()),
+            Event::Close,
+            Event::Open(Block::SealedReasoning("x".into())),
+            Event::Close,
+            Event::Open(Block::Text),
+            Event::Text("a\nb".into()),
+            Event::Close,
+            Event::Open(Block::ToolCall { id: "t".into(), name: "f".into() }),
+            Event::Arguments("{}".into()),
+            Event::Close,
+            Event::Stop(Stop { reason: StopReason::ToolUse, native: Some("tool_calls".into()), sequence: None }),
+            Event::Usage(Usage { input: 111, cached_input: 1, cache_write: 10, output: 5, reasoning: 0 }),
+            Event::End,
+        ]);
+        let delta = |index: u64, delta: Value| json!({"type": "content_block_delta", "index": index, "delta": delta});
+        let open =
+            |index: u64, block: Value| json!({"type": "content_block_start", "index": index, "content_block": block});
+        let close = |index: u64| json!({"type": "content_block_stop", "index": index});
+        let expected = [
+            json!({"type": "message_start", "message": {"id": "i", "type": "message", "role": "assistant",
+                "model": "m", "content": [], "stop_reason": null, "stop_sequence": null, "usage": {
+                    "input_tokens": 0, "output_tokens": 0, "cache_read_input_tokens": 0,
+                    "cache_creation_input_tokens": 0}}}),
+            open(0, json!({"type": "thinking", "thinking": "", "signature": ""})),
+            delta(0, json!({"type": "thinking_delta", "thinking": "hm"})),
+            delta(0, json!({"type": "signature_delta", "signature": "s"})),
+            close(0),
+            open(1, json!({"type": "redacted_thinking", "data": "x"})),
+            close(1),
+            open(2, json!({"type": "text", "text": ""})),
+            delta(2, json!({"type": "text_delta", "text": "a\nb"})),
+            close(2),
+            open(3, json!({"type": "tool_use", "id": "t", "name": "f", "input": {}})),
+            delta(3, json!({"type": "input_json_delta", "partial_json": "{}"})),
+            close(3),
+            json!({"type": "message_delta", "delta": {"stop_reason": "tool_use", "stop_sequence": null}, "usage": {
+                "input_tokens": 100, "cache_read_input_tokens": 1, "cache_creation_input_tokens": 10,
+                "output_tokens": 5}}),
+            json!({"type": "message_stop"}),
+        ];
+        let data: Vec<Value> = frames.into_iter().map(|(_, data)| data).collect();
+        assert_eq!(data, expected);
+    }
+
+    #[test]
+    fn a_message_starts_with_every_field_of_usage() {
+        let start = &encode(&[start()])[0].1["message"]["usage"];
+        for name in ["input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"] {
+            assert_eq!(start[name], 0, "{name}");
+        }
+    }
+
+    #[test]
+    fn an_answer_without_an_id_gets_ours() {
+        let frames = encode(&[Event::Start { id: String::new(), model: "m".into() }]);
+        assert_eq!(frames[0].1["message"]["id"], "ours");
+    }
+
+    #[test]
+    fn every_stop_reason_has_its_word() {
+        let call = Block::ToolCall { id: "t".into(), name: "f".into() };
+        let cases = [
+            (StopReason::EndTurn, Block::Text, "end_turn"),
+            (StopReason::EndTurn, call.clone(), "tool_use"),
+            (StopReason::StopSequence, Block::Text, "stop_sequence"),
+            (StopReason::Length, call.clone(), "max_tokens"),
+            (StopReason::ToolUse, call, "tool_use"),
+            (StopReason::Filtered, Block::Text, "refusal"),
+            (StopReason::Pause, Block::Text, "pause_turn"),
+            (StopReason::Error, Block::Text, "max_tokens"),
+        ];
+        for (reason, block, word) in cases {
+            let stop = Stop { reason, native: None, sequence: Some("x".into()) };
+            let frames = encode(&[start(), Event::Open(block), Event::Close, Event::Stop(stop), Event::End]);
+            let delta = &frames[frames.len() - 2].1["delta"];
+            assert_eq!(*delta, json!({"stop_reason": word, "stop_sequence": "x"}), "{reason:?}");
+        }
+    }
+
+    #[test]
+    fn pings_and_errors_have_frames() {
+        let error = |kind: Option<&str>| Event::Error { kind: kind.map(str::to_owned), message: "m".into() };
+        let expected = |kind: &str| json!({"type": "error", "error": {"type": kind, "message": "m"}});
+        assert_eq!(encode(&[Event::Ping])[0].1, json!({"type": "ping"}));
+        assert_eq!(encode(&[error(None)])[0].1, expected("api_error"));
+        assert_eq!(encode(&[error(Some("server_error"))])[0].1, expected("api_error"));
+        assert_eq!(encode(&[error(Some("overloaded_error"))])[0].1, expected("overloaded_error"));
+    }
 }

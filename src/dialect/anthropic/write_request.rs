@@ -621,3 +621,466 @@ struct Metadata<'a> {
 fn is_false(value: &bool) -> bool {
     !value
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn write(request: &Request) -> (Value, Vec<String>) {
+        let mut lost = Vec::new();
+        let body = write_request(request, &mut lost);
+        (serde_json::from_slice(&body).unwrap(), lost)
+    }
+
+    fn raw(text: &str) -> Json {
+        Json(RawValue::from_string(text.to_owned()).unwrap())
+    }
+
+    fn says(role: Role, parts: Vec<Part>) -> Message {
+        Message { role, parts }
+    }
+
+    fn user(text: &str) -> Message {
+        says(Role::User, vec![Part::text(text)])
+    }
+
+    fn call(id: &str, arguments: &str) -> Part {
+        Part::new(Content::ToolCall(ToolCall { id: id.into(), name: "f".into(), arguments: arguments.into() }))
+    }
+
+    fn result(id: &str, parts: Vec<Part>, is_error: bool) -> Part {
+        Part::new(Content::ToolResult { call: id.into(), parts, is_error })
+    }
+
+    fn thought(signature: Option<&str>) -> Part {
+        Part::new(Content::Reasoning { text: "hm".into(), signature: signature.map(str::to_owned) })
+    }
+
+    fn tool() -> Tool {
+        Tool { name: "f".into(), description: None, schema: None, strict: None, cache: None }
+    }
+
+    fn request(messages: Vec<Message>) -> Request {
+        Request { model: "m".into(), messages, ..Request::default() }
+    }
+
+    /// The `messages` that are written, and what is lost.
+    fn turns(messages: Vec<Message>) -> (Value, Vec<String>) {
+        let (mut body, lost) = write(&request(messages));
+        (body["messages"].take(), lost)
+    }
+
+    /// The content of the one assistant turn that is written.
+    fn answer(parts: Vec<Part>) -> (Value, Vec<String>) {
+        let (mut messages, lost) = turns(vec![user("a"), says(Role::Assistant, parts), user("b")]);
+        (messages[1]["content"].take(), lost)
+    }
+
+    #[test]
+    fn the_plain_fields_are_written() {
+        let request = Request {
+            model: "m".into(),
+            messages: vec![user("hi")],
+            tools: vec![Tool {
+                description: Some("d".into()),
+                schema: Some(raw(r#"{"type":"object"}"#)),
+                strict: Some(true),
+                cache: Some(raw(r#"{"type":"ephemeral"}"#)),
+                ..tool()
+            }],
+            tool_choice: Some(ToolChoice::Named("f".into())),
+            parallel_tools: Some(false),
+            max_tokens: Some(7),
+            temperature: Number::from_f64(0.5),
+            top_p: Number::from_f64(0.9),
+            top_k: Some(3),
+            stop: vec!["x".into()],
+            stream: true,
+            format: Some(Format::Schema { name: "n".into(), schema: raw(r#"{"a":1}"#), strict: None }),
+            user: Some("u".into()),
+            ..Request::default()
+        };
+        let expected = json!({
+            "model": "m", "max_tokens": 7,
+            "messages": [{"role": "user", "content": [{"type": "text", "text": "hi"}]}],
+            "tools": [{"name": "f", "description": "d", "input_schema": {"type": "object"}, "strict": true,
+                "cache_control": {"type": "ephemeral"}}],
+            "tool_choice": {"type": "tool", "name": "f", "disable_parallel_tool_use": true},
+            "output_config": {"format": {"type": "json_schema", "schema": {"a": 1}}},
+            "stop_sequences": ["x"], "temperature": 0.5, "top_p": 0.9, "top_k": 3,
+            "metadata": {"user_id": "u"}, "stream": true,
+        });
+        assert_eq!(write(&request), (expected, vec![]));
+    }
+
+    #[test]
+    fn what_is_not_said_is_not_written_but_for_the_bound_that_anthropic_demands() {
+        let expected = json!({"model": "m", "max_tokens": 4096,
+            "messages": [{"role": "user", "content": [{"type": "text", "text": "hi"}]}]});
+        assert_eq!(write(&request(vec![user("hi")])), (expected, vec![]));
+    }
+
+    #[test]
+    fn leading_system_messages_are_the_system() {
+        let marked = Part { cache: Some(raw("{}")), ..Part::text("c") };
+        let cases = [
+            (vec![Part::text("s")], json!("s")),
+            (vec![Part::text(" ")], Value::Null),
+            (vec![Part::text("a"), Part::text("b")], json!([{"type":"text","text":"a"},{"type":"text","text":"b"}])),
+            (vec![marked], json!([{"type":"text","text":"c","cache_control":{}}])),
+        ];
+        for (parts, expected) in cases {
+            let (body, _) = write(&request(vec![says(Role::System, parts), user("hi")]));
+            assert_eq!(body["system"], expected);
+        }
+        let two = vec![says(Role::System, vec![Part::text("a")]), says(Role::System, vec![Part::text("b")]), user("c")];
+        assert_eq!(write(&request(two)).0["system"].as_array().map(Vec::len), Some(2));
+    }
+
+    #[test]
+    fn a_system_reminder_in_the_middle_stays_in_its_place() {
+        let (messages, _) = turns(vec![
+            user("a"),
+            says(Role::System, vec![Part::text("reminder")]),
+            says(Role::Assistant, vec![Part::text("b")]),
+        ]);
+        assert_eq!(messages[0]["content"][1], json!({"type": "text", "text": "reminder"}));
+        assert_eq!(messages[1]["role"], "assistant");
+    }
+
+    #[test]
+    fn turns_alternate_and_results_come_first() {
+        let (messages, _) = turns(vec![
+            user("a"),
+            says(Role::Assistant, vec![call("1", "{}")]),
+            says(Role::Assistant, vec![call("2", "{}")]),
+            user("and"),
+            says(Role::User, vec![result("1", vec![Part::text("r")], false)]),
+            says(Role::User, vec![result("2", vec![], true), Part::text("now")]),
+        ]);
+        let kinds: Vec<Vec<&str>> = messages
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|turn| turn["content"].as_array().unwrap().iter().map(|b| b["type"].as_str().unwrap()).collect())
+            .collect();
+        let expected =
+            vec![vec!["text"], vec!["tool_use", "tool_use"], vec!["tool_result", "tool_result", "text", "text"]];
+        assert_eq!(kinds, expected);
+        assert_eq!(messages[2]["content"][0], json!({"type": "tool_result", "tool_use_id": "1", "content": "r"}));
+        let failed = json!({"type": "tool_result", "tool_use_id": "2", "content": "error", "is_error": true});
+        assert_eq!(messages[2]["content"][1], failed);
+    }
+
+    #[test]
+    fn a_conversation_begins_with_the_user() {
+        let stop = json!({"role": "user", "content": [{"type": "text", "text": "."}]});
+        let answer = says(Role::Assistant, vec![Part::text("a")]);
+        assert_eq!(turns(vec![answer, user("b")]).0[0], stop);
+        assert_eq!(turns(vec![says(Role::System, vec![Part::text("s")])]).0, json!([stop]));
+    }
+
+    #[test]
+    fn blank_texts_and_the_space_after_a_begun_answer_are_dropped() {
+        let answer = says(Role::Assistant, vec![Part::text("The answer: \n")]);
+        let (messages, lost) = turns(vec![says(Role::User, vec![Part::text(""), Part::text("a ")]), answer]);
+        assert_eq!(messages[0]["content"], json!([{"type": "text", "text": "a "}]));
+        assert_eq!(messages[1]["content"], json!([{"type": "text", "text": "The answer:"}]));
+        assert!(lost.is_empty());
+    }
+
+    #[test]
+    fn media_go_as_what_anthropic_takes() {
+        let inline = |kind: &str, data: &str| Media::Inline { media_type: kind.into(), data: data.into() };
+        let document = |media| Content::Document { media, name: Some("n".into()) };
+        let cases = [
+            (Content::Image(Media::Url("u".into())), json!({"type": "image", "source": {"type": "url", "url": "u"}})),
+            (
+                Content::Image(inline("image/png", "QQ==")),
+                json!({"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "QQ=="}}),
+            ),
+            (
+                document(inline("application/pdf", "QQ==")),
+                json!({"type": "document", "title": "n",
+                    "source": {"type": "base64", "media_type": "application/pdf", "data": "QQ=="}}),
+            ),
+            (
+                document(inline("text/csv", "w6k7YjtjCg==")),
+                json!({"type": "document", "title": "n",
+                    "source": {"type": "text", "media_type": "text/plain", "data": "é;b;c\n"}}),
+            ),
+            (
+                document(Media::Url("u".into())),
+                json!({"type": "document", "title": "n", "source": {"type": "url", "url": "u"}}),
+            ),
+        ];
+        for (content, expected) in cases {
+            let (messages, lost) = turns(vec![says(Role::User, vec![Part::new(content)])]);
+            assert_eq!(messages[0]["content"], json!([expected]));
+            assert!(lost.is_empty());
+        }
+        for content in [document(inline("application/msword", "QQ==")), document(inline("text/plain", "!"))] {
+            let (_, lost) = turns(vec![says(Role::User, vec![Part::new(content)])]);
+            assert_eq!(lost, ["messages.content (document)"]);
+        }
+    }
+
+    #[test]
+    fn arguments_become_an_object() {
+        let cases: &[(&str, Value, bool)] = &[
+            (r#"{"a":1}"#, json!({"a": 1}), true),
+            (" {} ", json!({}), true),
+            ("", json!({}), true),
+            ("null", json!({}), true),
+            ("[1]", json!({"value": [1]}), true),
+            (r#""a""#, json!({"value": "a"}), true),
+            (r#"{"a":"#, json!({}), false),
+        ];
+        for (arguments, expected, is_whole) in cases {
+            let (content, lost) = answer(vec![call("i", arguments)]);
+            assert_eq!(content[0]["input"], *expected, "{arguments}");
+            assert_eq!(lost.is_empty(), *is_whole, "{arguments}");
+        }
+    }
+
+    #[test]
+    fn arguments_keep_their_order_and_number_text() {
+        let request = request(vec![user("a"), says(Role::Assistant, vec![call("i", r#"{"b":1.0,"a": 1e2}"#)])]);
+        let body = write_request(&request, &mut Vec::new());
+        assert!(String::from_utf8(body).unwrap().contains(r#""input":{"b":1.0,"a": 1e2}"#));
+    }
+
+    #[test]
+    fn tool_ids_hold_only_what_anthropic_takes_and_still_meet() {
+        for (id, expected) in [("toolu_1-A", "toolu_1-A"), ("call:1.é", "call_1__"), ("", "_")] {
+            let (messages, _) = turns(vec![
+                user("a"),
+                says(Role::Assistant, vec![call(id, "{}")]),
+                says(Role::User, vec![result(id, vec![], false)]),
+            ]);
+            assert_eq!(messages[1]["content"][0]["id"], expected);
+            assert_eq!(messages[2]["content"][0]["tool_use_id"], expected);
+        }
+    }
+
+    #[test]
+    fn reasoning_without_its_proof_is_stripped() {
+        let sealed = Part::new(Content::SealedReasoning("x".into()));
+        let (content, lost) = answer(vec![thought(None), thought(Some("s")), sealed, thought(None), Part::text("b")]);
+        let expected = json!([{"type": "thinking", "thinking": "hm", "signature": "s"},
+            {"type": "redacted_thinking", "data": "x"}, {"type": "text", "text": "b"}]);
+        assert_eq!((content, lost), (expected, vec!["messages.reasoning".to_owned()]));
+    }
+
+    #[test]
+    fn cache_markers_on_tool_calls_and_results_are_not_lost() {
+        let marked = |part: Part| Part { cache: Some(raw(r#"{"type":"ephemeral"}"#)), ..part };
+        let (messages, _) = turns(vec![
+            user("a"),
+            says(Role::Assistant, vec![marked(call("i", "{}"))]),
+            says(Role::User, vec![marked(result("i", vec![marked(Part::text("r"))], false))]),
+        ]);
+        let marker = json!({"type": "ephemeral"});
+        assert_eq!(messages[1]["content"][0]["cache_control"], marker);
+        assert_eq!(messages[2]["content"][0]["cache_control"], marker);
+        assert_eq!(messages[2]["content"][0]["content"][0]["cache_control"], marker);
+    }
+
+    #[test]
+    fn a_tool_without_description_or_type_is_still_taken() {
+        let cases = [
+            (None, json!({"type": "object", "properties": {}})),
+            (Some("true"), json!({"type": "object", "properties": {}})),
+            (Some("{}"), json!({"type": "object"})),
+            (Some(r#"{"properties":{"a":{}}}"#), json!({"type": "object", "properties": {"a": {}}})),
+            (Some(r#"{"type":"object","$defs":{}}"#), json!({"type": "object", "$defs": {}})),
+        ];
+        for (schema, expected) in cases {
+            let tools = vec![Tool { schema: schema.map(raw), strict: Some(false), ..tool() }];
+            let (body, lost) = write(&Request { tools, ..request(vec![user("a")]) });
+            assert_eq!((&body["tools"], lost), (&json!([{"name": "f", "input_schema": expected}]), vec![]));
+        }
+    }
+
+    #[test]
+    fn a_choice_of_tools_needs_tools() {
+        let cases = [
+            (true, Some(ToolChoice::Auto), None, json!({"type": "auto"}), 0),
+            (true, Some(ToolChoice::None), Some(false), json!({"type": "none"}), 0),
+            (true, Some(ToolChoice::Required), Some(true), json!({"type": "any"}), 0),
+            (true, None, Some(false), json!({"type": "auto", "disable_parallel_tool_use": true}), 0),
+            (true, None, Some(true), Value::Null, 0),
+            (false, Some(ToolChoice::Auto), Some(false), Value::Null, 0),
+            (false, Some(ToolChoice::Required), None, Value::Null, 1),
+        ];
+        for (has_tools, tool_choice, parallel_tools, expected, losses) in cases {
+            let tools = if has_tools { vec![tool()] } else { vec![] };
+            let request = Request { tools, tool_choice, parallel_tools, ..request(vec![user("a")]) };
+            let (body, lost) = write(&request);
+            assert_eq!((&body["tool_choice"], lost.len()), (&expected, losses));
+        }
+    }
+
+    #[test]
+    fn sampling_is_bounded_to_what_the_model_takes() {
+        let cases: &[(&str, f64, Option<f64>, Value, &[&str])] = &[
+            ("m", 2.0, None, json!({"temperature": 1}), &["temperature"]),
+            ("m", -1.0, None, json!({"temperature": 0}), &["temperature"]),
+            ("m", 0.7, Some(0.5), json!({"temperature": 0.7, "top_p": 0.5}), &[]),
+            ("claude-sonnet-4-5", 0.7, Some(0.5), json!({"temperature": 0.7}), &["top_p"]),
+            ("claude-3-5-haiku-20241022", 0.7, Some(0.5), json!({"temperature": 0.7, "top_p": 0.5}), &[]),
+            ("claude-opus-4-7", 0.0, Some(0.5), json!({}), &["temperature", "top_p"]),
+            ("claude-opus-5", 1.0, None, json!({}), &[]),
+        ];
+        for (model, temperature, top_p, expected, lost) in cases {
+            let (body, losses) = write(&Request {
+                model: (*model).into(),
+                temperature: Number::from_f64(*temperature),
+                top_p: top_p.and_then(Number::from_f64),
+                ..request(vec![user("a")])
+            });
+            for name in ["temperature", "top_p"] {
+                assert_eq!(body[name], expected[name], "{model} {name}");
+            }
+            assert_eq!(losses, *lost, "{model}");
+        }
+    }
+
+    #[test]
+    fn blank_stop_sequences_and_long_user_names_are_listed() {
+        let stop = vec!["\n".into(), "x".into()];
+        let (body, lost) = write(&Request { stop, user: Some("u".repeat(257)), ..request(vec![user("a")]) });
+        assert_eq!((&body["stop_sequences"], &body["metadata"]), (&json!(["x"]), &Value::Null));
+        assert_eq!(lost, ["stop", "user"]);
+    }
+
+    #[test]
+    fn formats_that_the_model_cannot_hold_are_listed() {
+        let schema = || Some(Format::Schema { name: "n".into(), schema: raw("{}"), strict: Some(true) });
+        for (model, format, is_kept) in [
+            ("claude-haiku-4-5", schema(), true),
+            ("glm-5", schema(), true),
+            ("claude-sonnet-4-20250514", schema(), false),
+            ("claude-haiku-4-5", Some(Format::Json), false),
+        ] {
+            let (body, lost) = write(&Request { model: model.into(), format, ..request(vec![user("a")]) });
+            assert_eq!(body["output_config"]["format"].is_object(), is_kept, "{model}");
+            assert_eq!(lost.is_empty(), is_kept, "{model}");
+        }
+    }
+
+    fn level(word: &str) -> Option<Effort> {
+        Some(Effort::Level(word.to_owned()))
+    }
+
+    #[test]
+    fn effort_becomes_a_budget_that_fits_below_the_bound() {
+        let enabled = |budget: u64| json!({"type": "enabled", "budget_tokens": budget});
+        let cases = [
+            (None, None, Value::Null, 4096, 0),
+            (level("minimal"), None, enabled(1024), 5120, 0),
+            (level("low"), None, enabled(2048), 6144, 0),
+            (level("medium"), None, enabled(8192), 12288, 0),
+            (level("high"), None, enabled(16384), 20480, 0),
+            (level("xhigh"), None, enabled(32768), 36864, 0),
+            (level("high"), Some(5000), enabled(4999), 5000, 0),
+            (level("high"), Some(1025), enabled(1024), 1025, 0),
+            (level("high"), Some(1024), Value::Null, 1024, 1),
+            (level("divine"), None, Value::Null, 4096, 1),
+            (Some(Effort::Budget(10)), None, enabled(1024), 5120, 0),
+            (Some(Effort::Budget(u64::MAX)), Some(2000), enabled(1999), 2000, 0),
+            (Some(Effort::Off), None, Value::Null, 4096, 0),
+            (level("none"), None, Value::Null, 4096, 0),
+        ];
+        for (reasoning, max_tokens, thinking, bound, losses) in cases {
+            let request =
+                Request { model: "claude-sonnet-4-5".into(), reasoning, max_tokens, ..request(vec![user("a")]) };
+            let (body, lost) = write(&request);
+            assert_eq!((&body["thinking"], &body["max_tokens"]), (&thinking, &json!(bound)), "{:?}", request.reasoning);
+            assert_eq!(lost.len(), losses);
+        }
+    }
+
+    #[test]
+    fn new_claude_generations_are_asked_for_adaptive_thinking_only() {
+        let cases = [
+            ("claude-opus-4-7", level("high"), json!({"type": "adaptive"}), json!({"effort": "high"})),
+            ("anthropic/claude-opus-4.8", level("minimal"), json!({"type": "adaptive"}), json!({"effort": "low"})),
+            ("claude-opus-5", Some(Effort::Budget(9000)), json!({"type": "adaptive"}), json!({"effort": "high"})),
+            ("claude-opus-5", Some(Effort::Adaptive), json!({"type": "adaptive"}), Value::Null),
+            ("claude-opus-5", Some(Effort::Off), Value::Null, Value::Null),
+            ("claude-opus-4-6", Some(Effort::Adaptive), json!({"type": "adaptive"}), Value::Null),
+            ("claude-opus-4-5", Some(Effort::Adaptive), json!({"type": "enabled", "budget_tokens": 8192}), Value::Null),
+            ("kimi-k3", Some(Effort::Off), json!({"type": "disabled"}), Value::Null),
+        ];
+        for (model, reasoning, thinking, config) in cases {
+            let (body, lost) = write(&Request { model: model.into(), reasoning, ..request(vec![user("a")]) });
+            assert_eq!((&body["thinking"], &body["output_config"]), (&thinking, &config), "{model}");
+            assert!(lost.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_tool_turn_without_its_thinking_turns_thinking_off() {
+        for (model, parts, is_kept) in [
+            ("m", vec![thought(None), call("i", "{}")], false),
+            ("m", vec![Part::text("a"), call("i", "{}")], false),
+            ("m", vec![thought(Some("s")), call("i", "{}")], true),
+            ("m", vec![Part::text("a")], true),
+            // Adaptive thinking does not demand it.
+            ("claude-opus-5", vec![call("i", "{}")], true),
+        ] {
+            let history =
+                vec![user("a"), says(Role::Assistant, parts), says(Role::User, vec![result("i", vec![], false)])];
+            let (body, lost) = write(&Request { model: model.into(), reasoning: level("low"), ..request(history) });
+            assert_eq!(body["thinking"].is_object(), is_kept);
+            assert_eq!(!lost.contains(&"reasoning".to_owned()), is_kept);
+        }
+    }
+
+    #[test]
+    fn thinking_gives_way_to_a_forced_tool_and_to_a_begun_answer() {
+        let forced =
+            Request { tools: vec![tool()], tool_choice: Some(ToolChoice::Required), ..request(vec![user("a")]) };
+        let begun = request(vec![user("a"), says(Role::Assistant, vec![Part::text("b")])]);
+        let old = Request { model: "claude-3-5-haiku-20241022".into(), ..request(vec![user("a")]) };
+        for request in [forced, begun, old] {
+            let (body, lost) = write(&Request { reasoning: level("low"), ..request });
+            assert_eq!((&body["thinking"], &lost), (&Value::Null, &vec!["reasoning".to_owned()]));
+        }
+    }
+
+    #[test]
+    fn sampling_gives_way_to_thinking() {
+        let (body, lost) = write(&Request {
+            temperature: Number::from_f64(0.5),
+            top_p: Number::from_f64(0.5),
+            top_k: Some(1),
+            reasoning: level("low"),
+            ..request(vec![user("a")])
+        });
+        for name in ["temperature", "top_p", "top_k"] {
+            assert_eq!(body[name], Value::Null);
+        }
+        assert_eq!(lost, ["temperature", "top_p", "top_k"]);
+    }
+
+    #[test]
+    fn a_claude_is_known_by_its_name() {
+        let cases = [
+            ("claude-opus-4-7", Some((4, 7))),
+            ("claude-opus-4-20250514", Some((4, 0))),
+            ("claude-3-7-sonnet-20250219", Some((3, 7))),
+            ("anthropic/claude-haiku-4.5", Some((4, 5))),
+            ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", Some((4, 5))),
+            ("claude-sonnet-5", Some((5, 0))),
+            ("claude", None),
+            ("gpt-5", None),
+        ];
+        for (model, expected) in cases {
+            assert_eq!(version(model), expected, "{model}");
+        }
+    }
+}
