@@ -47,7 +47,7 @@ impl Answer {
     /// The answer a model of this name gives when nothing goes wrong.
     pub(crate) fn of(model: &str) -> Self {
         match model {
-            "tools" => TOOLS,
+            "tools" | "interleaved-tools" | "sloppy-tools" => TOOLS,
             "thinking" => THINKING,
             "length" => Self { stop: Stop::Length, ..TEXT },
             "stop-sequence" => Self { stop: Stop::Sequence("END"), ..TEXT },

@@ -57,14 +57,8 @@ pub(crate) fn frames(answer: &Answer, model: &str, include_usage: bool) -> Vec<F
     for piece in answer.text {
         frames.push(Frame::content(delta(json!({"content": piece}), Value::Null)));
     }
-    for (index, call) in answer.calls.iter().enumerate() {
-        let function = json!({"name": call.name, "arguments": ""});
-        let start = json!({"index": index, "id": call.id, "type": "function", "function": function});
-        frames.push(Frame::content(delta(json!({"tool_calls": [start]}), Value::Null)));
-        for piece in call.arguments {
-            let more = json!({"index": index, "function": {"arguments": piece}});
-            frames.push(Frame::content(delta(json!({"tool_calls": [more]}), Value::Null)));
-        }
+    for call in call_deltas(answer, model) {
+        frames.push(Frame::content(delta(json!({"tool_calls": [call]}), Value::Null)));
     }
     frames.push(Frame::other(delta(json!({}), finish(answer.stop))));
     if include_usage {
@@ -72,6 +66,27 @@ pub(crate) fn frames(answer: &Answer, model: &str, include_usage: bool) -> Vec<F
     }
     frames.push(Frame::other("data: [DONE]\n\n".to_owned()));
     frames
+}
+
+/// Call after call, each with its id and name first; or as other servers do it.
+fn call_deltas(answer: &Answer, model: &str) -> Vec<Value> {
+    let mut deltas = Vec::new();
+    for (index, call) in answer.calls.iter().enumerate() {
+        let function = json!({"name": call.name, "arguments": ""});
+        deltas.push((0, json!({"index": index, "id": call.id, "type": "function", "function": function})));
+        for (turn, piece) in call.arguments.iter().enumerate() {
+            let more = if model == "sloppy-tools" {
+                json!({"index": index, "id": "", "type": "function", "function": {"name": "", "arguments": piece}})
+            } else {
+                json!({"index": index, "function": {"arguments": piece}})
+            };
+            deltas.push((turn + 1, more));
+        }
+    }
+    if model == "interleaved-tools" {
+        deltas.sort_by_key(|(turn, _)| *turn);
+    }
+    deltas.into_iter().map(|(_, delta)| delta).collect()
 }
 
 pub(crate) fn error(status: u16, message: &str) -> Value {

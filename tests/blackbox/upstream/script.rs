@@ -10,6 +10,7 @@
 //! | `error-event-mid` `reset-after-3` `cut-after-3` `silent-end` | three pieces, and when the test permits it, the fault |
 //! | `idle` | three pieces, then silence |
 //! | `drip-N` | N pieces, one each 100 ms |
+//! | `interleaved-tools`, `sloppy-tools` | only Chat Completions: calls by turns; with empty ids and names |
 //! | `malformed` | a reply that is not JSON |
 //!
 //! Before any of these may stand `bytewise-` (one byte at a time), `crlf-` and `comments-` (SSE comments between
