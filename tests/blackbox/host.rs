@@ -1,0 +1,285 @@
+//! Starting and stopping the three hosts as their users do: a process with a configuration, a store, and a port
+//! of its own. Each runs in its own process group, and stopping it ends that group and nothing else.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tokio::time::sleep;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Native,
+    Workers,
+    Spin,
+}
+
+/// What a host is started with.
+#[derive(Clone, Debug)]
+pub(crate) struct Setup {
+    pub(crate) config: Option<Value>,
+    /// Under the names that the environment gives them.
+    pub(crate) secrets: Vec<(String, String)>,
+    /// A directory; whoever starts a host again with the same one finds the same totals.
+    pub(crate) store: PathBuf,
+    /// Only for the native host: more of the command line.
+    pub(crate) arguments: Vec<String>,
+    /// Only for Workers: without the Durable Object, so that all counters are in KV.
+    pub(crate) kv_only: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Host {
+    pub(crate) address: SocketAddr,
+    log: Log,
+    group: Group,
+}
+
+type Log = Arc<Mutex<Vec<String>>>;
+
+#[derive(Debug)]
+struct Group {
+    child: Mutex<Child>,
+}
+
+/// The process groups to end when the run is interrupted.
+static GROUPS: Mutex<Vec<u32>> = Mutex::new(Vec::new());
+
+/// wrangler builds before it listens, and two builds at once would write the same files.
+static STARTING_WORKERS: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+impl Kind {
+    pub(crate) const ALL: [Self; 3] = [Self::Native, Self::Workers, Self::Spin];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Workers => "workers",
+            Self::Spin => "spin",
+        }
+    }
+
+    fn command(self, setup: &Setup) -> Command {
+        match self {
+            Self::Native => native(setup),
+            Self::Workers => workers(setup),
+            Self::Spin => spin(setup),
+        }
+    }
+
+    /// What a host says before its address once it listens.
+    fn greeting(self) -> &'static str {
+        match self {
+            Self::Native => "tollgate listening on http://",
+            Self::Workers => "Ready on http://",
+            Self::Spin => "listening on http://",
+        }
+    }
+
+    fn patience(self) -> Duration {
+        Duration::from_secs(match self {
+            Self::Native => 20,
+            Self::Workers => 300,
+            Self::Spin => 120,
+        })
+    }
+}
+
+impl Setup {
+    pub(crate) fn new(config: Option<Value>, secrets: &[(&str, &str)], store: PathBuf) -> Self {
+        let secrets = secrets.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Self { config, secrets, store, arguments: Vec::new(), kv_only: false }
+    }
+
+    fn variables(&self) -> Vec<(String, String)> {
+        let config = self.config.as_ref().map(|config| ("TOLLGATE_CONFIG".to_owned(), config.to_string()));
+        self.secrets.iter().cloned().chain(config).collect()
+    }
+}
+
+impl Host {
+    pub(crate) async fn start(kind: Kind, setup: &Setup) -> Result<Self, String> {
+        let _turn = if kind == Kind::Workers { Some(STARTING_WORKERS.lock().await) } else { None };
+        fs::create_dir_all(&setup.store).map_err(|error| format!("{}: {error}", setup.store.display()))?;
+        let mut command = kind.command(setup);
+        for (name, _) in std::env::vars() {
+            if ["TOLLGATE_", "OPENAI_", "ANTHROPIC_"].iter().any(|prefix| name.starts_with(prefix))
+                && !command.get_envs().any(|(set, value)| set == name.as_str() && value.is_some())
+            {
+                command.env_remove(name);
+            }
+        }
+        command.current_dir(root()).process_group(0);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(|error| format!("{command:?}: {error}"))?;
+        let log = Log::default();
+        collect(child.stdout.take().expect("stdout is piped"), Arc::clone(&log));
+        collect(child.stderr.take().expect("stderr is piped"), Arc::clone(&log));
+        let group = Group::new(child);
+        let deadline = Instant::now() + kind.patience();
+        loop {
+            let address = lines(&log).iter().find_map(|line| address_in(line, kind.greeting()));
+            if let Some(address) = address {
+                return Ok(Self { address, log, group });
+            }
+            if let Some(status) = group.exited() {
+                return Err(format!("the {} host ended, {status}: {}", kind.name(), last(&log)));
+            }
+            if Instant::now() > deadline {
+                return Err(format!("the {} host does not listen: {}", kind.name(), last(&log)));
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// All that it has printed so far.
+    pub(crate) fn log(&self) -> Vec<String> {
+        lines(&self.log)
+    }
+
+    /// Asks the process to end, as Ctrl-C does.
+    pub(crate) fn interrupt(&self) {
+        signal(self.group.id(), "INT");
+    }
+
+    /// Ends the process without a word, as a crash does.
+    pub(crate) fn kill(&self) {
+        self.group.kill();
+    }
+
+    /// Whether the process has ended by itself within the time given.
+    pub(crate) async fn ended(&self, within: Duration) -> bool {
+        let deadline = Instant::now() + within;
+        while Instant::now() < deadline {
+            if self.group.exited().is_some() {
+                return true;
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+        false
+    }
+}
+
+impl Group {
+    fn new(child: Child) -> Self {
+        groups().push(child.id());
+        Self { child: Mutex::new(child) }
+    }
+
+    fn id(&self) -> u32 {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner).id()
+    }
+
+    fn kill(&self) {
+        let id = self.id();
+        let running = groups().contains(&id);
+        groups().retain(|group| *group != id);
+        if running {
+            signal(id, "KILL");
+            // That it ended is certain after SIGKILL; waiting leaves no trace of it.
+            let _ = self.child.lock().unwrap_or_else(PoisonError::into_inner).wait();
+        }
+    }
+
+    fn exited(&self) -> Option<std::process::ExitStatus> {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner).try_wait().ok().flatten()
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Ends every host that still runs.
+pub(crate) fn stop_all() {
+    for group in groups().drain(..) {
+        signal(group, "KILL");
+    }
+}
+
+fn native(setup: &Setup) -> Command {
+    let mut command = Command::new(artefact("TOLLGATE_BIN", env!("CARGO_BIN_EXE_tollgate")));
+    command.args(["--port", "0", "--store"]).arg(setup.store.join("tollgate.db"));
+    command.args(&setup.arguments).envs(setup.variables());
+    command
+}
+
+fn workers(setup: &Setup) -> Command {
+    let tools = root().join("node_modules/.bin");
+    let path = std::env::var("PATH").unwrap_or_default();
+    let secrets = setup.store.join("secrets.env");
+    let text: String = setup.variables().iter().map(|(name, value)| format!("{name}='{value}'\n")).collect();
+    fs::write(&secrets, text).expect("the store's directory can be written");
+    let mut command = Command::new(tools.join("wrangler"));
+    command.args(["dev", "--ip", "127.0.0.1", "--port", &free_port(), "--inspector-port", &free_port()]);
+    command.arg("--persist-to").arg(setup.store.join("state")).arg("--env-file").arg(&secrets);
+    command.env("PATH", format!("{}:{path}", tools.display()));
+    command.envs([("WRANGLER_SEND_METRICS", "false"), ("CI", "1"), ("CLOUDFLARE_CF_FETCH_ENABLED", "false")]);
+    if setup.kv_only {
+        command.args(["--config", "wrangler.kv.toml"]);
+    }
+    command
+}
+
+fn spin(setup: &Setup) -> Command {
+    let mut command = Command::new(artefact("TOLLGATE_SPIN_HOST", "target/spin-host/debug/spin-host"));
+    command.arg(artefact("TOLLGATE_SPIN_COMPONENT", "target/wasm32-wasip2/release/tollgate.wasm"));
+    command.args(["--listen", "127.0.0.1:0", "--store"]).arg(setup.store.join("store"));
+    for (name, value) in setup.variables() {
+        command.arg("--variable").arg(format!("{}={value}", name.to_lowercase()));
+    }
+    command
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn artefact(variable: &str, default: &str) -> PathBuf {
+    root().join(std::env::var_os(variable).unwrap_or_else(|| default.into()))
+}
+
+fn free_port() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    listener.local_addr().expect("a bound socket has an address").port().to_string()
+}
+
+fn address_in(line: &str, greeting: &str) -> Option<SocketAddr> {
+    let address = line.split_once(greeting)?.1.replace("localhost", "127.0.0.1");
+    let end = address.find(|c: char| !c.is_ascii_digit() && c != '.' && c != ':').unwrap_or(address.len());
+    address[..end].parse().ok()
+}
+
+fn collect(output: impl Read + Send + 'static, log: Log) {
+    std::thread::spawn(move || {
+        for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
+            log.lock().unwrap_or_else(PoisonError::into_inner).push(String::from_utf8_lossy(&line).into_owned());
+        }
+    });
+}
+
+fn lines(log: &Log) -> Vec<String> {
+    log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+fn last(log: &Log) -> String {
+    let lines = lines(log);
+    lines[lines.len().saturating_sub(30)..].join("\n")
+}
+
+fn groups() -> std::sync::MutexGuard<'static, Vec<u32>> {
+    GROUPS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn signal(group: u32, name: &str) {
+    // The group may be gone already, which is what was wanted.
+    let _ = Command::new("kill").args([&format!("-{name}"), "--", &format!("-{group}")]).stderr(Stdio::null()).status();
+}

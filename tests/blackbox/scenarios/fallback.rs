@@ -1,0 +1,173 @@
+//! Fallback: what makes the gateway go on to the next target, what does not, and what the caller is told when
+//! no target is left.
+
+use std::time::{Duration, Instant};
+
+use super::{Pair, add_callers, target};
+use crate::answer::Answer;
+use crate::caller::Dialect;
+use crate::suite::Suite;
+use crate::test::{Test, Totals, attempts};
+use crate::upstream::script::FAILURE;
+
+/// Model of the first target, the outcome of its attempt, and whether it can only happen to a stream.
+const FALLS: [(&str, &str, bool); 15] = [
+    ("dead", "unreachable", false),
+    ("slow-first-byte", "timeout", false),
+    ("slow-content", "timeout", true),
+    ("status-408", "408", false),
+    ("status-409", "409", false),
+    ("status-429", "429", false),
+    ("status-500", "500", false),
+    ("status-502", "502", false),
+    ("status-503", "503", false),
+    ("status-504", "504", false),
+    ("status-529", "529", false),
+    ("error-event-first", "error", true),
+    ("error-event-early", "error", true),
+    ("end-first", "error", true),
+    ("cut-early", "error", false),
+];
+
+/// Errors that are the caller's own.
+const STAYS: [u16; 4] = [400, 404, 413, 422];
+
+/// What both targets do, the status that the caller gets, and type and code in its own dialect.
+const ALL_FAIL: [(&str, u16, &str, &str, &str); 6] = [
+    ("dead", 502, "api_error", "server_error", "upstream_error"),
+    ("slow-first-byte", 504, "timeout_error", "server_error", "upstream_timeout"),
+    ("cut-early", 502, "api_error", "server_error", "upstream_error"),
+    ("status-500", 500, "api_error", "server_error", ""),
+    ("status-503", 503, "", "server_error", ""),
+    ("status-529", 529, "overloaded_error", "server_error", ""),
+];
+
+pub(crate) fn add(suite: &mut Suite) {
+    for (model, outcome, only_streams) in FALLS {
+        for first in Dialect::BOTH {
+            let alias: &'static str = format!("fall-{model}-{}", first.provider()).leak();
+            suite.alias(alias, &[failing(first, model), target(first.other(), "text")]);
+            let about = format!("fallback::{model}_at_{}", first.name());
+            add_callers(suite, &about, "the_next_target_answers", move |test, caller| {
+                falls(
+                    test,
+                    Pair { caller, upstream: first.other() },
+                    alias,
+                    failing(first, model),
+                    outcome,
+                    only_streams,
+                )
+            });
+        }
+    }
+    for (first, seconds) in [(Dialect::OpenaiChat, 1), (Dialect::Anthropic, 3600)] {
+        for caller in Dialect::BOTH {
+            // A target that asked for a pause may be left out for a while: no two scenarios share one.
+            let model: &'static str = format!("retry-after-{seconds}-{}", caller.name()).leak();
+            let alias: &'static str = format!("fall-{model}").leak();
+            suite.alias(alias, &[target(first, model), target(first.other(), "text")]);
+            let name = format!("fallback::retry_after_{seconds}_at_{}::{}::nobody_waits", first.name(), caller.name());
+            suite.add(&name, move |test| async move {
+                let began = Instant::now();
+                let pair = Pair { caller, upstream: first.other() };
+                falls(test, pair, alias, target(first, model), "429", true).await;
+                assert!(began.elapsed() < Duration::from_secs(10), "the gateway waited for {:?}", began.elapsed());
+            });
+        }
+    }
+    for status in STAYS {
+        for first in Dialect::BOTH {
+            let alias: &'static str = format!("stay-{status}-{}", first.provider()).leak();
+            suite.alias(alias, &[target(first, &format!("status-{status}")), target(first.other(), "text")]);
+            let about = format!("fallback::{status}_at_{}", first.name());
+            add_callers(suite, &about, "the_callers_own_error_does_not_fall", move |test, caller| {
+                stays(test, caller, alias, first, status)
+            });
+        }
+    }
+    for (model, status, anthropic, openai, code) in ALL_FAIL {
+        let alias: &'static str = format!("all-{model}").leak();
+        suite.alias(alias, &Dialect::BOTH.map(|dialect| failing(dialect, model)));
+        let about = format!("fallback::{model}_everywhere");
+        add_callers(suite, &about, "the_caller_is_told_the_last_failure", move |test, caller| async move {
+            let kind = if caller == Dialect::Anthropic { anthropic } else { openai };
+            exhausted(test, caller, alias, model, (status, kind, code)).await;
+        });
+    }
+    suite.alias("all-retry-after", &Dialect::BOTH.map(|dialect| target(dialect, "retry-after-7")));
+    add_callers(
+        suite,
+        "fallback::retry_after_everywhere",
+        "the_caller_is_told_when_to_come_back",
+        |test, caller| async move {
+            let reply = test.ask(caller, &caller.request("all-retry-after", &test.prompt())).await;
+            assert_eq!((reply.status, reply.header("retry-after")), (429, Some("7")), "{}", reply.text());
+            test.settles([]).await;
+        },
+    );
+    for upstream in Dialect::BOTH {
+        let pair = Pair { caller: upstream.other(), upstream };
+        suite.add(
+            &format!("fallback::{}::a_reply_that_is_not_json_is_the_upstreams_fault", pair.name()),
+            move |test| async move {
+                let reply =
+                    test.ask(pair.caller, &pair.caller.request(&pair.target("malformed"), &test.prompt())).await;
+                assert_eq!(reply.status, 502, "{}", reply.text());
+                let kind = if pair.caller == Dialect::Anthropic { "api_error" } else { "server_error" };
+                assert_eq!(pair.caller.read_error(&reply.body).kind, kind);
+            },
+        );
+    }
+}
+
+fn failing(dialect: Dialect, model: &str) -> String {
+    match (model, dialect) {
+        ("dead", Dialect::OpenaiChat) => "dead-openai/text".to_owned(),
+        ("dead", Dialect::Anthropic) => "dead-anthropic/text".to_owned(),
+        _ => target(dialect, model),
+    }
+}
+
+async fn falls(test: Test, pair: Pair, alias: &str, failing: String, outcome: &str, only_streams: bool) {
+    let answer = Answer::of("text");
+    let expected = [(failing, outcome.to_owned()), (pair.target("text"), "200".to_owned())];
+    let stream = test.answer(pair.caller, &pair.caller.streamed(alias, &test.prompt())).await;
+    assert_eq!(attempts(stream.header("x-tollgate-attempts")), expected);
+    assert_eq!(stream.header("x-tollgate-target"), Some(pair.target("text").as_str()));
+    pair.check(&pair.caller.read_stream(&stream.body), &answer);
+    let mut requests = 1;
+    if !only_streams {
+        let reply = test.answer(pair.caller, &pair.caller.request(alias, &test.prompt())).await;
+        assert_eq!(attempts(reply.header("x-tollgate-attempts")), expected);
+        pair.check(&pair.caller.read_whole(&reply.body), &answer);
+        requests += 1;
+    }
+    let usage = answer.usage.through(pair.upstream);
+    test.settles([(&pair.target("text"), Totals::of(requests, "text", usage))]).await;
+}
+
+async fn stays(test: Test, caller: Dialect, alias: &str, first: Dialect, status: u16) {
+    let reply = test.ask(caller, &caller.request(alias, &test.prompt())).await;
+    assert_eq!(reply.status, status, "{}", reply.text());
+    let expected = [(target(first, &format!("status-{status}")), status.to_string())];
+    assert_eq!(attempts(reply.header("x-tollgate-attempts")), expected);
+    assert_eq!(caller.read_error(&reply.body).message, FAILURE);
+    test.exchange();
+    test.settles([]).await;
+}
+
+async fn exhausted(test: Test, caller: Dialect, alias: &str, model: &str, expected: (u16, &str, &str)) {
+    for request in [caller.request(alias, &test.prompt()), caller.streamed(alias, &test.prompt())] {
+        let reply = test.ask(caller, &request).await;
+        let problem = caller.read_error(&reply.body);
+        let (status, kind, code) = expected;
+        assert_eq!(reply.status, status, "{}", reply.text());
+        // Where the last upstream's own error has a type or code, that is not for us to say.
+        assert!(kind.is_empty() || problem.kind == kind, "{problem:?}");
+        assert!(code.is_empty() || caller == Dialect::Anthropic || problem.code == code, "{problem:?}");
+        let targets: Vec<_> =
+            attempts(reply.header("x-tollgate-attempts")).into_iter().map(|(target, _)| target).collect();
+        assert_eq!(targets, Dialect::BOTH.map(|dialect| failing(dialect, model)));
+    }
+    test.settles([]).await;
+}

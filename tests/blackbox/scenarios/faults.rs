@@ -1,0 +1,57 @@
+//! An upstream that fails after content: the caller keeps what arrived, gets a typed error and no end of the
+//! dialect, and the reply is counted as cut.
+
+use std::time::Duration;
+
+use super::{Pair, add_pairs};
+use crate::caller::Dialect;
+use crate::suite::Suite;
+use crate::test::Test;
+use crate::upstream::Outcome;
+use crate::upstream::script::FAILURE;
+
+pub(crate) fn add(suite: &mut Suite) {
+    for upstream in Dialect::BOTH {
+        suite.alias(&format!("idle-{}", upstream.provider()), &[format!("{}/idle", upstream.provider())]);
+    }
+    let faults = [
+        ("error-event-mid", "upstream_error", "error"),
+        ("reset-after-3", "upstream_cut", "cut"),
+        ("cut-after-3", "upstream_cut", "cut"),
+        ("silent-end", "upstream_cut", "cut"),
+        ("idle", "upstream_timeout", "cut"),
+    ];
+    for (model, code, end) in faults {
+        add_pairs(suite, "faults", &format!("a_stream_never_looks_complete_after::{model}"), move |test, pair| {
+            fault(test, pair, model, code, end)
+        });
+    }
+}
+
+async fn fault(test: Test, pair: Pair, model: &str, code: &str, end: &str) {
+    let name = if model == "idle" { format!("idle-{}", pair.upstream.provider()) } else { pair.target(model) };
+    let mut reply = test.open(pair.caller, &pair.caller.streamed(&name, &test.prompt())).await;
+    assert_eq!(reply.status, 200);
+    let begun = reply.read_until("京").await;
+    test.upstream.permit(&test.marker);
+    let whole = reply.whole_after(begun).await;
+    let (reading, problem) = pair.caller.read_broken_stream(&whole.body);
+    assert_eq!(reading.text, "Grüße aus 東京 🙂", "what arrived is kept");
+    if model == "error-event-mid" {
+        assert_eq!(problem.message, FAILURE);
+    }
+    // The same dialect passes the upstream's own error event on as it is.
+    if model != "error-event-mid" || pair.caller != pair.upstream {
+        match pair.caller {
+            Dialect::OpenaiChat => assert_eq!((problem.kind.as_str(), problem.code.as_str()), ("server_error", code)),
+            Dialect::Anthropic => assert_eq!(problem.kind, "api_error"),
+        }
+    }
+    if model == "idle" {
+        let outcome = test.exchange().outcome(Duration::from_secs(1)).await;
+        assert!(matches!(outcome, Some(Outcome::ClosedByGateway(_))), "the silent upstream is let go: {outcome:?}");
+    }
+    test.settles_cut(&pair.target(model)).await;
+    let line = test.log_line(&whole).await;
+    assert_eq!(line["end"], end, "{line}");
+}

@@ -1,0 +1,139 @@
+//! A caller's limits: requests per minute and the spending cap, refused in the caller's dialect with what a
+//! client needs to know, and nothing counted for what was refused.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use futures::future::join_all;
+
+use super::add_callers;
+use crate::answer::Answer;
+use crate::caller::Dialect;
+use crate::client::Whole;
+use crate::suite::Suite;
+use crate::test::{Test, Totals};
+
+pub(crate) fn add(suite: &mut Suite) {
+    for dialect in Dialect::BOTH {
+        let name = |sentence: &str| format!("limits::{}::{sentence}", dialect.name());
+        suite
+            .add(&name("the_request_above_the_limit_is_refused"), move |test| rate(test, dialect))
+            .requests_per_minute(3);
+        suite
+            .add(&name("the_rate_limit_holds_for_requests_at_once"), move |test| rate_at_once(test, dialect))
+            .requests_per_minute(10);
+        suite.add(&name("the_spending_cap_stops_the_caller"), move |test| cap(test, dialect)).spend_cap_usd(CAP);
+        suite
+            .add(&name("the_spending_cap_holds_for_requests_at_once"), move |test| cap_at_once(test, dialect))
+            .spend_cap_usd(CAP);
+    }
+    add_callers(suite, "limits", "a_caller_without_a_limit_gets_no_limit_headers", |test, dialect| async move {
+        let reply = test.answer(dialect, &dialect.request("up-openai/text", &test.prompt())).await;
+        assert_eq!(reply.header("x-ratelimit-limit-requests"), None);
+    });
+}
+
+async fn rate(test: Test, dialect: Dialect) {
+    early_in_a_minute().await;
+    for remaining in ["2", "1", "0"] {
+        let reply = test.answer(dialect, &dialect.request("up-openai/text", &test.prompt())).await;
+        assert_eq!(reply.header("x-ratelimit-limit-requests"), Some("3"));
+        assert_eq!(reply.header("x-ratelimit-remaining-requests"), Some(remaining));
+        reset(&reply);
+    }
+    for dialect in [dialect, dialect.other()] {
+        let reply = test.ask(dialect, &dialect.streamed("up-openai/text", &test.prompt())).await;
+        refused_for_rate(dialect, &reply);
+    }
+    let usage = Answer::of("text").usage.through(Dialect::OpenaiChat);
+    test.settles([("up-openai/text", Totals::of(3, "text", usage))]).await;
+}
+
+async fn rate_at_once(test: Test, dialect: Dialect) {
+    early_in_a_minute().await;
+    let request = dialect.request("up-openai/text", &test.prompt());
+    let replies = join_all((0..20).map(|_| test.ask(dialect, &request))).await;
+    let (answered, refused): (Vec<_>, Vec<_>) = replies.iter().partition(|reply| reply.status == 200);
+    assert_eq!((answered.len(), refused.len()), (10, 10));
+    refused.into_iter().for_each(|reply| refused_for_rate(dialect, reply));
+    let usage = Answer::of("text").usage.through(Dialect::OpenaiChat);
+    test.settles([("up-openai/text", Totals::of(10, "text", usage))]).await;
+}
+
+fn refused_for_rate(dialect: Dialect, reply: &Whole) {
+    assert_eq!(reply.status, 429, "{}", reply.text());
+    let problem = dialect.read_error(&reply.body);
+    match dialect {
+        Dialect::OpenaiChat => {
+            assert_eq!((problem.kind.as_str(), problem.code.as_str()), ("requests", "rate_limit_exceeded"))
+        }
+        Dialect::Anthropic => assert_eq!(problem.kind, "rate_limit_error"),
+    }
+    assert_eq!(reply.header("x-tollgate-limit"), Some("requests-per-minute"));
+    assert_eq!(reply.header("x-ratelimit-remaining-requests"), Some("0"));
+    assert!(reply.header("x-ratelimit-limit-requests").is_some());
+    reset(reply);
+    let wait: u64 = reply.header("retry-after").and_then(|wait| wait.parse().ok()).expect("retry-after in seconds");
+    assert!((1..=60).contains(&wait), "{wait}");
+}
+
+fn reset(reply: &Whole) {
+    let reset = reply.header("x-ratelimit-reset-requests").expect("a limited caller is told the reset");
+    let seconds: f64 = reset.strip_suffix('s').and_then(|seconds| seconds.parse().ok()).expect("as in `12s`");
+    assert!((0.0..=60.0).contains(&seconds), "{reset}");
+}
+
+/// Five replies of `cheap` fit into it, and not a sixth.
+const CAP: &str = "0.0011";
+
+async fn cap(test: Test, dialect: Dialect) {
+    for count in 1..=5 {
+        test.answer(dialect, &cheap(&test, dialect)).await;
+        // Each reply is settled before the next is reserved.
+        test.settles([("up-anthropic/cheap", Totals::of(count, "cheap", Answer::of("cheap").usage))]).await;
+    }
+    for dialect in [dialect, dialect.other()] {
+        refused_for_spend(dialect, &test.ask(dialect, &cheap(&test, dialect)).await);
+    }
+    test.settles([("up-anthropic/cheap", Totals::of(5, "cheap", Answer::of("cheap").usage))]).await;
+}
+
+/// A cap that is looked at instead of reserved would let all of them through.
+async fn cap_at_once(test: Test, dialect: Dialect) {
+    let request = cheap(&test, dialect);
+    let replies = join_all((0..12).map(|_| test.ask(dialect, &request))).await;
+    let (answered, refused): (Vec<_>, Vec<_>) = replies.iter().partition(|reply| reply.status == 200);
+    assert_eq!((answered.len(), refused.len()), (5, 7));
+    refused.into_iter().for_each(|reply| refused_for_spend(dialect, reply));
+    test.settles([("up-anthropic/cheap", Totals::of(5, "cheap", Answer::of("cheap").usage))]).await;
+    let usage = test.get("/v1/usage").await.json();
+    assert_eq!(usage["spend_cap_picodollars"], 1_100_000_000);
+}
+
+fn cheap(test: &Test, dialect: Dialect) -> serde_json::Value {
+    let mut request = dialect.request("up-anthropic/cheap", &test.prompt());
+    request["max_tokens"] = Answer::of("cheap").usage.output.into();
+    request
+}
+
+fn refused_for_spend(dialect: Dialect, reply: &Whole) {
+    assert_eq!(reply.status, 402, "{}", reply.text());
+    let problem = dialect.read_error(&reply.body);
+    match dialect {
+        Dialect::OpenaiChat => {
+            assert_eq!((problem.kind.as_str(), problem.code.as_str()), ("insufficient_quota", "insufficient_quota"));
+        }
+        Dialect::Anthropic => assert_eq!(problem.kind, "billing_error"),
+    }
+    assert_eq!(reply.header("x-tollgate-limit"), Some("spend-cap"));
+    assert_eq!(reply.header("x-should-retry"), Some("false"));
+    assert!(reply.header("retry-after").is_some());
+}
+
+/// Limits may count by the minute of the clock: what follows must not see one end.
+async fn early_in_a_minute() {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is set");
+    let second = now.as_secs() % 60;
+    if second >= 50 {
+        tokio::time::sleep(Duration::from_secs(60 - second)).await;
+    }
+}

@@ -1,0 +1,148 @@
+//! The list of scenarios, and the one configuration that every host is started with for all of them.
+//! Each scenario has a caller of its own, so that its totals are its own whatever runs beside it.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::answer::Usage;
+use crate::caller::Dialect;
+use crate::host::Kind;
+use crate::test::Test;
+
+/// A request body may be this long.
+pub(crate) const BODY_BYTES_MAX: usize = 1 << 20;
+
+/// The first-byte and idle limits of the aliases that have them: short to wait for, long for a busy machine.
+pub(crate) const SHORT_MS: u64 = 1500;
+
+#[derive(Default)]
+pub(crate) struct Suite {
+    pub(crate) scenarios: Vec<Scenario>,
+    aliases: serde_json::Map<String, Value>,
+}
+
+pub(crate) struct Scenario {
+    pub(crate) name: String,
+    pub(crate) caller: String,
+    pub(crate) hosts: Vec<Kind>,
+    /// Nothing else may run meanwhile.
+    pub(crate) alone: bool,
+    limits: Value,
+    pub(crate) run: Arc<Run>,
+}
+
+type Run = dyn Fn(Test) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync;
+
+impl Suite {
+    /// Adds a scenario; `name` is the sentence that it proves.
+    pub(crate) fn add<F>(&mut self, name: &str, run: impl Fn(Test) -> F + Send + Sync + 'static) -> &mut Scenario
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.scenarios.push(Scenario {
+            name: name.to_owned(),
+            caller: format!("caller-{}", self.scenarios.len()),
+            hosts: Kind::ALL.to_vec(),
+            alone: false,
+            limits: json!({}),
+            run: Arc::new(move |test| Box::pin(run(test))),
+        });
+        self.scenarios.last_mut().expect("one was just added")
+    }
+
+    /// A model name that stands for targets in order, with short time limits.
+    pub(crate) fn alias(&mut self, name: &str, targets: &[String]) {
+        self.aliases
+            .insert(name.to_owned(), json!({"targets": targets, "first_byte_ms": SHORT_MS, "idle_ms": SHORT_MS}));
+    }
+
+    /// The configuration of all hosts. `dead` is an address where nobody listens.
+    pub(crate) fn config(&self, upstream: SocketAddr, dead: SocketAddr) -> Value {
+        let mut callers = serde_json::Map::new();
+        callers.insert("by-secret".to_owned(), json!({"secret": BY_SECRET.0}));
+        for scenario in &self.scenarios {
+            let mut caller = scenario.limits.clone();
+            caller["sha256"] = sha256(&key(&scenario.caller)).into();
+            callers.insert(scenario.caller.clone(), caller);
+        }
+        let mut prices = serde_json::Map::new();
+        for (model, price) in PRICES {
+            for dialect in Dialect::BOTH {
+                let [input, cached_input, cache_write, output] = price.map(usd_per_million);
+                let row =
+                    json!({"input": input, "cached_input": cached_input, "cache_write": cache_write, "output": output});
+                prices.insert(format!("{}/{model}", dialect.provider()), row);
+            }
+        }
+        json!({
+            "body_bytes_max": BODY_BYTES_MAX,
+            "timeouts": {"first_byte_ms": 15_000, "idle_ms": 15_000},
+            "providers": {
+                "up-openai": {"dialect": "openai-chat", "base_url": format!("http://{upstream}/v1"), "models": ["text", "tools"]},
+                "up-anthropic": {"dialect": "anthropic", "base_url": format!("http://{upstream}"), "models": ["thinking"]},
+                "up-anthropic-v1": {"dialect": "anthropic", "base_url": format!("http://{upstream}/v1"), "secret": "UP_ANTHROPIC_API_KEY"},
+                "dead-openai": {"dialect": "openai-chat", "base_url": format!("http://{dead}/v1"), "auth": "none"},
+                "dead-anthropic": {"dialect": "anthropic", "base_url": format!("http://{dead}"), "auth": "none"},
+            },
+            "models": self.aliases,
+            "callers": callers,
+            "prices": prices,
+        })
+    }
+}
+
+impl Scenario {
+    pub(crate) fn requests_per_minute(&mut self, limit: u64) -> &mut Self {
+        self.limits["requests_per_minute"] = limit.into();
+        self
+    }
+
+    pub(crate) fn spend_cap_usd(&mut self, cap: &str) -> &mut Self {
+        self.limits["spend_cap_usd"] = cap.into();
+        self
+    }
+
+    pub(crate) fn only_on(&mut self, hosts: &[Kind]) -> &mut Self {
+        self.hosts = hosts.to_vec();
+        self
+    }
+
+    pub(crate) fn alone(&mut self) -> &mut Self {
+        self.alone = true;
+        self
+    }
+}
+
+/// The caller whose key is a secret of the host: the name of the secret, and the key.
+pub(crate) const BY_SECRET: (&str, &str) = ("BY_SECRET_KEY", "tg-scripted-by-secret-77ab");
+
+/// The key of a caller that the configuration knows by its hash.
+pub(crate) fn key(caller: &str) -> String {
+    format!("tg-scripted-{caller}-c0ffee")
+}
+
+/// What a reply of this model costs in picodollars, `None` where the configuration has no price.
+pub(crate) fn cost(model: &str, usage: Usage) -> Option<u64> {
+    let (_, [input, cached, cache_write, output]) = PRICES.iter().find(|(name, _)| *name == model)?;
+    let plain = usage.input - usage.cached - usage.cache_write;
+    Some(plain * input + usage.cached * cached + usage.cache_write * cache_write + usage.output * output)
+}
+
+/// Picodollars per token: input, cached input, cache write, output.
+const PRICES: [(&str, [u64; 4]); 3] = [
+    ("text", [2_500_000, 312_500, 3_125_001, 10_000_001]),
+    ("tools", [150_000, 75_000, 187_500, 600_000]),
+    ("cheap", [1_000, 1_000, 1_000, 10_000_000]),
+];
+
+fn usd_per_million(picodollars: u64) -> String {
+    format!("{}.{:06}", picodollars / 1_000_000, picodollars % 1_000_000)
+}
+
+fn sha256(key: &str) -> String {
+    Sha256::digest(key.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,326 @@
+//! The scripted upstream: a small HTTP/1.1 server that speaks both dialects, misbehaves as [`script`] says, and
+//! remembers every request. Scenarios find theirs by a marker in the prompt, so they can run at the same time.
+//! It writes to the socket itself, because a reset or a cut is nothing an HTTP library will do.
+
+pub(crate) mod anthropic;
+pub(crate) mod openai_chat;
+pub(crate) mod script;
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+
+use crate::caller::Dialect;
+use script::Step;
+
+/// The keys that the gateway must present, by dialect, and must present to nobody else.
+pub(crate) const OPENAI_KEY: &str = "sk-scripted-openai-5f2c";
+pub(crate) const ANTHROPIC_KEY: &str = "sk-ant-scripted-8d1e";
+
+#[derive(Debug)]
+pub(crate) struct Upstream {
+    pub(crate) address: SocketAddr,
+    talks: Mutex<HashMap<String, Arc<Talk>>>,
+}
+
+/// All that happened under one marker.
+#[derive(Debug)]
+struct Talk {
+    exchanges: Mutex<Vec<Arc<Exchange>>>,
+    permits: Semaphore,
+}
+
+/// One request as it arrived, and what became of it.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+    sent: Mutex<Vec<u8>>,
+    outcome: watch::Sender<Option<Outcome>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Outcome {
+    Played,
+    ClosedByGateway(Instant),
+}
+
+/// One SSE frame of a scripted answer.
+#[derive(Debug)]
+pub(crate) struct Frame {
+    pub(crate) text: String,
+    /// Whether it carries a piece of the answer itself.
+    pub(crate) content: bool,
+}
+
+impl Upstream {
+    pub(crate) async fn start() -> io::Result<Arc<Self>> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let upstream = Arc::new(Self { address: listener.local_addr()?, talks: Mutex::default() });
+        let serving = Arc::clone(&upstream);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let upstream = Arc::clone(&serving);
+                tokio::spawn(async move { upstream.serve(stream).await });
+            }
+        });
+        Ok(upstream)
+    }
+
+    /// The requests that arrived with this marker, oldest first.
+    pub(crate) fn exchanges(&self, marker: &str) -> Vec<Arc<Exchange>> {
+        self.talk(marker).exchanges.lock().expect("not poisoned").clone()
+    }
+
+    /// The only request that arrived with this marker.
+    pub(crate) fn exchange(&self, marker: &str) -> Arc<Exchange> {
+        let exchanges = self.exchanges(marker);
+        assert_eq!(exchanges.len(), 1, "the upstream was asked {} times", exchanges.len());
+        Arc::clone(&exchanges[0])
+    }
+
+    /// Lets the script of this marker pass its next gate.
+    pub(crate) fn permit(&self, marker: &str) {
+        self.talk(marker).permits.add_permits(1);
+    }
+
+    fn talk(&self, marker: &str) -> Arc<Talk> {
+        let mut talks = self.talks.lock().expect("not poisoned");
+        let talk = || Arc::new(Talk { exchanges: Mutex::default(), permits: Semaphore::new(0) });
+        Arc::clone(talks.entry(marker.to_owned()).or_insert_with(talk))
+    }
+
+    async fn serve(&self, mut stream: TcpStream) {
+        let mut buffer = Vec::new();
+        // An error means that the gateway went away, which the exchange has recorded.
+        while let Ok(Some(request)) = read_request(&mut stream, &mut buffer).await {
+            if self.answer(&mut stream, request).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn answer(&self, stream: &mut TcpStream, request: Request) -> io::Result<()> {
+        stream.set_nodelay(true)?;
+        let steps = request.steps();
+        let talk = self.talk(marker(&request.body).as_deref().unwrap_or("none"));
+        let exchange = Arc::new(Exchange {
+            headers: request.headers,
+            body: request.body,
+            sent: Mutex::default(),
+            outcome: watch::Sender::new(None),
+        });
+        talk.exchanges.lock().expect("not poisoned").push(Arc::clone(&exchange));
+        let resets = steps.contains(&Step::Reset);
+        let (mut read, mut write) = stream.split();
+        let played = tokio::select! {
+            played = exchange.play(&mut write, steps, &talk.permits) => played,
+            error = closed(&mut read) => Err(error),
+        };
+        let outcome = match &played {
+            Err(error) if error.kind() != io::ErrorKind::Other => Outcome::ClosedByGateway(Instant::now()),
+            _ => Outcome::Played,
+        };
+        exchange.outcome.send_replace(Some(outcome));
+        if resets {
+            stream.set_zero_linger()?;
+        }
+        played
+    }
+}
+
+impl Exchange {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str())
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).expect("the upstream answers 400 to anything else")
+    }
+
+    /// The bytes of the reply's body so far, without HTTP's framing.
+    pub(crate) fn sent(&self) -> Vec<u8> {
+        self.sent.lock().expect("not poisoned").clone()
+    }
+
+    /// How it ended, `None` if it has not within the time given.
+    pub(crate) async fn outcome(&self, within: Duration) -> Option<Outcome> {
+        let mut outcome = self.outcome.subscribe();
+        let ended = tokio::time::timeout(within, outcome.wait_for(Option::is_some)).await;
+        ended.ok().and_then(|outcome| *outcome.expect("the exchange keeps the sender"))
+    }
+
+    /// An error of kind `Other` is the script's own: the connection is to be dropped.
+    async fn play(&self, write: &mut WriteHalf<'_>, steps: Vec<Step>, permits: &Semaphore) -> io::Result<()> {
+        for step in steps {
+            match step {
+                Step::Whole { status, headers, body, length } => {
+                    let mut head = format!("HTTP/1.1 {status} Scripted\r\ncontent-type: application/json\r\n");
+                    for (name, value) in headers {
+                        head += &format!("{name}: {value}\r\n");
+                    }
+                    head += &format!("content-length: {length}\r\n\r\n{body}");
+                    write.write_all(head.as_bytes()).await?;
+                    self.record(body.as_bytes());
+                }
+                Step::StreamHead => {
+                    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n\
+                                cache-control: no-cache\r\nx-request-id: req_scripted1\r\ntransfer-encoding: chunked\r\n\r\n";
+                    write.write_all(head.as_bytes()).await?;
+                }
+                Step::Send(bytes) => {
+                    let mut chunk = format!("{:x}\r\n", bytes.len()).into_bytes();
+                    chunk.extend_from_slice(&bytes);
+                    chunk.extend_from_slice(b"\r\n");
+                    self.record(&bytes);
+                    write.write_all(&chunk).await?;
+                }
+                Step::Gate => permits.acquire().await.map_err(io::Error::other)?.forget(),
+                Step::Pause(time) => tokio::time::sleep(time).await,
+                Step::Hang => std::future::pending().await,
+                Step::Reset | Step::Cut => return Err(io::Error::other("scripted")),
+                Step::End => write.write_all(b"0\r\n\r\n").await?,
+            }
+        }
+        Ok(())
+    }
+
+    fn record(&self, bytes: &[u8]) {
+        self.sent.lock().expect("not poisoned").extend_from_slice(bytes);
+    }
+}
+
+impl Frame {
+    pub(crate) fn content(text: String) -> Self {
+        Self { text, content: true }
+    }
+
+    pub(crate) fn other(text: String) -> Self {
+        Self { text, content: false }
+    }
+}
+
+struct Request {
+    path: String,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+}
+
+impl Request {
+    fn header(&self, name: &str) -> &str {
+        self.headers.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str()).unwrap_or_default()
+    }
+
+    /// Checks like the real API, then follows the script.
+    fn steps(&self) -> Vec<Step> {
+        let path = self.path.split('?').next().unwrap_or_default();
+        let Some(dialect) = Dialect::BOTH.into_iter().find(|dialect| dialect.path() == path) else {
+            return script::failed(Dialect::OpenaiChat, 404, &format!("no such path: {path}"), Vec::new());
+        };
+        let request: Value = match serde_json::from_slice(&self.body) {
+            Ok(request) => request,
+            Err(error) => {
+                return script::failed(dialect, 400, &format!("not JSON: {error}"), Vec::new());
+            }
+        };
+        let (authorized, checked) = match dialect {
+            Dialect::OpenaiChat => {
+                (self.header("authorization") == format!("Bearer {OPENAI_KEY}"), openai_chat::check(&request))
+            }
+            Dialect::Anthropic => (
+                self.header("x-api-key") == ANTHROPIC_KEY
+                    || self.header("authorization") == format!("Bearer {ANTHROPIC_KEY}"),
+                anthropic::check(&request, self.header("anthropic-version")),
+            ),
+        };
+        match (authorized, checked) {
+            (false, _) => script::failed(dialect, 401, "the upstream's key is missing", Vec::new()),
+            (true, Err(error)) => script::failed(dialect, 400, &error, Vec::new()),
+            (true, Ok(())) => script::steps(dialect, &request),
+        }
+    }
+}
+
+/// The next request on a connection; `None` when it is closed between two.
+async fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Result<Option<Request>> {
+    let head_end = loop {
+        if let Some(at) = find(buffer, b"\r\n\r\n") {
+            break at;
+        }
+        if stream.read_buf(buffer).await? == 0 {
+            return Ok(None);
+        }
+    };
+    let head = String::from_utf8_lossy(&buffer[..head_end]).into_owned();
+    buffer.drain(..head_end + 4);
+    let mut lines = head.split("\r\n");
+    let path = lines.next().and_then(|line| line.split(' ').nth(1)).unwrap_or_default().to_owned();
+    let headers: Vec<_> = lines
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
+        .collect();
+    let mut request = Request { path, headers, body: Vec::new() };
+    if request.header("transfer-encoding") == "chunked" {
+        loop {
+            let line = take_line(stream, buffer).await?;
+            let size = usize::from_str_radix(line.trim(), 16).map_err(io::Error::other)?;
+            request.body.extend(take(stream, buffer, size).await?);
+            take(stream, buffer, 2).await?;
+            if size == 0 {
+                break;
+            }
+        }
+    } else {
+        let length = request.header("content-length").parse().unwrap_or_default();
+        request.body = take(stream, buffer, length).await?;
+    }
+    Ok(Some(request))
+}
+
+async fn take(stream: &mut TcpStream, buffer: &mut Vec<u8>, length: usize) -> io::Result<Vec<u8>> {
+    while buffer.len() < length {
+        if stream.read_buf(buffer).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    Ok(buffer.drain(..length).collect())
+}
+
+async fn take_line(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Result<String> {
+    loop {
+        if let Some(at) = find(buffer, b"\r\n") {
+            let line = buffer.drain(..at + 2).collect();
+            return String::from_utf8(line).map_err(io::Error::other);
+        }
+        if stream.read_buf(buffer).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+}
+
+/// Resolves when the peer closes. It has nothing else to say before its answer is there.
+async fn closed(read: &mut ReadHalf<'_>) -> io::Error {
+    match read.read(&mut [0; 64]).await {
+        Ok(0) => io::ErrorKind::ConnectionAborted.into(),
+        Ok(_) => io::Error::new(io::ErrorKind::InvalidData, "the gateway pipelined"),
+        Err(error) => error,
+    }
+}
+
+fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    haystack.windows(needle.len()).position(|window| window == needle)
+}
+
+/// The marker that a scenario put into its prompt: `mk_` and 16 characters.
+fn marker(body: &[u8]) -> Option<String> {
+    let at = find(body, b"mk_")?;
+    body.get(at..at + 19).map(|marker| String::from_utf8_lossy(marker).into_owned())
+}

@@ -1,0 +1,214 @@
+//! The scripted upstream's plan for one request: what it does is chosen by the name of the model.
+//!
+//! | model | what happens |
+//! | --- | --- |
+//! | `text` `tools` `thinking` `length` `stop-sequence` `cheap` | the [`Answer`] of that name, whole or streamed |
+//! | `status-N`, `retry-after-N` | an error; the latter a 429 that names the seconds, and may have a name of its own (`retry-after-7-x`) |
+//! | `slow-first-byte`, `slow-content` | silence before the head; before the first content |
+//! | `error-event-first`, `error-event-early` | an error event as first frame; after the opening frame |
+//! | `end-first`, `cut-early` | a clean end without a frame; a cut after the opening frame |
+//! | `error-event-mid` `reset-after-3` `cut-after-3` `silent-end` | three pieces, and when the test permits it, the fault |
+//! | `idle` | three pieces, then silence |
+//! | `drip-N` | N pieces, one each 100 ms |
+//! | `interleaved-tools`, `sloppy-tools` | only Chat Completions: calls by turns; with empty ids and names |
+//! | `malformed` | a reply that is not JSON |
+//!
+//! Before any of these may stand `bytewise-` (one byte at a time), `crlf-` and `comments-` (SSE comments between
+//! the frames); before an answer also `gated-` (each piece waits for the test's permit).
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{Frame, anthropic, openai_chat};
+use crate::answer::{AFTER_TOOLS, Answer, Stop};
+use crate::caller::Dialect;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// The whole reply; `length` larger than the body announces more than will come.
+    Whole {
+        status: u16,
+        headers: Vec<(&'static str, String)>,
+        body: String,
+        length: usize,
+    },
+    StreamHead,
+    Send(Vec<u8>),
+    /// Waits until the test permits the next step.
+    Gate,
+    Pause(Duration),
+    /// Silence until the gateway closes the connection.
+    Hang,
+    /// A TCP reset.
+    Reset,
+    /// Closes the connection in the middle of the body.
+    Cut,
+    /// The clean end of a streamed body.
+    End,
+}
+
+/// What the scripted failures say; a caller is told it where the gateway passes an error on.
+pub(crate) const FAILURE: &str = "scripted failure";
+
+pub(crate) fn steps(dialect: Dialect, request: &Value) -> Vec<Step> {
+    let name = request["model"].as_str().unwrap_or_default();
+    let (bytewise, rest) = prefix(name, "bytewise-");
+    let (crlf, rest) = prefix(rest, "crlf-");
+    let (comments, model) = prefix(rest, "comments-");
+    let mut steps = plain_steps(dialect, name, model, request);
+    if comments {
+        commented(&mut steps);
+    }
+    for step in &mut steps {
+        if let Step::Send(bytes) = step
+            && crlf
+        {
+            *bytes = String::from_utf8_lossy(bytes).replace('\n', "\r\n").into_bytes();
+        }
+    }
+    if bytewise {
+        steps = steps.into_iter().flat_map(one_byte_each).collect();
+    }
+    steps
+}
+
+fn plain_steps(dialect: Dialect, name: &str, model: &str, request: &Value) -> Vec<Step> {
+    if let Some(status) = model.strip_prefix("status-").and_then(|status| status.parse().ok()) {
+        return failed(dialect, status, FAILURE, Vec::new());
+    }
+    if let Some(seconds) = model.strip_prefix("retry-after-").and_then(|rest| rest.split('-').next()) {
+        return failed(dialect, 429, FAILURE, vec![("retry-after", seconds.to_owned())]);
+    }
+    let (gated, model) = prefix(model, "gated-");
+    let answer = answer(model, request);
+    match model {
+        "slow-first-byte" => return vec![Step::Hang],
+        "malformed" => {
+            return whole(dialect, 200, "{\"id\": \"scripted\", <oops".to_owned(), Vec::new());
+        }
+        _ => {}
+    }
+    if request["stream"] != true {
+        let body = match dialect {
+            Dialect::OpenaiChat => openai_chat::whole(&answer, name),
+            Dialect::Anthropic => anthropic::whole(&answer, name),
+        };
+        return whole_or_cut(dialect, model, body.to_string());
+    }
+    let frames = match dialect {
+        Dialect::OpenaiChat => openai_chat::frames(&answer, name, request["stream_options"]["include_usage"] == true),
+        Dialect::Anthropic => anthropic::frames(&answer, name),
+    };
+    let mut steps = vec![Step::StreamHead];
+    let opening = &frames[..1];
+    let three = || sends(&frames[..=third_content(&frames)]);
+    match model {
+        "slow-content" => steps.extend(sends(opening).chain([Step::Hang])),
+        "error-event-first" => steps.extend([error_event(dialect), Step::End]),
+        "error-event-early" => steps.extend(sends(opening).chain([error_event(dialect), Step::End])),
+        "end-first" => steps.push(Step::End),
+        "cut-early" => steps.extend(sends(opening).chain([Step::Cut])),
+        "error-event-mid" => steps.extend(three().chain([Step::Gate, error_event(dialect), Step::End])),
+        "reset-after-3" => steps.extend(three().chain([Step::Gate, Step::Reset])),
+        "cut-after-3" => steps.extend(three().chain([Step::Gate, Step::Cut])),
+        "silent-end" => steps.extend(three().chain([Step::Gate, Step::End])),
+        "idle" => steps.extend(three().chain([Step::Hang])),
+        model => match model.strip_prefix("drip-").and_then(|count| count.parse().ok()) {
+            Some(count) => steps.extend(dripped(&frames, count)),
+            None if gated => steps.extend(frames.iter().flat_map(gate).chain([Step::End])),
+            None => steps.extend(sends(&frames).chain([Step::End])),
+        },
+    }
+    steps
+}
+
+/// A model given the results of its calls answers with text.
+fn answer(model: &str, request: &Value) -> Answer {
+    let last = request["messages"].as_array().and_then(|messages| messages.last());
+    let answers_calls = last.is_some_and(|message| {
+        let blocks = message["content"].as_array().into_iter().flatten();
+        message["role"] == "tool" || blocks.into_iter().any(|block| block["type"] == "tool_result")
+    });
+    let answer = Answer::of(model);
+    if answer.stop == Stop::Tools && answers_calls { AFTER_TOOLS } else { answer }
+}
+
+pub(crate) fn failed(dialect: Dialect, status: u16, message: &str, headers: Vec<(&'static str, String)>) -> Vec<Step> {
+    let body = match dialect {
+        Dialect::OpenaiChat => openai_chat::error(status, message),
+        Dialect::Anthropic => anthropic::error(status, message),
+    };
+    whole(dialect, status, body.to_string(), headers)
+}
+
+fn whole(dialect: Dialect, status: u16, body: String, mut headers: Vec<(&'static str, String)>) -> Vec<Step> {
+    let name = match dialect {
+        Dialect::OpenaiChat => "x-request-id",
+        Dialect::Anthropic => "request-id",
+    };
+    headers.push((name, "req_scripted1".to_owned()));
+    let length = body.len();
+    vec![Step::Whole { status, headers, body, length }]
+}
+
+fn whole_or_cut(dialect: Dialect, model: &str, body: String) -> Vec<Step> {
+    if model != "cut-early" {
+        return whole(dialect, 200, body, Vec::new());
+    }
+    let length = body.len();
+    let half = body.chars().take(length / 2).collect();
+    vec![Step::Whole { status: 200, headers: Vec::new(), body: half, length }, Step::Cut]
+}
+
+fn error_event(dialect: Dialect) -> Step {
+    Step::Send(match dialect {
+        Dialect::OpenaiChat => openai_chat::error_frame(FAILURE).into_bytes(),
+        Dialect::Anthropic => anthropic::error_frame(FAILURE).into_bytes(),
+    })
+}
+
+fn third_content(frames: &[Frame]) -> usize {
+    let contents = frames.iter().enumerate().filter(|(_, frame)| frame.content);
+    contents.map(|(at, _)| at).nth(2).expect("every answer has three pieces")
+}
+
+fn sends(frames: &[Frame]) -> impl Iterator<Item = Step> {
+    frames.iter().map(|frame| Step::Send(frame.text.clone().into_bytes()))
+}
+
+fn gate(frame: &Frame) -> Vec<Step> {
+    let send = Step::Send(frame.text.clone().into_bytes());
+    if frame.content { vec![Step::Gate, send] } else { vec![send] }
+}
+
+/// The stream with its first content repeated `count` times, slowly.
+fn dripped(frames: &[Frame], count: usize) -> Vec<Step> {
+    let first = frames.iter().position(|frame| frame.content).expect("every answer has content");
+    let last = frames.iter().rposition(|frame| frame.content).expect("every answer has content");
+    let drip = [Step::Send(frames[first].text.clone().into_bytes()), Step::Pause(Duration::from_millis(100))];
+    let drips = (0..count).flat_map(|_| drip.clone());
+    sends(&frames[..first]).chain(drips).chain(sends(&frames[last + 1..])).chain([Step::End]).collect()
+}
+
+fn commented(steps: &mut Vec<Step>) {
+    let comment = || Step::Send(b": SCRIPTED PROCESSING\n\n".to_vec());
+    *steps = std::mem::take(steps)
+        .into_iter()
+        .flat_map(|step| if matches!(step, Step::Send(_)) { vec![comment(), step] } else { vec![step] })
+        .collect();
+}
+
+fn one_byte_each(step: Step) -> Vec<Step> {
+    match step {
+        Step::Send(bytes) => bytes.into_iter().map(|byte| Step::Send(vec![byte])).collect(),
+        step => vec![step],
+    }
+}
+
+fn prefix<'a>(name: &'a str, prefix: &str) -> (bool, &'a str) {
+    match name.strip_prefix(prefix) {
+        Some(rest) => (true, rest),
+        None => (false, name),
+    }
+}
