@@ -1,6 +1,8 @@
 //! Recorded traffic, if it lies beside the project: every answer is compared with a second, naive reading of
 //! the same bytes, and every request must survive being read and written.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -925,26 +925,26 @@ mod tests {
 
     #[test]
     fn sampling_is_bounded_to_what_the_model_takes() {
-        let cases: &[(&str, f64, Option<f64>, Value, &[&str])] = &[
-            ("m", 2.0, None, json!({"temperature": 1}), &["temperature"]),
-            ("m", -1.0, None, json!({"temperature": 0}), &["temperature"]),
-            ("m", 0.7, Some(0.5), json!({"temperature": 0.7, "top_p": 0.5}), &[]),
-            ("claude-sonnet-4-5", 0.7, Some(0.5), json!({"temperature": 0.7}), &["top_p"]),
-            ("claude-3-5-haiku-20241022", 0.7, Some(0.5), json!({"temperature": 0.7, "top_p": 0.5}), &[]),
-            ("claude-opus-4-7", 0.0, Some(0.5), json!({}), &["temperature", "top_p"]),
-            ("claude-opus-5", 1.0, None, json!({}), &[]),
+        let cases = [
+            ("m", 2.0, None, json!({"temperature": 1}), vec!["temperature"]),
+            ("m", -1.0, None, json!({"temperature": 0}), vec!["temperature"]),
+            ("m", 0.7, Some(0.5), json!({"temperature": 0.7, "top_p": 0.5}), vec![]),
+            ("claude-sonnet-4-5", 0.7, Some(0.5), json!({"temperature": 0.7}), vec!["top_p"]),
+            ("claude-3-5-haiku-20241022", 0.7, Some(0.5), json!({"temperature": 0.7, "top_p": 0.5}), vec![]),
+            ("claude-opus-4-7", 0.0, Some(0.5), json!({}), vec!["temperature", "top_p"]),
+            ("claude-opus-5", 1.0, None, json!({}), vec![]),
         ];
         for (model, temperature, top_p, expected, lost) in cases {
             let (body, losses) = write(&Request {
-                model: (*model).into(),
-                temperature: Number::from_f64(*temperature),
+                model: model.into(),
+                temperature: Number::from_f64(temperature),
                 top_p: top_p.and_then(Number::from_f64),
                 ..request(vec![user("a")])
             });
             for name in ["temperature", "top_p"] {
                 assert_eq!(body[name], expected[name], "{model} {name}");
             }
-            assert_eq!(losses, *lost, "{model}");
+            assert_eq!(losses, lost, "{model}");
         }
     }
 
