@@ -327,7 +327,7 @@ fn gist(messages: &[Message]) -> Vec<String> {
     let mut turns: Vec<(Role, Vec<String>)> = Vec::new();
     for message in messages {
         let role = if message.role == Role::Assistant { Role::Assistant } else { Role::User };
-        let parts = message.parts.iter().filter_map(|part| say(part));
+        let parts = message.parts.iter().filter_map(say);
         match turns.last_mut() {
             Some((last, says)) if *last == role => says.extend(parts),
             _ => turns.push((role, parts.collect())),

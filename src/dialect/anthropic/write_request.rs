@@ -61,7 +61,7 @@ type Version = (u32, u32);
 
 /// From this one on, thinking is adaptive only, and sampling is not the caller's.
 ///
-/// Source: "Migrating to Claude 4.7" in reports of refused requests, read 2026-11.
+/// Source of these versions: refusals that users reported in public issue threads, read 2026-11.
 const ADAPTIVE: Version = (4, 7);
 
 /// The first one that takes adaptive thinking.
@@ -84,14 +84,13 @@ fn version(model: &str) -> Option<Version> {
 }
 
 /// How the answer is bounded and thought about.
-#[derive(Default)]
 struct Plan {
     max_tokens: u64,
     thinking: Option<Thinking>,
     effort: Option<&'static str>,
 }
 
-impl<'l> Writer<'l> {
+impl Writer<'_> {
     fn lose(&mut self, name: &str) {
         if !self.lost.iter().any(|lost| lost == name) {
             self.lost.push(name.to_owned());
