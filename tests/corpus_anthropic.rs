@@ -1,6 +1,8 @@
 //! Recorded traffic, if it lies beside the project: every answer is compared with a second, naive reading of
 //! the same bytes, and every request must survive being read and written.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -325,7 +327,7 @@ fn gist(messages: &[Message]) -> Vec<String> {
     let mut turns: Vec<(Role, Vec<String>)> = Vec::new();
     for message in messages {
         let role = if message.role == Role::Assistant { Role::Assistant } else { Role::User };
-        let parts = message.parts.iter().filter_map(|part| say(part));
+        let parts = message.parts.iter().filter_map(say);
         match turns.last_mut() {
             Some((last, says)) if *last == role => says.extend(parts),
             _ => turns.push((role, parts.collect())),

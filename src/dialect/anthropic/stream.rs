@@ -710,6 +710,31 @@ mod tests {
     }
 
     #[test]
+    fn in_whatever_order_frames_come_events_come_in_theirs() {
+        let given = open(r#"{"type":"text","text":"a"}"#);
+        let call = open(r#"{"type":"tool_use","id":"t","name":"f","input":{}}"#);
+        let skipped = open(r#"{"type":"later"}"#);
+        let text = delta(r#"{"type":"text_delta","text":"a"}"#);
+        let arguments = delta(r#"{"type":"input_json_delta","partial_json":"{}"}"#);
+        let error = r#"{"type":"error","error":{"message":"m"}}"#;
+        let ping = r#"{"type":"ping"}"#;
+        let frames = [START, &given, &call, &skipped, &text, &arguments, CLOSE, STOP, END, error, ping];
+        for number in 0..frames.len().pow(5) {
+            let stream: Vec<&str> =
+                (0..5).map(|place| frames[number / frames.len().pow(place) % frames.len()]).collect();
+            let mut decoder = Decoder::default();
+            let mut events = Vec::new();
+            for data in &stream {
+                if decoder.frame(&Frame { event: None, data: Some((*data).into()) }, &mut events).is_err() {
+                    break;
+                }
+            }
+            let walked = events.iter().try_fold(Grammar::default(), |at, event| at.after(event));
+            assert!(walked.is_ok(), "{stream:?}");
+        }
+    }
+
+    #[test]
     fn every_stop_reason_is_read_and_kept() {
         let cases = [
             ("end_turn", StopReason::EndTurn),

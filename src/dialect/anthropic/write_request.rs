@@ -61,7 +61,7 @@ type Version = (u32, u32);
 
 /// From this one on, thinking is adaptive only, and sampling is not the caller's.
 ///
-/// Source: "Migrating to Claude 4.7" in reports of refused requests, read 2026-11.
+/// Source of these versions: refusals that users reported in public issue threads, read 2026-11.
 const ADAPTIVE: Version = (4, 7);
 
 /// The first one that takes adaptive thinking.
@@ -84,14 +84,13 @@ fn version(model: &str) -> Option<Version> {
 }
 
 /// How the answer is bounded and thought about.
-#[derive(Default)]
 struct Plan {
     max_tokens: u64,
     thinking: Option<Thinking>,
     effort: Option<&'static str>,
 }
 
-impl<'l> Writer<'l> {
+impl Writer<'_> {
     fn lose(&mut self, name: &str) {
         if !self.lost.iter().any(|lost| lost == name) {
             self.lost.push(name.to_owned());
@@ -925,26 +924,26 @@ mod tests {
 
     #[test]
     fn sampling_is_bounded_to_what_the_model_takes() {
-        let cases: &[(&str, f64, Option<f64>, Value, &[&str])] = &[
-            ("m", 2.0, None, json!({"temperature": 1}), &["temperature"]),
-            ("m", -1.0, None, json!({"temperature": 0}), &["temperature"]),
-            ("m", 0.7, Some(0.5), json!({"temperature": 0.7, "top_p": 0.5}), &[]),
-            ("claude-sonnet-4-5", 0.7, Some(0.5), json!({"temperature": 0.7}), &["top_p"]),
-            ("claude-3-5-haiku-20241022", 0.7, Some(0.5), json!({"temperature": 0.7, "top_p": 0.5}), &[]),
-            ("claude-opus-4-7", 0.0, Some(0.5), json!({}), &["temperature", "top_p"]),
-            ("claude-opus-5", 1.0, None, json!({}), &[]),
+        let cases = [
+            ("m", 2.0, None, json!({"temperature": 1}), vec!["temperature"]),
+            ("m", -1.0, None, json!({"temperature": 0}), vec!["temperature"]),
+            ("m", 0.7, Some(0.5), json!({"temperature": 0.7, "top_p": 0.5}), vec![]),
+            ("claude-sonnet-4-5", 0.7, Some(0.5), json!({"temperature": 0.7}), vec!["top_p"]),
+            ("claude-3-5-haiku-20241022", 0.7, Some(0.5), json!({"temperature": 0.7, "top_p": 0.5}), vec![]),
+            ("claude-opus-4-7", 0.0, Some(0.5), json!({}), vec!["temperature", "top_p"]),
+            ("claude-opus-5", 1.0, None, json!({}), vec![]),
         ];
         for (model, temperature, top_p, expected, lost) in cases {
             let (body, losses) = write(&Request {
-                model: (*model).into(),
-                temperature: Number::from_f64(*temperature),
+                model: model.into(),
+                temperature: Number::from_f64(temperature),
                 top_p: top_p.and_then(Number::from_f64),
                 ..request(vec![user("a")])
             });
             for name in ["temperature", "top_p"] {
                 assert_eq!(body[name], expected[name], "{model} {name}");
             }
-            assert_eq!(losses, *lost, "{model}");
+            assert_eq!(losses, lost, "{model}");
         }
     }
 
