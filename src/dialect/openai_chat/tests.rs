@@ -233,6 +233,23 @@ fn arguments_that_are_an_object_become_its_text() {
 }
 
 #[test]
+fn fields_of_an_odd_type_break_nothing() {
+    let chunk = r#"{"id":5,"model":["m"],"object":null,"choices":[{"index":0,"native_finish_reason":1,"delta":
+        {"content":"a","reasoning":{"x":[1]},"refusal":false,"tool_calls":[{"index":0,"id":7,"function":{"name":"f"}}]}}]}"#;
+    check_frames(&[&chunk.replace('\n', ""), "[DONE]"], "start(,) text 'a' . call(call__0,f) . stop(ToolUse,-) end");
+}
+
+#[test]
+fn an_id_that_is_made_up_is_short_enough_for_openai() {
+    let frame = delta(&call(0, "", "f", "{}")).replace("c1", &"chatcmpl-0123456789".repeat(9));
+    let events = decode(&[&frame]).unwrap();
+    match &events[1] {
+        Event::Open(Block::ToolCall { id, .. }) => assert!(id.len() <= 40 && id.ends_with("cmpl0123456789_0"), "{id}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
 fn what_waits_has_a_bound() {
     let mut frames = vec![delta(&call(0, "a", "f", "{"))];
     let large = delta(&json!({"content": "x".repeat(1024 * 1024)}));
