@@ -235,9 +235,25 @@ fn every_recorded_stream_is_read_in_order_and_whole() {
         faults.check(&case, recorded.fails || stop == meant, || format!("{stop:?} instead of {meant:?}"));
         faults.check(&case, decode(&body, 7).as_ref() == Ok(&events), || "depends on the chunks".to_owned());
         written_again(&mut faults, &case, &events, told);
+        cut(&mut faults, &case, &body);
     }
     println!("{read} streams read");
     faults.report();
+}
+
+/// A stream that was cut before its end is not complete, wherever that was.
+fn cut(faults: &mut Faults, case: &Case, body: &[u8]) {
+    for quarter in 1..4 {
+        let cut = &body[..body.len() * quarter / 4];
+        // A last line may be half a character or half a chunk; the relay hands over whole frames only.
+        let frames = cut.windows(2).rposition(|two| two == b"\n\n").map_or(0, |at| at + 2);
+        let before = recorded(&cut[..frames]);
+        let events = decode(&cut[..frames], 1024).unwrap();
+        let ended = walk(&events).is_some_and(Grammar::is_over);
+        faults.check(case, ended == (before.ends || before.fails), || {
+            format!("cut at {quarter}/4, it ends at {:?}", walk(&events))
+        });
+    }
 }
 
 /// What we write of it ourselves says the same.

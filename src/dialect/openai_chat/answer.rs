@@ -11,10 +11,10 @@ use serde_json::value::RawValue;
 
 use crate::chat::{self, StopReason};
 
-/// A string, borrowed where possible (serde does not borrow inside an `Option`).
-#[derive(Debug, Deserialize)]
-#[serde(transparent)]
-pub(super) struct Str<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
+/// A string, borrowed where possible (serde does not borrow inside an `Option`). What is no string counts
+/// as an empty one: a server's own idea of an `id` or of `reasoning` must not spoil an answer.
+#[derive(Debug)]
+pub(super) struct Str<'a>(Cow<'a, str>);
 
 /// The text of an optional string; empty where it is not there.
 pub(super) fn of<'b>(text: &'b Option<Str<'_>>) -> &'b str {
@@ -148,9 +148,9 @@ impl FunctionPiece<'_> {
     /// The arguments' JSON text. A few servers send the object itself where its text is due.
     pub(super) fn arguments(&self) -> Cow<'_, str> {
         let Some(raw) = self.arguments else { return Cow::Borrowed("") };
-        match serde_json::from_str::<Str<'_>>(raw.get()) {
-            Ok(Str(text)) => text,
-            Err(_) => Cow::Borrowed(raw.get()),
+        match serde_json::from_str::<Scalar<'_>>(raw.get()) {
+            Ok(Scalar::Text(text)) => text,
+            Ok(Scalar::Number(_) | Scalar::Other) | Err(_) => Cow::Borrowed(raw.get()),
         }
     }
 }
@@ -251,56 +251,86 @@ fn first<const N: usize>(counts: [Count; N]) -> u64 {
     counts.into_iter().map(|Count(count)| count).find(|count| *count > 0).unwrap_or(0)
 }
 
-/// A number of tokens. Null and what is no number count as nothing: usage must not spoil an answer.
+/// A number of tokens. What is no number counts as nothing: usage must not spoil an answer either.
 #[derive(Debug, Clone, Copy, Default)]
 struct Count(u64);
 
 impl<'de> Deserialize<'de> for Count {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Number;
-        impl<'de> Visitor<'de> for Number {
-            type Value = Count;
+        Ok(match Scalar::deserialize(deserializer)? {
+            Scalar::Number(count) => Self(count),
+            Scalar::Text(_) | Scalar::Other => Self(0),
+        })
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Str<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(match Scalar::deserialize(deserializer)? {
+            Scalar::Text(text) => Self(text),
+            Scalar::Number(_) | Scalar::Other => Self(Cow::Borrowed("")),
+        })
+    }
+}
+
+/// Any value, of which only text and whole numbers are of use.
+enum Scalar<'a> {
+    Text(Cow<'a, str>),
+    /// Negative numbers are 0, fractions are cut.
+    Number(u64),
+    Other,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Scalar<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any;
+        impl<'de> Visitor<'de> for Any {
+            type Value = Scalar<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a number of tokens")
+                f.write_str("a value")
             }
 
-            fn visit_u64<E>(self, count: u64) -> Result<Count, E> {
-                Ok(Count(count))
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Scalar::Text(Cow::Borrowed(text)))
             }
 
-            fn visit_i64<E>(self, count: i64) -> Result<Count, E> {
-                Ok(Count(count.try_into().unwrap_or(0)))
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Scalar::Text(Cow::Owned(text.to_owned())))
             }
 
-            fn visit_f64<E>(self, count: f64) -> Result<Count, E> {
-                // Saturates, and is 0 for what is not a number.
-                Ok(Count(count as u64))
+            fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
+                Ok(Scalar::Number(number))
             }
 
-            fn visit_bool<E>(self, _: bool) -> Result<Count, E> {
-                Ok(Count(0))
+            fn visit_i64<E>(self, number: i64) -> Result<Self::Value, E> {
+                Ok(Scalar::Number(number.try_into().unwrap_or(0)))
             }
 
-            fn visit_str<E>(self, _: &str) -> Result<Count, E> {
-                Ok(Count(0))
+            fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
+                // Saturates.
+                Ok(Scalar::Number(number as u64))
             }
 
-            fn visit_unit<E>(self) -> Result<Count, E> {
-                Ok(Count(0))
+            fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+                Ok(Scalar::Other)
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Count, A::Error> {
+            fn visit_unit<E>(self) -> Result<Self::Value, E> {
+                Ok(Scalar::Other)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
                 while seq.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(Count(0))
+                Ok(Scalar::Other)
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Count, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                Ok(Count(0))
+                Ok(Scalar::Other)
             }
         }
-        deserializer.deserialize_any(Number)
+        deserializer.deserialize_any(Any)
     }
 }
 
@@ -326,7 +356,6 @@ struct CompletionDetailsOut {
     reasoning_tokens: u64,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape that serde calls")]
 fn is_zero(count: &u64) -> bool {
     *count == 0
 }

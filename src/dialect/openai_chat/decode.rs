@@ -17,6 +17,9 @@ use crate::wire::sse::Frame;
 /// Bytes that may wait for an open tool call to end.
 const HELD_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// OpenAI refuses ids of calls with more than 40 characters; the rest is for `call_` and a number.
+const TAG_CHARS: usize = 24;
+
 /// Tool calls in one answer.
 const CALLS_MAX: usize = 1024;
 
@@ -199,7 +202,9 @@ impl Decoder {
     fn start(&mut self, id: &str, model: &str, events: &mut Vec<Event>) {
         if self.at == At::Before {
             self.at = At::Telling;
-            self.tag = id.chars().filter(char::is_ascii_alphanumeric).take(40).collect();
+            // The end of an id differs more than its start.
+            let tag: Vec<char> = id.chars().filter(char::is_ascii_alphanumeric).collect();
+            self.tag = tag.iter().skip(tag.len().saturating_sub(TAG_CHARS)).collect();
             events.push(Event::Start { id: id.to_owned(), model: model.to_owned() });
         }
     }

@@ -150,7 +150,7 @@ struct Messages<'a, 'l, 'v> {
 impl<'a> Messages<'a, '_, '_> {
     fn write(mut self, messages: &'a [Message]) -> Vec<MessageOut<'a>> {
         for message in messages {
-            let cached = message.parts.iter().any(|part| is_cached(part));
+            let cached = message.parts.iter().any(is_cached);
             self.lost.note_if(cached, "cache_control");
             match message.role {
                 Role::System => self.system(&message.parts),
