@@ -261,6 +261,8 @@ struct ReplyOut<'a> {
 struct ReplyChoiceOut<'a> {
     index: u64,
     message: MessageOut<'a>,
+    /// Always null, and required by OpenAI's schema like `refusal`.
+    logprobs: Option<&'static str>,
     finish_reason: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     native_finish_reason: Option<&'a str>,
@@ -270,6 +272,8 @@ struct ReplyChoiceOut<'a> {
 struct MessageOut<'a> {
     role: &'static str,
     content: Option<String>,
+    /// Always null: refusals are text and a finish reason, as other dialects have it.
+    refusal: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reasoning_content: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -288,6 +292,7 @@ pub fn write_response(response: &chat::Response, label: &Label) -> Vec<u8> {
         choices: [ReplyChoiceOut {
             index: 0,
             message: message(response),
+            logprobs: None,
             finish_reason: finish_reason(response.stop.reason),
             native_finish_reason: response.stop.native.as_deref(),
         }],
@@ -324,5 +329,12 @@ fn message(response: &chat::Response) -> MessageOut<'_> {
     if content.is_none() && tool_calls.is_empty() {
         content = Some(String::new());
     }
-    MessageOut { role: "assistant", content, reasoning_content: reasoning, reasoning_details: details, tool_calls }
+    MessageOut {
+        role: "assistant",
+        content,
+        refusal: None,
+        reasoning_content: reasoning,
+        reasoning_details: details,
+        tool_calls,
+    }
 }

@@ -233,6 +233,51 @@ fn arguments_that_are_an_object_become_its_text() {
 }
 
 #[test]
+fn whatever_comes_is_told_in_order_and_whole() {
+    let pieces = [
+        json!({"content": "T"}),
+        json!({"reasoning": "R"}),
+        json!({"reasoning_details": [{"type": "reasoning.text", "text": "R"}]}),
+        json!({"reasoning_details": [{"type": "reasoning.text", "signature": "S"}]}),
+        json!({"reasoning_details": [{"type": "reasoning.encrypted", "data": "X"}]}),
+        call(0, "a", "f", ""),
+        call(1, "b", "g", "["),
+        call(1, "", "", "1"),
+        call(2, "", "h", "{}"),
+        arguments(0, "{"),
+        arguments(0, "}"),
+        arguments(1, "]"),
+        json!({"tool_calls": [{"function": {"arguments": "1"}}]}),
+        json!({}),
+    ];
+    // A linear congruential generator: the cases differ, and are the same in every run.
+    let mut state = 1_u64;
+    let mut next = |bound: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % bound
+    };
+    for _ in 0..3000 {
+        let chosen: Vec<&Value> = (0..next(14)).map(|_| &pieces[next(pieces.len())]).collect();
+        let mut frames: Vec<String> = chosen.iter().map(|piece| delta(piece)).collect();
+        frames.push(finish("stop"));
+        let events = decode(&frames.iter().map(String::as_str).collect::<Vec<_>>()).unwrap();
+        let told = words(&events);
+        assert!(told.ends_with(" end"), "{told}");
+        for text in ["T", "R"] {
+            let sent = chosen.iter().filter(|piece| piece.to_string().contains(&format!("\"{text}\""))).count();
+            let texts = events.iter().filter_map(|event| match event {
+                Event::Text(told) | Event::Reasoning(told) => Some(told.matches(text).count()),
+                _ => None,
+            });
+            assert_eq!(texts.sum::<usize>(), sent, "{told}\n{chosen:?}");
+        }
+        let opened = events.iter().filter(|event| matches!(event, Event::Open(_))).count();
+        let closed = events.iter().filter(|event| matches!(event, Event::Close)).count();
+        assert_eq!(opened, closed, "{told}");
+    }
+}
+
+#[test]
 fn fields_of_an_odd_type_break_nothing() {
     let chunk = r#"{"id":5,"model":["m"],"object":null,"choices":[{"index":0,"native_finish_reason":1,"delta":
         {"content":"a","reasoning":{"x":[1]},"refusal":false,"tool_calls":[{"index":0,"id":7,"function":{"name":"f"}}]}}]}"#;
@@ -576,7 +621,7 @@ fn a_whole_reply_has_the_full_shape() {
         "choices": [{
             "index": 0,
             "message": {
-                "role": "assistant", "content": "hello", "reasoning_content": "hm",
+                "role": "assistant", "content": "hello", "refusal": null, "reasoning_content": "hm",
                 "reasoning_details": [
                     {"type": "reasoning.text", "text": "hm", "signature": "s", "index": 0},
                     {"type": "reasoning.encrypted", "data": "x", "index": 1},
@@ -586,7 +631,7 @@ fn a_whole_reply_has_the_full_shape() {
                     {"id": "b", "type": "function", "function": {"name": "g", "arguments": "{}"}},
                 ],
             },
-            "finish_reason": "tool_calls", "native_finish_reason": "tool_use",
+            "logprobs": null, "finish_reason": "tool_calls", "native_finish_reason": "tool_use",
         }],
         "usage": {
             "prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15,
