@@ -6,12 +6,14 @@
 mod counters;
 
 use std::cell::RefCell;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{self, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use js_sys::{Promise, Uint8Array};
-use wasm_bindgen::prelude::wasm_bindgen;
+use js_sys::Uint8Array;
+use wasm_bindgen::prelude::{Closure, wasm_bindgen};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{AbortController, AbortSignal, ReadableStream, ReadableStreamDefaultReader, Request, Response};
@@ -34,7 +36,6 @@ extern "C" {
     #[wasm_bindgen(catch)]
     fn reply(status: u16, head: &str, body: &JsValue) -> Result<Response, JsValue>;
     fn random() -> u64;
-    fn aborted(signal: &AbortSignal) -> Promise;
     #[wasm_bindgen(catch)]
     async fn send(
         url: &str,
@@ -251,6 +252,47 @@ impl Drop for Attempt {
     }
 }
 
+/// Resolves when the caller hangs up. Takes its listener away when dropped: a `JsFuture` of a promise that never
+/// settles would keep its closures for ever.
+struct Gone {
+    caller: AbortSignal,
+    listener: Closure<dyn FnMut()>,
+    waker: Rc<RefCell<Option<Waker>>>,
+}
+
+impl Gone {
+    fn new(caller: AbortSignal) -> Self {
+        let waker = Rc::new(RefCell::new(None::<Waker>));
+        let waiting = waker.clone();
+        let listener = Closure::new(move || {
+            if let Some(waker) = waiting.take() {
+                waker.wake();
+            }
+        });
+        // Fails only for a signal that is none.
+        let _ = caller.add_event_listener_with_callback("abort", listener.as_ref().unchecked_ref());
+        Self { caller, listener, waker }
+    }
+}
+
+impl Future for Gone {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<()> {
+        if self.caller.aborted() {
+            return Poll::Ready(());
+        }
+        self.waker.replace(Some(context.waker().clone()));
+        Poll::Pending
+    }
+}
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        let _ = self.caller.remove_event_listener_with_callback("abort", self.listener.as_ref().unchecked_ref());
+    }
+}
+
 /// The host as one request sees it.
 pub struct Visit {
     caller: AbortSignal,
@@ -274,8 +316,7 @@ impl Host for Visit {
     }
 
     async fn gone(&self) {
-        // A promise that resolves only; there is nothing to fail.
-        let _ = JsFuture::from(aborted(&self.caller)).await;
+        Gone::new(self.caller.clone()).await;
     }
 
     async fn fetch(&self, request: Outgoing) -> Result<Answer<Upstream>, Unreachable> {

@@ -6,7 +6,7 @@
 //! what it last saw of the others'.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -270,7 +270,8 @@ struct Isolate {
     passing: HashMap<String, (i64, Millis)>,
     others: HashMap<String, i64>,
     read_at: Millis,
-    dirty: bool,
+    /// Days whose key is behind.
+    dirty: BTreeSet<String>,
     flushing: bool,
 }
 
@@ -293,11 +294,12 @@ impl Isolate {
     }
 
     fn add(&mut self, adds: Vec<Add>) {
-        let today = self.own.entry(day(now())).or_default();
+        let today = day(now());
+        let own = self.own.entry(today.clone()).or_default();
         for Add { counter, add, expires } in adds {
             if expires.is_none() {
-                *today.entry(counter).or_default() += add;
-                self.dirty = true;
+                *own.entry(counter).or_default() += add;
+                self.dirty.insert(today.clone());
             } else if let Some((total, _)) = self.passing.get_mut(&counter) {
                 *total += add;
             }
@@ -311,6 +313,13 @@ impl Isolate {
             *sums.entry(name).or_default() += total;
         }
         sums.into_iter().map(|(name, total)| (name.to_owned(), total)).collect()
+    }
+
+    /// A day whose key is behind, and what it should hold.
+    fn next_dirty(&mut self) -> Option<(String, String, BTreeMap<String, i64>)> {
+        let day = self.dirty.pop_first()?;
+        let counters = self.own.get(&day).cloned().unwrap_or_default();
+        Some((day, self.id(), counters))
     }
 
     fn id(&mut self) -> String {
@@ -368,14 +377,12 @@ async fn flush(kv: &KvStore) {
         return;
     }
     let mut failures = 0;
-    while failures < PUT_TRIES && ISOLATE.with_borrow_mut(|isolate| std::mem::take(&mut isolate.dirty)) {
-        let (id, days) = ISOLATE.with_borrow_mut(|isolate| (isolate.id(), isolate.own.clone()));
-        for (day, counters) in days {
-            if let Err(error) = put(kv, &format!("shard/{day}/{id}"), &counters).await {
-                worker::console_error!("counters: {error}");
-                failures += 1;
-                ISOLATE.with_borrow_mut(|isolate| isolate.dirty = true);
-            }
+    while failures < PUT_TRIES {
+        let Some((day, id, counters)) = ISOLATE.with_borrow_mut(Isolate::next_dirty) else { break };
+        if let Err(error) = put(kv, &format!("shard/{day}/{id}"), &counters).await {
+            worker::console_error!("counters: {error}");
+            failures += 1;
+            ISOLATE.with_borrow_mut(|isolate| isolate.dirty.insert(day));
         }
         Delay::from(PUT_PAUSE).await;
     }
