@@ -12,7 +12,7 @@ use crate::upstream::script::FAILURE;
 
 pub(crate) fn add(suite: &mut Suite) {
     for upstream in Dialect::BOTH {
-        suite.alias(&format!("idle-{}", upstream.provider()), &[format!("{}/idle", upstream.provider())]);
+        suite.hasty_alias(&format!("idle-{}", upstream.provider()), &[format!("{}/idle", upstream.provider())]);
     }
     let faults = [
         ("error-event-mid", "upstream_error", "error"),
