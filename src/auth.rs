@@ -88,7 +88,8 @@ mod tests {
     #[test]
     fn the_key_comes_in_either_header() {
         use Keyless::Loopback;
-        let cases: &[(&[(&str, &str)], Result<&str, Kind>)] = &[
+        type Case<'a> = (&'a [(&'a str, &'a str)], Result<&'a str, Kind>);
+        let cases: &[Case<'_>] = &[
             (&[("authorization", "Bearer right")], Ok("default")),
             (&[("Authorization", "bearer right ")], Ok("default")),
             (&[("x-api-key", "right")], Ok("default")),

@@ -10,6 +10,9 @@ use crate::host::Millis;
 use crate::price::Picodollars;
 
 /// One addition before a request: allowed if `counter` and all of `with` then sum to at most `limit`.
+///
+/// Where a store cannot do this in one step: add, then read `with` in its order. A settlement goes the other way, so
+/// what moves meanwhile from one counter to another is seen twice rather than not at all.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bound {
     pub counter: String,
@@ -103,8 +106,8 @@ impl Ticket {
                 counter: counter.clone(),
                 add: worst.as_i64(),
                 with: [
-                    Some(spend_counter(caller, now)),
                     slot.checked_sub(1).map(|slot| format!("hold/{caller}/{slot}")),
+                    Some(spend_counter(caller, now)),
                 ]
                 .into_iter()
                 .flatten()
@@ -170,6 +173,16 @@ impl Ticket {
         let released = self.hold.clone().map(|hold| Add { add: -hold.add, ..hold });
         spent.into_iter().chain(released).collect()
     }
+}
+
+/// Whether nothing reads `counter` any more, now that its kind is counted in `current`: holds count in the window
+/// after their own too, and other machines' clocks may be behind.
+pub fn is_past(counter: &str, current: &str) -> bool {
+    let window = |counter: &str| counter.rsplit('/').next().and_then(|window| window.parse::<u64>().ok());
+    let is_same_kind = counter.split('/').next() == current.split('/').next();
+    let left_behind =
+        window(counter).zip(window(current)).is_some_and(|(window, current)| window.saturating_add(1) < current);
+    is_same_kind && left_behind
 }
 
 /// Where a caller's spending of the month of `now` is counted.
@@ -289,6 +302,24 @@ mod tests {
         assert!(matches!(counters.admit(&open(HOLD_MS - 1)), Admission::Admitted(_)));
         assert!(matches!(counters.admit(&open(HOLD_MS)), Admission::Refused { .. }));
         assert!(matches!(counters.admit(&open(2 * HOLD_MS)), Admission::Admitted(_)));
+    }
+
+    #[test]
+    fn only_windows_that_nobody_reads_are_past() {
+        let cases = [
+            ("hold/a/7", "hold/a/9", true),
+            ("hold/b/7", "hold/a/9", true),
+            ("hold/a/8", "hold/a/9", false),
+            ("hold/a/10", "hold/a/9", false),
+            ("rate/a/7", "hold/a/9", false),
+            ("spend/a/2026-11", "hold/a/9", false),
+            ("usage/a/2026-11-21/requests/local/7", "hold/a/9", false),
+            ("hold/a/99999999999999999999", "hold/a/9", false),
+            ("hold/a/18446744073709551615", "hold/a/9", false),
+        ];
+        for (counter, current, expected) in cases {
+            assert_eq!(is_past(counter, current), expected, "{counter} {current}");
+        }
     }
 
     #[test]

@@ -119,15 +119,6 @@ fn text(raw: &RawValue) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
-/// What a parser's error says was due, without what stood there instead: that may be part of a prompt.
-fn expectation(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    // The place is counted from the start of a value inside the body, which nobody can look up.
-    let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
-    // serde spells `invalid type: string "…", expected …`; other messages name our fields or JSON's syntax.
-    text.rsplit_once(", expected ").map_or_else(|| text.to_owned(), |(_, due)| format!("expected {due}"))
-}
-
 fn json(value: &impl Serialize) -> Vec<u8> {
     let mut out = Vec::new();
     write_json(value, &mut out);

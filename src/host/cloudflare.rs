@@ -4,20 +4,24 @@
 //! One isolate serves many requests at once and may go away at any time: nothing here holds the only copy of a number.
 
 mod counters;
+mod gone;
+mod upstream;
 
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use js_sys::{Promise, Uint8Array};
+use js_sys::Uint8Array;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{AbortController, AbortSignal, ReadableStream, ReadableStreamDefaultReader, Request, Response};
+use web_sys::{AbortSignal, ReadableStream, ReadableStreamDefaultReader, Request, Response};
 use worker::{Context, Delay, Env, event};
 
 use self::counters::Store;
+use self::gone::Gone;
+use self::upstream::Upstream;
 use super::{
     Answer, Body, Broken, Headers, Host, Incoming, Millis, Outgoing, Reply, ReplyBody, StoreDown, Unreachable,
 };
@@ -34,7 +38,6 @@ extern "C" {
     #[wasm_bindgen(catch)]
     fn reply(status: u16, head: &str, body: &JsValue) -> Result<Response, JsValue>;
     fn random() -> u64;
-    fn aborted(signal: &AbortSignal) -> Promise;
     #[wasm_bindgen(catch)]
     async fn send(
         url: &str,
@@ -56,9 +59,6 @@ extern "C" {
         context: &JsValue,
     ) -> ReadableStream;
 }
-
-/// The longest whole answer that is taken from an upstream; an isolate has 128 MB for all its requests.
-const ANSWER_BYTES_MAX: f64 = 33_554_432.0;
 
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<Response> {
@@ -145,7 +145,7 @@ async fn incoming(request: &Request, body_bytes_max: usize) -> Result<Incoming, 
 fn respond(answer: Reply<Upstream>, host: Visit) -> Result<Response, JsValue> {
     let body = match answer.body {
         ReplyBody::Whole(bytes) => Uint8Array::from(bytes.as_ref()).into(),
-        ReplyBody::Relayed { mut upstream, relay, record } => {
+        ReplyBody::Relayed { upstream, relay, record } => {
             let Some(reader) = upstream.hand_over() else { return Err(JsValue::from_str("the upstream has no body")) };
             let (caller, context) = (host.caller.clone(), host.context.clone());
             let pumped = Pumped { relay: *relay, record: Some(*record), end: None, host };
@@ -210,47 +210,6 @@ impl Pumped {
     }
 }
 
-/// An upstream's body: whole, or piece by piece.
-pub struct Upstream {
-    attempt: AbortController,
-    state: State,
-}
-
-enum State {
-    Fresh { body: Option<ReadableStream>, is_stream: bool },
-    Reading(ReadableStreamDefaultReader),
-    Done,
-}
-
-impl Upstream {
-    fn hand_over(&mut self) -> Option<ReadableStreamDefaultReader> {
-        match std::mem::replace(&mut self.state, State::Done) {
-            State::Reading(reader) => Some(reader),
-            State::Fresh { body, .. } => reader(&body?).ok(),
-            State::Done => None,
-        }
-    }
-}
-
-impl Drop for Upstream {
-    fn drop(&mut self) {
-        if !matches!(self.state, State::Done) {
-            self.attempt.abort();
-        }
-    }
-}
-
-/// Gives the attempt up unless its head came.
-struct Attempt(Option<AbortController>);
-
-impl Drop for Attempt {
-    fn drop(&mut self) {
-        if let Some(attempt) = &self.0 {
-            attempt.abort();
-        }
-    }
-}
-
 /// The host as one request sees it.
 pub struct Visit {
     caller: AbortSignal,
@@ -274,51 +233,15 @@ impl Host for Visit {
     }
 
     async fn gone(&self) {
-        // A promise that resolves only; there is nothing to fail.
-        let _ = JsFuture::from(aborted(&self.caller)).await;
+        Gone::new(self.caller.clone()).await;
     }
 
     async fn fetch(&self, request: Outgoing) -> Result<Answer<Upstream>, Unreachable> {
-        let unreachable = |error: JsValue| Unreachable(format!("{error:?}"));
-        let controller = AbortController::new().map_err(unreachable)?;
-        let mut attempt = Attempt(Some(controller.clone()));
-        let head = written(&request.headers);
-        let response =
-            send(&request.url, &head, &request.body, &self.caller, &controller.signal()).await.map_err(unreachable)?;
-        attempt.0 = None;
-        let response: Response = response.dyn_into().map_err(unreachable)?;
-        let headers = parse(&pairs(&response.headers()));
-        let is_stream = headers.get("content-type").is_some_and(|kind| kind.contains("event-stream"));
-        let state = State::Fresh { body: response.body(), is_stream };
-        Ok(Answer { status: response.status(), headers, body: Upstream { attempt: controller, state } })
+        upstream::fetch(request, &self.caller).await
     }
 
     async fn read(&self, upstream: &mut Upstream) -> Result<Option<Bytes>, Broken> {
-        if let State::Fresh { body, is_stream } = &mut upstream.state {
-            let Some(body) = body.take() else {
-                upstream.state = State::Done;
-                return Ok(None);
-            };
-            if *is_stream {
-                upstream.state = State::Reading(reader(&body).map_err(|_| Broken)?);
-            } else {
-                let array = whole(&body, ANSWER_BYTES_MAX).await.map_err(|_| Broken)?;
-                upstream.state = State::Done;
-                let bytes = array.dyn_into::<Uint8Array>().map_err(|_| Broken)?.to_vec();
-                return Ok((!bytes.is_empty()).then(|| bytes.into()));
-            }
-        }
-        let State::Reading(reader) = &upstream.state else { return Ok(None) };
-        loop {
-            match read(reader).await.map_err(|_| Broken)?.dyn_into::<Uint8Array>() {
-                Ok(chunk) if chunk.length() > 0 => return Ok(Some(chunk.to_vec().into())),
-                Ok(_) => {}
-                Err(_) => {
-                    upstream.state = State::Done;
-                    return Ok(None);
-                }
-            }
-        }
+        upstream.read().await
     }
 
     async fn admit(&self, bounds: &[Bound]) -> Result<Admission, StoreDown> {

@@ -35,11 +35,11 @@ impl<'a> Fields<'a> {
         self.fields.iter().rev().find(|(field, _)| field == name).map(|(_, value)| *value)
     }
 
-    /// `name` as a `T`; absent and `null` are both `None`.
+    /// `name` as a `T`; absent and `null` are both `None`. The error says what was due.
     pub fn get<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, String> {
         match self.raw(name) {
             None => Ok(None),
-            Some(raw) => serde_json::from_str(raw.get()).map_err(|error| format!("{name}: {error}")),
+            Some(raw) => serde_json::from_str(raw.get()).map_err(|error| expectation(&error)),
         }
     }
 
@@ -89,6 +89,15 @@ impl<'a> Fields<'a> {
         let start = (raw.get().as_ptr() as usize).saturating_sub(self.text.as_ptr() as usize);
         (start, start + raw.get().len())
     }
+}
+
+/// What a parser's error says was due, without what stood there instead: that may be part of a prompt.
+pub fn expectation(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    // The place is counted from the start of a value inside the body, which nobody can look up.
+    let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
+    // serde spells `invalid type: string "…", expected …`; other messages name our fields or JSON's syntax.
+    text.rsplit_once(", expected ").map_or_else(|| text.to_owned(), |(_, due)| format!("expected {due}"))
 }
 
 /// `text` as a JSON string, quotes included.

@@ -1,4 +1,5 @@
-//! A plain HTTP/1.1 caller: one connection per request, so that dropping a [`Reply`] hangs up.
+//! A plain HTTP/1.1 caller: one connection per request, so that dropping a [`Reply`] hangs up. Most hang up as a
+//! program that closes its socket does; [`send_to_reset`] is for one that dies or gives up without a word.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -41,8 +42,36 @@ pub(crate) async fn send(
     headers: &[(&str, String)],
     body: impl Into<Bytes>,
 ) -> Reply {
+    send_on(connect(address).await, method, path, headers, body).await
+}
+
+/// The same on a connection that is reset when it is dropped.
+pub(crate) async fn send_to_reset(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, String)],
+    body: impl Into<Bytes>,
+) -> Reply {
+    let stream = connect(address).await;
+    stream.set_zero_linger().expect("a fresh socket takes SO_LINGER");
+    send_on(stream, method, path, headers, body).await
+}
+
+async fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).await.expect("the host accepts connections");
     stream.set_nodelay(true).expect("a fresh socket takes TCP_NODELAY");
+    stream
+}
+
+async fn send_on(
+    stream: TcpStream,
+    method: &str,
+    path: &str,
+    headers: &[(&str, String)],
+    body: impl Into<Bytes>,
+) -> Reply {
+    let address = stream.peer_addr().expect("a connected socket has a peer");
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.expect("a fresh connection is ready");
     let connection = Connection(tokio::spawn(async move {

@@ -73,13 +73,14 @@ impl Kind {
         }
     }
 
-    /// What a host says before its address once it listens.
-    fn greeting(self) -> &'static str {
-        match self {
+    /// Where it listens, once it does.
+    fn address(self, setup: &Setup, log: &Log) -> Option<SocketAddr> {
+        let greeting = match self {
             Self::Native => "tollgate listening on http://",
-            Self::Workers => "Ready on http://",
             Self::Spin => "listening on http://",
-        }
+            Self::Workers => return workerd(setup),
+        };
+        lines(log).iter().find_map(|line| address_in(line, greeting))
     }
 
     fn patience(self) -> Duration {
@@ -124,8 +125,7 @@ impl Host {
         let group = Group::new(child);
         let deadline = Instant::now() + kind.patience();
         loop {
-            let address = lines(&log).iter().find_map(|line| address_in(line, kind.greeting()));
-            if let Some(address) = address {
+            if let Some(address) = kind.address(setup, &log) {
                 return Ok(Self { address, log, group });
             }
             if let Some(status) = group.exited() {
@@ -218,15 +218,29 @@ fn workers(setup: &Setup) -> Command {
     let secrets = setup.store.join("secrets.env");
     let text: String = setup.variables().iter().map(|(name, value)| format!("{name}='{value}'\n")).collect();
     fs::write(&secrets, text).expect("the store's directory can be written");
+    // What an earlier start with this store left there must not be read as this one's.
+    let _ = fs::remove_file(setup.store.join(WRANGLER_LOG));
     let mut command = Command::new(tools.join("wrangler"));
     command.args(["dev", "--ip", "127.0.0.1", "--port", &free_port(), "--inspector-port", &free_port()]);
     command.arg("--persist-to").arg(setup.store.join("state")).arg("--env-file").arg(&secrets);
     command.env("PATH", format!("{}:{path}", tools.display()));
+    command.env("WRANGLER_LOG_PATH", setup.store.join(WRANGLER_LOG));
     command.envs([("WRANGLER_SEND_METRICS", "false"), ("CI", "1"), ("CLOUDFLARE_CF_FETCH_ENABLED", "false")]);
     if setup.kv_only {
         command.args(["--config", "wrangler.kv.toml"]);
     }
     command
+}
+
+const WRANGLER_LOG: &str = "wrangler.log";
+
+/// The workerd that runs the Worker. wrangler puts a proxy of its own in front of it, which passes no reset on
+/// before it has something to write, so a caller's hang-up is hidden from the Worker; it has no part in a deployment.
+fn workerd(setup: &Setup) -> Option<SocketAddr> {
+    let log = fs::read_to_string(setup.store.join(WRANGLER_LOG)).ok()?;
+    let (_, after) = log.rsplit_once(r#""userWorkerUrl":{"protocol":"http:","hostname":"127.0.0.1","port":""#)?;
+    let port = after.split('"').next()?.parse().ok()?;
+    Some(([127, 0, 0, 1], port).into())
 }
 
 fn spin(setup: &Setup) -> Command {

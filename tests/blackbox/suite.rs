@@ -16,8 +16,8 @@ use crate::test::Test;
 /// A request body may be this long.
 pub(crate) const BODY_BYTES_MAX: usize = 1 << 20;
 
-/// The first-byte and idle limits of the aliases that have them: short to wait for, long for a busy machine.
-pub(crate) const SHORT_MS: u64 = 1500;
+/// The first-byte and idle limits of hasty aliases: short to wait for, long for a busy machine.
+const HASTY_MS: u64 = 2000;
 
 #[derive(Default)]
 pub(crate) struct Suite {
@@ -54,10 +54,15 @@ impl Suite {
         self.scenarios.last_mut().expect("one was just added")
     }
 
-    /// A model name that stands for targets in order, with short time limits.
+    /// A model name that stands for targets in order.
     pub(crate) fn alias(&mut self, name: &str, targets: &[String]) {
-        self.aliases
-            .insert(name.to_owned(), json!({"targets": targets, "first_byte_ms": SHORT_MS, "idle_ms": SHORT_MS}));
+        self.aliases.insert(name.to_owned(), json!({"targets": targets}));
+    }
+
+    /// The same for targets that are silent, with short time limits.
+    pub(crate) fn hasty_alias(&mut self, name: &str, targets: &[String]) {
+        let alias = json!({"targets": targets, "first_byte_ms": HASTY_MS, "idle_ms": HASTY_MS});
+        self.aliases.insert(name.to_owned(), alias);
     }
 
     /// The configuration of all hosts. `dead` is an address where nobody listens.
@@ -133,10 +138,11 @@ pub(crate) fn cost(model: &str, usage: Usage) -> Option<u64> {
 }
 
 /// Picodollars per token: input, cached input, cache write, output.
-const PRICES: [(&str, [u64; 4]); 3] = [
+const PRICES: [(&str, [u64; 4]); 4] = [
     ("text", [2_500_000, 312_500, 3_125_001, 10_000_001]),
     ("tools", [150_000, 75_000, 187_500, 600_000]),
     ("cheap", [1_000, 1_000, 1_000, 10_000_000]),
+    ("status-500", [1_000, 1_000, 1_000, 10_000_000]),
 ];
 
 fn usd_per_million(picodollars: u64) -> String {

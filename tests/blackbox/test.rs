@@ -57,6 +57,12 @@ impl Test {
         client::send(self.host.address, "POST", dialect.path(), &dialect.headers(&self.key), body).await
     }
 
+    /// Like [`Test::open`], on a connection that is reset when the reply is dropped.
+    pub(crate) async fn open_to_reset(&self, dialect: Dialect, request: &Value) -> Reply {
+        let headers = dialect.headers(&self.key);
+        client::send_to_reset(self.host.address, "POST", dialect.path(), &headers, request.to_string()).await
+    }
+
     pub(crate) async fn ask(&self, dialect: Dialect, request: &Value) -> Whole {
         self.open(dialect, request).await.whole().await
     }
@@ -78,7 +84,8 @@ impl Test {
         self.upstream.exchange(&self.marker)
     }
 
-    pub(crate) async fn totals(&self) -> BTreeMap<String, Totals> {
+    /// What `GET /v1/usage` says: the rows by model, and the spend.
+    async fn totals(&self) -> (BTreeMap<String, Totals>, u64) {
         let reply = self.get("/v1/usage").await;
         assert_eq!(reply.status, 200, "{}", reply.text());
         let usage = reply.json();
@@ -87,9 +94,7 @@ impl Test {
         for day in usage["days"].as_array().expect("days is a list") {
             totals.entry(day["model"].as_str().expect("a row names its model").to_owned()).or_default().add(day);
         }
-        let spent: u64 = totals.values().map(|totals| totals.cost).sum();
-        assert_eq!(usage["spend_picodollars"].as_u64(), Some(spent), "the spend is the sum of the rows: {usage}");
-        totals
+        (totals, usage["spend_picodollars"].as_u64().expect("the spend is a number"))
     }
 
     /// Waits until this caller's totals are as expected, and makes sure that they stay so.
@@ -118,26 +123,32 @@ impl Test {
         .await
     }
 
+    /// The spend must be the sum of the rows.
     async fn settles_where(
         &self,
         expected: &str,
         mut is: impl FnMut(&BTreeMap<String, Totals>) -> bool,
     ) -> BTreeMap<String, Totals> {
         let deadline = Instant::now() + SETTLING;
-        let mut totals = self.totals().await;
-        while !is(&totals) {
-            assert!(Instant::now() < deadline, "the totals do not settle\nexpected {expected}\n   found {totals:#?}");
-            sleep(Duration::from_millis(50)).await;
-            totals = self.totals().await;
-        }
+        let mut pause = Duration::from_millis(25);
+        let settled = loop {
+            let (rows, spend) = self.totals().await;
+            if is(&rows) && rows.values().map(|row| row.cost).sum::<u64>() == spend {
+                break (rows, spend);
+            }
+            let found = format!("expected {expected}\n   found {rows:#?}\n   with a spend of {spend}");
+            assert!(Instant::now() < deadline, "the totals do not settle\n{found}");
+            sleep(pause).await;
+            pause *= 2;
+        };
         sleep(Duration::from_millis(300)).await;
-        assert_eq!(self.totals().await, totals, "the totals change after they have settled");
-        totals
+        assert_eq!(self.totals().await, settled, "the totals change after they have settled");
+        settled.0
     }
 
-    /// The log line of a request.
-    pub(crate) async fn log_line(&self, reply: &Whole) -> Value {
-        let id = reply.header("x-tollgate-id").expect("every routed answer has an id");
+    /// The log line of a request, by its `x-tollgate-id`.
+    pub(crate) async fn log_line(&self, id: Option<&str>) -> Value {
+        let id = id.expect("every routed answer has an id");
         let deadline = Instant::now() + SETTLING;
         loop {
             let found: Vec<Value> = self.log_lines().into_iter().filter(|line| line["id"] == id).collect();
@@ -149,8 +160,7 @@ impl Test {
         }
     }
 
-    /// All log lines of requests so far.
-    pub(crate) fn log_lines(&self) -> Vec<Value> {
+    fn log_lines(&self) -> Vec<Value> {
         let log = self.host.log();
         let events = log.iter().filter_map(|line| serde_json::from_str::<Value>(line.trim()).ok());
         events.filter(|line| line["event"] == "request").collect()

@@ -3,7 +3,7 @@
 //! Writes `index.js` and `index_bg.wasm` (what `wasm-bindgen --target module` would write), the JavaScript that
 //! Rust imports as `snippets/`, and last `shim.js`, the Worker's main module. wrangler's own esbuild joins them.
 
-use std::{env, fs, path::Path};
+use std::{collections::HashSet, env, fs, path::Path};
 
 use anyhow::{Context, Result, bail, ensure};
 use wasm_bindgen_cli_support::Bindgen;
@@ -38,7 +38,7 @@ fn main() -> Result<()> {
         );
         glue = glue.replacen(theirs, ours, 1);
     }
-    fs::write(&index, glue)?;
+    fs::write(&index, without_twins(&glue)).with_context(|| format!("writing {}", index.display()))?;
 
     // Last, so that a shim newer than the .wasm file means that all is there.
     fs::write(folder.join("shim.js"), include_str!("shim.js")).context("writing shim.js")
@@ -62,6 +62,13 @@ fn same_version(lock: &str) -> Result<()> {
 fn version<'a>(lock: &'a str, package: &str) -> Option<&'a str> {
     let name = format!("name = \"{package}\"");
     lock.lines().skip_while(|line| *line != name).nth(1)?.strip_prefix("version = \"")?.strip_suffix('"')
+}
+
+/// wasm-bindgen lists a snippet once for each function that needs no conversion, and esbuild warns of the equal keys.
+fn without_twins(glue: &str) -> String {
+    let mut seen = HashSet::new();
+    let key = |line: &str| line.trim().strip_prefix("\"./")?.split_once("\": import").map(|(key, _)| key.to_owned());
+    glue.split_inclusive('\n').filter(|line| key(line).is_none_or(|key| seen.insert(key))).collect()
 }
 
 /// What has to be otherwise in `index.js`, each found exactly once.

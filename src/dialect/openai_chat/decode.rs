@@ -647,5 +647,5 @@ fn fold(events: Vec<Event>) -> chat::Response {
 
 /// Says where, and what was due; never what stood there.
 fn malformed(what: &str, error: &serde_json::Error) -> Malformed {
-    Malformed(format!("{what}: {}", super::expectation(error)))
+    Malformed(format!("{what}: {}", crate::wire::json::expectation(error)))
 }

@@ -12,10 +12,9 @@ use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, MapAccess, SeqAccess
 use serde_json::Number;
 use serde_json::value::RawValue;
 
-use super::expectation;
 use crate::chat::{Content, Effort, Format, Json, Media, Message, Part, Request, Role, Tool, ToolCall, ToolChoice};
 use crate::error::Error;
-use crate::wire::json::{Fields, quoted};
+use crate::wire::json::{Fields, expectation, quoted};
 
 /// The fields that are read here; every other one is named in `unread`.
 const READ: &[&str] = &[

@@ -15,13 +15,6 @@ export const reply = (status, head, body) => new Response(body, { status, header
 
 export const random = () => crypto.getRandomValues(new BigUint64Array(1))[0];
 
-// Settles when `signal` aborts.
-export const aborted = (signal) =>
-  new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener("abort", () => resolve(), { once: true });
-  });
-
 // `caller` aborts when the caller hangs up, `attempt` when Rust gives the attempt up. A redirect is an answer:
 // a credential goes to no other host than the one it was meant for.
 export const send = (url, head, body, caller, attempt) =>

@@ -46,7 +46,7 @@ pub(crate) fn add(suite: &mut Suite) {
     for (model, outcome, only_streams) in FALLS {
         for first in Dialect::BOTH {
             let alias: &'static str = format!("fall-{model}-{}", first.provider()).leak();
-            suite.alias(alias, &[failing(first, model), target(first.other(), "text")]);
+            add_alias(suite, alias, model, &[failing(first, model), target(first.other(), "text")]);
             let about = format!("fallback::{model}_at_{}", first.name());
             add_callers(suite, &about, "the_next_target_answers", move |test, caller| {
                 falls(
@@ -87,7 +87,7 @@ pub(crate) fn add(suite: &mut Suite) {
     }
     for (model, status, anthropic, openai, code) in ALL_FAIL {
         let alias: &'static str = format!("all-{model}").leak();
-        suite.alias(alias, &Dialect::BOTH.map(|dialect| failing(dialect, model)));
+        add_alias(suite, alias, model, &Dialect::BOTH.map(|dialect| failing(dialect, model)));
         let about = format!("fallback::{model}_everywhere");
         add_callers(suite, &about, "the_caller_is_told_the_last_failure", move |test, caller| async move {
             let kind = if caller == Dialect::Anthropic { anthropic } else { openai };
@@ -117,6 +117,14 @@ pub(crate) fn add(suite: &mut Suite) {
                 assert_eq!(pair.caller.read_error(&reply.body).kind, kind);
             },
         );
+    }
+}
+
+fn add_alias(suite: &mut Suite, alias: &str, model: &str, targets: &[String]) {
+    if model.starts_with("slow-") {
+        suite.hasty_alias(alias, targets);
+    } else {
+        suite.alias(alias, targets);
     }
 }
 

@@ -12,7 +12,7 @@ use crate::upstream::script::FAILURE;
 
 pub(crate) fn add(suite: &mut Suite) {
     for upstream in Dialect::BOTH {
-        suite.alias(&format!("idle-{}", upstream.provider()), &[format!("{}/idle", upstream.provider())]);
+        suite.hasty_alias(&format!("idle-{}", upstream.provider()), &[format!("{}/idle", upstream.provider())]);
     }
     let faults = [
         ("error-event-mid", "upstream_error", "error"),
@@ -52,6 +52,6 @@ async fn fault(test: Test, pair: Pair, model: &str, code: &str, end: &str) {
         assert!(matches!(outcome, Some(Outcome::ClosedByGateway(_))), "the silent upstream is let go: {outcome:?}");
     }
     test.settles_cut(&pair.target(model)).await;
-    let line = test.log_line(&whole).await;
+    let line = test.log_line(whole.header("x-tollgate-id")).await;
     assert_eq!(line["end"], end, "{line}");
 }

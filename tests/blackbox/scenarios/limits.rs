@@ -25,6 +25,11 @@ pub(crate) fn add(suite: &mut Suite) {
         suite
             .add(&name("the_spending_cap_holds_for_requests_at_once"), move |test| cap_at_once(test, dialect))
             .spend_cap_usd(CAP);
+        suite
+            .add(&name("a_request_that_failed_takes_nothing_from_the_cap"), move |test| {
+                failures_are_free(test, dialect)
+            })
+            .spend_cap_usd(CAP);
     }
     add_callers(suite, "limits", "a_caller_without_a_limit_gets_no_limit_headers", |test, dialect| async move {
         let reply = test.answer(dialect, &dialect.request("up-openai/text", &test.prompt())).await;
@@ -107,6 +112,18 @@ async fn cap_at_once(test: Test, dialect: Dialect) {
     test.settles([("up-anthropic/cheap", Totals::of(5, "cheap", Answer::of("cheap").usage))]).await;
     let usage = test.get("/v1/usage").await.json();
     assert_eq!(usage["spend_cap_picodollars"], 1_100_000_000);
+}
+
+/// Ten failures in a row, each of which might have cost as much as an answer.
+async fn failures_are_free(test: Test, dialect: Dialect) {
+    for provider in ["up-openai", "up-anthropic"].repeat(5) {
+        let mut request = cheap(&test, dialect);
+        request["model"] = format!("{provider}/status-500").into();
+        assert_eq!(test.ask(dialect, &request).await.status, 500);
+    }
+    test.settles([]).await;
+    test.answer(dialect, &cheap(&test, dialect)).await;
+    test.settles([("up-anthropic/cheap", Totals::of(1, "cheap", Answer::of("cheap").usage))]).await;
 }
 
 fn cheap(test: &Test, dialect: Dialect) -> serde_json::Value {

@@ -26,7 +26,7 @@ async fn one_line(test: Test, caller: Dialect) {
         let request =
             if stream { caller.streamed(&model, &test.prompt()) } else { caller.request(&model, &test.prompt()) };
         let reply = test.answer(caller, &request).await;
-        let line = test.log_line(&reply).await;
+        let line = test.log_line(reply.header("x-tollgate-id")).await;
         let target = target(upstream, "text");
         for (field, expected) in [
             ("caller", json!(test.caller)),
@@ -62,7 +62,7 @@ fn text(outcome: &Value) -> String {
 
 async fn refused(test: Test, caller: Dialect) {
     let reply = test.ask(caller, &caller.request(&target(caller.other(), "status-404"), &test.prompt())).await;
-    let line = test.log_line(&reply).await;
+    let line = test.log_line(reply.header("x-tollgate-id")).await;
     assert_eq!((&line["status"], &line["end"]), (&json!(404), &json!("error")), "{line}");
     assert!(line["cost_picodollars"].as_u64().is_none_or(|cost| cost == 0), "{line}");
 }
@@ -87,7 +87,7 @@ async fn no_secrets(test: Test) {
     }
     // The line of the last answer is there, so those before it are.
     let last = test.answer(Dialect::OpenaiChat, &Dialect::OpenaiChat.request("up-openai/text", &test.prompt())).await;
-    test.log_line(&last).await;
+    test.log_line(last.header("x-tollgate-id")).await;
     told.extend(test.host.log());
     for secret in [OPENAI_KEY, ANTHROPIC_KEY, BY_SECRET.1, test.key.as_str(), test.marker.as_str()] {
         let leak = told.iter().find(|text| text.contains(secret));
