@@ -89,7 +89,7 @@ fn a_cut_stream_is_not_complete() {
             for cut in 0..stream.len() {
                 for stopped in [Stopped::Closed, Stopped::Broken, Stopped::Idle] {
                     let mut relay = relay(upstream, caller, true);
-                    let (out, end) = relayed(&mut relay, stream[..cut].chunks(7), stopped);
+                    let (out, end) = relayed(&mut relay, stream[..cut].chunks(97), stopped);
                     let case = format!("{upstream:?} {caller:?} {line_end:?} {stopped:?} at {cut}: {out:?}");
                     let over = end == End::Complete;
                     if stopped == Stopped::Closed {
