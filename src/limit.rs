@@ -157,6 +157,11 @@ impl Ticket {
         ]
     }
 
+    /// What is held for the request.
+    pub fn held(&self) -> Option<Picodollars> {
+        self.hold.as_ref().map(|hold| Picodollars::from_i64(hold.add))
+    }
+
     /// What to add once the request is over: its cost to what was spent, and the hold back. Spent first, so that
     /// between the two nobody sees too little.
     pub fn close(&self, cost: Option<Picodollars>) -> Vec<Add> {

@@ -115,7 +115,10 @@ impl Record {
     pub fn close(self, end: End, tally: Option<Tally>, now: Millis) -> Settlement {
         let cost = tally.as_ref().and_then(|tally| self.cost(tally));
         let line = self.line(end, tally.as_ref(), cost, now);
-        let mut adds = self.ticket.as_ref().map(|ticket| ticket.close(cost)).unwrap_or_default();
+        // Under a cap an answer of unknown cost is taken to have cost what was held for it: a prompt so long that
+        // another price applies would otherwise be free.
+        let spent = |ticket: &Ticket| cost.or_else(|| tally.as_ref().and(ticket.held()));
+        let mut adds = self.ticket.as_ref().map(|ticket| ticket.close(spent(ticket))).unwrap_or_default();
         if let (Some(served), Some(tally)) = (&self.served, &tally) {
             adds.extend(usage_adds(&self.caller, &served.target, self.started, end, &tally.usage, cost));
         }

@@ -9,12 +9,12 @@ use std::pin::pin;
 use bytes::Bytes;
 use futures::future::{Either, select};
 
-use crate::chat::{Event, Grammar, Usage};
+use crate::chat::{Event, Grammar, Response, Usage};
 use crate::dialect::{Decode, Dialect, Encode, Label};
 use crate::error::{Error, Kind};
 use crate::host::{Broken, Host, Millis};
 use crate::record::{End, Record, Tally};
-use crate::wire::sse::{Frame, Splitter};
+use crate::wire::sse::{FRAME_BYTES_MAX, Frame, Splitter};
 
 pub struct Relay {
     splitter: Splitter,
@@ -27,8 +27,11 @@ pub struct Relay {
     meter: Meter,
     /// Bytes for the caller that wait for the first content.
     held: Vec<u8>,
+    /// Bytes of the upstream that were taken in without a first content.
+    waited_through: usize,
     failure: Option<Error>,
     idle_ms: Millis,
+    /// When the upstream last said something, or when waiting for it began.
     heard: Millis,
     events: Vec<Event>,
 }
@@ -72,6 +75,7 @@ impl Relay {
             usage_wanted,
             meter: Meter { input_estimate, ..Meter::default() },
             held: Vec::new(),
+            waited_through: 0,
             failure: None,
             idle_ms,
             heard: now,
@@ -108,6 +112,18 @@ impl Relay {
             Write::Bytes(bytes) => self.held.extend_from_slice(&bytes),
             Write::Nothing => {}
         }
+        self.waited_through = self.waited_through.saturating_add(chunk.len());
+        if self.waited_through > HELD_BYTES_MAX && !self.has_content() && !self.is_over() {
+            let error = Error::new(Kind::BadUpstream, "the upstream sent much and none of it was an answer");
+            self.fail(error, &mut Vec::new());
+        }
+    }
+
+    /// Ends a reply of which the caller has not seen anything. Whether it is complete nevertheless.
+    pub fn end_held(&mut self, stopped: Stopped) -> bool {
+        let (tail, end) = self.end(stopped);
+        self.held.extend_from_slice(&tail);
+        end == End::Complete
     }
 
     pub fn take_held(&mut self) -> Vec<u8> {
@@ -134,19 +150,26 @@ impl Relay {
         self.heard.saturating_add(self.idle_ms)
     }
 
+    /// The upstream is waited for from now on. While a slow caller took what came before, it could not be heard.
+    pub fn listen(&mut self, now: Millis) {
+        self.heard = now;
+    }
+
     /// Ends the reply. The bytes are the last for the caller; nothing for one who has hung up.
     pub fn end(&mut self, stopped: Stopped) -> (Vec<u8>, End) {
         let mut out = Vec::new();
         if stopped == Stopped::Closed && !self.is_over() {
-            let rest = self.splitter.take_rest();
-            if !rest.is_empty() {
-                self.frame(&rest, &mut out);
-            }
-            if !self.is_over() {
+            let is_whole = self.rest(&mut out);
+            if is_whole && !self.is_over() {
                 let mut events = std::mem::take(&mut self.events);
                 self.decoder.finish(&mut events);
                 self.take(&mut events, &mut out);
                 self.events = events;
+            }
+            // A frame without its end is worth something only if it ends the answer; an error after half a frame
+            // could not be read.
+            if self.encoder.is_none() && !self.is_over() {
+                out.clear();
             }
         }
         let end = match (self.grammar, stopped) {
@@ -171,31 +194,44 @@ impl Relay {
         self.meter.tally(self.grammar == Grammar::Ended)
     }
 
+    /// Takes in what stands after the last whole frame. Many leave out the blank line at the very end; whether
+    /// that is all that is missing, and the body was not cut in the middle of a frame.
+    fn rest(&mut self, out: &mut Vec<u8>) -> bool {
+        let rest = self.splitter.take_rest();
+        let Some(frame) = Frame::read(&rest) else { return false };
+        match frame.data {
+            None => rest.trim_ascii().is_empty() || rest.starts_with(b":"),
+            Some(data) => !data.is_empty() && self.read(&rest, out).is_ok(),
+        }
+    }
+
     fn frame(&mut self, raw: &[u8], out: &mut Vec<u8>) {
         if self.is_over() {
             return;
         }
+        if let Err(why) = self.read(raw, out)
+            && self.encoder.is_some()
+            && !self.is_over()
+        {
+            let why = format!("the upstream sent what its dialect does not have: {why}");
+            self.fail(Error::new(Kind::BadUpstream, why), out);
+        }
+    }
+
+    /// Takes one frame in; says why it is none of the upstream's dialect.
+    fn read(&mut self, raw: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
         let mut events = std::mem::take(&mut self.events);
         let read = match Frame::read(raw) {
             Some(frame) => self.decoder.frame(&frame, &mut events).map_err(|malformed| malformed.0),
             None => Err("not UTF-8".to_owned()),
         };
         let extra = self.decoder.is_extra() && !self.usage_wanted;
-        let passes = self.encoder.is_none();
-        if passes && !extra {
+        if self.encoder.is_none() && !extra {
             out.extend_from_slice(raw);
         }
         self.take(&mut events, out);
         self.events = events;
-        if let Err(why) = read
-            && !passes
-            && !self.is_over()
-        {
-            self.fail(
-                Error::new(Kind::BadUpstream, format!("the upstream sent what its dialect does not have: {why}")),
-                out,
-            );
-        }
+        read
     }
 
     /// Counts `events` and, between dialects, writes them.
@@ -266,6 +302,15 @@ pub fn estimate(bytes: u64) -> u64 {
     bytes.div_ceil(4)
 }
 
+/// What a whole answer came to, by its own word or else by its text.
+pub fn measure(response: &Response, input_estimate: u64) -> Tally {
+    let mut meter = Meter { usage: response.usage, input_estimate, ..Meter::default() };
+    if meter.usage.is_none() {
+        response.events().iter().for_each(|event| meter.count(event));
+    }
+    meter.tally(true)
+}
+
 /// Where a pump writes to. Hosts that pump in their own way have none.
 #[expect(async_fn_in_trait, reason = "each host awaits its own futures; natively they turn out to be Send")]
 pub trait Sink {
@@ -287,6 +332,7 @@ pub async fn pump<H: Host>(host: &H, mut upstream: H::Body, mut relay: Relay, re
         if relay.is_over() {
             break Stopped::Closed;
         }
+        relay.listen(host.now());
         let wait = relay.deadline().saturating_sub(host.now());
         match race(host, wait, host.read(&mut upstream)).await {
             Raced::Done(Ok(Some(chunk))) => {
@@ -303,6 +349,8 @@ pub async fn pump<H: Host>(host: &H, mut upstream: H::Body, mut relay: Relay, re
         }
     };
     let (tail, end) = relay.end(stopped);
+    // What is not complete is not wanted any more: the upstream should know before a slow caller or store.
+    let upstream = Some(upstream).filter(|_| end == End::Complete);
     if !tail.is_empty() {
         // Whether it arrives changes nothing any more.
         let _ = caller.write(tail.into()).await;
@@ -311,13 +359,24 @@ pub async fn pump<H: Host>(host: &H, mut upstream: H::Body, mut relay: Relay, re
     host.log(&settlement.line);
     host.settle(settlement.adds).await;
     drop(caller);
-    if end == End::Complete {
+    if let Some(mut upstream) = upstream {
         // The connection can be used again once its body has been read to the end, which is at most a few bytes away.
-        select(pin!(host.read(&mut upstream)), pin!(host.sleep(DRAIN_MS))).await;
+        let drained = async {
+            for _ in 0..DRAIN_READS_MAX {
+                if !matches!(host.read(&mut upstream).await, Ok(Some(_))) {
+                    break;
+                }
+            }
+        };
+        select(pin!(drained), pin!(host.sleep(DRAIN_MS))).await;
     }
 }
 
 const DRAIN_MS: Millis = 1_000;
+const DRAIN_READS_MAX: usize = 8;
+
+/// As much as a single frame may have, since the first content may be one.
+const HELD_BYTES_MAX: usize = FRAME_BYTES_MAX;
 
 /// The first of three things to happen.
 pub enum Raced<T> {

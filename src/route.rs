@@ -92,6 +92,8 @@ pub enum Outcome {
     TimedOut,
     /// An error event, a cut or nonsense before the first content of a 200.
     Failed,
+    /// The caller hung up meanwhile.
+    HungUp,
 }
 
 impl Outcome {
@@ -100,6 +102,7 @@ impl Outcome {
         match self {
             Self::Status(status) => matches!(status, 408 | 409 | 429 | 500..),
             Self::Unreachable | Self::TimedOut | Self::Failed => true,
+            Self::HungUp => false,
         }
     }
 }
@@ -111,6 +114,7 @@ impl fmt::Display for Outcome {
             Self::Unreachable => f.write_str("unreachable"),
             Self::TimedOut => f.write_str("timeout"),
             Self::Failed => f.write_str("error"),
+            Self::HungUp => f.write_str("hangup"),
         }
     }
 }

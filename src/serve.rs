@@ -12,11 +12,11 @@ use crate::config::{Caller, Config, Patience, Reach, Target};
 use crate::dialect::{Dialect, Label, Model};
 use crate::echo;
 use crate::error::{Error, Kind};
-use crate::host::{Answer, Body, Headers, Host, Incoming, Millis, Outgoing, Reply, ReplyBody};
+use crate::host::{Answer, Body, Broken, Headers, Host, Incoming, Millis, Outgoing, Reply, ReplyBody};
 use crate::limit::{Admission, Ticket, spend_counter};
 use crate::price::{Picodollars, worst};
 use crate::record::{self, Attempt, End, Record, Served, Tally};
-use crate::relay::{Raced, Relay, Stopped, estimate, race};
+use crate::relay::{Raced, Relay, Stopped, estimate, measure, race};
 use crate::route::{self, Health, Outcome, Route, retry_after_ms};
 use crate::wire::json::Fields;
 
@@ -34,6 +34,11 @@ const ERROR_BYTES_MAX: usize = 1024 * 1024;
 /// Tokens held for the answer of a request that states no most.
 const OUTPUT_TOKENS_HELD: u64 = 4096;
 const MODEL_NAME_BYTES_MAX: usize = 200;
+/// How long a target may show life without content. The SDKs of both dialects' own providers wait as long for an
+/// answer.
+const CONTENT_MS_MAX: Millis = 600_000;
+/// Servers and proxies refuse an answer whose head has more than a few kilobytes.
+const LOST_BYTES_MAX: usize = 1_000;
 /// No caller is asked to wait longer than this by an upstream's word.
 const RETRY_AFTER_MS_MAX: Millis = 600_000;
 /// Nobody reads the reply to a caller who has hung up; the log shows the status that proxies use for it.
@@ -205,10 +210,10 @@ async fn prepare<'a, H: Host>(
         }
     };
     let body = Fields::read(bytes).map_err(Error::invalid).map_err(plain)?;
-    let field = |name: &'static str| move |error| plain(Error::field(name, error));
+    let must = |name: &'static str, what: &'static str| move |_| plain(Error::field(name, format!("must be {what}")));
     let model: String = body
         .get("model")
-        .map_err(field("model"))?
+        .map_err(must("model", "a string"))?
         .ok_or_else(|| plain(Error::field("model", "missing; GET /v1/models lists what there is")))?;
     if model.len() > MODEL_NAME_BYTES_MAX || model.chars().any(char::is_control) {
         return Err(plain(Error::field(
@@ -217,7 +222,7 @@ async fn prepare<'a, H: Host>(
         )));
     }
     record.model.clone_from(&model);
-    let stream: bool = body.get("stream").map_err(field("stream"))?.unwrap_or(false);
+    let stream: bool = body.get("stream").map_err(must("stream", "true or false"))?.unwrap_or(false);
     record.stream = stream;
     let mut route = route::resolve(&gateway.config, &model).map_err(plain)?;
     gateway.health().order(&mut route.targets, record.started);
@@ -246,7 +251,8 @@ async fn admit<H: Host>(
     let stated = ["max_completion_tokens", "max_tokens"].iter().find_map(|name| body.get::<u64>(name).ok().flatten());
     // No tokenizer makes two tokens of one byte pair of prose; what it makes of a prompt of symbols is billed all the same.
     let input = (body_bytes as u64).div_ceil(2);
-    let output = stated.unwrap_or(OUTPUT_TOKENS_HELD);
+    let answers = body.get::<u64>("n").ok().flatten().unwrap_or(1).max(1);
+    let output = stated.unwrap_or(OUTPUT_TOKENS_HELD).saturating_mul(answers);
     let dearest = route.targets.iter().try_fold(Picodollars::default(), |most, target| {
         let priced = gateway.config.prices.of(&target.to_string())?;
         Some(most.max(worst(input, output, &priced.price)))
@@ -329,7 +335,8 @@ async fn answer<H: Host>(gateway: &Gateway, host: &H, job: &Job<'_>, mut record:
         let outcome = match &tried {
             Tried::Failed { outcome, .. } => Some(*outcome),
             Tried::Whole { .. } | Tried::Stream { .. } => Some(Outcome::Status(200)),
-            Tried::Gone(_) | Tried::Unfit(_) => None,
+            Tried::Gone(_) => Some(Outcome::HungUp),
+            Tried::Unfit(_) => None,
         };
         record.attempts.extend(outcome.map(|outcome| Attempt { target: name.clone(), outcome, ms }));
         match tried {
@@ -351,12 +358,12 @@ async fn answer<H: Host>(gateway: &Gateway, host: &H, job: &Job<'_>, mut record:
                 };
             }
             Tried::Failed { outcome, refusal } => {
-                if let Some(wait) = refusal.error.retry_after {
-                    gateway.health().rest(target, wait.saturating_mul(1000), host.now());
-                }
                 last = refusal;
                 if !outcome.falls() {
                     break;
+                }
+                if let Some(wait) = last.error.retry_after {
+                    gateway.health().rest(target, wait.saturating_mul(1000), host.now());
                 }
             }
             Tried::Unfit(error) => {
@@ -366,6 +373,7 @@ async fn answer<H: Host>(gateway: &Gateway, host: &H, job: &Job<'_>, mut record:
             Tried::Gone(tally) => {
                 if tally.is_some() {
                     served(gateway, &mut record, name, host.now());
+                    record.first_byte_ms = None;
                 }
                 record.status = HUNG_UP;
                 close(host, record, End::HungUp, tally).await;
@@ -430,14 +438,13 @@ async fn attempt<H: Host>(host: &H, job: &Job<'_>, target: &Target, record: &Rec
     }
     let headers = job.outgoing_headers(dialect, key.as_deref());
     let patience = job.route.patience;
-    let deadline = host.now().saturating_add(patience.first_byte_ms);
+    let began = host.now();
+    let deadline = began.saturating_add(patience.first_byte_ms);
     let provider = &target.provider.name;
-    let too_slow = || Tried::Failed {
-        outcome: Outcome::TimedOut,
-        refusal: Upset::new(
-            Kind::UpstreamTimeout,
-            format!("{provider} did not begin to answer in {} ms", patience.first_byte_ms),
-        ),
+    let too_slow = || {
+        let ms = host.now().saturating_sub(began);
+        let refusal = Upset::new(Kind::UpstreamTimeout, format!("{provider} gave no answer in {ms} ms"));
+        Tried::Failed { outcome: Outcome::TimedOut, refusal }
     };
     let answer =
         match race(host, patience.first_byte_ms, host.fetch(Outgoing { url, headers, body: body.into() })).await {
@@ -455,7 +462,11 @@ async fn attempt<H: Host>(host: &H, job: &Job<'_>, target: &Target, record: &Rec
     let is_stream =
         answer.headers.get("content-type").is_some_and(|kind| kind.trim_start().starts_with("text/event-stream"));
     let reading = Reading { job, dialect, provider, deadline, patience, lost };
-    let tried = if is_stream { reading.stream(host, answer).await } else { reading.whole(host, answer).await };
+    let tried = match (is_stream, job.stream) {
+        (true, true) => reading.stream(host, answer).await,
+        (true, false) => Some(reading.failed(format!("{provider} sent a stream where a whole answer was due"))),
+        (false, _) => reading.whole(host, answer).await,
+    };
     tried.unwrap_or_else(too_slow)
 }
 
@@ -471,25 +482,24 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    /// `None` when the time for the first byte is over.
+    /// `None` when nothing came for too long.
     async fn stream<H: Host>(self, host: &H, answer: Answer<H::Body>) -> Option<Tried<H::Body>> {
         let Answer { headers, body: mut upstream, .. } = answer;
         let (job, now) = (self.job, host.now());
         let input = estimate(job.body_bytes);
         let mut relay = Relay::new(self.dialect, job.dialect, job.label.clone(), input, self.patience.idle_ms, now);
         let mut deadline = self.deadline;
+        let latest = now.saturating_add(CONTENT_MS_MAX);
         loop {
-            let wait = deadline.saturating_sub(host.now());
+            let wait = deadline.min(latest).saturating_sub(host.now());
             let began = match race(host, wait, host.read(&mut upstream)).await {
                 Raced::Done(Ok(Some(chunk))) => {
                     relay.hold(&chunk, host.now());
                     deadline = relay.deadline();
                     !relay.is_over() || relay.has_content()
                 }
-                Raced::Done(_) => {
-                    relay.end(Stopped::Closed);
-                    false
-                }
+                Raced::Done(Ok(None)) => relay.end_held(Stopped::Closed),
+                Raced::Done(Err(Broken)) => relay.end_held(Stopped::Broken),
                 Raced::TimedOut => return None,
                 Raced::Gone => return Some(Tried::Gone(Some(relay.tally()))),
             };
@@ -506,16 +516,25 @@ impl Reading<'_> {
         }
     }
 
-    /// `None` when the time for the first byte is over.
+    /// `None` when nothing came for too long.
     async fn whole<H: Host>(self, host: &H, answer: Answer<H::Body>) -> Option<Tried<H::Body>> {
         let Answer { headers: upstream, mut body, .. } = answer;
         let job = self.job;
-        let bytes = match read_whole(host, &mut body, self.deadline, self.patience, ANSWER_BYTES_MAX).await {
-            Read::Whole(bytes) => bytes,
-            Read::Broken => return Some(self.failed(format!("the answer of {} broke off", self.provider))),
-            Read::TimedOut => return None,
-            Read::Gone => return Some(Tried::Gone(None)),
+        let guess = |length: usize| Tally {
+            usage: chat::Usage {
+                input: estimate(job.body_bytes),
+                output: estimate(length as u64),
+                ..chat::Usage::default()
+            },
+            estimated: true,
         };
+        let bytes =
+            match read_whole(host, &mut body, self.deadline, Some(self.patience.idle_ms), ANSWER_BYTES_MAX).await {
+                Read::Whole(bytes) => bytes,
+                Read::Broken => return Some(self.failed(format!("the answer of {} broke off", self.provider))),
+                Read::TimedOut => return None,
+                Read::Gone { length } => return Some(Tried::Gone(Some(guess(length)))),
+            };
         let same = self.dialect == job.dialect;
         let stated = match self.dialect.read_response(&bytes) {
             Ok(response) => Some(response),
@@ -531,18 +550,13 @@ impl Reading<'_> {
                 }
             },
         };
-        let usage = stated.as_ref().and_then(|response| response.usage);
-        let tally = Tally {
-            usage: usage.unwrap_or_else(|| chat::Usage {
-                input: estimate(job.body_bytes),
-                output: estimate(bytes.len() as u64),
-                ..chat::Usage::default()
-            }),
-            estimated: usage.is_none(),
+        let tally = match &stated {
+            Some(response) => measure(response, estimate(job.body_bytes)),
+            None => guess(bytes.len()),
         };
         let mut headers = self.reply_headers(&upstream);
         let body = match stated {
-            Some(response) if !same => {
+            Some(response) if !same || job.stream => {
                 headers.push("content-type", if job.stream { EVENT_STREAM } else { JSON });
                 job.write(&response)
             }
@@ -573,18 +587,20 @@ async fn upstream_error<H: Host>(
     patience: Patience,
 ) -> Tried<H::Body> {
     let Answer { status, headers: upstream, mut body } = answer;
-    let deadline = host.now().saturating_add(patience.idle_ms);
-    let bytes = match read_whole(host, &mut body, deadline, patience, ERROR_BYTES_MAX).await {
+    // The next target waits for these words: they have as long as a first byte, all together.
+    let deadline = host.now().saturating_add(patience.first_byte_ms.min(patience.idle_ms));
+    let bytes = match read_whole(host, &mut body, deadline, None, ERROR_BYTES_MAX).await {
         Read::Whole(bytes) => bytes,
         Read::Broken | Read::TimedOut => Bytes::new(),
-        Read::Gone => return Tried::Gone(None),
+        Read::Gone { .. } => return Tried::Gone(None),
     };
     let told = dialect.read_error(&bytes);
+    let is_json = told.is_some() || Fields::read(&bytes).is_ok();
     // A redirect or a 1xx is no answer to a model call, and following it would carry the key elsewhere.
     let kind = if status < 400 { Kind::BadUpstream } else { Kind::Upstream(status) };
-    let message = told.clone().unwrap_or_else(|| format!("{provider} answered with status {status}"));
+    let message = told.unwrap_or_else(|| format!("{provider} answered with status {status}"));
     let retry_after = retry_after_ms(&upstream).map(|wait| wait.min(RETRY_AFTER_MS_MAX).div_ceil(1000));
-    let verbatim = (dialect == job.dialect && status >= 400 && told.is_some()).then(|| {
+    let verbatim = (dialect == job.dialect && status >= 400 && is_json).then(|| {
         let mut headers = reply_headers(job, dialect, &upstream);
         headers.push("content-type", upstream.get("content-type").unwrap_or(JSON));
         (headers, bytes)
@@ -598,11 +614,20 @@ enum Read {
     /// Cut short, or longer than it may be.
     Broken,
     TimedOut,
-    Gone,
+    /// The caller has hung up; how much had come.
+    Gone {
+        length: usize,
+    },
 }
 
-async fn read_whole<H: Host>(host: &H, body: &mut H::Body, deadline: Millis, patience: Patience, most: usize) -> Read {
-    let mut deadline = deadline;
+/// Each piece moves the deadline, if it has `idle_ms` to move it to.
+async fn read_whole<H: Host>(
+    host: &H,
+    body: &mut H::Body,
+    mut deadline: Millis,
+    idle_ms: Option<Millis>,
+    most: usize,
+) -> Read {
     let mut pieces: Vec<Bytes> = Vec::new();
     let mut length = 0_usize;
     loop {
@@ -613,12 +638,12 @@ async fn read_whole<H: Host>(host: &H, body: &mut H::Body, deadline: Millis, pat
                     return Read::Broken;
                 }
                 pieces.push(piece);
-                deadline = host.now().saturating_add(patience.idle_ms);
+                deadline = idle_ms.map_or(deadline, |idle_ms| host.now().saturating_add(idle_ms));
             }
             Raced::Done(Ok(None)) => break,
             Raced::Done(Err(_)) => return Read::Broken,
             Raced::TimedOut => return Read::TimedOut,
-            Raced::Gone => return Read::Gone,
+            Raced::Gone => return Read::Gone { length },
         }
     }
     Read::Whole(match pieces.len() {
@@ -708,13 +733,29 @@ fn label(headers: &mut Headers, record: &Record, job: &Job<'_>, lost: &[String])
     if let Some(served) = &record.served {
         headers.push("x-tollgate-target", header_text(&served.target));
     }
-    headers.push("x-tollgate-attempts", header_text(&record.attempts_header()));
+    if !record.attempts.is_empty() {
+        headers.push("x-tollgate-attempts", header_text(&record.attempts_header()));
+    }
     if !lost.is_empty() {
-        headers.push("x-tollgate-lost", header_text(&lost.join(", ")));
+        headers.push("x-tollgate-lost", header_text(&lost_text(lost)));
     }
     for (name, value) in &job.limits {
         headers.push(*name, value.clone());
     }
+}
+
+/// The names that fit into a header, and how many more there are. Callers choose them, and may choose thousands.
+fn lost_text(lost: &[String]) -> String {
+    let mut text = String::new();
+    for (told, name) in lost.iter().enumerate() {
+        let comma = if told == 0 { "" } else { ", " };
+        if text.len() + name.len() > LOST_BYTES_MAX {
+            return format!("{text}{comma}and {} more", lost.len() - told);
+        }
+        text.push_str(comma);
+        text.push_str(name);
+    }
+    text
 }
 
 /// Header values are visible ASCII; model names and field names may be anything.

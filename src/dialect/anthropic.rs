@@ -23,7 +23,7 @@ pub use write_request::write_request;
 use super::Model;
 use crate::chat::{Stop, StopReason, Usage};
 use crate::error::Error;
-use crate::wire::json::{Fields, quoted};
+use crate::wire::json::{self, Fields, quoted};
 
 pub fn splice(body: &Fields<'_>, model: &str) -> Vec<u8> {
     body.with(&[("model", &quoted(model))])
@@ -62,11 +62,11 @@ fn message_within(body: &[u8], depth: u8) -> Option<String> {
     let within = |raw: &RawValue| message_within(raw.get().as_bytes(), depth);
     match body.trim_ascii_start().first()? {
         b'{' => {
-            let Outer { error, message, detail, msg } = serde_json::from_slice(body).ok()?;
+            let Outer { error, message, detail, msg } = json::read(body).ok()?;
             [error, message, detail, msg].into_iter().flatten().find_map(within)
         }
-        b'[' => within(serde_json::from_slice::<Vec<&RawValue>>(body).ok()?.first()?),
-        _ => serde_json::from_slice(body).ok().filter(|text: &String| !text.is_empty()),
+        b'[' => within(json::read::<Vec<&RawValue>>(body).ok()?.first()?),
+        _ => json::read(body).ok().filter(|text: &String| !text.is_empty()),
     }
 }
 

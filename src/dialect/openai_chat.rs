@@ -38,7 +38,7 @@ pub fn error_frame(error: &Error) -> Vec<u8> {
 
 /// The message in an error body: `{"error":{"message"}}`, `{"error":"…"}`, `{"message"}` or `{"detail"}`.
 pub fn read_error(body: &[u8]) -> Option<String> {
-    let body: ErrorBody<'_> = serde_json::from_slice(body).ok()?;
+    let body: ErrorBody<'_> = crate::wire::json::read(body).ok()?;
     let fault = body.error.map(Fault::read).unwrap_or_default();
     fault.message.or_else(|| body.message.and_then(text)).or_else(|| body.detail.and_then(text))
 }

@@ -91,6 +91,12 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// Reads a body. All JSON goes through `from_str`: each other source would be a second copy of every parser.
+pub fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> serde_json::Result<T> {
+    let text = std::str::from_utf8(body).map_err(serde::de::Error::custom)?;
+    serde_json::from_str(text)
+}
+
 /// What a parser's error says was due, without what stood there instead: that may be part of a prompt.
 pub fn expectation(error: &serde_json::Error) -> String {
     let text = error.to_string();

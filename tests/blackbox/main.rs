@@ -45,7 +45,7 @@ const THREADS: usize = 12;
 /// Longer than any scenario takes that is not stuck.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// Runs that end at the same time would otherwise share their stores.
+/// Where the stores of this run are; runs at the same time must not share them.
 fn scratch() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("blackbox").join(std::process::id().to_string())
 }

@@ -21,7 +21,7 @@ pub fn read_response(body: &[u8]) -> Result<Response, Malformed> {
         usage: Option<Tally>,
     }
     // The parser's own words would quote the answer.
-    let message: Message<'_> = serde_json::from_slice(body).map_err(|error| {
+    let message: Message<'_> = json::read(body).map_err(|error| {
         Malformed(format!("the answer is not a message, at line {} column {}", error.line(), error.column()))
     })?;
     let mut parts = Vec::with_capacity(message.content.len());

@@ -12,6 +12,7 @@ use super::answer::{CallPiece, Said, Spoken, Str, WireUsage, of, stop_reason};
 use super::{Fault, text};
 use crate::chat::{self, Content, Event, Part, StopReason, ToolCall};
 use crate::dialect::{Decode, Malformed};
+use crate::wire::json;
 use crate::wire::sse::Frame;
 
 /// Bytes that may wait for an open tool call to end.
@@ -595,7 +596,7 @@ struct ReplyChoice<'a> {
 
 /// Reads a whole `chat.completion`.
 pub fn read_response(body: &[u8]) -> Result<chat::Response, Malformed> {
-    let reply: Reply<'_> = serde_json::from_slice(body).map_err(|error| malformed("reply", &error))?;
+    let reply: Reply<'_> = json::read(body).map_err(|error| malformed("reply", &error))?;
     let choices = reply.choices.ok_or_else(|| Malformed("choices: missing".to_owned()))?;
     let choice = choices
         .iter()
@@ -647,5 +648,5 @@ fn fold(events: Vec<Event>) -> chat::Response {
 
 /// Says where, and what was due; never what stood there.
 fn malformed(what: &str, error: &serde_json::Error) -> Malformed {
-    Malformed(format!("{what}: {}", crate::wire::json::expectation(error)))
+    Malformed(format!("{what}: {}", json::expectation(error)))
 }

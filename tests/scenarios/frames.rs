@@ -1,0 +1,110 @@
+//! A stream as its caller reads it: written for this test alone, without the project's own parsers.
+
+use serde_json::Value;
+use tollgate::dialect::Dialect;
+
+/// The name and the data of each whole event of a stream.
+fn events(bytes: &[u8]) -> Vec<(String, String)> {
+    let text = String::from_utf8_lossy(bytes).replace("\r\n", "\n").replace('\r', "\n");
+    let field = |frame: &str, name: &str| {
+        let values: Vec<&str> = frame.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).collect();
+        values.join("\n")
+    };
+    let Some((whole, _)) = text.rsplit_once("\n\n") else { return Vec::new() };
+    whole.split("\n\n").map(|frame| (field(frame, "event"), field(frame, "data"))).collect()
+}
+
+/// Whether the protocol's own end is the last thing said. Some leave out what ends the last frame, and of OpenAI's
+/// imitators some say no `[DONE]`.
+pub fn is_complete(dialect: Dialect, body: &[u8]) -> bool {
+    let events = events(&[body.trim_ascii_end(), b"\n\n"].concat());
+    // What is neither an event nor an end means nothing to anybody.
+    let means = |data: &str| data == "[DONE]" || serde_json::from_str::<Value>(data).is_ok();
+    let Some((event, data)) = events.iter().rfind(|(_, data)| means(data)) else { return false };
+    let value: Value = serde_json::from_str(data).unwrap_or_default();
+    match dialect {
+        Dialect::OpenaiChat => {
+            data == "[DONE]" || value["choices"][0]["finish_reason"].is_string() || value["usage"].is_object()
+        }
+        Dialect::Anthropic => event == "message_stop",
+    }
+}
+
+/// Whether a client can read the last event, and it is an error.
+pub fn ends_with_error(dialect: Dialect, body: &[u8]) -> bool {
+    if !body.ends_with(b"\n\n") {
+        return false;
+    }
+    let events = events(body);
+    let Some((event, data)) = events.last() else { return false };
+    let data: Value = serde_json::from_str(data).unwrap_or_default();
+    let is_named = event == "error" && data["type"] == "error";
+    data["error"]["message"].is_string() && (dialect == Dialect::OpenaiChat || is_named)
+}
+
+/// The text that a client would put together.
+pub fn text(dialect: Dialect, body: &[u8]) -> String {
+    let texts = events(body).into_iter().map(|(_, data)| {
+        let data: Value = serde_json::from_str(&data).unwrap_or_default();
+        let text = match dialect {
+            Dialect::OpenaiChat => &data["choices"][0]["delta"]["content"],
+            Dialect::Anthropic => &data["delta"]["text"],
+        };
+        text.as_str().unwrap_or_default().to_owned()
+    });
+    texts.collect()
+}
+
+/// Frames in the words of the scenario files, anything else as it is.
+pub fn told(dialect: Dialect, bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    if !text.ends_with("\n\n") && !text.ends_with("\r\n\r\n") {
+        return text.replace('\n', "\\n").replace('\r', "\\r");
+    }
+    let end = if text.contains('\r') { "\r\n\r\n" } else { "\n\n" };
+    let mut told: Vec<String> = Vec::new();
+    for frame in text.split_inclusive(end) {
+        let (_, data) = events(frame.as_bytes()).into_iter().next().unwrap_or_default();
+        let value: Value = serde_json::from_str(&data).unwrap_or_default();
+        let known = match dialect {
+            _ if data == "[DONE]" => Some("done".to_owned()),
+            Dialect::OpenaiChat => chunk(&value),
+            Dialect::Anthropic => message(&value),
+        };
+        let known = known.unwrap_or_else(|| frame.trim().replace('\r', "\\r").replace('\n', "\\n"));
+        // A flood is told by its first frames.
+        match told.len() {
+            0..20 => told.push(known),
+            20 => told.push("…".to_owned()),
+            _ => {}
+        }
+    }
+    told.join(" ")
+}
+
+fn chunk(data: &Value) -> Option<String> {
+    if let Some(usage) = data.get("usage").filter(|usage| usage.is_object()) {
+        return Some(format!("usage({},{})", usage["prompt_tokens"], usage["completion_tokens"]));
+    }
+    let choice = data.get("choices")?.get(0)?;
+    let delta = &choice["delta"];
+    match choice["finish_reason"].as_str() {
+        Some(reason) => Some(format!("stop({reason})")),
+        None if delta["role"].is_string() && delta["content"] == "" => Some("start".to_owned()),
+        None => delta["content"].is_string().then(|| delta["content"].to_string()),
+    }
+}
+
+fn message(data: &Value) -> Option<String> {
+    let delta = &data["delta"];
+    Some(match data["type"].as_str()? {
+        "message_start" => "start".to_owned(),
+        "content_block_start" => format!("open({})", data["content_block"]["type"].as_str()?),
+        "content_block_delta" => delta["text"].is_string().then(|| delta["text"].to_string())?,
+        "content_block_stop" => "close".to_owned(),
+        "message_delta" => format!("stop({},{})", delta["stop_reason"].as_str()?, data["usage"]["output_tokens"]),
+        "message_stop" => "done".to_owned(),
+        "ping" => "ping".to_owned(),
+        _ => return None,
+    })
+}

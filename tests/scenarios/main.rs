@@ -1,0 +1,353 @@
+//! The path of a request, told as scenarios on a scripted host with its own clock: no ports, no sleeping.
+//!
+//! A file in this folder holds scenarios: what the targets do and what is asked, then, indented, what came of it.
+//! `UPDATE=1 cargo test --test scenarios` writes the latter anew; read it as carefully as code. What must hold
+//! whatever happens (see [`Run::check`]) is checked for each of them, and for scenarios made up by chance.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may panic"
+)]
+#![expect(unreachable_pub, reason = "a test has no outside")]
+
+mod chance;
+mod frames;
+mod pieces;
+mod script;
+mod world;
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write as _;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use tollgate::auth::Keyless;
+use tollgate::config::{Config, Draft};
+use tollgate::dialect::Dialect;
+use tollgate::host::{Body, Headers, Incoming, Millis, ReplyBody};
+use tollgate::relay::pump;
+use tollgate::serve::{Gateway, serve};
+
+use script::{Ask, Scenario, Settings};
+use world::{Caller, Received, Scripted, Task, World};
+
+#[test]
+fn a_failed_target_is_followed_by_the_next() {
+    check("fallback");
+}
+
+#[test]
+fn a_stream_is_complete_or_ends_with_an_error() {
+    check("streams");
+}
+
+#[test]
+fn a_whole_answer_is_of_its_dialect_or_none() {
+    check("answers");
+}
+
+#[test]
+fn a_hang_up_cancels_and_is_settled() {
+    check("hangups");
+}
+
+#[test]
+fn limits_refuse_without_a_trace() {
+    check("limits");
+}
+
+#[test]
+fn what_an_answer_cost_is_known_or_said_to_be_unknown() {
+    check("costs");
+}
+
+/// Runs every scenario of a file and compares what came of it.
+fn check(name: &str) {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/scenarios/{name}.txt"));
+    let expected = std::fs::read_to_string(&path).unwrap();
+    let (preface, scenarios) = expected.split_once("\n# ").expect("a scenario");
+    let mut found = preface.to_owned();
+    for scenario in scenarios.split("\n# ") {
+        let (title, lines) = scenario.split_once('\n').expect("a title");
+        let script: Vec<&str> = lines.lines().filter(|line| !line.starts_with("  ") && !line.is_empty()).collect();
+        let run = Run::of(&Scenario::read(&script.join("\n")));
+        run.check(title);
+        write!(found, "\n# {title}\n{}\n{}", script.join("\n"), run.told()).unwrap();
+    }
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&path, found).unwrap();
+        return;
+    }
+    let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+    let (found, expected) = (lines(&found), lines(&expected));
+    for (number, (found, expected)) in found.iter().zip(&expected).enumerate() {
+        assert_eq!(found, expected, "{name}.txt, line {}", number + 1);
+    }
+    assert_eq!(found.len(), expected.len(), "lines of {name}.txt");
+}
+
+/// A scenario that has been played to its end.
+struct Run {
+    world: Rc<World>,
+    replies: Vec<Told>,
+}
+
+/// What one request came to.
+struct Told {
+    dialect: Dialect,
+    /// Whether the caller hung up before the end.
+    left: bool,
+    status: u16,
+    headers: Headers,
+    at: Millis,
+    relayed: bool,
+    received: Received,
+    line: Value,
+    settled: Vec<Millis>,
+}
+
+impl Run {
+    fn of(scenario: &Scenario) -> Self {
+        let gateway = gateway(scenario);
+        let world = Rc::new(World::default());
+        world.store_down.set(scenario.settings.store_down);
+        world.settle_ms.set(scenario.settings.settle_ms);
+        for (target, script) in &scenario.targets {
+            world.targets.borrow_mut().entry(target.clone()).or_default().push_back(script.clone());
+        }
+        let told: Vec<RefCell<Option<Told>>> = scenario.asks.iter().map(|_| RefCell::default()).collect();
+        let task = |(ask, told)| {
+            let (gateway, world): (&Gateway, _) = (&gateway, world.clone());
+            let told: &RefCell<Option<Told>> = told;
+            let task = async move {
+                let reply = asked(gateway, world, ask).await;
+                *told.borrow_mut() = Some(reply);
+            };
+            Box::pin(task) as Task<'_>
+        };
+        world.run(scenario.asks.iter().zip(&told).map(task).collect());
+        let replies = told.into_iter().map(|told| told.into_inner().expect("its task has ended")).collect();
+        Self { world, replies }
+    }
+
+    /// What must hold whatever happened.
+    fn check(&self, name: &str) {
+        let mut counted: BTreeMap<String, i64> = BTreeMap::new();
+        let (mut spent, mut settled, mut unpriced) = (0, 0, 0);
+        for told in &self.replies {
+            told.check(name);
+            settled += u32::from(!told.settled.is_empty());
+            let line = &told.line;
+            let Some(target) = line["target"].as_str() else { continue };
+            assert_eq!(told.settled.len(), 1, "{name}: an answer was not settled");
+            let cost = line["cost_picodollars"].as_i64();
+            spent += cost.unwrap_or(0);
+            unpriced += i32::from(cost.is_none());
+            let mut count = |field: &str, add: i64| {
+                *counted.entry(format!("usage/ci/2026-11-21/{field}/{target}")).or_default() += add;
+            };
+            count("requests", 1);
+            count("cost_picodollars", cost.unwrap_or(0));
+            count("unpriced_requests", i64::from(cost.is_none()));
+            count("cut_requests", i64::from(line["end"] != "complete"));
+            for field in TOKENS {
+                count(field, line[field].as_i64().unwrap());
+            }
+        }
+        let counters = self.world.counters.borrow();
+        let total = |prefix: &str| -> i64 {
+            counters.iter().filter(|(counter, _)| counter.starts_with(prefix)).map(|(_, total)| total).sum()
+        };
+        assert_eq!(total("hold/"), 0, "{name}: something is still held");
+        if unpriced == 0 {
+            assert_eq!(total("spend/"), spent, "{name}: what was spent is not the sum of the lines");
+        }
+        for counter in counters.keys().filter(|counter| counter.starts_with("usage/")) {
+            assert!(counted.contains_key(counter), "{name}: {counter} was counted and is in no line");
+        }
+        for (counter, total) in &counted {
+            assert_eq!(counters.get(counter).copied().unwrap_or(0), *total, "{name}: {counter}");
+        }
+        if counters.keys().any(|counter| counter.starts_with("hold/")) {
+            assert_eq!(settled, self.world.admitted.get(), "{name}: what was admitted is not what was settled");
+        }
+    }
+
+    fn told(&self) -> String {
+        let mut out = String::new();
+        for told in &self.replies {
+            told.tell(&mut out);
+        }
+        for (at, target) in self.world.cancelled.borrow().iter() {
+            writeln!(out, "  {target} was cancelled at {at}").unwrap();
+        }
+        for (counter, total) in self.world.counters.borrow().iter().filter(|(counter, _)| counter.starts_with("spend/"))
+        {
+            writeln!(out, "  {counter}: {total}").unwrap();
+        }
+        out
+    }
+}
+
+const TOKENS: [&str; 5] =
+    ["input_tokens", "cached_input_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens"];
+
+impl Told {
+    /// A reply is whole, or says in its own dialect that it is not.
+    fn check(&self, name: &str) {
+        let line = &self.line;
+        assert!(self.settled.len() <= 1, "{name}: settled {} times", self.settled.len());
+        assert!(line["end"] != "refused" || self.settled.is_empty(), "{name}: a refused request was settled");
+        if self.left {
+            return;
+        }
+        assert_eq!(line["status"], self.status, "{name}: the line and the reply differ");
+        assert_eq!(self.headers.get("x-tollgate-id"), line["id"].as_str(), "{name}: the line and the reply differ");
+        if let Some(attempts) = self.headers.get("x-tollgate-attempts") {
+            assert_eq!(attempts, attempts_of(line), "{name}: the line and the reply differ");
+        }
+        let body = self.body();
+        let complete = line["end"] == "complete";
+        if self.headers.get("content-type").is_some_and(|kind| kind.starts_with("text/event-stream")) {
+            assert_eq!(frames::is_complete(self.dialect, &body), complete, "{name}: {body:?}");
+            assert_eq!(frames::ends_with_error(self.dialect, &body), !complete, "{name}: {body:?}");
+        } else {
+            assert!(!self.relayed, "{name}: a whole answer was pumped");
+            let body: Value = serde_json::from_slice(&body).unwrap_or_else(|_| panic!("{name}: not JSON: {body:?}"));
+            let is_error = body.get("error").is_some() || self.status >= 400;
+            assert_eq!(is_error, !complete, "{name}: {body}");
+        }
+    }
+
+    fn body(&self) -> Bytes {
+        let pieces: Vec<&[u8]> = self.received.pieces.iter().map(|(_, piece)| &piece[..]).collect();
+        pieces.concat().into()
+    }
+
+    fn tell(&self, out: &mut String) {
+        let line = &self.line;
+        let tried = format!("tried [{}]", attempts_of(line));
+        if self.status == 499 {
+            writeln!(out, "  no reply, {tried}").unwrap();
+        } else {
+            writeln!(out, "  {} at {}, {tried}", self.status, self.at).unwrap();
+        }
+        for (name, value) in self.headers.iter() {
+            let usual = match name {
+                "x-tollgate-id" | "x-tollgate-attempts" | "cache-control" => true,
+                "x-request-id" => value.starts_with("req_"),
+                "content-type" if self.relayed => value.starts_with("text/event-stream"),
+                "content-type" => value == "application/json",
+                "x-tollgate-target" => line["target"] == value,
+                _ => false,
+            };
+            if !usual {
+                let value = if value.len() > 300 { format!("({} bytes)", value.len()) } else { value.to_owned() };
+                writeln!(out, "  {name}: {value}").unwrap();
+            }
+        }
+        for (at, piece) in self.received.pieces.iter().filter(|(_, piece)| !piece.is_empty()) {
+            let at = if self.relayed { format!("at {at}: ") } else { String::new() };
+            writeln!(out, "  {at}{}", frames::told(self.dialect, piece)).unwrap();
+        }
+        write!(out, "  {} {}", line["end"].as_str().unwrap(), line["target"].as_str().unwrap_or("by nobody")).unwrap();
+        if line["target"].is_string() {
+            let tokens: Vec<String> = TOKENS.iter().map(|field| line[field].to_string()).collect();
+            let estimated = if line["tokens_estimated"] == true { " estimated" } else { "" };
+            let cost = line["cost_picodollars"].as_i64().map_or_else(|| "unknown".to_owned(), |cost| cost.to_string());
+            write!(out, ", tokens {}{estimated}, cost {cost}", tokens.join(" ")).unwrap();
+            write!(out, ", first byte {}", line["first_byte_ms"]).unwrap();
+        }
+        write!(out, ", {} ms", line["ms"]).unwrap();
+        for settled in &self.settled {
+            write!(out, ", settled {settled}").unwrap();
+        }
+        match self.received.ended {
+            Some(ended) => writeln!(out, ", end {ended}").unwrap(),
+            None => writeln!(out).unwrap(),
+        }
+    }
+}
+
+fn attempts_of(line: &Value) -> String {
+    let attempt = |attempt: &Value| {
+        let [target, outcome] = ["target", "outcome"].map(|field| attempt[field].as_str().unwrap().to_owned());
+        format!("{target}={outcome}@{}", attempt["ms"])
+    };
+    line["attempts"].as_array().unwrap().iter().map(attempt).collect::<Vec<_>>().join(", ")
+}
+
+/// One request, from the caller's side.
+async fn asked(gateway: &Gateway, world: Rc<World>, ask: &Ask) -> Told {
+    world.until(ask.at).await;
+    let (lines, settled) = (RefCell::default(), RefCell::default());
+    let host = Scripted { world: world.clone(), gone_at: ask.gone_at, lines, settled };
+    let path = match ask.dialect {
+        Dialect::OpenaiChat => "/v1/chat/completions",
+        Dialect::Anthropic => "/v1/messages",
+    };
+    let request = Incoming {
+        method: "POST".to_owned(),
+        path: path.to_owned(),
+        query: None,
+        headers: [("authorization", "Bearer the key of ci")].into_iter().collect(),
+        body: Body::Whole(ask.body.clone().into()),
+    };
+    let reply = serve(gateway, &host, request).await;
+    let at = world.passed();
+    let received = RefCell::new(Received::default());
+    let relayed = match reply.body {
+        ReplyBody::Whole(body) => {
+            received.borrow_mut().pieces.push((at, body));
+            false
+        }
+        ReplyBody::Relayed { upstream, relay, record } => {
+            let caller = Caller { world: &world, gone_at: ask.gone_at, slow_ms: ask.slow_ms, received: &received };
+            pump(&host, upstream, *relay, *record, caller).await;
+            true
+        }
+    };
+    let lines = host.lines.into_inner();
+    assert_eq!(lines.len(), 1, "one line for each request: {lines:?}");
+    let received = received.into_inner();
+    Told {
+        dialect: ask.dialect,
+        left: ask.gone_at.is_some_and(|gone| gone <= received.ended.unwrap_or(at)),
+        status: reply.status,
+        headers: reply.headers,
+        at,
+        relayed,
+        received,
+        line: serde_json::from_str(&lines[0]).expect("the line is JSON"),
+        settled: host.settled.into_inner(),
+    }
+}
+
+fn gateway(scenario: &Scenario) -> Gateway {
+    let Settings { cap, rpm, first, idle, .. } = &scenario.settings;
+    let provider = |name| {
+        let dialect = script::dialect_of(name);
+        json!({"dialect": dialect, "base_url": format!("http://{name}/v1"), "secret": format!("the key of {name}")})
+    };
+    let providers: HashMap<&str, Value> =
+        ["oa", "ob", "aa", "ab", "anthropic"].map(|name| (name, provider(name))).into();
+    let draft = json!({
+        "providers": providers,
+        "models": {"try": {"targets": scenario.route, "first_byte_ms": first, "idle_ms": idle}},
+        "callers": {"ci": {"secret": "the key of ci", "requests_per_minute": rpm, "spend_cap_usd": cap}},
+        "prices": {
+            "oa/m": {"input": "2.50", "cached_input": "1.25", "output": "10"},
+            "ob/m": {"input": "0.15", "cached_input": "0.075", "output": "0.60"},
+            "aa/m": {"input": "3", "cached_input": "0.30", "cache_write": "3.75", "output": "15"},
+            "ab/m": {"input": "1", "cached_input": "0.10", "cache_write": "1.25", "output": "5.000001"},
+        },
+    });
+    let draft = Draft::from_json(Some(&draft.to_string())).expect("a configuration");
+    let secret = |name: &str| name.starts_with("the key of").then(|| name.to_owned());
+    Gateway::new(Config::compile(&draft, secret).expect("no mistake"), Keyless::Refused)
+}

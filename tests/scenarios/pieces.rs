@@ -1,0 +1,120 @@
+//! The relay alone: however its input is cut into pieces, and wherever it ends.
+
+use tollgate::dialect::Dialect;
+use tollgate::dialect::Label;
+use tollgate::record::End;
+use tollgate::relay::{Relay, Stopped, Write};
+
+use crate::frames;
+use crate::script::Wire;
+
+const DIALECTS: [Dialect; 2] = [Dialect::OpenaiChat, Dialect::Anthropic];
+const WORDS: &[&str] =
+    &["start", "comment", "ping", "\"Hé\"", "\"llo, \u{1f980}\"", "comment", "stop", "usage", "done"];
+
+/// A stream of `upstream`'s dialect, with either kind of line end.
+fn stream(upstream: Dialect, line_end: &str) -> Vec<u8> {
+    let mut wire = Wire { dialect: upstream, open: false };
+    let text: Vec<u8> = WORDS.iter().flat_map(|word| wire.bytes(word)).collect();
+    String::from_utf8(text).unwrap().replace('\n', line_end).into_bytes()
+}
+
+fn relay(upstream: Dialect, caller: Dialect, usage_wanted: bool) -> Relay {
+    Relay::new(upstream, caller, Label { id: "req_1".into(), created: 1, usage_wanted }, 1, 1_000, 0)
+}
+
+/// Everything that the caller gets of `pieces`.
+fn relayed<'a>(relay: &mut Relay, pieces: impl Iterator<Item = &'a [u8]>, stopped: Stopped) -> (Vec<u8>, End) {
+    let mut out = Vec::new();
+    for piece in pieces {
+        match relay.feed(piece, 0) {
+            Write::Unchanged => out.extend_from_slice(piece),
+            Write::Bytes(bytes) => out.extend_from_slice(&bytes),
+            Write::Nothing => {}
+        }
+    }
+    let (tail, end) = relay.end(stopped);
+    out.extend_from_slice(&tail);
+    (out, end)
+}
+
+fn pairs() -> impl Iterator<Item = (Dialect, Dialect)> {
+    DIALECTS.into_iter().flat_map(|upstream| DIALECTS.map(|caller| (upstream, caller)))
+}
+
+#[test]
+fn the_caller_gets_the_same_bytes_whatever_the_pieces() {
+    for (upstream, caller) in pairs() {
+        for line_end in ["\n", "\r\n", "\r"] {
+            let stream = stream(upstream, line_end);
+            let run = |size| relayed(&mut relay(upstream, caller, true), stream.chunks(size), Stopped::Closed);
+            let (whole, end) = run(stream.len());
+            assert_eq!(end, End::Complete, "{upstream:?} {caller:?} {line_end:?}");
+            assert_eq!(frames::text(caller, &whole), "Héllo, \u{1f980}");
+            if upstream == caller {
+                assert_eq!(String::from_utf8_lossy(&whole), String::from_utf8_lossy(&stream));
+            }
+            for size in 1..stream.len() {
+                assert_eq!(run(size), (whole.clone(), End::Complete), "{upstream:?} {caller:?} pieces of {size}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_was_not_asked_for_is_withheld_whatever_the_pieces() {
+    let all = String::from_utf8(stream(Dialect::OpenaiChat, "\n")).unwrap();
+    let expected: String = all.split_inclusive("\n\n").filter(|frame| !frame.contains("\"choices\":[]")).collect();
+    assert_ne!(expected, all);
+    for size in 1..=all.len() {
+        let mut relay = relay(Dialect::OpenaiChat, Dialect::OpenaiChat, false);
+        let (out, _) = relayed(&mut relay, all.as_bytes().chunks(size), Stopped::Closed);
+        assert_eq!(String::from_utf8(out).unwrap(), expected, "pieces of {size}");
+        let tally = relay.tally();
+        assert_eq!((tally.usage.input, tally.usage.output, tally.estimated), (10, 5, false));
+    }
+}
+
+#[test]
+fn a_cut_stream_is_not_complete() {
+    for (upstream, caller) in pairs() {
+        for line_end in ["\n", "\r\n", "\r"] {
+            let stream = stream(upstream, line_end);
+            let finish = match upstream {
+                // Not every server says `[DONE]`: after the finish reason a clean end of the body is one.
+                Dialect::OpenaiChat => "\"finish_reason\":\"stop\"",
+                Dialect::Anthropic => "\"type\":\"message_stop\"",
+            };
+            let finish = std::str::from_utf8(&stream).unwrap().find(finish).unwrap();
+            for cut in 0..stream.len() {
+                for stopped in [Stopped::Closed, Stopped::Broken, Stopped::Idle] {
+                    let mut relay = relay(upstream, caller, true);
+                    let (out, end) = relayed(&mut relay, stream[..cut].chunks(97), stopped);
+                    let case = format!("{upstream:?} {caller:?} {line_end:?} {stopped:?} at {cut}: {out:?}");
+                    let over = end == End::Complete;
+                    if stopped == Stopped::Closed {
+                        assert!(!over || cut > finish, "{case}");
+                    } else {
+                        // What was a whole frame before the last byte that could have made it longer.
+                        assert!(!over || cut + 1 >= stream.len(), "{case}");
+                    }
+                    assert_eq!(frames::is_complete(caller, &out), over, "{case}");
+                    assert_eq!(frames::ends_with_error(caller, &out), !over, "{case}");
+                    assert_eq!(relay.tally().estimated, !over || relay.tally().usage.input != 10, "{case}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_caller_who_has_hung_up_is_told_nothing() {
+    for (upstream, caller) in pairs() {
+        let stream = stream(upstream, "\n");
+        for cut in 0..stream.len() {
+            let mut relay = relay(upstream, caller, true);
+            relay.feed(&stream[..cut], 0);
+            assert!(relay.end(Stopped::HungUp).0.is_empty(), "{upstream:?} {caller:?} at {cut}");
+        }
+    }
+}

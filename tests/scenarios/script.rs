@@ -1,0 +1,305 @@
+//! The language of the scenario files, and what its words are on the wire.
+//!
+//! `with` sets the gateway up, a line that begins with a target says what that target does when it is asked, `ask`
+//! is one request. Times are milliseconds; `+N` waits before the next word happens.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use tollgate::dialect::Dialect;
+use tollgate::host::Millis;
+
+/// One thing that an upstream does.
+#[derive(Debug, Clone)]
+pub enum Act {
+    Refuse,
+    Head {
+        status: u16,
+        headers: Vec<(String, String)>,
+    },
+    Piece(Bytes),
+    Close,
+    Reset,
+    /// Nothing more, and no end either.
+    Silence,
+}
+
+/// Each act, after so many milliseconds.
+pub type Script = VecDeque<(Millis, Act)>;
+
+#[derive(Debug)]
+pub struct Scenario {
+    pub route: Vec<String>,
+    pub settings: Settings,
+    pub targets: Vec<(String, Script)>,
+    pub asks: Vec<Ask>,
+}
+
+#[derive(Debug, Default)]
+pub struct Settings {
+    pub cap: Option<String>,
+    pub rpm: Option<u32>,
+    pub first: Option<Millis>,
+    pub idle: Option<Millis>,
+    pub settle_ms: Millis,
+    pub store_down: bool,
+}
+
+#[derive(Debug)]
+pub struct Ask {
+    pub dialect: Dialect,
+    pub stream: bool,
+    pub at: Millis,
+    pub gone_at: Option<Millis>,
+    pub slow_ms: Millis,
+    pub body: String,
+}
+
+impl Scenario {
+    pub fn read(text: &str) -> Self {
+        let mut scenario =
+            Self { route: Vec::new(), settings: Settings::default(), targets: Vec::new(), asks: Vec::new() };
+        for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            let words = words(line);
+            let (first, rest) = words.split_first().expect("a word");
+            match first.as_str() {
+                "route" => scenario.route = rest.to_vec(),
+                "with" => scenario.settings = settings(rest),
+                "ask" => scenario.asks.push(ask(rest)),
+                target => scenario.targets.push((target.to_owned(), script(dialect_of(target), rest))),
+            }
+        }
+        scenario
+    }
+}
+
+/// `oa` and `ob` speak OpenAI's dialect, `aa` and `ab` Anthropic's.
+pub fn dialect_of(target: &str) -> Dialect {
+    if target.starts_with('o') { Dialect::OpenaiChat } else { Dialect::Anthropic }
+}
+
+/// Splits at spaces, except between quotes or backticks.
+fn words(line: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    let mut quote = None;
+    let mut open = false;
+    for c in line.chars() {
+        match quote {
+            None if c == ' ' => {
+                open = false;
+                continue;
+            }
+            None if c == '"' || c == '`' => quote = Some(c),
+            Some(end) if c == end => quote = None,
+            _ => {}
+        }
+        if !open {
+            words.push(String::new());
+            open = true;
+        }
+        words.last_mut().expect("a word is open").push(c);
+    }
+    words
+}
+
+fn number<T: std::str::FromStr>(text: &str) -> T {
+    text.parse().unwrap_or_else(|_| panic!("{text} is no number"))
+}
+
+fn settings(words: &[String]) -> Settings {
+    let mut settings = Settings::default();
+    for word in words {
+        match word.split_once('=').unwrap_or((word, "")) {
+            ("cap", usd) => settings.cap = Some(usd.to_owned()),
+            ("rpm", requests) => settings.rpm = Some(number(requests)),
+            ("first", ms) => settings.first = Some(number(ms)),
+            ("idle", ms) => settings.idle = Some(number(ms)),
+            ("settle", ms) => settings.settle_ms = number(ms),
+            ("store-down", _) => settings.store_down = true,
+            _ => panic!("{word}?"),
+        }
+    }
+    settings
+}
+
+fn ask(words: &[String]) -> Ask {
+    let mut ask =
+        Ask { dialect: Dialect::OpenaiChat, stream: false, at: 0, gone_at: None, slow_ms: 0, body: String::new() };
+    let mut fields =
+        vec![r#""model":"try""#.to_owned(), r#""messages":[{"role":"user","content":"Hello?"}]"#.to_owned()];
+    for word in words {
+        match word.split_once('=').unwrap_or((word, "")) {
+            ("openai-chat", _) => {}
+            ("anthropic", _) => {
+                ask.dialect = Dialect::Anthropic;
+                fields.push(r#""max_tokens":100"#.to_owned());
+            }
+            ("stream", _) => {
+                ask.stream = true;
+                fields.push(r#""stream":true"#.to_owned());
+            }
+            ("usage", _) => fields.push(r#""stream_options":{"include_usage":true}"#.to_owned()),
+            ("at", ms) => ask.at = number(ms),
+            ("hangs-up", ms) => ask.gone_at = Some(number(ms)),
+            ("slow", ms) => ask.slow_ms = number(ms),
+            ("field", field) => fields.push(field.trim_matches('`').to_owned()),
+            ("fields", count) => fields.extend((0..number(count)).map(|n: u32| format!("\"unheard_of_{n:04}\":{n}"))),
+            _ => panic!("{word}?"),
+        }
+    }
+    ask.body = format!("{{{}}}", fields.join(","));
+    ask
+}
+
+fn script(dialect: Dialect, words: &[String]) -> Script {
+    let mut script = Script::new();
+    let mut delay = 0;
+    let headers = words.iter().filter_map(|word| word.strip_prefix("header=")?.split_once(':'));
+    let headers: Vec<(String, String)> = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let mut wire = Wire { dialect, open: false };
+    // Words between braces arrive in one piece.
+    let mut piece: Option<Vec<u8>> = None;
+    for word in words {
+        if let Some(ms) = word.strip_prefix('+') {
+            delay += number::<Millis>(ms);
+            continue;
+        }
+        let has_head = script.iter().any(|(_, act)| matches!(act, Act::Head { .. }));
+        let head = |status, kind: &str, more: &[(String, String)]| {
+            let mut headers = vec![("content-type".to_owned(), kind.to_owned())];
+            headers.extend_from_slice(more);
+            Act::Head { status, headers }
+        };
+        let act = match word.as_str() {
+            "refuses" => Act::Refuse,
+            "silence" => Act::Silence,
+            "close" => Act::Close,
+            "reset" => Act::Reset,
+            "head" => head(200, EVENT_STREAM, &headers),
+            "json-head" => head(200, "application/json", &headers),
+            "{" => {
+                piece = Some(Vec::new());
+                continue;
+            }
+            "}" => Act::Piece(piece.take().expect("a brace was opened").into()),
+            word => match word.split_once('=') {
+                Some(("header", _)) => continue,
+                Some(("status", status)) => {
+                    script.push_back((delay, head(number(status), "application/json", &headers)));
+                    delay = 0;
+                    continue;
+                }
+                Some(("mib", count)) => {
+                    let mebibyte = Bytes::from(vec![b' '; 1 << 20]);
+                    let first = number::<usize>(count) - 1;
+                    script.extend(std::iter::repeat_n((0, Act::Piece(mebibyte.clone())), first));
+                    Act::Piece(mebibyte)
+                }
+                Some(("times", count)) => {
+                    let last = script.back().cloned().expect("something to repeat");
+                    script.extend(std::iter::repeat_n(last, number::<usize>(count) - 1));
+                    continue;
+                }
+                _ => Act::Piece(wire.bytes(word).into()),
+            },
+        };
+        match (act, &mut piece) {
+            (Act::Piece(bytes), Some(piece)) => piece.extend_from_slice(&bytes),
+            (act, _) => {
+                if !has_head && matches!(act, Act::Piece(_) | Act::Close | Act::Reset) {
+                    let whole = matches!(word.as_str(), "answer" | "failure" | "not-json" | "nothing-known");
+                    let kind = if whole { "application/json" } else { EVENT_STREAM };
+                    script.push_back((delay, head(200, kind, &headers)));
+                    delay = 0;
+                }
+                script.push_back((delay, act));
+                delay = 0;
+            }
+        }
+    }
+    let ends = |(_, act): &(Millis, Act)| matches!(act, Act::Refuse | Act::Close | Act::Reset | Act::Silence);
+    if !script.back().is_some_and(ends) {
+        script.push_back((delay, Act::Close));
+    }
+    script
+}
+
+const EVENT_STREAM: &str = "text/event-stream";
+
+/// Words as frames or bodies of a dialect.
+pub struct Wire {
+    pub dialect: Dialect,
+    /// Whether a text block is open.
+    pub open: bool,
+}
+
+impl Wire {
+    pub fn bytes(&mut self, word: &str) -> Vec<u8> {
+        if let Some(raw) = word.strip_prefix('`') {
+            return raw.trim_end_matches('`').replace("\\n", "\n").replace("\\r", "\r").into_bytes();
+        }
+        match word {
+            "not-json" => "<html>busy</html>".to_owned(),
+            "nothing-known" => r#"{"note":"neither an answer nor an error"}"#.to_owned(),
+            "comment" => ": working\n\n".to_owned(),
+            "long-comment" => format!(":{:1021}\n\n", ""),
+            _ => match self.dialect {
+                Dialect::OpenaiChat => openai(word),
+                Dialect::Anthropic => self.anthropic(word),
+            },
+        }
+        .into_bytes()
+    }
+
+    fn anthropic(&mut self, word: &str) -> String {
+        let frame = |kind: &str, rest: &str| format!("event: {kind}\ndata: {{\"type\":\"{kind}\"{rest}}}\n\n");
+        match word {
+            "start" => frame("message_start", r#","message":{"id":"msg_1","type":"message","role":"assistant","model":"m-1","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":6,"cache_creation_input_tokens":1,"cache_read_input_tokens":3,"output_tokens":1}}"#),
+            "ping" | "usage" => frame("ping", ""),
+            "stop" => {
+                let close = if std::mem::take(&mut self.open) { frame("content_block_stop", r#","index":0"#) } else { String::new() };
+                close + &frame("message_delta", r#","delta":{"stop_reason":"end_turn","stop_sequence":null},"usage":{"output_tokens":5}"#)
+            }
+            "done" => frame("message_stop", ""),
+            "error" => frame("error", r#","error":{"type":"overloaded_error","message":"too much"}"#),
+            "failure" => r#"{"type":"error","error":{"type":"overloaded_error","message":"too much"}}"#.to_owned(),
+            "answer" => r#"{"id":"msg_1","type":"message","role":"assistant","model":"m-1","content":[{"type":"text","text":"Hello"}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":6,"cache_creation_input_tokens":1,"cache_read_input_tokens":3,"output_tokens":5}}"#.to_owned(),
+            text if text.starts_with('"') => {
+                let open = if std::mem::replace(&mut self.open, true) {
+                    String::new()
+                } else {
+                    frame("content_block_start", r#","index":0,"content_block":{"type":"text","text":""}"#)
+                };
+                open + &frame("content_block_delta", &format!(r#","index":0,"delta":{{"type":"text_delta","text":{text}}}"#))
+            }
+            _ => panic!("{word}?"),
+        }
+    }
+}
+
+fn openai(word: &str) -> String {
+    let chunk = |choices: &str, rest: &str| {
+        format!(
+            r#"data: {{"id":"c-1","object":"chat.completion.chunk","created":1,"model":"m-1","choices":[{choices}]{rest}}}"#
+        ) + "\n\n"
+    };
+    let choice = |delta: &str, finish: &str| format!(r#"{{"index":0,"delta":{delta},"finish_reason":{finish}}}"#);
+    const USAGE: &str = r#","usage":{"prompt_tokens":10,"completion_tokens":5,"total_tokens":15,"prompt_tokens_details":{"cached_tokens":4},"completion_tokens_details":{"reasoning_tokens":2}}"#;
+    match word {
+        "start" => chunk(&choice(r#"{"role":"assistant","content":""}"#, "null"), ""),
+        "ping" => ": ping\n\n".to_owned(),
+        "stop" => chunk(&choice("{}", "\"stop\""), ""),
+        "usage" => chunk("", USAGE),
+        "done" => "data: [DONE]\n\n".to_owned(),
+        "error" => {
+            "data: {\"error\":{\"message\":\"too much\",\"type\":\"server_error\",\"param\":null,\"code\":null}}\n\n"
+                .to_owned()
+        }
+        "failure" => r#"{"error":{"message":"too much","type":"server_error","param":null,"code":null}}"#.to_owned(),
+        "answer" => format!(
+            r#"{{"id":"c-1","object":"chat.completion","created":1,"model":"m-1","choices":[{{"index":0,"message":{{"role":"assistant","content":"Hello","refusal":null}},"logprobs":null,"finish_reason":"stop"}}]{USAGE}}}"#
+        ),
+        text if text.starts_with('"') => chunk(&choice(&format!(r#"{{"content":{text}}}"#), "null"), ""),
+        _ => panic!("{word}?"),
+    }
+}

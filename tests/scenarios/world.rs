@@ -1,0 +1,240 @@
+//! A host on which nothing happens but what a script says, in virtual time.
+//!
+//! Every future waits for an instant, so polling all tasks and then jumping to the next instant is the whole
+//! executor. What is left pending without an instant is stuck, and says so.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use tollgate::host::{Answer, Broken, Headers, Host, Millis, Outgoing, StoreDown, Unreachable};
+use tollgate::limit::{Add, Admission, Bound, decide};
+use tollgate::relay::{Gone, Sink};
+
+use crate::script::{Act, Script};
+
+/// 2026-11-21, noon: the start of a minute, of an hour, and of nothing else.
+pub const START: Millis = 1_795_262_400_000;
+
+#[derive(Default)]
+pub struct World {
+    passed: Cell<Millis>,
+    alarms: RefCell<BTreeSet<Millis>>,
+    random: Cell<u64>,
+    /// What each target does, request by request; the last is repeated.
+    pub targets: RefCell<HashMap<String, VecDeque<Script>>>,
+    pub counters: RefCell<BTreeMap<String, i64>>,
+    pub store_down: Cell<bool>,
+    pub settle_ms: Cell<Millis>,
+    pub admitted: Cell<u32>,
+    /// Upstreams that were given up, with the time.
+    pub cancelled: RefCell<Vec<(Millis, String)>>,
+}
+
+pub type Task<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
+
+impl World {
+    /// Milliseconds since the start.
+    pub fn passed(&self) -> Millis {
+        self.passed.get()
+    }
+
+    pub async fn until(&self, instant: Millis) {
+        poll_fn(|_| {
+            if self.passed.get() >= instant {
+                return Poll::Ready(());
+            }
+            self.alarms.borrow_mut().insert(instant);
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Runs `tasks` to their end.
+    pub fn run(&self, mut tasks: Vec<Task<'_>>) {
+        let mut context = Context::from_waker(Waker::noop());
+        loop {
+            tasks.retain_mut(|task| task.as_mut().poll(&mut context).is_pending());
+            if tasks.is_empty() {
+                return;
+            }
+            let mut alarms = self.alarms.borrow_mut();
+            *alarms = alarms.split_off(&(self.passed.get() + 1));
+            let next = alarms.pop_first().expect("a task waits for nothing that will ever happen");
+            self.passed.set(next);
+        }
+    }
+
+    fn script(&self, target: &str) -> Script {
+        let mut targets = self.targets.borrow_mut();
+        let scripts = targets.get_mut(target).unwrap_or_else(|| panic!("{target} was asked and has no script"));
+        if scripts.len() > 1 { scripts.pop_front() } else { scripts.front().cloned() }.expect("a script")
+    }
+
+    fn add(&self, counter: &str, add: i64) {
+        *self.counters.borrow_mut().entry(counter.to_owned()).or_default() += add;
+    }
+}
+
+/// One request's view of the world.
+pub struct Scripted {
+    pub world: Rc<World>,
+    /// When the caller hangs up.
+    pub gone_at: Option<Millis>,
+    pub lines: RefCell<Vec<String>>,
+    pub settled: RefCell<Vec<Millis>>,
+}
+
+/// An upstream at work. Dropped before its end it was cancelled.
+pub struct Upstream {
+    world: Rc<World>,
+    target: String,
+    script: Script,
+    /// When the last step was over. The next begins then: an upstream does not run ahead of its reader.
+    since: Millis,
+}
+
+impl Upstream {
+    /// The next step, once its time has come.
+    async fn next(&mut self) -> Act {
+        let Some((delay, act)) = self.script.front().cloned() else { return Act::Close };
+        self.world.until(self.since + delay).await;
+        if matches!(act, Act::Silence) {
+            std::future::pending::<()>().await;
+        }
+        self.script.pop_front();
+        self.since = self.world.passed();
+        act
+    }
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        if !self.script.is_empty() {
+            self.world.cancelled.borrow_mut().push((self.world.passed(), self.target.clone()));
+        }
+    }
+}
+
+impl Host for Scripted {
+    type Body = Upstream;
+
+    fn now(&self) -> Millis {
+        START + self.world.passed()
+    }
+
+    fn random(&self) -> u64 {
+        let next = self.world.random.get() + 1;
+        self.world.random.set(next);
+        next
+    }
+
+    async fn sleep(&self, ms: u64) {
+        self.world.until(self.world.passed().saturating_add(ms)).await;
+    }
+
+    async fn gone(&self) {
+        match self.gone_at {
+            Some(instant) => self.world.until(instant).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn fetch(&self, request: Outgoing) -> Result<Answer<Upstream>, Unreachable> {
+        let target = request.url.strip_prefix("http://").and_then(|rest| rest.split('/').next()).expect("a target");
+        for (name, value) in request.headers.iter().filter(|(_, value)| value.contains("key of ")) {
+            assert!(value.ends_with(&format!("key of {target}")), "{name}: {value} was sent to {target}");
+        }
+        let script = self.world.script(target);
+        let world = self.world.clone();
+        let mut upstream = Upstream { since: world.passed(), world, target: target.to_owned(), script };
+        match upstream.next().await {
+            Act::Head { status, headers } => {
+                let headers: Headers = headers.into_iter().collect();
+                Ok(Answer { status, headers, body: upstream })
+            }
+            _ => Err(Unreachable(format!("{target} is not there"))),
+        }
+    }
+
+    async fn read(&self, body: &mut Upstream) -> Result<Option<Bytes>, Broken> {
+        match body.next().await {
+            Act::Piece(bytes) => Ok(Some(bytes)),
+            Act::Close => Ok(None),
+            act => {
+                assert!(matches!(act, Act::Reset), "the head comes first");
+                Err(Broken)
+            }
+        }
+    }
+
+    async fn admit(&self, bounds: &[Bound]) -> Result<Admission, StoreDown> {
+        if self.world.store_down.get() {
+            return Err(StoreDown("down".to_owned()));
+        }
+        let admission = {
+            let counters = self.world.counters.borrow();
+            decide(bounds, |counter| counters.get(counter).copied().unwrap_or(0))
+        };
+        if let Admission::Admitted(_) = admission {
+            bounds.iter().for_each(|bound| self.world.add(&bound.counter, bound.add));
+            self.world.admitted.set(self.world.admitted.get() + 1);
+        }
+        Ok(admission)
+    }
+
+    async fn settle(&self, adds: Vec<Add>) {
+        self.sleep(self.world.settle_ms.get()).await;
+        adds.iter().for_each(|add| self.world.add(&add.counter, add.add));
+        self.settled.borrow_mut().push(self.world.passed());
+    }
+
+    async fn totals(&self, prefix: &str) -> Result<Vec<(String, i64)>, StoreDown> {
+        let counters = self.world.counters.borrow();
+        let found = counters.iter().filter(|(counter, _)| counter.starts_with(prefix));
+        Ok(found.map(|(counter, total)| (counter.clone(), *total)).collect())
+    }
+
+    fn log(&self, line: &str) {
+        self.lines.borrow_mut().push(line.to_owned());
+    }
+}
+
+/// What reached the caller, and when.
+#[derive(Default)]
+pub struct Received {
+    pub pieces: Vec<(Millis, Bytes)>,
+    pub ended: Option<Millis>,
+}
+
+/// The caller's end of a stream.
+pub struct Caller<'a> {
+    pub world: &'a World,
+    pub gone_at: Option<Millis>,
+    /// How long it takes for each piece.
+    pub slow_ms: Millis,
+    pub received: &'a RefCell<Received>,
+}
+
+impl Sink for Caller<'_> {
+    async fn write(&mut self, bytes: Bytes) -> Result<(), Gone> {
+        let taken = self.world.passed() + self.slow_ms;
+        if let Some(gone) = self.gone_at.filter(|gone| *gone <= taken) {
+            self.world.until(gone).await;
+            return Err(Gone);
+        }
+        self.world.until(taken).await;
+        self.received.borrow_mut().pieces.push((self.world.passed(), bytes));
+        Ok(())
+    }
+}
+
+impl Drop for Caller<'_> {
+    fn drop(&mut self) {
+        self.received.borrow_mut().ended = Some(self.world.passed());
+    }
+}
