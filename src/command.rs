@@ -74,7 +74,7 @@ fn start(arguments: &Arguments) -> Result<(), String> {
     };
     let options = Options { address: SocketAddr::new(arguments.host, arguments.port), store };
     let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| error.to_string())?;
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
     runtime.block_on(run(config, options, banner))
 }
 
