@@ -117,13 +117,13 @@ const JSON: &str = "application/json";
 const EVENT_STREAM: &str = "text/event-stream; charset=utf-8";
 
 fn home() -> Vec<u8> {
-    let home = serde_json::json!({
-        "name": "tollgate",
-        "version": env!("CARGO_PKG_VERSION"),
-        "endpoints": ["POST /v1/chat/completions", "POST /v1/messages", "GET /v1/models", "GET /v1/usage", "GET /health"],
-        "try": "POST /v1/chat/completions with {\"model\":\"tollgate/echo\",\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}",
-    });
-    home.to_string().into_bytes()
+    let home = concat!(
+        r#"{"name":"tollgate","version":""#,
+        env!("CARGO_PKG_VERSION"),
+        r#"","endpoints":["POST /v1/chat/completions","POST /v1/messages","GET /v1/models","GET /v1/usage","GET /health"],"#,
+        r#""try":"POST /v1/chat/completions with {\"model\":\"tollgate/echo\",\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}"}"#,
+    );
+    home.into()
 }
 
 fn models(gateway: &Gateway, dialect: Dialect, headers: &Headers) -> Result<Vec<u8>, Error> {

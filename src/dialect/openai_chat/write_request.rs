@@ -6,12 +6,11 @@
 use std::borrow::Cow;
 
 use serde::Serialize;
-use serde_json::Number;
 use serde_json::value::RawValue;
 
 use super::encode::CallOut;
 use super::json;
-use crate::chat::{Content, Effort, Format, Media, Message, Part, Request, Role, Tool, ToolChoice};
+use crate::chat::{Content, Effort, Format, Media, Message, Number, Part, Request, Role, Tool, ToolChoice};
 
 /// Models that want `max_completion_tokens` and refuse sampling parameters and stop sequences, by the
 /// start of their name. Source: "Reasoning models", OpenAI API documentation, read 2026-11.
