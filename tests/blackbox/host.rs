@@ -245,7 +245,7 @@ fn workerd(setup: &Setup) -> Option<SocketAddr> {
 
 fn spin(setup: &Setup) -> Command {
     let mut command = Command::new(artefact("TOLLGATE_SPIN_HOST", "target/spin-host/debug/spin-host"));
-    command.arg(artefact("TOLLGATE_SPIN_COMPONENT", "target/wasm32-wasip2/release/tollgate.wasm"));
+    command.arg(artefact("TOLLGATE_SPIN_COMPONENT", "target/wasm32-wasip2/wasm/tollgate.wasm"));
     command.args(["--listen", "127.0.0.1:0", "--store"]).arg(setup.store.join("store"));
     for (name, value) in setup.variables() {
         command.arg("--variable").arg(format!("{}={value}", name.to_lowercase()));

@@ -1,5 +1,6 @@
-//! Turns the compiled Worker into JavaScript modules: `bundle CARGO_LOCK WASM FOLDER`.
+//! Turns the compiled Worker into JavaScript modules: `bundle CARGO_LOCK WASM FOLDER [--names]`.
 //!
+//! The names of functions stay only where `--names` asks for them, which scripts/size does.
 //! Writes `index.js` and `index_bg.wasm` (what `wasm-bindgen --target module` would write), the JavaScript that
 //! Rust imports as `snippets/`, and last `shim.js`, the Worker's main module. wrangler's own esbuild joins them.
 
@@ -10,7 +11,11 @@ use wasm_bindgen_cli_support::Bindgen;
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let [lock, wasm, folder] = arguments.as_slice() else { bail!("usage: bundle CARGO_LOCK WASM FOLDER") };
+    let (lock, wasm, folder, names) = match arguments.as_slice() {
+        [lock, wasm, folder] => (lock, wasm, folder, false),
+        [lock, wasm, folder, flag] if flag == "--names" => (lock, wasm, folder, true),
+        _ => bail!("usage: bundle CARGO_LOCK WASM FOLDER [--names]"),
+    };
     same_version(lock)?;
 
     // Snippets carry a hash in their path, so those of earlier builds would pile up.
@@ -23,6 +28,9 @@ fn main() -> Result<()> {
         .input_path(wasm)
         .out_name("index")
         .typescript(false)
+        .demangle(false)
+        .remove_name_section(!names)
+        .remove_producers_section(true)
         .module(true)?
         .reset_state_function(true)
         .force_enable_abort_handler(true)

@@ -1,4 +1,5 @@
-//! What the native gateway adds to a request: `bench TOLLGATE`, where TOLLGATE is the program to measure.
+//! What the native gateway adds to a request: `bench TOLLGATE [PART]`, where TOLLGATE is the program to measure. PART
+//! leaves out the rows in whose name it does not stand.
 //!
 //! Every request is sent straight to a scripted upstream and, next, through the gateway to the same upstream, so both
 //! see the same machine. Prints figures and judges nothing. Client and upstream are plain blocking sockets: what they
@@ -12,9 +13,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 fn main() -> io::Result<()> {
-    let Some(program) = std::env::args().nth(1) else {
-        return Err(io::Error::other("usage: bench TOLLGATE"));
+    let mut arguments = std::env::args().skip(1);
+    let Some(program) = arguments.next() else {
+        return Err(io::Error::other("usage: bench TOLLGATE [PART]"));
     };
+    let part = arguments.next().unwrap_or_default();
     let upstream = upstream()?;
     let gateway = Gateway::start(&program, upstream)?;
     let cores = thread::available_parallelism()?;
@@ -22,15 +25,12 @@ fn main() -> io::Result<()> {
     println!("{cores} cores, load average {}", load.split(' ').next().unwrap_or("unknown"));
     println!("\nmilliseconds: median over the rounds (least-most median of a round)\n");
     println!("{:<48} {:>22} {:>22} {:>8} {:>6}  goal", "", "direct", "gateway", "added", "ratio");
-    for case in CASES {
+    for case in CASES.iter().filter(|case| case.name.contains(&part)) {
         case.measure(upstream, gateway.address)?;
     }
     println!("\nrequests per second at concurrency {CLIENTS}: median over the rounds (least-most)\n");
-    for (name, path, model) in [
-        ("plain, 1 KB", "/v1/chat/completions", "openai/plain"),
-        ("stream of 20 chunks at once", "/v1/chat/completions", "openai/burst"),
-    ] {
-        throughput(name, path, model, upstream, gateway.address)?;
+    for case in LOADS.iter().filter(|case| case.name.contains(&part)) {
+        case.load(upstream, gateway.address)?;
     }
     Ok(())
 }
@@ -89,12 +89,16 @@ const CASES: &[Case] = &[
     },
 ];
 
+const LOADS: &[Case] = &[
+    Case { name: "load of plain, 1 KB, openai", model: "openai/plain", ..PLAIN },
+    Case { name: "load of 20 chunks at once, openai", model: "openai/burst", ..PLAIN },
+];
+
 impl Case {
     fn measure(&self, upstream: SocketAddr, gateway: SocketAddr) -> io::Result<()> {
-        let (provider, script) = self.model.split_once('/').unwrap_or_default();
-        let upstream_path = if provider == "openai" { OPENAI } else { ANTHROPIC };
-        let mut direct = Caller::connect(upstream, request(upstream_path, script, self.prompt_bytes))?;
-        let mut through = Caller::connect(gateway, request(self.path, self.model, self.prompt_bytes))?;
+        let (direct, through) = self.requests();
+        let mut direct = Caller::connect(upstream, direct)?;
+        let mut through = Caller::connect(gateway, through)?;
         for _ in 0..20 {
             direct.send()?;
             through.send()?;
@@ -108,11 +112,31 @@ impl Case {
             first.push(taken.iter().map(|(direct, through)| (direct.first, through.first)));
             total.push(taken.iter().map(|(direct, through)| (direct.total, through.total)));
         }
-        if script != "plain" {
+        if !self.model.ends_with("plain") {
             first.print(&format!("{}: first", self.name), None);
         }
         total.print(self.name, self.goal);
         Ok(())
+    }
+
+    fn load(&self, upstream: SocketAddr, gateway: SocketAddr) -> io::Result<()> {
+        let (direct, through) = self.requests();
+        let (mut straight, mut added) = (Vec::new(), Vec::new());
+        for _ in 0..3 {
+            straight.push(rate(upstream, &direct)?);
+            added.push(rate(gateway, &through)?);
+        }
+        let ratio = median(&mut added) / median(&mut straight);
+        let (straight, added) = (shown(&mut straight, 0), shown(&mut added, 0));
+        println!("{:<48} {straight:>22} {added:>22} {ratio:>15.2}x", self.name);
+        Ok(())
+    }
+
+    /// Straight to the upstream, and for the gateway.
+    fn requests(&self) -> (Vec<u8>, Vec<u8>) {
+        let (provider, script) = self.model.split_once('/').unwrap_or_default();
+        let upstream_path = if provider == "openai" { OPENAI } else { ANTHROPIC };
+        (request(upstream_path, script, self.prompt_bytes), request(self.path, self.model, self.prompt_bytes))
     }
 }
 
@@ -136,8 +160,8 @@ impl Rounds {
         let (direct, through) = (median(&mut self.direct), median(&mut self.through));
         println!(
             "{name:<48} {:>22} {:>22} {:>+8.3} {:>5.1}x  {}",
-            format!("{direct:.3} ({})", span(&self.direct, 3)),
-            format!("{through:.3} ({})", span(&self.through, 3)),
+            shown(&mut self.direct, 3),
+            shown(&mut self.through, 3),
             through - direct,
             through / direct,
             goal.map(|goal| format!("+{goal}")).unwrap_or_default(),
@@ -151,31 +175,14 @@ fn median(values: &mut [f64]) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-fn span(sorted: &[f64], digits: usize) -> String {
-    match sorted {
-        [least, .., most] => format!("{least:.digits$}-{most:.digits$}"),
-        _ => String::new(),
-    }
+/// `median (least-most)`
+fn shown(values: &mut [f64], digits: usize) -> String {
+    let median = median(values);
+    let (least, most) = (values.first().unwrap_or(&median), values.last().unwrap_or(&median));
+    format!("{median:.digits$} ({least:.digits$}-{most:.digits$})")
 }
 
 const CLIENTS: usize = 32;
-
-fn throughput(name: &str, path: &str, model: &str, upstream: SocketAddr, gateway: SocketAddr) -> io::Result<()> {
-    let script = model.split_once('/').map_or(model, |(_, script)| script);
-    let (mut direct, mut through) = (Vec::new(), Vec::new());
-    for _ in 0..3 {
-        direct.push(rate(upstream, &request(path, script, 1024))?);
-        through.push(rate(gateway, &request(path, model, 1024))?);
-    }
-    let (straight, added) = (median(&mut direct), median(&mut through));
-    println!(
-        "{name:<48} {:>22} {:>22} {:>15.2}x",
-        format!("{straight:.0} ({})", span(&direct, 0)),
-        format!("{added:.0} ({})", span(&through, 0)),
-        added / straight,
-    );
-    Ok(())
-}
 
 /// Answers per second to [`CLIENTS`] callers that each send the next request when the last is answered.
 fn rate(address: SocketAddr, request: &[u8]) -> io::Result<f64> {
