@@ -136,10 +136,11 @@ impl Health {
     }
 
     /// Targets that rest go last; none is left out, since a caller with one target wants it tried.
-    pub fn order(&self, targets: &mut [Target], now: Millis) {
-        if !self.resting.is_empty() {
-            targets.sort_by_key(|target| self.resting.get(&target.to_string()).is_some_and(|until| *until > now));
-        }
+    pub fn order(&self, targets: Vec<Target>, now: Millis) -> Vec<Target> {
+        let rests = |target: &Target| self.resting.get(&target.to_string()).is_some_and(|until| *until > now);
+        let (last, mut order): (Vec<Target>, Vec<Target>) = targets.into_iter().partition(rests);
+        order.extend(last);
+        order
     }
 }
 
@@ -231,16 +232,12 @@ mod tests {
 
     #[test]
     fn a_target_that_asked_for_a_pause_goes_last_until_it_is_over() {
-        let mut targets = resolve(&config(), "smart").unwrap().targets;
+        let targets = resolve(&config(), "smart").unwrap().targets;
         let mut health = Health::default();
-        health.rest(&targets[0].clone(), 2_000_000, 1_000);
-        let first = |health: &Health, targets: &mut Vec<Target>, now| {
-            let mut ordered = targets.clone();
-            health.order(&mut ordered, now);
-            ordered[0].to_string()
-        };
-        assert_eq!(first(&health, &mut targets, 1_000), "openai/gpt-5");
-        assert_eq!(first(&health, &mut targets, 1_000 + REST_MS_MAX), "local/llama", "the pause is bounded");
+        health.rest(&targets[0], 2_000_000, 1_000);
+        let first = |now| health.order(targets.clone(), now)[0].to_string();
+        assert_eq!(first(1_000), "openai/gpt-5");
+        assert_eq!(first(1_000 + REST_MS_MAX), "local/llama", "the pause is bounded");
     }
 
     #[test]

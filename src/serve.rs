@@ -225,7 +225,7 @@ async fn prepare<'a, H: Host>(
     let stream: bool = body.get("stream").map_err(must("stream", "true or false"))?.unwrap_or(false);
     record.stream = stream;
     let mut route = route::resolve(&gateway.config, &model).map_err(plain)?;
-    gateway.health().order(&mut route.targets, record.started);
+    route.targets = gateway.health().order(route.targets, record.started);
 
     let limits = admit(gateway, host, &caller, &body, bytes.len(), &route, record).await?;
     let label =

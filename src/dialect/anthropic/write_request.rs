@@ -132,8 +132,11 @@ impl Writer<'_> {
             }
         }
         for turn in &mut turns {
-            // A stable sort: results first, otherwise as they stood.
-            turn.content.sort_by_key(|block| !matches!(block, Block::ToolResult { .. }));
+            // Results first, otherwise as they stood.
+            let is_result = |block: &Block<'_>| matches!(block, Block::ToolResult { .. });
+            let (mut content, rest): (Vec<_>, Vec<_>) = turn.content.drain(..).partition(is_result);
+            content.extend(rest);
+            turn.content = content;
         }
         // "final assistant content cannot end with trailing whitespace"
         if let Some(Turn { role: "assistant", content }) = turns.last_mut()
