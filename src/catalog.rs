@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use crate::dialect::Dialect;
 use crate::price::Price;
+use crate::wire::json;
 
 /// A provider whose key alone turns it on.
 #[derive(Debug, Deserialize)]
@@ -34,12 +35,12 @@ pub struct Priced {
 
 pub fn providers() -> Vec<Provider> {
     // The tables are part of the program; a test reads them.
-    serde_json::from_str(include_str!("catalog/providers.json")).unwrap_or_default()
+    json::parse(include_str!("catalog/providers.json")).unwrap_or_default()
 }
 
 impl Prices {
     pub fn built_in() -> Self {
-        let rows: Vec<Row> = serde_json::from_str(include_str!("catalog/prices.json")).unwrap_or_default();
+        let rows: Vec<Row> = json::parse(include_str!("catalog/prices.json")).unwrap_or_default();
         Self(rows.into_iter().map(Row::named).collect())
     }
 

@@ -288,7 +288,7 @@ struct Block<'a> {
 fn input(arguments: &str) -> (Cow<'_, RawValue>, bool) {
     let own = |text: String| Cow::Owned(RawValue::from_string(text).unwrap_or_default());
     let empty = || own("{}".to_owned());
-    match serde_json::from_str::<&RawValue>(arguments.trim()) {
+    match json::parse::<&RawValue>(arguments.trim()) {
         Ok(raw) if raw.get().starts_with('{') => (Cow::Borrowed(raw), true),
         Ok(raw) if raw.get() == "null" => (empty(), true),
         Ok(raw) => (own(format!("{{\"value\":{raw}}}")), true),

@@ -22,6 +22,7 @@ pub use write_request::write_request;
 
 use super::Model;
 use crate::error::Error;
+use crate::wire::json::{parse, read};
 
 pub fn error_body(error: &Error) -> Vec<u8> {
     let row = error.kind.row();
@@ -38,7 +39,7 @@ pub fn error_frame(error: &Error) -> Vec<u8> {
 
 /// The message in an error body: `{"error":{"message"}}`, `{"error":"…"}`, `{"message"}` or `{"detail"}`.
 pub fn read_error(body: &[u8]) -> Option<String> {
-    let body: ErrorBody<'_> = crate::wire::json::read(body).ok()?;
+    let body: ErrorBody<'_> = read(body).ok()?;
     let fault = body.error.map(Fault::read).unwrap_or_default();
     fault.message.or_else(|| body.message.and_then(text)).or_else(|| body.detail.and_then(text))
 }
@@ -106,7 +107,7 @@ impl Fault {
             #[serde(borrow)]
             message: Option<&'a RawValue>,
         }
-        match serde_json::from_str::<Wire<'_>>(error.get()) {
+        match parse::<Wire<'_>>(error.get()) {
             Ok(wire) => Self { kind: wire.kind.and_then(text), message: wire.message.and_then(text) },
             Err(_) => Self { kind: None, message: text(error) },
         }
@@ -115,7 +116,7 @@ impl Fault {
 
 /// A string's text, or the JSON of what stands where a string was due; `None` where that is empty.
 fn text(raw: &RawValue) -> Option<String> {
-    let text = serde_json::from_str::<String>(raw.get()).unwrap_or_else(|_| raw.get().to_owned());
+    let text = parse::<String>(raw.get()).unwrap_or_else(|_| raw.get().to_owned());
     (!text.is_empty()).then_some(text)
 }
 

@@ -2,6 +2,8 @@
 //!
 //! This is how a prompt of 400 KB is routed without being parsed: the values are skipped, not built.
 
+mod objects;
+
 use std::borrow::Cow;
 use std::fmt;
 
@@ -20,7 +22,7 @@ impl<'a> Fields<'a> {
     /// Checks all of `body` for being one JSON object and keeps where each value stands.
     pub fn read(body: &'a [u8]) -> Result<Self, String> {
         let text = std::str::from_utf8(body).map_err(|error| format!("the body is not UTF-8: {error}"))?;
-        let Pairs(fields) = serde_json::from_str(text).map_err(|error| {
+        let Pairs(fields) = parse(text).map_err(|error| {
             if body.is_empty() {
                 "the body is empty; a JSON object is needed".to_owned()
             } else {
@@ -39,7 +41,7 @@ impl<'a> Fields<'a> {
     pub fn get<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, String> {
         match self.raw(name) {
             None => Ok(None),
-            Some(raw) => serde_json::from_str(raw.get()).map_err(|error| expectation(&error)),
+            Some(raw) => parse(raw.get()).map_err(|error| expectation(&error)),
         }
     }
 
@@ -80,10 +82,17 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Reads a body. All JSON goes through `from_str`: each other source would be a second copy of every parser.
+/// Reads a value. All JSON goes through here: each other source would be a second copy of every parser.
+///
+/// A struct is read from an object only, never from a list of its fields' values.
+pub fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> serde_json::Result<T> {
+    objects::parse(text)
+}
+
+/// Reads a body.
 pub fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> serde_json::Result<T> {
     let text = std::str::from_utf8(body).map_err(serde::de::Error::custom)?;
-    serde_json::from_str(text)
+    parse(text)
 }
 
 /// What a parser's error says was due, without what stood there instead: that may be part of a prompt.
@@ -161,6 +170,25 @@ mod tests {
             assert!(Fields::read(input.as_bytes()).is_err(), "{input}");
         }
         assert!(Fields::read(b"{\"a\":\"\xff\"}").is_err());
+    }
+
+    #[test]
+    fn a_struct_is_an_object_at_every_depth() {
+        #[derive(Deserialize)]
+        struct Outer<'a> {
+            #[serde(borrow)]
+            raw: Option<&'a RawValue>,
+            inner: Vec<Option<Inner>>,
+        }
+        #[derive(Debug, PartialEq, Deserialize)]
+        struct Inner {
+            x: u64,
+        }
+        let outer: Outer<'_> = parse(r#"{"raw":[ 1.50 ],"inner":[{"x":1},null],"other":[{}]}"#).unwrap();
+        assert_eq!((outer.raw.unwrap().get(), outer.inner), ("[ 1.50 ]", vec![Some(Inner { x: 1 }), None]));
+        for lists in [r#"[null,[]]"#, r#"{"inner":[[1]]}"#, r#"{"inner":[]} x"#] {
+            assert!(parse::<Outer<'_>>(lists).is_err(), "{lists}");
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use super::Block;
 use crate::chat::{Content, Effort, Format, Json, Media, Message, Part, Request, Role, Tool, ToolCall, ToolChoice};
 use crate::error::Error;
-use crate::wire::json::Fields;
+use crate::wire::json::{self, Fields};
 
 pub fn read_request(body: &Fields<'_>) -> Result<Request, Error> {
     let object = Object { fields: body, path: "" };
@@ -114,7 +114,7 @@ impl Reader {
     }
 
     fn messages(&mut self, raw: &RawValue, messages: &mut Vec<Message>) -> Result<(), Error> {
-        let turns: Vec<Turn<'_>> = serde_json::from_str(raw.get()).map_err(|_| fault_in_messages(raw))?;
+        let turns: Vec<Turn<'_>> = json::parse(raw.get()).map_err(|_| fault_in_messages(raw))?;
         for (i, turn) in turns.into_iter().enumerate() {
             let role = match &*turn.role {
                 "user" => Role::User,
@@ -254,7 +254,7 @@ impl Reader {
 
     fn tools(&mut self, raw: &RawValue, tools: &mut Vec<Tool>) -> Result<(), Error> {
         let list: Vec<&RawValue> =
-            serde_json::from_str(raw.get()).map_err(|_| Error::field("tools", "must be a list of tools"))?;
+            json::parse(raw.get()).map_err(|_| Error::field("tools", "must be a list of tools"))?;
         for (i, raw) in list.into_iter().enumerate() {
             let path = format!("tools[{i}]");
             let fields = fields(raw, &path)?;
@@ -457,7 +457,7 @@ impl At {
         what: &str,
     ) -> Result<Option<T>, Error> {
         let Some(raw) = raw else { return Ok(None) };
-        let value = serde_json::from_str(raw.get());
+        let value = json::parse(raw.get());
         value.map(Some).map_err(|_| Error::field(self.field(name), format_args!("must be {what}")))
     }
 
@@ -485,9 +485,7 @@ impl<'a> Object<'_, 'a> {
     fn get<T: Deserialize<'a>>(&self, name: &str, what: &str) -> Result<Option<T>, Error> {
         let Some(raw) = self.raw(name) else { return Ok(None) };
         // Not the parser's own words: they quote what the caller sent.
-        serde_json::from_str(raw.get())
-            .map(Some)
-            .map_err(|_| Error::field(self.at(name), format_args!("must be {what}")))
+        json::parse(raw.get()).map(Some).map_err(|_| Error::field(self.at(name), format_args!("must be {what}")))
     }
 
     fn need<T: Deserialize<'a>>(&self, name: &str, what: &str) -> Result<T, Error> {
@@ -544,15 +542,15 @@ impl<'de: 'a, 'a> Deserialize<'de> for Body<'a> {
 }
 
 fn body<'a>(raw: &'a RawValue, path: &dyn fmt::Display) -> Result<Body<'a>, Error> {
-    serde_json::from_str(raw.get()).map_err(|_| fault_in_body(raw, path))
+    json::parse(raw.get()).map_err(|_| fault_in_body(raw, path))
 }
 
 /// Says where `messages` is not what it must be; only for what could not be read at once.
 fn fault_in_messages(raw: &RawValue) -> Error {
-    let Ok(turns) = serde_json::from_str::<Vec<&RawValue>>(raw.get()) else {
+    let Ok(turns) = json::parse::<Vec<&RawValue>>(raw.get()) else {
         return Error::field("messages", "must be a list of messages");
     };
-    let faulty = turns.iter().enumerate().find(|(_, turn)| serde_json::from_str::<Turn<'_>>(turn.get()).is_err());
+    let faulty = turns.iter().enumerate().find(|(_, turn)| json::parse::<Turn<'_>>(turn.get()).is_err());
     let Some((i, turn)) = faulty else { return Error::field("messages", "must be a list of messages") };
     let path = format!("messages[{i}]");
     let fields = match fields(turn, &path) {
@@ -570,8 +568,8 @@ fn fault_in_messages(raw: &RawValue) -> Error {
 }
 
 fn fault_in_body(raw: &RawValue, path: &dyn fmt::Display) -> Error {
-    if let Ok(blocks) = serde_json::from_str::<Vec<&RawValue>>(raw.get()) {
-        let is_faulty = |block: &&RawValue| serde_json::from_str::<Block<'_>>(block.get()).is_err();
+    if let Ok(blocks) = json::parse::<Vec<&RawValue>>(raw.get()) {
+        let is_faulty = |block: &&RawValue| json::parse::<Block<'_>>(block.get()).is_err();
         if let Some(j) = blocks.iter().position(is_faulty) {
             return Error::field(format!("{path}[{j}]"), "must be an object with a \"type\"");
         }

@@ -41,9 +41,7 @@ pub fn read_response(body: &[u8]) -> Result<Response, Malformed> {
 fn read_block(block: &Block<'_>, i: usize) -> Result<Option<Content>, Malformed> {
     let text = |raw: Option<&RawValue>, name: &str| match raw {
         None => Ok(String::new()),
-        Some(raw) => {
-            serde_json::from_str(raw.get()).map_err(|_| Malformed(format!("content[{i}].{name} is not a string")))
-        }
+        Some(raw) => json::parse(raw.get()).map_err(|_| Malformed(format!("content[{i}].{name} is not a string"))),
     };
     Ok(Some(match &*block.kind {
         "text" => Content::Text(text(block.text, "text")?),

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use super::super::{Decode, Encode, Label, Malformed};
 use super::{Bill, ERROR_TYPES, Envelope, FAULT, Tally, read_error, read_stop, stop_word, write_frame};
 use crate::chat::{Block, Event, Kind, Stop, Usage};
+use crate::wire::json;
 use crate::wire::sse::Frame;
 
 #[derive(Debug, Default)]
@@ -95,7 +96,7 @@ impl Decoder {
         }
         let head: Head = message
             .message
-            .map(|raw| serde_json::from_str(raw.get()))
+            .map(|raw| json::parse(raw.get()))
             .transpose()
             .map_err(|_| Malformed("message_start: message is not a message".to_owned()))?
             .unwrap_or_default();
@@ -112,7 +113,7 @@ impl Decoder {
         }
         let none = || Malformed("content_block_start: content_block is not a block".to_owned());
         let raw = message.content_block.ok_or_else(none)?;
-        let opening: Opening<'_> = serde_json::from_str(raw.get()).map_err(|_| none())?;
+        let opening: Opening<'_> = json::parse(raw.get()).map_err(|_| none())?;
         let own = |text: Option<Text<'_>>| text.map(|Text(text)| text.into_owned()).unwrap_or_default();
         let (block, given, input) = match &*opening.kind {
             "text" => (Block::Text, vec![Event::Text(own(opening.text))], None),
@@ -294,12 +295,12 @@ fn read<'a>(event: Option<&str>, data: &'a str) -> Result<Option<Wire<'a>>, Malf
         "ping",
         "error",
     ];
-    let error = match serde_json::from_str(data) {
+    let error = match json::parse(data) {
         Ok(message) => return Ok(Some(message)),
         Err(error) => error,
     };
     // Not the parser's own words: they would quote the answer.
-    let Ok(Named { kind }) = serde_json::from_str(data) else {
+    let Ok(Named { kind }) = json::parse(data) else {
         return Err(Malformed(format!("an event is not a JSON object, at column {}", error.column())));
     };
     let kind = kind.as_ref().map(|Text(kind)| &**kind).or(event).unwrap_or_default();
@@ -328,7 +329,7 @@ fn failure(message: &Wire<'_>, data: &str) -> Event {
         #[serde(borrow, rename = "type")]
         kind: Option<Text<'a>>,
     }
-    let inner: Option<Inner<'_>> = message.error.and_then(|raw| serde_json::from_str(raw.get()).ok());
+    let inner: Option<Inner<'_>> = message.error.and_then(|raw| json::parse(raw.get()).ok());
     let kind = inner.and_then(|inner| inner.kind).map(|Text(kind)| kind.into_owned());
     let message = read_error(data.as_bytes()).unwrap_or_else(|| "the upstream failed and did not say why".to_owned());
     Event::Error { kind, message }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::chat::{self, StopReason};
+use crate::wire::json;
 
 /// A string, borrowed where possible (serde does not borrow inside an `Option`). What is no string counts
 /// as an empty one: a server's own idea of an `id` or of `reasoning` must not spoil an answer.
@@ -148,7 +149,7 @@ impl FunctionPiece<'_> {
     /// The arguments' JSON text. A few servers send the object itself where its text is due.
     pub(super) fn arguments(&self) -> Cow<'_, str> {
         let Some(raw) = self.arguments else { return Cow::Borrowed("") };
-        match serde_json::from_str::<Scalar<'_>>(raw.get()) {
+        match json::parse::<Scalar<'_>>(raw.get()) {
             Ok(Scalar::Text(text)) => text,
             Ok(Scalar::Number(_) | Scalar::Other) | Err(_) => Cow::Borrowed(raw.get()),
         }

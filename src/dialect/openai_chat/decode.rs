@@ -141,7 +141,7 @@ impl Decode for Decoder {
             Some("[DONE]") => self.done(events),
             Some(data) if frame.event == Some("error") => self.fail(named_error(data), events),
             Some(data) => {
-                let chunk = serde_json::from_str(data).map_err(|error| malformed("chunk", &error))?;
+                let chunk = json::parse(data).map_err(|error| malformed("chunk", &error))?;
                 self.chunk(&chunk, events)?;
             }
         }
@@ -562,9 +562,9 @@ fn named_error(data: &str) -> Fault {
         #[serde(borrow)]
         error: Option<&'a RawValue>,
     }
-    match serde_json::from_str::<&RawValue>(data) {
+    match json::parse::<&RawValue>(data) {
         Ok(raw) => {
-            let inner = serde_json::from_str::<Wire<'_>>(data).ok().and_then(|wire| wire.error);
+            let inner = json::parse::<Wire<'_>>(data).ok().and_then(|wire| wire.error);
             Fault::read(inner.unwrap_or(raw))
         }
         Err(_) => Fault { kind: None, message: Some(data.to_owned()) },

@@ -15,7 +15,7 @@ use crate::chat::{
     Content, Effort, Format, Json, Media, Message, Number, Part, Request, Role, Tool, ToolCall, ToolChoice,
 };
 use crate::error::Error;
-use crate::wire::json::{Fields, expectation, quoted};
+use crate::wire::json::{self, Fields, expectation, quoted};
 
 /// The fields that are read here; every other one is named in `unread`.
 const READ: &[&str] = &[
@@ -130,12 +130,12 @@ fn field<T: DeserializeOwned>(body: &Fields<'_>, name: &str) -> Result<Option<T>
 }
 
 fn parse<T: DeserializeOwned>(raw: &RawValue, path: &str) -> Result<T, Error> {
-    serde_json::from_str(raw.get()).map_err(|error| Error::field(path, expectation(&error)))
+    json::parse(raw.get()).map_err(|error| Error::field(path, expectation(&error)))
 }
 
 fn messages(body: &Fields<'_>, unread: &mut Unread) -> Result<Vec<Message>, Error> {
     let raw = body.raw("messages").ok_or_else(|| Error::field("messages", "is missing"))?;
-    let wire: Vec<WireMessage> = serde_json::from_str(raw.get()).map_err(|error| misread(raw, &error))?;
+    let wire: Vec<WireMessage> = json::parse(raw.get()).map_err(|error| misread(raw, &error))?;
     if wire.is_empty() {
         return Err(Error::field("messages", "is empty; at least one message is needed"));
     }
@@ -166,16 +166,16 @@ fn misread(raw: &RawValue, error: &serde_json::Error) -> Error {
         #[serde(borrow)]
         content: Option<&'a RawValue>,
     }
-    let Ok(messages) = serde_json::from_str::<Vec<&RawValue>>(raw.get()) else {
+    let Ok(messages) = json::parse::<Vec<&RawValue>>(raw.get()) else {
         return Error::field("messages", "expected an array");
     };
     for (index, message) in messages.into_iter().enumerate() {
-        let Err(error) = serde_json::from_str::<WireMessage>(message.get()) else { continue };
+        let Err(error) = json::parse::<WireMessage>(message.get()) else { continue };
         let path = format!("messages[{index}]");
-        let contents = serde_json::from_str::<Contents<'_>>(message.get()).ok().and_then(|message| message.content);
-        let parts = contents.and_then(|raw| serde_json::from_str::<Vec<&RawValue>>(raw.get()).ok());
+        let contents = json::parse::<Contents<'_>>(message.get()).ok().and_then(|message| message.content);
+        let parts = contents.and_then(|raw| json::parse::<Vec<&RawValue>>(raw.get()).ok());
         for (index, part) in parts.unwrap_or_default().into_iter().enumerate() {
-            if let Err(error) = serde_json::from_str::<WirePart>(part.get()) {
+            if let Err(error) = json::parse::<WirePart>(part.get()) {
                 return Error::field(format!("{path}.content[{index}]"), expectation(&error));
             }
         }
@@ -362,7 +362,7 @@ fn tool_call(wire: WireCall, path: &str) -> Result<ToolCall, Error> {
     let arguments = match function.arguments {
         None => String::new(),
         // The object itself where its text is due: its text, then.
-        Some(raw) => serde_json::from_str::<String>(raw.get()).unwrap_or_else(|_| raw.get().to_owned()),
+        Some(raw) => json::parse::<String>(raw.get()).unwrap_or_else(|_| raw.get().to_owned()),
     };
     let name = function.name.ok_or_else(|| Error::field(format!("{path}.function.name"), "is missing"))?;
     Ok(ToolCall { id: wire.id.unwrap_or_default(), name, arguments })
