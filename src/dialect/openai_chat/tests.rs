@@ -1291,6 +1291,10 @@ fn errors_have_the_shape_of_the_dialect() {
             json!({"message": "slow", "type": "requests", "param": null, "code": "rate_limit_exceeded"}),
         ),
         (
+            Error::new(Kind::Upstream(404), "gone"),
+            json!({"message": "gone", "type": "invalid_request_error", "param": null, "code": "model_not_found"}),
+        ),
+        (
             Error::new(Kind::Cut, "cut \"here\"\n"),
             json!({"message": "cut \"here\"\n", "type": "server_error", "param": null, "code": "upstream_cut"}),
         ),
