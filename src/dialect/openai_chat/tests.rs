@@ -1204,14 +1204,15 @@ fn reasoning_models_get_only_what_they_take() {
         user: Some("u".repeat(65)),
         ..ask(model)
     };
-    for model in ["o1", "o3-mini", "openai/o4-mini", "gpt-5", "a/b/gpt-5.1-codex"] {
+    for model in ["o1", "o3-mini", "openai/o4-mini", "gpt-5", "a/b/gpt-5.1-codex", "gpt-6-astra", "openai/gpt-6.1-sol"]
+    {
         let (body, lost) = write(&request(model));
         assert_eq!(body["max_completion_tokens"], 9, "{model}");
         let kept: Vec<&String> = body.as_object().unwrap().keys().collect();
         assert_eq!(kept, ["max_completion_tokens", "messages", "model"], "{model}");
         assert_eq!(lost, ["temperature", "top_p", "stop", "top_k", "user"], "{model}");
     }
-    for model in ["gpt-4o", "llama-o3", "openai/gpt-4.1"] {
+    for model in ["gpt-4o", "llama-o3", "openai/gpt-4.1", "gpt-35-turbo", "gpt-oss-120b"] {
         let (body, lost) = write(&request(model));
         assert_eq!((&body["max_tokens"], &body["temperature"]), (&json!(9), &json!(0.5)), "{model}");
         assert_eq!(lost, ["top_k", "user"], "{model}");
@@ -1235,6 +1236,31 @@ fn effort_is_a_word() {
         let (body, names) = write(&Request { reasoning: Some(effort.clone()), ..ask(model) });
         assert_eq!((&body["reasoning_effort"], names == ["thinking"]), (&expected, lost), "{model} {effort:?}");
     }
+}
+
+#[test]
+fn tools_silence_the_reasoning_of_models_that_refuse_both() {
+    let high = || Some(Effort::Level("high".to_owned()));
+    let cases = [
+        ("gpt-5.2", high(), json!("none"), true),
+        ("gpt-5.4-mini", high(), json!("none"), true),
+        ("gpt-5.6-terra", None, json!("none"), false),
+        ("gpt-5.6-terra", Some(Effort::Off), json!("none"), false),
+        ("gpt-6-sol", Some(Effort::Adaptive), json!("none"), true),
+        // Behind others it is they who know how to ask.
+        ("openai/gpt-5.4", high(), json!("high"), false),
+        ("gpt-5.1", high(), json!("high"), false),
+        ("gpt-5", high(), json!("high"), false),
+        ("gpt-oss-120b", high(), json!("high"), false),
+        ("m", None, json!(null), false),
+    ];
+    for (model, reasoning, expected, lost) in cases {
+        let tools = vec![Tool { name: "f".to_owned(), description: None, schema: None, strict: None, cache: None }];
+        let (body, names) = write(&Request { reasoning: reasoning.clone(), tools, ..ask(model) });
+        assert_eq!((&body["reasoning_effort"], names == ["thinking"]), (&expected, lost), "{model} {reasoning:?}");
+    }
+    let (body, _) = write(&Request { reasoning: high(), ..ask("gpt-5.6") });
+    assert_eq!(body["reasoning_effort"], "high");
 }
 
 #[test]
@@ -1263,6 +1289,10 @@ fn errors_have_the_shape_of_the_dialect() {
         (
             Error::new(Kind::RateLimited, "slow"),
             json!({"message": "slow", "type": "requests", "param": null, "code": "rate_limit_exceeded"}),
+        ),
+        (
+            Error::new(Kind::Upstream(404), "gone"),
+            json!({"message": "gone", "type": "invalid_request_error", "param": null, "code": "model_not_found"}),
         ),
         (
             Error::new(Kind::Cut, "cut \"here\"\n"),
