@@ -34,7 +34,9 @@ pub fn caller(config: &Config, keyless: Keyless, headers: &Headers) -> Result<Ca
     let digest = sha256(key);
     let same = |caller: &&Caller| caller.sha256.iter().zip(digest).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0;
     let found = config.callers.iter().find(same);
-    found.cloned().ok_or_else(|| Error::new(Kind::Unauthenticated, "this key is not known here"))
+    // litellm, and Aider with it, knows a wrong key by OpenAI's words only.
+    let refusal = || Error::new(Kind::Unauthenticated, "Incorrect API key provided: it is not known here");
+    found.cloned().ok_or_else(refusal)
 }
 
 /// `x-api-key` before `authorization`, as Anthropic has it: clients that send both mean the former.
@@ -102,6 +104,16 @@ mod tests {
         for (fields, expected) in cases {
             assert_eq!(ask(true, Loopback, fields), expected.map(str::to_owned), "{fields:?}");
         }
+    }
+
+    #[test]
+    fn a_wrong_key_is_refused_in_words_that_clients_know() {
+        let secret = |name: &str| (name == "TOLLGATE_KEY").then(|| "right".to_owned());
+        let config = Config::compile(&Draft::default(), secret).unwrap();
+        let headers = [("x-api-key", "wrong")].into_iter().collect();
+        let error = caller(&config, Keyless::Refused, &headers).unwrap_err();
+        assert!(error.message.contains("Incorrect API key provided"), "{error}");
+        assert!(!error.message.contains("wrong"), "{error}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! A price that is not here or in the configuration is unknown. It is never taken as zero.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use serde::Deserialize;
 
@@ -53,12 +53,9 @@ impl Prices {
         self.0.get(model).or_else(|| self.0.get(undated(model)?))
     }
 
-    /// Every priced model of `provider`, sorted.
-    pub fn models_of(&self, provider: &str) -> Vec<&str> {
-        let mut models: Vec<&str> =
-            self.0.keys().filter_map(|model| model.strip_prefix(provider)?.strip_prefix('/')).collect();
-        models.sort_unstable();
-        models
+    /// Every priced model of `provider`.
+    pub fn models_of(&self, provider: &str) -> BTreeSet<&str> {
+        self.0.keys().filter_map(|model| model.strip_prefix(provider)?.strip_prefix('/')).collect()
     }
 }
 

@@ -4,7 +4,8 @@
 //! them may compare them byte for byte. The event grammar below is the only place that knows the order
 //! of a stream.
 
-use serde_json::Number;
+use serde::de::{Deserialize, Deserializer, Error as _};
+use serde::ser::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 /// One request, as far as dialects agree on what a request is.
@@ -136,6 +137,39 @@ pub struct Json(pub Box<RawValue>);
 impl PartialEq for Json {
     fn eq(&self, other: &Self) -> bool {
         self.0.get() == other.0.get()
+    }
+}
+
+/// A JSON number as the text it arrived as: `0.70` stays `0.70`, and nothing here prints a float, which would cost
+/// the wasm hosts 20 KB.
+#[derive(Debug, Clone)]
+pub struct Number(Box<RawValue>);
+
+impl Number {
+    /// Near enough to compare; never written.
+    pub fn value(&self) -> f64 {
+        // It was checked to be a number when it was read; one that no float can hold is beyond every bound.
+        serde_json::from_str(self.0.get()).unwrap_or(f64::INFINITY)
+    }
+}
+
+impl From<u64> for Number {
+    fn from(number: u64) -> Self {
+        Self(RawValue::from_string(number.to_string()).unwrap_or_default())
+    }
+}
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        let is_number = raw.get().starts_with(|c: char| c.is_ascii_digit() || c == '-');
+        if is_number { Ok(Self(raw)) } else { Err(D::Error::custom("expected a number")) }
+    }
+}
+
+impl Serialize for Number {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
     }
 }
 

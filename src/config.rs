@@ -3,7 +3,7 @@
 //!
 //! Everything has a default: an empty file with a provider's key in the environment is a working gateway.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -184,18 +184,15 @@ impl Draft {
     }
 
     /// The names of every secret that [`Config::compile`] will ask for.
-    pub fn secrets(&self) -> Vec<String> {
-        let mut names = vec![FIRST_SECRET.to_owned()];
+    pub fn secrets(&self) -> BTreeSet<String> {
+        let mut names = BTreeSet::from([FIRST_SECRET.to_owned()]);
         for known in catalog::providers() {
-            names.push(variable(&known.name, "API_KEY"));
-            names.push(variable(&known.name, "BASE_URL"));
+            names.extend([variable(&known.name, "API_KEY"), variable(&known.name, "BASE_URL")]);
         }
         for (name, provider) in &self.providers {
-            names.push(provider.secret.clone().unwrap_or_else(|| variable(name, "API_KEY")));
+            names.insert(provider.secret.clone().unwrap_or_else(|| variable(name, "API_KEY")));
         }
         names.extend(self.callers.values().filter_map(|caller| caller.secret.clone()));
-        names.sort();
-        names.dedup();
         names
     }
 }
@@ -539,6 +536,6 @@ mod tests {
             "S",
             "TOLLGATE_KEY",
         ];
-        assert_eq!(draft.unwrap().secrets(), expected);
+        assert_eq!(draft.unwrap().secrets(), expected.map(str::to_owned).into());
     }
 }

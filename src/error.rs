@@ -70,7 +70,8 @@ impl Kind {
                 401 => (status, "authentication_error", ("invalid_request_error", Some("invalid_api_key"))),
                 402 => (status, "billing_error", ("insufficient_quota", Some("insufficient_quota"))),
                 403 => (status, "permission_error", ("invalid_request_error", Some("forbidden"))),
-                404 => (status, "not_found_error", ("invalid_request_error", Some("not_found"))),
+                // What a provider does not find is the model.
+                404 => (status, "not_found_error", ("invalid_request_error", Some("model_not_found"))),
                 413 => (status, "request_too_large", ("invalid_request_error", Some("request_too_large"))),
                 429 => (status, "rate_limit_error", ("requests", Some("rate_limit_exceeded"))),
                 400..=499 => (status, "invalid_request_error", ("invalid_request_error", None)),

@@ -2,6 +2,7 @@
 //!
 //! A record is closed by value, so a request cannot be settled twice.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
@@ -258,11 +259,11 @@ pub struct Day {
 /// Reads the counters of one caller back, newest day first.
 pub fn days(caller: &str, totals: Vec<(String, i64)>) -> Vec<Day> {
     let prefix = usage_prefix(caller);
-    let mut days: BTreeMap<(String, String), Day> = BTreeMap::new();
+    let mut days: BTreeMap<(Reverse<String>, String), Day> = BTreeMap::new();
     for (counter, total) in totals {
         let mut parts = counter.strip_prefix(&prefix).unwrap_or_default().splitn(3, '/');
         let (Some(day), Some(field), Some(model)) = (parts.next(), parts.next(), parts.next()) else { continue };
-        let row = days.entry((day.to_owned(), model.to_owned())).or_insert_with(|| Day {
+        let row = days.entry((Reverse(day.to_owned()), model.to_owned())).or_insert_with(|| Day {
             day: day.to_owned(),
             model: model.to_owned(),
             ..Day::default()
@@ -281,9 +282,7 @@ pub fn days(caller: &str, totals: Vec<(String, i64)>) -> Vec<Day> {
         };
         *place = place.saturating_add(total);
     }
-    let mut days: Vec<Day> = days.into_values().collect();
-    days.sort_by(|a, b| b.day.cmp(&a.day).then_with(|| a.model.cmp(&b.model)));
-    days
+    days.into_values().collect()
 }
 
 #[cfg(test)]

@@ -136,19 +136,32 @@ impl Health {
     }
 
     /// Targets that rest go last; none is left out, since a caller with one target wants it tried.
-    pub fn order(&self, targets: &mut [Target], now: Millis) {
-        if !self.resting.is_empty() {
-            targets.sort_by_key(|target| self.resting.get(&target.to_string()).is_some_and(|until| *until > now));
-        }
+    pub fn order(&self, targets: Vec<Target>, now: Millis) -> Vec<Target> {
+        let rests = |target: &Target| self.resting.get(&target.to_string()).is_some_and(|until| *until > now);
+        let (last, mut order): (Vec<Target>, Vec<Target>) = targets.into_iter().partition(rests);
+        order.extend(last);
+        order
     }
 }
 
 /// Milliseconds in a `retry-after` (seconds) or `retry-after-ms` header; a date is not believed.
 pub fn retry_after_ms(headers: &crate::host::Headers) -> Option<Millis> {
-    let exact = headers.get("retry-after-ms").and_then(|value| value.trim().parse::<f64>().ok());
-    let wait = exact.or_else(|| headers.get("retry-after")?.trim().parse::<f64>().ok().map(|seconds| seconds * 1000.0));
-    // The cast saturates, so any finite number is a wait.
-    wait.filter(|wait| wait.is_finite() && *wait >= 0.0).map(|wait| wait.ceil() as Millis)
+    let wait = |name, ms_each| headers.get(name).and_then(|value| milliseconds(value.trim(), ms_each));
+    wait("retry-after-ms", 1).or_else(|| wait("retry-after", 1000))
+}
+
+/// A decimal number of units of `ms_each`, rounded up; too long a wait is the longest there is.
+fn milliseconds(decimal: &str, ms_each: u64) -> Option<Millis> {
+    let (whole, fraction) = decimal.split_once('.').unwrap_or((decimal, "0"));
+    if ![whole, fraction].iter().all(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())) {
+        return None;
+    }
+    let whole = whole.parse::<u64>().unwrap_or(u64::MAX);
+    // Three places are milliseconds; whatever stands behind them rounds up.
+    let places = format!("{fraction:0<3}");
+    let (thousandths, rest) = places.split_at_checked(3)?;
+    let rounded = thousandths.parse::<u64>().ok()? + u64::from(rest.bytes().any(|b| b != b'0'));
+    Some(whole.saturating_mul(ms_each).saturating_add((rounded * ms_each).div_ceil(1000)))
 }
 
 impl fmt::Display for Target {
@@ -219,16 +232,12 @@ mod tests {
 
     #[test]
     fn a_target_that_asked_for_a_pause_goes_last_until_it_is_over() {
-        let mut targets = resolve(&config(), "smart").unwrap().targets;
+        let targets = resolve(&config(), "smart").unwrap().targets;
         let mut health = Health::default();
-        health.rest(&targets[0].clone(), 2_000_000, 1_000);
-        let first = |health: &Health, targets: &mut Vec<Target>, now| {
-            let mut ordered = targets.clone();
-            health.order(&mut ordered, now);
-            ordered[0].to_string()
-        };
-        assert_eq!(first(&health, &mut targets, 1_000), "openai/gpt-5");
-        assert_eq!(first(&health, &mut targets, 1_000 + REST_MS_MAX), "local/llama", "the pause is bounded");
+        health.rest(&targets[0], 2_000_000, 1_000);
+        let first = |now| health.order(targets.clone(), now)[0].to_string();
+        assert_eq!(first(1_000), "openai/gpt-5");
+        assert_eq!(first(1_000 + REST_MS_MAX), "local/llama", "the pause is bounded");
     }
 
     #[test]
@@ -240,7 +249,13 @@ mod tests {
             (&[("retry-after", "Wed, 21 Oct 2026 07:28:00 GMT")], None),
             (&[("retry-after", "-1")], None),
             (&[("retry-after", "NaN")], None),
-            (&[("retry-after", "1e300")], Some(u64::MAX)),
+            (&[("retry-after", "1e300")], None),
+            (&[("retry-after", "0.0001")], Some(1)),
+            (&[("retry-after", "1.25")], Some(1_250)),
+            (&[("retry-after-ms", "7.2")], Some(8)),
+            (&[("retry-after", "99999999999999999999999")], Some(u64::MAX)),
+            (&[("retry-after", "")], None),
+            (&[("retry-after", ".5")], None),
             (&[], None),
         ];
         for (fields, expected) in cases {

@@ -117,13 +117,13 @@ const JSON: &str = "application/json";
 const EVENT_STREAM: &str = "text/event-stream; charset=utf-8";
 
 fn home() -> Vec<u8> {
-    let home = serde_json::json!({
-        "name": "tollgate",
-        "version": env!("CARGO_PKG_VERSION"),
-        "endpoints": ["POST /v1/chat/completions", "POST /v1/messages", "GET /v1/models", "GET /v1/usage", "GET /health"],
-        "try": "POST /v1/chat/completions with {\"model\":\"tollgate/echo\",\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}",
-    });
-    home.to_string().into_bytes()
+    let home = concat!(
+        r#"{"name":"tollgate","version":""#,
+        env!("CARGO_PKG_VERSION"),
+        r#"","endpoints":["POST /v1/chat/completions","POST /v1/messages","GET /v1/models","GET /v1/usage","GET /health"],"#,
+        r#""try":"POST /v1/chat/completions with {\"model\":\"tollgate/echo\",\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}"}"#,
+    );
+    home.into()
 }
 
 fn models(gateway: &Gateway, dialect: Dialect, headers: &Headers) -> Result<Vec<u8>, Error> {
@@ -225,7 +225,7 @@ async fn prepare<'a, H: Host>(
     let stream: bool = body.get("stream").map_err(must("stream", "true or false"))?.unwrap_or(false);
     record.stream = stream;
     let mut route = route::resolve(&gateway.config, &model).map_err(plain)?;
-    gateway.health().order(&mut route.targets, record.started);
+    route.targets = gateway.health().order(route.targets, record.started);
 
     let limits = admit(gateway, host, &caller, &body, bytes.len(), &route, record).await?;
     let label =

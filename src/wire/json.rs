@@ -53,36 +53,25 @@ impl<'a> Fields<'a> {
     ///
     /// `values` are JSON texts. A field that is not there is added at the end.
     pub fn with(&self, values: &[(&str, &str)]) -> Vec<u8> {
-        let mut edits: Vec<(usize, usize, &str)> = Vec::new();
-        let mut added = String::new();
-        for (name, value) in values {
-            let mut found = false;
-            for (_, raw) in self.fields.iter().filter(|(field, _)| field == name) {
-                let (start, end) = self.span(raw);
-                edits.push((start, end, value));
-                found = true;
-            }
-            if !found {
-                if !self.fields.is_empty() || !added.is_empty() {
-                    added.push(',');
-                }
-                added.push_str(&format!("{}:{value}", quoted(name)));
-            }
-        }
-        edits.sort_unstable();
-        let close = self.text.rfind('}').unwrap_or(self.text.len());
-        if !added.is_empty() {
-            edits.push((close, close, &added));
-        }
-        let grown: usize = edits.iter().map(|(_, _, value)| value.len()).sum();
+        let grown: usize = values.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
         let mut out = Vec::with_capacity(self.text.len() + grown);
         let mut at = 0;
-        for (start, end, value) in edits {
-            out.extend_from_slice(self.text.get(at..start).unwrap_or_default().as_bytes());
-            out.extend_from_slice(value.as_bytes());
-            at = end;
+        for (field, raw) in &self.fields {
+            if let Some((_, value)) = values.iter().find(|(name, _)| field == name) {
+                let (start, end) = self.span(raw);
+                out.extend_from_slice(self.text.get(at..start).unwrap_or_default().as_bytes());
+                out.extend_from_slice(value.as_bytes());
+                at = end;
+            }
         }
-        out.extend_from_slice(self.text.get(at..).unwrap_or_default().as_bytes());
+        let close = self.text.rfind('}').unwrap_or(self.text.len());
+        out.extend_from_slice(self.text.get(at..close).unwrap_or_default().as_bytes());
+        let mut is_first = self.fields.is_empty();
+        for (name, value) in values.iter().filter(|(name, _)| self.raw(name).is_none()) {
+            let comma = if std::mem::take(&mut is_first) { "" } else { "," };
+            out.extend_from_slice(format!("{comma}{}:{value}", quoted(name)).as_bytes());
+        }
+        out.extend_from_slice(self.text.get(close..).unwrap_or_default().as_bytes());
         out
     }
 
@@ -117,7 +106,8 @@ pub fn expectation(error: &serde_json::Error) -> String {
 
 /// `text` as a JSON string, quotes included.
 pub fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+    // A string always becomes JSON.
+    serde_json::to_string(text).unwrap_or_default()
 }
 
 struct Pairs<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);

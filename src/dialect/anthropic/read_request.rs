@@ -615,8 +615,8 @@ mod tests {
         assert_eq!(request.max_tokens, Some(9));
         assert_eq!(request.messages, [Message { role: Role::User, parts: vec![Part::text("hi")] }]);
         assert!(request.stream);
-        assert_eq!(request.temperature.unwrap().as_f64(), Some(0.5));
-        assert_eq!(request.top_p.unwrap().as_f64(), Some(0.9));
+        assert_eq!(request.temperature.unwrap().value(), 0.5);
+        assert_eq!(request.top_p.unwrap().value(), 0.9);
         assert_eq!(request.top_k, Some(5));
         assert_eq!(request.stop, ["a", "b"]);
         assert_eq!(request.user.as_deref(), Some("u"));

@@ -6,11 +6,12 @@
 use std::borrow::Cow;
 
 use serde::Serialize;
-use serde_json::Number;
 use serde_json::value::RawValue;
 
 use super::{input, json};
-use crate::chat::{Content, Effort, Format, Json, Media, Message, Part, Request, Role, Tool, ToolCall, ToolChoice};
+use crate::chat::{
+    Content, Effort, Format, Json, Media, Message, Number, Part, Request, Role, Tool, ToolCall, ToolChoice,
+};
 use crate::wire::json::Fields;
 
 pub fn write_request(request: &Request, lost: &mut Vec<String>) -> Vec<u8> {
@@ -131,8 +132,11 @@ impl Writer<'_> {
             }
         }
         for turn in &mut turns {
-            // A stable sort: results first, otherwise as they stood.
-            turn.content.sort_by_key(|block| !matches!(block, Block::ToolResult { .. }));
+            // Results first, otherwise as they stood.
+            let is_result = |block: &Block<'_>| matches!(block, Block::ToolResult { .. });
+            let (mut content, rest): (Vec<_>, Vec<_>) = turn.content.drain(..).partition(is_result);
+            content.extend(rest);
+            turn.content = content;
         }
         // "final assistant content cannot end with trailing whitespace"
         if let Some(Turn { role: "assistant", content }) = turns.last_mut()
@@ -295,7 +299,7 @@ impl Writer<'_> {
     /// Anthropic's temperature ends at 1; OpenAI's at 2. With thinking it must be 1.
     fn temperature<'a>(&mut self, request: &'a Request, thinks: bool) -> Option<Cow<'a, Number>> {
         let number = request.temperature.as_ref()?;
-        let value = number.as_f64().unwrap_or(1.0);
+        let value = number.value();
         if thinks || self.is_claude_since(ADAPTIVE) {
             if value != 1.0 {
                 self.lose("temperature");
@@ -311,7 +315,7 @@ impl Writer<'_> {
 
     fn top_p<'a>(&mut self, request: &'a Request, thinks: bool) -> Option<&'a Number> {
         let number = request.top_p.as_ref()?;
-        let is_free = !thinks || number.as_f64().is_some_and(|value| (0.95..=1.0).contains(&value));
+        let is_free = !thinks || (0.95..=1.0).contains(&number.value());
         // Claude 4.1 to 4.6 take one of the two, and later ones none.
         let is_alone = !self.is_claude_since(STRICT) || request.temperature.is_none();
         if is_free && is_alone && !self.is_claude_since(ADAPTIVE) {
@@ -625,6 +629,10 @@ fn is_false(value: &bool) -> bool {
 mod tests {
     use serde_json::{Value, json};
 
+    fn number(value: f64) -> Option<Number> {
+        serde_json::from_str(&value.to_string()).ok()
+    }
+
     use super::*;
 
     fn write(request: &Request) -> (Value, Vec<String>) {
@@ -692,8 +700,8 @@ mod tests {
             tool_choice: Some(ToolChoice::Named("f".into())),
             parallel_tools: Some(false),
             max_tokens: Some(7),
-            temperature: Number::from_f64(0.5),
-            top_p: Number::from_f64(0.9),
+            temperature: number(0.5),
+            top_p: number(0.9),
             top_k: Some(3),
             stop: vec!["x".into()],
             stream: true,
@@ -936,8 +944,8 @@ mod tests {
         for (model, temperature, top_p, expected, lost) in cases {
             let (body, losses) = write(&Request {
                 model: model.into(),
-                temperature: Number::from_f64(temperature),
-                top_p: top_p.and_then(Number::from_f64),
+                temperature: number(temperature),
+                top_p: top_p.and_then(number),
                 ..request(vec![user("a")])
             });
             for name in ["temperature", "top_p"] {
@@ -1054,8 +1062,8 @@ mod tests {
     #[test]
     fn sampling_gives_way_to_thinking() {
         let (body, lost) = write(&Request {
-            temperature: Number::from_f64(0.5),
-            top_p: Number::from_f64(0.5),
+            temperature: number(0.5),
+            top_p: number(0.5),
             top_k: Some(1),
             reasoning: level("low"),
             ..request(vec![user("a")])

@@ -843,7 +843,7 @@ fn options_are_read() {
         "parallel_tool_calls": false, "user": "u", "n": 1,
     }));
     assert_eq!((request.max_tokens, request.top_k, request.stream), (Some(2), Some(40), true));
-    assert_eq!(request.temperature.map(|number| number.to_string()).as_deref(), Some("0.1"));
+    assert_eq!(serde_json::to_string(&request.temperature).unwrap(), "0.1");
     assert_eq!((request.stop, request.parallel_tools), (vec!["x".to_owned()], Some(false)));
     assert_eq!((request.user.as_deref(), request.unread), (Some("u"), vec![]));
     assert_eq!(read(&with("stop", &json!(["a", "b"]))).stop, ["a", "b"]);
@@ -1007,7 +1007,7 @@ fn an_error_says_where_and_quotes_nothing() {
             "messages[0].tool_calls[0].function: is missing",
         ),
         (with("max_tokens", &json!("secret")), "max_tokens: expected u64"),
-        (with("temperature", &json!("secret")), "temperature: expected a JSON number"),
+        (with("temperature", &json!("secret")), "temperature: expected a number"),
         (with("stop", &json!(5)), "stop: expected a string, an array"),
         (with("tools", &json!([{"type": "function", "function": {}}])), "tools[0].function.name: is missing"),
         (with("tool_choice", &json!("secret")), "tool_choice: must be"),
@@ -1197,21 +1197,22 @@ fn a_tool_has_a_schema_and_no_null() {
 fn reasoning_models_get_only_what_they_take() {
     let request = |model: &str| Request {
         max_tokens: Some(9),
-        temperature: serde_json::Number::from_f64(0.5),
-        top_p: serde_json::Number::from_f64(0.9),
+        temperature: serde_json::from_str("0.5").unwrap(),
+        top_p: serde_json::from_str("0.9").unwrap(),
         top_k: Some(3),
         stop: vec!["x".to_owned()],
         user: Some("u".repeat(65)),
         ..ask(model)
     };
-    for model in ["o1", "o3-mini", "openai/o4-mini", "gpt-5", "a/b/gpt-5.1-codex"] {
+    for model in ["o1", "o3-mini", "openai/o4-mini", "gpt-5", "a/b/gpt-5.1-codex", "gpt-6-astra", "openai/gpt-6.1-sol"]
+    {
         let (body, lost) = write(&request(model));
         assert_eq!(body["max_completion_tokens"], 9, "{model}");
         let kept: Vec<&String> = body.as_object().unwrap().keys().collect();
         assert_eq!(kept, ["max_completion_tokens", "messages", "model"], "{model}");
         assert_eq!(lost, ["temperature", "top_p", "stop", "top_k", "user"], "{model}");
     }
-    for model in ["gpt-4o", "llama-o3", "openai/gpt-4.1"] {
+    for model in ["gpt-4o", "llama-o3", "openai/gpt-4.1", "gpt-35-turbo", "gpt-oss-120b"] {
         let (body, lost) = write(&request(model));
         assert_eq!((&body["max_tokens"], &body["temperature"]), (&json!(9), &json!(0.5)), "{model}");
         assert_eq!(lost, ["top_k", "user"], "{model}");
@@ -1235,6 +1236,31 @@ fn effort_is_a_word() {
         let (body, names) = write(&Request { reasoning: Some(effort.clone()), ..ask(model) });
         assert_eq!((&body["reasoning_effort"], names == ["thinking"]), (&expected, lost), "{model} {effort:?}");
     }
+}
+
+#[test]
+fn tools_silence_the_reasoning_of_models_that_refuse_both() {
+    let high = || Some(Effort::Level("high".to_owned()));
+    let cases = [
+        ("gpt-5.2", high(), json!("none"), true),
+        ("gpt-5.4-mini", high(), json!("none"), true),
+        ("gpt-5.6-terra", None, json!("none"), false),
+        ("gpt-5.6-terra", Some(Effort::Off), json!("none"), false),
+        ("gpt-6-sol", Some(Effort::Adaptive), json!("none"), true),
+        // Behind others it is they who know how to ask.
+        ("openai/gpt-5.4", high(), json!("high"), false),
+        ("gpt-5.1", high(), json!("high"), false),
+        ("gpt-5", high(), json!("high"), false),
+        ("gpt-oss-120b", high(), json!("high"), false),
+        ("m", None, json!(null), false),
+    ];
+    for (model, reasoning, expected, lost) in cases {
+        let tools = vec![Tool { name: "f".to_owned(), description: None, schema: None, strict: None, cache: None }];
+        let (body, names) = write(&Request { reasoning: reasoning.clone(), tools, ..ask(model) });
+        assert_eq!((&body["reasoning_effort"], names == ["thinking"]), (&expected, lost), "{model} {reasoning:?}");
+    }
+    let (body, _) = write(&Request { reasoning: high(), ..ask("gpt-5.6") });
+    assert_eq!(body["reasoning_effort"], "high");
 }
 
 #[test]
@@ -1263,6 +1289,10 @@ fn errors_have_the_shape_of_the_dialect() {
         (
             Error::new(Kind::RateLimited, "slow"),
             json!({"message": "slow", "type": "requests", "param": null, "code": "rate_limit_exceeded"}),
+        ),
+        (
+            Error::new(Kind::Upstream(404), "gone"),
+            json!({"message": "gone", "type": "invalid_request_error", "param": null, "code": "model_not_found"}),
         ),
         (
             Error::new(Kind::Cut, "cut \"here\"\n"),

@@ -6,19 +6,24 @@
 use std::borrow::Cow;
 
 use serde::Serialize;
-use serde_json::Number;
 use serde_json::value::RawValue;
 
 use super::encode::CallOut;
 use super::json;
-use crate::chat::{Content, Effort, Format, Media, Message, Part, Request, Role, Tool, ToolChoice};
+use crate::chat::{Content, Effort, Format, Media, Message, Number, Part, Request, Role, Tool, ToolChoice};
 
 /// Models that want `max_completion_tokens` and refuse sampling parameters and stop sequences, by the
 /// start of their name. Source: "Reasoning models", OpenAI API documentation, read 2026-11.
-const REASONING_MODELS: &[&str] = &["o1", "o3", "o4", "gpt-5"];
+const REASONING_MODELS: &[&str] = &["o1", "o3", "o4", "gpt-5", "gpt-6"];
 
 /// Models that refuse `reasoning_effort`, by the start of their name. Source: as above.
 const PLAIN_MODELS: &[&str] = &["gpt-3.5", "gpt-4", "chatgpt"];
+
+/// From this GPT on, OpenAI refuses function tools beside reasoning in Chat Completions, and the later ones reason
+/// unless told not to: "To use function tools, use /v1/responses or set reasoning_effort to 'none'."
+///
+/// Sources: openai/openai-openapi#541, livekit/agents#5088 and #7169, BerriAI/litellm#34569; read 2026-11.
+const TOOLS_SILENCE: (u32, u32) = (5, 2);
 
 /// Models that want their reasoning back in `reasoning_content` on tool turns, by the start of their name;
 /// other servers refuse the field. Sources: "Thinking mode", DeepSeek API documentation; "Thinking models",
@@ -44,11 +49,22 @@ pub fn write_request(request: &Request, lost: &mut Vec<String>) -> Vec<u8> {
     lost.note_if(request.top_k.is_some(), "top_k");
     let user = request.user.as_deref().filter(|user| user.len() <= USER_BYTES_MAX);
     lost.note_if(user.is_none() && request.user.is_some(), "user");
-    let reasoning_effort = request.reasoning.as_ref().and_then(effort).filter(|_| !is(PLAIN_MODELS));
-    // To be off is what a model that cannot think does anyhow.
-    let thinks = request.reasoning.as_ref().is_some_and(|effort| reasons || *effort != Effort::Off);
-    lost.note_if(thinks && reasoning_effort.is_none(), "thinking");
     let has_tools = !request.tools.is_empty();
+    // A name with an organisation before it is for another server than OpenAI's, which may know a way.
+    let is_silenced = has_tools && gpt(&request.model).is_some_and(|version| version >= TOOLS_SILENCE);
+    let reasoning_effort = match &request.reasoning {
+        asked if is_silenced => {
+            lost.note_if(asked.as_ref().is_some_and(|effort| *effort != Effort::Off), "thinking");
+            Some("none")
+        }
+        asked => {
+            let said = asked.as_ref().and_then(effort).filter(|_| !is(PLAIN_MODELS));
+            // To be off is what a model that cannot think does anyhow.
+            let thinks = asked.as_ref().is_some_and(|effort| reasons || *effort != Effort::Off);
+            lost.note_if(thinks && said.is_none(), "thinking");
+            said
+        }
+    };
     let messages =
         Messages { replays: is(REPLAYING_MODELS), out: Vec::new(), lost: &mut lost }.write(&request.messages);
     json(&RequestOut {
@@ -69,6 +85,15 @@ pub fn write_request(request: &Request, lost: &mut Vec<String>) -> Vec<u8> {
         stream: request.stream,
         stream_options: request.stream.then_some(StreamOptions { include_usage: true }),
     })
+}
+
+/// The version in a name like `gpt-5`, `gpt-5.4-mini` or `gpt-6.1-sol`.
+fn gpt(model: &str) -> Option<(u32, u32)> {
+    // Azure writes 3.5 without the point.
+    let name = model.strip_prefix("gpt-").filter(|name| !name.starts_with("35"))?;
+    let version = name.split('-').next()?;
+    let (major, minor) = version.split_once('.').unwrap_or((version, "0"));
+    Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
 /// `reasoning_effort`; `None` where the words of this dialect do not say it.

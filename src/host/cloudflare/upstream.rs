@@ -35,7 +35,9 @@ impl Drop for Attempt {
 }
 
 pub(super) async fn fetch(request: Outgoing, caller: &AbortSignal) -> Result<Answer<Upstream>, Unreachable> {
-    let unreachable = |error: JsValue| Unreachable(format!("{error:?}"));
+    let unreachable = |error: JsValue| {
+        Unreachable(error.dyn_ref::<js_sys::Error>().map_or_else(String::new, |error| error.message().into()))
+    };
     let controller = AbortController::new().map_err(unreachable)?;
     let signal = controller.signal();
     let attempt = Attempt(Some(controller));
