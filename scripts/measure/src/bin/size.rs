@@ -93,6 +93,8 @@ fn code(file: &str) -> Result<(), Fault> {
                     *functions.entry(format!("{:#}", rustc_demangle::demangle(name))).or_default() += length;
                 }
             }
+            // Their contents follow.
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => {}
             other => {
                 if let Some((_, range)) = other.as_section() {
                     section("other", range.len());
