@@ -20,7 +20,7 @@ const REFUSED: &[(&str, &str)] = &[
         "model: is missing",
     ),
     ("openai-chat/ai-gateway__testopenai-chat-no-messages", "messages: is empty"),
-    ("openai-chat.llamacpp/rig__error-matrix-malformed-request-field", "temperature: expected a JSON number"),
+    ("openai-chat.llamacpp/rig__error-matrix-malformed-request-field", "temperature: expected a number"),
 ];
 
 struct Case {
