@@ -169,6 +169,14 @@ impl Dialect {
         }
     }
 
+    /// Where this dialect's clients look for the id of a request.
+    pub fn id_header(self) -> &'static str {
+        match self {
+            Self::OpenaiChat => "x-request-id",
+            Self::Anthropic => "request-id",
+        }
+    }
+
     /// Headers of this dialect that a caller may set for an upstream of the same dialect.
     pub fn forwards(self, header: &str) -> bool {
         match self {

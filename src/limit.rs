@@ -36,21 +36,21 @@ pub struct Add {
 pub enum Admission {
     /// Everything was added; the sum of each bound after it.
     Admitted(Vec<i64>),
-    /// Nothing was added; which bound said no, and its sum as it stands.
-    Refused { bound: usize, sum: i64 },
+    /// Nothing was added; the sums as they stand, up to the bound that said no.
+    Refused(Vec<i64>),
 }
 
 /// Decides over counters as they stand. Whoever holds them adds, on `Admitted`, in the same breath.
 pub fn decide(bounds: &[Bound], total: impl Fn(&str) -> i64) -> Admission {
     let mut sums = Vec::with_capacity(bounds.len());
-    for (bound, rule) in bounds.iter().enumerate() {
+    for rule in bounds {
         let sum = rule.with.iter().fold(total(&rule.counter), |sum, counter| sum.saturating_add(total(counter)));
+        sums.push(sum);
         if sum.saturating_add(rule.add) > rule.limit {
-            return Admission::Refused { bound, sum };
+            return Admission::Refused(sums);
         }
-        sums.push(sum.saturating_add(rule.add));
     }
-    Admission::Admitted(sums)
+    Admission::Admitted(sums.iter().zip(bounds).map(|(sum, rule)| sum.saturating_add(rule.add)).collect())
 }
 
 /// What one caller may do.
@@ -124,9 +124,11 @@ impl Ticket {
         &self.bounds
     }
 
-    /// The error for the caller when `bound` said no at `sum`.
-    pub fn refusal(&self, bound: usize, sum: i64) -> Error {
-        let is_rate = bound == 0 && self.limits.requests_per_minute.is_some();
+    /// The error for the caller when the last of `sums` was too much.
+    pub fn refusal(&self, sums: &[i64]) -> Error {
+        // The request limit, where there is one, is the first bound.
+        let is_rate = sums.len() == 1 && self.limits.requests_per_minute.is_some();
+        let sum = sums.last().copied().unwrap_or_default();
         let (kind, message, wait_ms) = if is_rate {
             let limit = self.limits.requests_per_minute.unwrap_or_default();
             let wait_ms = MINUTE_MS - self.opened % MINUTE_MS;
@@ -145,9 +147,10 @@ impl Ticket {
         Error { retry_after: Some(wait_ms.div_ceil(1000)), ..Error::new(kind, message) }
     }
 
-    /// `x-ratelimit-*` for every answer of a caller who has a request limit. `sum` is the requests of this minute so far.
-    pub fn rate_headers(&self, sum: i64) -> Vec<(&'static str, String)> {
+    /// `x-ratelimit-*` for every answer of a caller who has a request limit; `sums` as an [`Admission`] has them.
+    pub fn rate_headers(&self, sums: &[i64]) -> Vec<(&'static str, String)> {
         let Some(limit) = self.limits.requests_per_minute else { return Vec::new() };
+        let sum = sums.first().copied().unwrap_or_default();
         let remaining = i64::from(limit).saturating_sub(sum).max(0);
         let reset = (MINUTE_MS - self.opened % MINUTE_MS).div_ceil(1000);
         vec![
@@ -277,8 +280,8 @@ mod tests {
             assert_eq!(counters.admit(&at(59_000)), Admission::Admitted(vec![sum]));
         }
         let ticket = at(59_000);
-        assert_eq!(counters.admit(&ticket), Admission::Refused { bound: 0, sum: 3 });
-        assert_eq!(ticket.refusal(0, 3).retry_after, Some(1));
+        assert_eq!(counters.admit(&ticket), Admission::Refused(vec![3]));
+        assert_eq!(ticket.refusal(&[3]).retry_after, Some(1));
         assert_eq!(counters.admit(&at(60_000)), Admission::Admitted(vec![1]));
     }
 
@@ -288,7 +291,7 @@ mod tests {
         let open = |worst| Ticket::open("a", capped(100), Some(Picodollars(worst)), 0).unwrap();
         let (first, second) = (open(60), open(60));
         assert_eq!(counters.admit(&first), Admission::Admitted(vec![60]));
-        assert_eq!(counters.admit(&second), Admission::Refused { bound: 0, sum: 60 });
+        assert_eq!(counters.admit(&second), Admission::Refused(vec![60]));
         counters.settle(first.close(Some(Picodollars(10))));
         assert_eq!(counters.admit(&second), Admission::Admitted(vec![70]));
         counters.settle(second.close(None));
@@ -300,7 +303,7 @@ mod tests {
         let mut counters = Counters::default();
         let open = |now| Ticket::open("a", capped(100), Some(Picodollars(100)), now).unwrap();
         assert!(matches!(counters.admit(&open(HOLD_MS - 1)), Admission::Admitted(_)));
-        assert!(matches!(counters.admit(&open(HOLD_MS)), Admission::Refused { .. }));
+        assert!(matches!(counters.admit(&open(HOLD_MS)), Admission::Refused(_)));
         assert!(matches!(counters.admit(&open(2 * HOLD_MS)), Admission::Admitted(_)));
     }
 

@@ -266,15 +266,14 @@ async fn admit<H: Host>(
     }
     match host.admit(ticket.bounds()).await {
         Ok(Admission::Admitted(sums)) => {
-            let headers = ticket.rate_headers(sums.first().copied().unwrap_or_default());
+            let headers = ticket.rate_headers(&sums);
             record.ticket = Some(ticket);
             Ok(headers)
         }
-        Ok(Admission::Refused { bound, sum }) => {
-            let error = ticket.refusal(bound, sum);
-            let mut headers = Vec::new();
+        Ok(Admission::Refused(sums)) => {
+            let error = ticket.refusal(&sums);
+            let mut headers = ticket.rate_headers(&sums);
             if error.kind == Kind::RateLimited {
-                headers.extend(ticket.rate_headers(sum));
                 headers.push(("x-tollgate-limit", "requests-per-minute".to_owned()));
             } else {
                 headers.push(("x-tollgate-limit", "spend-cap".to_owned()));
@@ -727,9 +726,7 @@ fn reply_headers(job: &Job<'_>, dialect: Dialect, upstream: &Headers) -> Headers
 /// What every answer that reached a target says about itself.
 fn label(headers: &mut Headers, record: &Record, job: &Job<'_>, lost: &[String]) {
     headers.push("x-tollgate-id", record.id.clone());
-    if headers.get("x-request-id").is_none() {
-        headers.push("x-request-id", record.id.clone());
-    }
+    name_request(headers, job.dialect, &record.id);
     if let Some(served) = &record.served {
         headers.push("x-tollgate-target", header_text(&served.target));
     }
@@ -741,6 +738,15 @@ fn label(headers: &mut Headers, record: &Record, job: &Job<'_>, lost: &[String])
     }
     for (name, value) in &job.limits {
         headers.push(*name, value.clone());
+    }
+}
+
+/// Gives the request our id where the upstream gave it none: clients show it in their errors.
+fn name_request(headers: &mut Headers, dialect: Dialect, id: &str) {
+    for name in ["x-request-id", dialect.id_header()] {
+        if headers.get(name).is_none() {
+            headers.push(name, id);
+        }
     }
 }
 
@@ -772,7 +778,8 @@ async fn close<H: Host>(host: &H, record: Record, end: End, tally: Option<Tally>
 }
 
 fn refused<B>(dialect: Dialect, id: &str, error: &Error, limits: Vec<(&'static str, String)>) -> Reply<B> {
-    let mut headers = Headers::from_iter([("content-type", JSON), ("x-tollgate-id", id), ("x-request-id", id)]);
+    let mut headers = Headers::from_iter([("content-type", JSON), ("x-tollgate-id", id)]);
+    name_request(&mut headers, dialect, id);
     if let Some(seconds) = error.retry_after {
         headers.push("retry-after", seconds.to_string());
     }

@@ -32,6 +32,8 @@ pub(crate) struct Setup {
     pub(crate) arguments: Vec<String>,
     /// Only for Workers: without the Durable Object, so that all counters are in KV.
     pub(crate) kv_only: bool,
+    /// Only for Workers: the configuration is a key in KV, not a variable.
+    pub(crate) config_in_kv: bool,
 }
 
 #[derive(Debug)]
@@ -95,11 +97,12 @@ impl Kind {
 impl Setup {
     pub(crate) fn new(config: Option<Value>, secrets: &[(&str, &str)], store: PathBuf) -> Self {
         let secrets = secrets.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Self { config, secrets, store, arguments: Vec::new(), kv_only: false }
+        Self { config, secrets, store, arguments: Vec::new(), kv_only: false, config_in_kv: false }
     }
 
     fn variables(&self) -> Vec<(String, String)> {
-        let config = self.config.as_ref().map(|config| ("TOLLGATE_CONFIG".to_owned(), config.to_string()));
+        let config = self.config.as_ref().filter(|_| !self.config_in_kv);
+        let config = config.map(|config| ("TOLLGATE_CONFIG".to_owned(), config.to_string()));
         self.secrets.iter().cloned().chain(config).collect()
     }
 }
@@ -220,15 +223,26 @@ fn workers(setup: &Setup) -> Command {
     fs::write(&secrets, text).expect("the store's directory can be written");
     // What an earlier start with this store left there must not be read as this one's.
     let _ = fs::remove_file(setup.store.join(WRANGLER_LOG));
-    let mut command = Command::new(tools.join("wrangler"));
-    command.args(["dev", "--ip", "127.0.0.1", "--port", &free_port(), "--inspector-port", &free_port()]);
-    command.arg("--persist-to").arg(setup.store.join("state")).arg("--env-file").arg(&secrets);
-    command.env("PATH", format!("{}:{path}", tools.display()));
-    command.env("WRANGLER_LOG_PATH", setup.store.join(WRANGLER_LOG));
-    command.envs([("WRANGLER_SEND_METRICS", "false"), ("CI", "1"), ("CLOUDFLARE_CF_FETCH_ENABLED", "false")]);
-    if setup.kv_only {
-        command.args(["--config", "wrangler.kv.toml"]);
+    let wrangler = |arguments: &[&str]| {
+        let mut command = Command::new(tools.join("wrangler"));
+        command.args(arguments).arg("--persist-to").arg(setup.store.join("state"));
+        command.env("PATH", format!("{}:{path}", tools.display()));
+        command.env("WRANGLER_LOG_PATH", setup.store.join(WRANGLER_LOG));
+        command.envs([("WRANGLER_SEND_METRICS", "false"), ("CI", "1"), ("CLOUDFLARE_CF_FETCH_ENABLED", "false")]);
+        if setup.kv_only {
+            command.args(["--config", "wrangler.kv.toml"]);
+        }
+        command
+    };
+    if let Some(config) = setup.config.as_ref().filter(|_| setup.config_in_kv) {
+        let mut put =
+            wrangler(&["kv", "key", "put", "--local", "--binding", "TOLLGATE", "config", &config.to_string()]);
+        let done = put.current_dir(root()).stdin(Stdio::null()).output().expect("wrangler runs");
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        let _ = fs::remove_file(setup.store.join(WRANGLER_LOG));
     }
+    let mut command = wrangler(&["dev", "--ip", "127.0.0.1", "--port", &free_port(), "--inspector-port", &free_port()]);
+    command.arg("--env-file").arg(&secrets);
     command
 }
 

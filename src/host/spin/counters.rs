@@ -16,6 +16,8 @@ use crate::limit::{Add, Admission, Bound, is_past};
 
 /// Before each new attempt. DynamoDB refuses one of two additions at once.
 const RETRY_AFTER: [Duration; 3] = [Duration::from_millis(10), Duration::from_millis(50), Duration::from_millis(250)];
+/// Longer than a settlement takes. A refusal may wait, an admission need not.
+const LOOK_AGAIN_AFTER: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(100)];
 const SWEEP_MS: Millis = 60_000;
 
 thread_local! {
@@ -23,14 +25,27 @@ thread_local! {
     static SWEPT: Cell<Millis> = const { Cell::new(0) };
 }
 
+/// As [`once`], and again where a sum of several counters said no: a settlement between two of its reads is seen twice.
+pub(super) async fn admit(bounds: &[Bound], now: Millis) -> Result<Admission, StoreDown> {
+    for pause in LOOK_AGAIN_AFTER {
+        match once(bounds, now).await? {
+            Admission::Refused(sums) if bounds.iter().take(sums.len()).any(|rule| !rule.with.is_empty()) => {
+                sleep(pause).await;
+            }
+            admission => return Ok(admission),
+        }
+    }
+    once(bounds, now).await
+}
+
 /// Adds first and looks then. Of requests that are here at once, each sees what those before it have added, so
 /// they are never admitted beyond the limit together. One that is refused takes back what it added; until then it
 /// may turn another away, and that is the side to err on.
-pub(super) async fn admit(bounds: &[Bound], now: Millis) -> Result<Admission, StoreDown> {
+async fn once(bounds: &[Bound], now: Millis) -> Result<Admission, StoreDown> {
     let mut added = Vec::with_capacity(bounds.len());
     let mut sums = Vec::with_capacity(bounds.len());
     let mut is_first = false;
-    for (bound, rule) in bounds.iter().enumerate() {
+    for rule in bounds {
         let sum = match add(&rule.counter, rule.add).await {
             Ok(own) => {
                 added.push(Add { counter: rule.counter.clone(), add: -rule.add, expires: None });
@@ -43,7 +58,8 @@ pub(super) async fn admit(bounds: &[Bound], now: Millis) -> Result<Admission, St
             Ok(sum) if sum <= rule.limit => sums.push(sum),
             Ok(sum) => {
                 settle(added).await;
-                return Ok(Admission::Refused { bound, sum: sum.saturating_sub(rule.add) });
+                sums.push(sum);
+                return Ok(Admission::Refused(sums.iter().zip(bounds).map(|(sum, rule)| sum - rule.add).collect()));
             }
             Err(down) => {
                 settle(added).await;

@@ -21,6 +21,7 @@ pub(crate) fn add(suite: &mut Suite) {
     suite.add("starts::a_file_is_a_configuration", file).only_on(&[Kind::Native]);
     suite.add("starts::an_interrupt_lets_open_streams_end", interrupt).only_on(&[Kind::Native]);
     suite.add("starts::counters_in_kv_alone_lose_nothing", kv_only).only_on(&[Kind::Workers]);
+    suite.add("starts::a_key_in_kv_is_a_configuration", config_in_kv).only_on(&[Kind::Workers]);
 }
 
 async fn keys_alone(mut test: Test) {
@@ -159,4 +160,20 @@ async fn kv_only(mut test: Test) {
     }
     let usage = Answer::of("text").usage.through(pair.upstream);
     test.settles([(&pair.target("text"), Totals::of(20, "text", usage))]).await;
+
+    // The new isolate writes a key of its own and reads the other's. That one is written at most once a second.
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    test.host.kill();
+    test.start(&setup).await;
+    test.settles([(&pair.target("text"), Totals::of(20, "text", usage))]).await;
+    test.answer(pair.caller, &request).await;
+    test.settles([(&pair.target("text"), Totals::of(21, "text", usage))]).await;
+}
+
+async fn config_in_kv(mut test: Test) {
+    let setup = Setup { store: test.scratch.clone(), config_in_kv: true, ..test.setup.clone() };
+    test.start(&setup).await;
+    let dialect = Dialect::Anthropic;
+    let reply = test.answer(dialect, &dialect.request("up-openai/text", &test.prompt())).await;
+    assert_eq!(reply.header("x-tollgate-target"), Some("up-openai/text"));
 }
