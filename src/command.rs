@@ -14,10 +14,10 @@ use tollgate::host::native::{Options, run};
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
-    /// Configuration in TOML; without it, providers are on whose keys are in the environment
+    /// Configuration in TOML, if any [default: the JSON in TOLLGATE_CONFIG, or none]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Address to listen on; others than loopback need a caller's key
+    /// IP address to listen on; others than loopback need a caller's key
     #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     host: IpAddr,
     /// Port to listen on; 0 takes any that is free
@@ -31,8 +31,14 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Check a configuration and print it as the JSON that Workers and Spin read
-    Config { file: PathBuf },
+    Config {
+        /// Configuration in TOML
+        file: PathBuf,
+    },
 }
+
+/// The variable that may hold the whole configuration.
+const INLINE: &str = "TOLLGATE_CONFIG";
 
 pub(crate) fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -51,8 +57,9 @@ pub(crate) fn main() -> ExitCode {
 
 fn print_json(file: &Path) -> Result<(), String> {
     let draft = read(file)?;
-    // Secrets live where the gateway will run, so any will do here.
-    Config::compile(&draft, |_| Some("https://checked.elsewhere".to_owned())).map_err(|mistakes| listed(&mistakes))?;
+    // Secrets live where the gateway will run, so any will do here, if each is another.
+    let secret = |name: &str| Some(format!("https://{name}.elsewhere"));
+    Config::compile(&draft, secret).map_err(|mistakes| listed(&mistakes))?;
     println!("{}", serde_json::to_string(&draft).map_err(|error| error.to_string())?);
     Ok(())
 }
@@ -60,7 +67,8 @@ fn print_json(file: &Path) -> Result<(), String> {
 fn start(arguments: &Arguments) -> Result<(), String> {
     let draft = match &arguments.config {
         Some(file) => read(file)?,
-        None => Draft::from_json(environment("TOLLGATE_CONFIG").as_deref()).map_err(|Mistake(mistake)| mistake)?,
+        None => Draft::from_json(environment(INLINE).as_deref())
+            .map_err(|Mistake(mistake)| format!("{INLINE}: {mistake}"))?,
     };
     let config = Config::compile(&draft, environment).map_err(|mistakes| listed(&mistakes))?;
     let store = match &arguments.store {
@@ -72,10 +80,11 @@ fn start(arguments: &Arguments) -> Result<(), String> {
                 .join("tollgate/tollgate.db"),
         ),
     };
+    let kept = store.as_ref().map_or_else(|| "in memory only".to_owned(), |path| path.display().to_string());
     let options = Options { address: SocketAddr::new(arguments.host, arguments.port), store };
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
-    runtime.block_on(run(config, options, banner))
+    runtime.block_on(run(config, options, |config, address| banner(config, address, &kept)))
 }
 
 fn read(file: &Path) -> Result<Draft, String> {
@@ -89,10 +98,12 @@ fn environment(name: &str) -> Option<String> {
 
 fn listed(mistakes: &[Mistake]) -> String {
     let lines: Vec<&str> = mistakes.iter().map(|Mistake(mistake)| mistake.as_str()).collect();
-    format!("the configuration has {} mistakes:\n  {}", lines.len(), lines.join("\n  "))
+    let mistakes = if lines.len() == 1 { "a mistake".to_owned() } else { format!("{} mistakes", lines.len()) };
+    format!("the configuration has {mistakes}:\n  {}", lines.join("\n  "))
 }
 
-fn banner(config: &Config, address: SocketAddr) {
+/// The last line says that requests are taken; programs that start this one wait for it.
+fn banner(config: &Config, address: SocketAddr, kept: &str) {
     let on = config.providers.values().filter_map(|provider| match &provider.reach {
         Reach::Upstream { base_url, .. } => Some(format!("{} ({base_url})", provider.name)),
         Reach::Echo => None,
@@ -107,7 +118,8 @@ fn banner(config: &Config, address: SocketAddr) {
         "callers: {}",
         if callers.is_empty() { "this machine only, without a key".to_owned() } else { callers.join(", ") }
     );
-    let key = if callers.is_empty() { "" } else { " -H \"authorization: Bearer $TOLLGATE_KEY\"" };
+    println!("counters: {kept}");
+    let key = if callers.is_empty() { "" } else { " -H \"authorization: Bearer KEY\"" };
     println!(
         "try: curl http://{address}/v1/chat/completions{key} -d '{{\"model\":\"tollgate/echo\",\"messages\":[{{\"role\":\"user\",\"content\":\"hello\"}}]}}'"
     );

@@ -17,7 +17,7 @@ use crate::wire::json;
 
 /// The file as it is written; field by field in README.md.
 #[derive(Debug, Default, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "the configuration")]
 pub struct Draft {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body_bytes_max: Option<usize>,
@@ -29,7 +29,7 @@ pub struct Draft {
 }
 
 #[derive(Debug, Default, Clone, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "time limits")]
 pub struct Timeouts {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_byte_ms: Option<u64>,
@@ -38,7 +38,7 @@ pub struct Timeouts {
 }
 
 #[derive(Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "what a provider needs")]
 pub struct ProviderDraft {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dialect: Option<Dialect>,
@@ -62,7 +62,7 @@ pub enum Auth {
 }
 
 #[derive(Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a model's targets")]
 pub struct AliasDraft {
     pub targets: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -72,7 +72,7 @@ pub struct AliasDraft {
 }
 
 #[derive(Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a caller's key and limits")]
 pub struct CallerDraft {
     /// The name of the secret that holds the key.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -88,7 +88,7 @@ pub struct CallerDraft {
 
 /// Dollars per million tokens, as decimal strings.
 #[derive(Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a model's prices")]
 pub struct PriceDraft {
     pub input: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -207,19 +207,12 @@ impl Config {
     pub fn compile(draft: &Draft, secret: impl Fn(&str) -> Option<String>) -> Result<Self, Vec<Mistake>> {
         let secret = |name: &str| secret(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
         let mut mistakes = Vec::new();
-        let mut prices = Prices::built_in();
-        for (model, price) in &draft.prices {
-            match read_price(model, price) {
-                Ok(priced) => prices.set(model.clone(), priced),
-                Err(mistake) => mistakes.push(mistake),
-            }
-        }
-        let patience = Patience {
-            first_byte_ms: draft.timeouts.first_byte_ms.unwrap_or(PATIENCE.first_byte_ms),
-            idle_ms: draft.timeouts.idle_ms.unwrap_or(PATIENCE.idle_ms),
-        };
+        let known = Known::of(draft);
+        let prices = compile_prices(draft, &known, &mut mistakes);
+        let Timeouts { first_byte_ms, idle_ms } = draft.timeouts;
+        let patience = compile_patience("timeouts", (first_byte_ms, idle_ms), PATIENCE, &mut mistakes);
         let (providers, off) = compile_providers(draft, &prices, &secret, &mut mistakes);
-        let aliases = compile_aliases(draft, &providers, &off, patience, &mut mistakes);
+        let aliases = compile_aliases(draft, &known, &providers, patience, &mut mistakes);
         let callers = compile_callers(draft, &secret, &mut mistakes);
         if mistakes.is_empty() {
             let body_bytes_max = draft.body_bytes_max.unwrap_or(BODY_BYTES_MAX);
@@ -228,6 +221,73 @@ impl Config {
             Err(mistakes)
         }
     }
+}
+
+/// The names of all providers, on or off.
+struct Known(BTreeSet<String>);
+
+impl Known {
+    fn of(draft: &Draft) -> Self {
+        let named = draft.providers.keys().cloned();
+        Self(
+            catalog::providers()
+                .into_iter()
+                .map(|known| known.name)
+                .chain(named)
+                .chain([BUILT_IN.to_owned()])
+                .collect(),
+        )
+    }
+
+    fn check(&self, at: &str, provider: &str) -> Result<(), Mistake> {
+        if self.0.contains(provider) {
+            return Ok(());
+        }
+        let near = nearest(provider, self.0.iter().map(String::as_str));
+        let hint = near.map(|near| format!("; did you mean \"{near}\"?")).unwrap_or_default();
+        Err(Mistake(format!("{at}: no provider \"{provider}\"{hint}")))
+    }
+}
+
+impl Provider {
+    /// Whether it may know `model`: a built-in one knows only what it lists, an upstream is asked whatever it is.
+    pub fn answers(&self, model: &str) -> bool {
+        match self.reach {
+            Reach::Echo => self.models.iter().any(|listed| listed == model),
+            Reach::Upstream { .. } => !model.is_empty(),
+        }
+    }
+}
+
+/// `limits` are the first byte's and the idle one.
+fn compile_patience(
+    at: &str,
+    limits: (Option<u64>, Option<u64>),
+    otherwise: Patience,
+    mistakes: &mut Vec<Mistake>,
+) -> Patience {
+    let mut limit = |field: &str, written: Option<u64>, otherwise| {
+        if written == Some(0) {
+            mistakes
+                .push(Mistake(format!("{at}.{field}: 0 would end every request at once; leave it out or wait longer")));
+        }
+        written.unwrap_or(otherwise)
+    };
+    Patience {
+        first_byte_ms: limit("first_byte_ms", limits.0, otherwise.first_byte_ms),
+        idle_ms: limit("idle_ms", limits.1, otherwise.idle_ms),
+    }
+}
+
+fn compile_prices(draft: &Draft, known: &Known, mistakes: &mut Vec<Mistake>) -> Prices {
+    let mut prices = Prices::built_in();
+    for (model, price) in &draft.prices {
+        match read_price(model, price, known) {
+            Ok(priced) => prices.set(model.clone(), priced),
+            Err(mistake) => mistakes.push(mistake),
+        }
+    }
+    prices
 }
 
 type Providers = BTreeMap<String, Arc<Provider>>;
@@ -306,8 +366,8 @@ fn compile_providers(
 
 fn compile_aliases(
     draft: &Draft,
+    known: &Known,
     providers: &Providers,
-    off: &BTreeMap<String, Missing>,
     patience: Patience,
     mistakes: &mut Vec<Mistake>,
 ) -> BTreeMap<String, Alias> {
@@ -319,25 +379,21 @@ fn compile_aliases(
         let mut targets = Vec::new();
         for (index, target) in alias.targets.iter().enumerate() {
             let at = format!("models.{name}.targets[{index}]");
-            match target.split_once('/') {
-                None => mistakes.push(Mistake(format!("{at}: \"{target}\" is not of the form \"provider/model\""))),
-                Some((provider, model)) => match providers.get(provider) {
-                    Some(provider) => targets.push(Target { provider: provider.clone(), model: model.to_owned() }),
-                    None if off.contains_key(provider) => {}
-                    None => {
-                        let known = providers.keys().chain(off.keys()).map(String::as_str);
-                        let hint = nearest(provider, known)
-                            .map(|near| format!("; did you mean \"{near}\"?"))
-                            .unwrap_or_default();
-                        mistakes.push(Mistake(format!("{at}: no provider \"{provider}\"{hint}")));
-                    }
-                },
+            let Some((name, model)) = target.split_once('/').filter(|(_, model)| !model.is_empty()) else {
+                mistakes.push(Mistake(format!("{at}: \"{target}\" is not of the form \"provider/model\"")));
+                continue;
+            };
+            match providers.get(name) {
+                Some(provider) if provider.answers(model) => {
+                    targets.push(Target { provider: provider.clone(), model: model.to_owned() });
+                }
+                Some(_) => mistakes.push(Mistake(format!("{at}: there is no built-in model \"{target}\""))),
+                // Off, or named as a mistake already.
+                None => mistakes.extend(known.check(&at, name).err()),
             }
         }
-        let patience = Patience {
-            first_byte_ms: alias.first_byte_ms.unwrap_or(patience.first_byte_ms),
-            idle_ms: alias.idle_ms.unwrap_or(patience.idle_ms),
-        };
+        let limits = (alias.first_byte_ms, alias.idle_ms);
+        let patience = compile_patience(&format!("models.{name}"), limits, patience, mistakes);
         aliases.insert(name.clone(), Alias { targets, patience });
     }
     aliases
@@ -348,7 +404,10 @@ fn compile_callers(
     secret: &impl Fn(&str) -> Option<String>,
     mistakes: &mut Vec<Mistake>,
 ) -> Vec<Caller> {
-    let mut callers = Vec::new();
+    let mut callers: Vec<Caller> = Vec::new();
+    let owner = |callers: &[Caller], key: [u8; 32]| {
+        callers.iter().find(|caller| caller.sha256 == key).map(|caller| caller.name.clone())
+    };
     for (name, caller) in &draft.callers {
         let at = format!("callers.{name}");
         if let Err(why) = check_name(name) {
@@ -372,6 +431,9 @@ fn compile_callers(
         };
         match (sha256, spend_cap) {
             (Ok(sha256), Ok(spend_cap)) => {
+                if let Some(other) = owner(&callers, sha256) {
+                    mistakes.push(Mistake(format!("{at}: has the same key as callers.{other}")));
+                }
                 let limits = Limits { requests_per_minute: caller.requests_per_minute, spend_cap };
                 callers.push(Caller { name: name.clone(), sha256, limits });
             }
@@ -381,16 +443,20 @@ fn compile_callers(
     if !draft.callers.contains_key(FIRST_CALLER)
         && let Some(key) = secret(FIRST_SECRET)
     {
-        callers.push(Caller { name: FIRST_CALLER.to_owned(), sha256: sha256(&key), limits: Limits::default() });
+        let sha256 = sha256(&key);
+        if owner(&callers, sha256).is_none() {
+            callers.push(Caller { name: FIRST_CALLER.to_owned(), sha256, limits: Limits::default() });
+        }
     }
     callers
 }
 
-fn read_price(model: &str, draft: &PriceDraft) -> Result<Priced, Mistake> {
+fn read_price(model: &str, draft: &PriceDraft, known: &Known) -> Result<Priced, Mistake> {
     let at = format!("prices.\"{model}\"");
-    if !model.contains('/') {
+    let Some((provider, _)) = model.split_once('/') else {
         return Err(Mistake(format!("{at}: prices are by \"provider/model\"")));
-    }
+    };
+    known.check(&at, provider)?;
     let amount = |field: &str, text: &str| {
         Picodollars::parse(text, 1_000_000)
             .map(|Picodollars(price)| price)
@@ -476,6 +542,15 @@ mod tests {
     }
 
     #[test]
+    fn a_key_belongs_to_one_caller() {
+        let twice = r#"{"callers":{"a":{"secret":"K"},"b":{"secret":"K"}}}"#;
+        assert_eq!(compile(twice, &[("K", "k")]).unwrap_err(), ["callers.b: has the same key as callers.a"]);
+        let first = r#"{"callers":{"ci":{"secret":"TOLLGATE_KEY"}}}"#;
+        let config = compile(first, &[("TOLLGATE_KEY", "k")]).unwrap();
+        assert_eq!(config.callers.iter().map(|caller| caller.name.as_str()).collect::<Vec<_>>(), ["ci"]);
+    }
+
+    #[test]
     fn a_target_whose_provider_has_no_key_is_left_out() {
         let file = r#"{"models":{"smart":{"targets":["anthropic/a","openai/b"],"idle_ms":7}}}"#;
         let config = compile(file, &[("OPENAI_API_KEY", "k")]).unwrap();
@@ -495,6 +570,18 @@ mod tests {
                 r#"{"models":{"m":{"targets":["x"]}}}"#,
                 r#"models.m.targets[0]: "x" is not of the form "provider/model""#,
             ),
+            (
+                r#"{"models":{"m":{"targets":["openai/"]}}}"#,
+                r#"models.m.targets[0]: "openai/" is not of the form "provider/model""#,
+            ),
+            (
+                r#"{"models":{"m":{"targets":["tollgate/ehco"]}}}"#,
+                r#"models.m.targets[0]: there is no built-in model "tollgate/ehco""#,
+            ),
+            (
+                r#"{"models":{"m":{"targets":["openai/x"],"idle_ms":0}}}"#,
+                "models.m.idle_ms: 0 would end every request at once; leave it out or wait longer",
+            ),
             (r#"{"models":{"m":{"targets":[]}}}"#, r#"models.m.targets: empty; name at least one "provider/model""#),
             (r#"{"providers":{"p":{}}}"#, r#"providers.p.dialect: missing; "openai-chat" or "anthropic""#),
             (
@@ -505,13 +592,25 @@ mod tests {
                 r#"{"providers":{"p":{"dialect":"anthropic","base_url":"ftp://x"}}}"#,
                 r#"providers.p.base_url: "ftp://x" is not an http or https URL without a query"#,
             ),
+            (
+                r#"{"providers":{"p":{"dialect":"anthropic","base_url":"x"}},"models":{"m":{"targets":["p/x"]}}}"#,
+                r#"providers.p.base_url: "x" is not an http or https URL without a query"#,
+            ),
             (r#"{"providers":{"P!":{}}}"#, r#"providers.P!: a name has 1 to 64 of a-z, 0-9, "-", "_", ".""#),
             (r#"{"callers":{"c":{}}}"#, "callers.c: needs secret (the name of the secret with the key) or sha256"),
             (r#"{"callers":{"c":{"secret":"C"}}}"#, "callers.c.secret: no secret named C is set"),
             (r#"{"callers":{"c":{"sha256":"12"}}}"#, "callers.c.sha256: not 64 hexadecimal digits"),
             (
-                r#"{"prices":{"a/b":{"input":"x","output":"1"}}}"#,
-                r#"prices."a/b".input: "x" is not dollars per million tokens like "0.15""#,
+                r#"{"prices":{"openai/b":{"input":"x","output":"1"}}}"#,
+                r#"prices."openai/b".input: "x" is not dollars per million tokens like "0.15""#,
+            ),
+            (
+                r#"{"prices":{"opnai/b":{"input":"1","output":"1"}}}"#,
+                r#"prices."opnai/b": no provider "opnai"; did you mean "openai"?"#,
+            ),
+            (
+                r#"{"models":{"m":1}}"#,
+                "configuration: invalid type: integer `1`, expected a model's targets at line 1 column 16",
             ),
         ];
         for (json, expected) in cases {

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use crate::config::{Config, Patience, Target, nearest};
+use crate::config::{BUILT_IN, Config, Patience, Target, nearest};
 use crate::error::{Error, Kind};
-use crate::host::Millis;
+use crate::host::{Headers, Millis};
 
 /// The targets of one request, in the order in which they are tried.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub fn resolve(config: &Config, model: &str) -> Result<Route, Error> {
                     "the model \"{model}\" needs the provider \"{provider}\"; set {secret} to turn it on"
                 )));
             }
-            config.providers.get(provider).filter(|_| !rest.is_empty()).map(|provider| (provider, rest))
+            config.providers.get(provider).map(|provider| (provider, rest))
         }
         None => {
             let knows = |listed: &[String], prefixes: &[String]| {
@@ -41,7 +41,7 @@ pub fn resolve(config: &Config, model: &str) -> Result<Route, Error> {
         }
     };
     match named {
-        Some((provider, model)) if answers(provider, model) => {
+        Some((provider, model)) if provider.answers(model) => {
             let target = Target { provider: provider.clone(), model: model.to_owned() };
             Ok(Route { targets: vec![target], patience: config.patience })
         }
@@ -57,21 +57,13 @@ pub fn resolve(config: &Config, model: &str) -> Result<Route, Error> {
     }
 }
 
-/// Whether `provider` may know `model`: a built-in one only what it lists, an upstream whatever is asked.
-fn answers(provider: &crate::config::Provider, model: &str) -> bool {
-    match provider.reach {
-        crate::config::Reach::Echo => provider.models.iter().any(|listed| listed == model),
-        crate::config::Reach::Upstream { .. } => true,
-    }
-}
-
 /// Every model that can be asked for by a listed name, with its owner: aliases first.
 pub fn listed(config: &Config) -> Vec<(String, String)> {
     let aliases = config
         .aliases
         .iter()
         .filter(|(_, alias)| !alias.targets.is_empty())
-        .map(|(name, _)| (name.clone(), crate::config::BUILT_IN.to_owned()));
+        .map(|(name, _)| (name.clone(), BUILT_IN.to_owned()));
     let own = config.providers.values().flat_map(|provider| {
         provider.models.iter().map(|model| (format!("{}/{model}", provider.name), provider.name.clone()))
     });
@@ -145,7 +137,7 @@ impl Health {
 }
 
 /// Milliseconds in a `retry-after` (seconds) or `retry-after-ms` header; a date is not believed.
-pub fn retry_after_ms(headers: &crate::host::Headers) -> Option<Millis> {
+pub fn retry_after_ms(headers: &Headers) -> Option<Millis> {
     let wait = |name, ms_each| headers.get(name).and_then(|value| milliseconds(value.trim(), ms_each));
     wait("retry-after-ms", 1).or_else(|| wait("retry-after", 1000))
 }
@@ -174,7 +166,6 @@ impl fmt::Display for Target {
 mod tests {
     use super::*;
     use crate::config::Draft;
-    use crate::host::Headers;
 
     fn config() -> Config {
         let draft = Draft::from_json(Some(

@@ -83,7 +83,11 @@ pub async fn run(config: Config, options: Options, banner: impl FnOnce(&Config, 
         ));
     }
     let store = Store::open(options.store.as_deref())?;
-    let listener = TcpListener::bind(options.address).await.map_err(|error| format!("{}: {error}", options.address))?;
+    let listener = TcpListener::bind(options.address).await.map_err(|error| {
+        let is_taken = error.kind() == std::io::ErrorKind::AddrInUse;
+        let hint = if is_taken { "; --port names another port" } else { "" };
+        format!("{}: {error}{hint}", options.address)
+    })?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     banner(&config, address);
 

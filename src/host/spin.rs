@@ -4,32 +4,30 @@
 //! head of a reply goes out when `handle` returns; its body and what is settled after it are a task of their own,
 //! which Spin lets finish.
 
+mod body;
 mod counters;
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::future::pending;
 use std::io::Write as _;
-use std::pin::pin;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use futures::StreamExt as _;
-use futures::future::select;
 use futures::lock::Mutex;
 use http_body_util::BodyDataStream;
 use spin_sdk::http::body::IncomingBodyExt as _;
 use spin_sdk::http::{FullBody, Request};
 use spin_sdk::variables;
 use spin_sdk::wasip3::http::types::{ErrorCode, Fields, RequestOptions, Response};
-use spin_sdk::wasip3::http_compat::{IncomingRequestBody, IncomingResponseBody, RequestOptionsExtension};
+use spin_sdk::wasip3::http_compat::{IncomingResponseBody, RequestOptionsExtension};
 use spin_sdk::wasip3::{random, spawn, wit_future, wit_stream};
 use spin_sdk::wit_bindgen::{StreamResult, StreamWriter};
 
-use super::{
-    Answer, Body, Broken, Headers, Host, Incoming, Millis, Outgoing, Reply, ReplyBody, StoreDown, Unreachable,
-};
+use self::body::{bounded, drain};
+use super::{Answer, Broken, Headers, Host, Incoming, Millis, Outgoing, Reply, ReplyBody, StoreDown, Unreachable};
 use crate::auth::Keyless;
 use crate::config::{Config, Draft, Mistake};
 use crate::dialect::Dialect;
@@ -43,10 +41,6 @@ const CONNECT: Duration = Duration::from_secs(10);
 const NO_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
 /// How soon it is noticed that a caller has left while the upstream is silent.
 const PROBE: Duration = Duration::from_millis(200);
-/// What is read of a body that nobody wants. A connection that is closed on unread bytes is reset, and the caller
-/// would not see why it was refused.
-const DRAIN_BYTES_MAX: usize = 64 * 1024 * 1024;
-const DRAIN: Duration = Duration::from_secs(5);
 
 thread_local! {
     /// Lives as long as the instance: at most 128 requests, or a second without one. So a changed variable is soon seen.
@@ -116,35 +110,6 @@ async fn incoming(request: Request, body_bytes_max: usize) -> Incoming {
         headers: headers(&head.headers),
         body: bounded(body.stream(), body_bytes_max).await,
     }
-}
-
-async fn bounded(mut chunks: BodyDataStream<IncomingRequestBody>, most: usize) -> Body {
-    let mut whole = Vec::new();
-    while let Some(chunk) = chunks.next().await {
-        match chunk {
-            Ok(chunk) if chunk.len() <= most.saturating_sub(whole.len()) => whole.extend_from_slice(&chunk),
-            Ok(_) => {
-                spawn(drain(chunks));
-                return Body::TooLarge;
-            }
-            // The caller broke off: what is missing makes the request unreadable, and nobody waits for the answer.
-            Err(_) => return Body::Whole(Bytes::new()),
-        }
-    }
-    Body::Whole(whole.into())
-}
-
-async fn drain(mut chunks: BodyDataStream<IncomingRequestBody>) {
-    let read = pin!(async {
-        let mut left = DRAIN_BYTES_MAX;
-        while let Some(Ok(chunk)) = chunks.next().await {
-            left = left.saturating_sub(chunk.len());
-            if left == 0 {
-                return;
-            }
-        }
-    });
-    select(read, pin!(spin_sdk::time::sleep(DRAIN))).await;
 }
 
 fn headers(fields: &http::HeaderMap) -> Headers {

@@ -40,14 +40,15 @@ impl Store {
         let Some(path) = path else {
             return Ok(Self { counters: Mutex::default(), writer: None });
         };
-        let shown = path.display();
+        let unusable = |why: String| format!("counters cannot be kept in {}: {why}", path.display());
         if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+            std::fs::create_dir_all(folder)
+                .map_err(|error| unusable(format!("{error}; --store names another file")))?;
         }
         let (connection, kept) = load(path).map_err(|error| {
-            let locked = error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy);
-            let hint = if locked { " (is another tollgate running? --store names another file)" } else { "" };
-            format!("{shown}: {error}{hint}")
+            let is_locked = error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy);
+            let hint = if is_locked { "is another tollgate running? " } else { "" };
+            unusable(format!("{error}; {hint}--store names another file"))
         })?;
         let (writer, batches) = mpsc::channel();
         std::thread::Builder::new()
