@@ -4,6 +4,7 @@
 //! own, so that it is settled even when its caller has gone.
 
 mod store;
+mod upstream;
 
 use std::convert::Infallible;
 use std::io::Write as _;
@@ -16,9 +17,6 @@ use bytes::Bytes;
 use futures::StreamExt as _;
 use http_body_util::{BodyExt as _, Either, Full, Limited, StreamBody};
 use hyper::body::{Body as _, Frame, Incoming as Received};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -29,6 +27,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use self::store::Store;
+use self::upstream::{Connections, connections};
 use super::{
     Answer, Body, Broken, Headers, Host, Incoming, Millis, Outgoing, Reply, ReplyBody, StoreDown, Unreachable,
 };
@@ -46,12 +45,9 @@ pub struct Options {
     pub store: Option<PathBuf>,
 }
 
-const CONNECT: Duration = Duration::from_secs(10);
-const POOL_IDLE: Duration = Duration::from_secs(60);
-
 struct Shared {
     gateway: Gateway,
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    upstreams: Connections,
     store: Store,
     tasks: TaskTracker,
 }
@@ -75,7 +71,7 @@ pub async fn run(config: Config, options: Options, banner: impl FnOnce(&Config, 
     banner(&config, address);
 
     let gateway = Gateway::new(config, keyless);
-    let shared = Arc::new(Shared { gateway, client: client(), store, tasks: TaskTracker::new() });
+    let shared = Arc::new(Shared { gateway, upstreams: connections(), store, tasks: TaskTracker::new() });
     let mut server = auto::Builder::new(TokioExecutor::new());
     server.http1().timer(TokioTimer::new());
     server.http2().timer(TokioTimer::new());
@@ -127,20 +123,6 @@ async fn stop_signal() {
         return;
     }
     let _ = tokio::signal::ctrl_c().await;
-}
-
-fn client() -> Client<HttpsConnector<HttpConnector>, Full<Bytes>> {
-    let mut tcp = HttpConnector::new();
-    tcp.set_nodelay(true);
-    tcp.set_connect_timeout(Some(CONNECT));
-    tcp.enforce_http(false);
-    let https =
-        HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_all_versions().wrap_connector(tcp);
-    Client::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .timer(TokioTimer::new())
-        .pool_idle_timeout(POOL_IDLE)
-        .build(https)
 }
 
 type ReplyStream = std::pin::Pin<Box<dyn futures::Stream<Item = Result<Frame<Bytes>, Infallible>> + Send>>;
@@ -263,7 +245,7 @@ impl Host for Request {
             builder = builder.header(name, value);
         }
         let request = builder.body(Full::new(request.body)).map_err(|error| Unreachable(error.to_string()))?;
-        let response = self.shared.client.request(request).await.map_err(|error| Unreachable(error.to_string()))?;
+        let response = self.shared.upstreams.request(request).await.map_err(|error| Unreachable(error.to_string()))?;
         let (head, body) = response.into_parts();
         Ok(Answer { status: head.status.as_u16(), headers: headers(&head.headers), body })
     }
