@@ -45,14 +45,19 @@ pub struct Options {
     pub store: Option<PathBuf>,
 }
 
+/// As long as a store may take to count what was cut off.
+const HURRY: Duration = Duration::from_secs(2);
+
 struct Shared {
     gateway: Gateway,
     upstreams: Connections,
     store: Store,
     tasks: TaskTracker,
+    /// Cancelled when open requests are to end as if their callers had hung up.
+    hurry: CancellationToken,
 }
 
-/// Serves until the first Ctrl-C or SIGTERM, then ends what is under way; a second one ends at once.
+/// Serves until the first Ctrl-C or SIGTERM, then lets end what is under way; a second one cuts it off, and counts it.
 pub async fn run(config: Config, options: Options, banner: impl FnOnce(&Config, SocketAddr)) -> Result<(), String> {
     let keyless = if options.address.ip().is_loopback() { Keyless::Loopback } else { Keyless::Refused };
     if config.callers.is_empty() && keyless == Keyless::Refused {
@@ -71,7 +76,13 @@ pub async fn run(config: Config, options: Options, banner: impl FnOnce(&Config, 
     banner(&config, address);
 
     let gateway = Gateway::new(config, keyless);
-    let shared = Arc::new(Shared { gateway, upstreams: connections(), store, tasks: TaskTracker::new() });
+    let shared = Arc::new(Shared {
+        gateway,
+        upstreams: connections(),
+        store,
+        tasks: TaskTracker::new(),
+        hurry: CancellationToken::new(),
+    });
     let mut server = auto::Builder::new(TokioExecutor::new());
     server.http1().timer(TokioTimer::new());
     server.http2().timer(TokioTimer::new());
@@ -108,7 +119,10 @@ pub async fn run(config: Config, options: Options, banner: impl FnOnce(&Config, 
     shared.tasks.close();
     tokio::select! {
         () = async { graceful.shutdown().await; shared.tasks.wait().await; } => {}
-        () = stop_signal() => {}
+        () = stop_signal() => {
+            shared.hurry.cancel();
+            let _ = tokio::time::timeout(HURRY, shared.tasks.wait()).await;
+        }
     }
     Ok(())
 }
@@ -130,7 +144,7 @@ type Response = hyper::Response<Either<Full<Bytes>, StreamBody<ReplyStream>>>;
 
 /// Dropped by hyper when the caller hangs up, which cancels `gone` while the task goes on and settles.
 async fn handle(shared: Arc<Shared>, request: hyper::Request<Received>) -> Response {
-    let gone = CancellationToken::new();
+    let gone = shared.hurry.child_token();
     let alive = gone.clone().drop_guard();
     let host = Request { shared: shared.clone(), gone };
     let task = shared.tasks.spawn(async move {
