@@ -7,6 +7,7 @@
 //! threads, each chunk of a stream would wake a second thread for nothing, some 50 µs.
 
 mod store;
+mod upstream;
 
 use std::convert::Infallible;
 use std::io::{self, Write as _};
@@ -20,9 +21,6 @@ use bytes::Bytes;
 use futures::StreamExt as _;
 use http_body_util::{BodyExt as _, Either, Full, Limited, StreamBody};
 use hyper::body::{Body as _, Frame, Incoming as Received};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
@@ -33,6 +31,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use self::store::Store;
+use self::upstream::{Connections, connections};
 use super::{
     Answer, Body, Broken, Headers, Host, Incoming, Millis, Outgoing, Reply, ReplyBody, StoreDown, Unreachable,
 };
@@ -50,20 +49,22 @@ pub struct Options {
     pub store: Option<PathBuf>,
 }
 
-const CONNECT: Duration = Duration::from_secs(10);
-const POOL_IDLE: Duration = Duration::from_secs(60);
+/// As long as a store may take to count what was cut off.
+const HURRY: Duration = Duration::from_secs(2);
 
 /// What all threads have in common.
 struct Shared {
     gateway: Gateway,
     store: Store,
     tasks: TaskTracker,
+    /// Cancelled when open requests are to end as if their callers had hung up.
+    hurry: CancellationToken,
 }
 
 /// What the requests of one thread have in common.
 struct Lane {
     shared: Arc<Shared>,
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    upstreams: Connections,
 }
 
 /// A connection on its way to its thread.
@@ -73,7 +74,7 @@ struct Arrival {
     graceful: Watcher,
 }
 
-/// Serves until the first Ctrl-C or SIGTERM, then ends what is under way; a second one ends at once.
+/// Serves until the first Ctrl-C or SIGTERM, then lets end what is under way; a second one cuts it off, and counts it.
 pub async fn run(config: Config, options: Options, banner: impl FnOnce(&Config, SocketAddr)) -> Result<(), String> {
     let keyless = if options.address.ip().is_loopback() { Keyless::Loopback } else { Keyless::Refused };
     if config.callers.is_empty() && keyless == Keyless::Refused {
@@ -92,10 +93,10 @@ pub async fn run(config: Config, options: Options, banner: impl FnOnce(&Config, 
     banner(&config, address);
 
     let gateway = Gateway::new(config, keyless);
-    let shared = Arc::new(Shared { gateway, store, tasks: TaskTracker::new() });
+    let shared = Arc::new(Shared { gateway, store, tasks: TaskTracker::new(), hurry: CancellationToken::new() });
     let mut lanes = Vec::new();
     for _ in 0..std::thread::available_parallelism().map_or(1, NonZero::get) {
-        let lane = Arc::new(Lane { shared: shared.clone(), client: client() });
+        let lane = Arc::new(Lane { shared: shared.clone(), upstreams: connections() });
         lanes.push((lane, start().map_err(|error| error.to_string())?));
     }
     let graceful = GracefulShutdown::new();
@@ -126,7 +127,10 @@ pub async fn run(config: Config, options: Options, banner: impl FnOnce(&Config, 
     shared.tasks.close();
     tokio::select! {
         () = async { graceful.shutdown().await; shared.tasks.wait().await; } => {}
-        () = stop_signal() => {}
+        () = stop_signal() => {
+            shared.hurry.cancel();
+            let _ = tokio::time::timeout(HURRY, shared.tasks.wait()).await;
+        }
     }
     Ok(())
 }
@@ -169,26 +173,12 @@ async fn stop_signal() {
     let _ = tokio::signal::ctrl_c().await;
 }
 
-fn client() -> Client<HttpsConnector<HttpConnector>, Full<Bytes>> {
-    let mut tcp = HttpConnector::new();
-    tcp.set_nodelay(true);
-    tcp.set_connect_timeout(Some(CONNECT));
-    tcp.enforce_http(false);
-    let https =
-        HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_all_versions().wrap_connector(tcp);
-    Client::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .timer(TokioTimer::new())
-        .pool_idle_timeout(POOL_IDLE)
-        .build(https)
-}
-
 type ReplyStream = std::pin::Pin<Box<dyn futures::Stream<Item = Result<Frame<Bytes>, Infallible>> + Send>>;
 type Response = hyper::Response<Either<Full<Bytes>, StreamBody<ReplyStream>>>;
 
 /// Dropped by hyper when the caller hangs up, which cancels `gone` while the task goes on and settles.
 async fn handle(lane: Arc<Lane>, request: hyper::Request<Received>) -> Response {
-    let gone = CancellationToken::new();
+    let gone = lane.shared.hurry.child_token();
     let alive = gone.clone().drop_guard();
     let host = Request { lane: lane.clone(), gone };
     let task = lane.shared.tasks.spawn(async move {
@@ -304,7 +294,7 @@ impl Host for Request {
             builder = builder.header(name, value);
         }
         let request = builder.body(Full::new(request.body)).map_err(|error| Unreachable(error.to_string()))?;
-        let response = self.lane.client.request(request).await.map_err(|error| Unreachable(error.to_string()))?;
+        let response = self.lane.upstreams.request(request).await.map_err(|error| Unreachable(error.to_string()))?;
         let (head, body) = response.into_parts();
         Ok(Answer { status: head.status.as_u16(), headers: headers(&head.headers), body })
     }

@@ -20,6 +20,9 @@ pub(crate) fn add(suite: &mut Suite) {
     suite.add("starts::without_callers_only_a_loopback_caller_is_served", keyless);
     suite.add("starts::a_file_is_a_configuration", file).only_on(&[Kind::Native]);
     suite.add("starts::an_interrupt_lets_open_streams_end", interrupt).only_on(&[Kind::Native]);
+    suite
+        .add("starts::a_second_interrupt_cuts_open_streams_and_counts_them", second_interrupt)
+        .only_on(&[Kind::Native]);
     suite.add("starts::counters_in_kv_alone_lose_nothing", kv_only).only_on(&[Kind::Workers]);
     suite.add("starts::a_key_in_kv_is_a_configuration", config_in_kv).only_on(&[Kind::Workers]);
 }
@@ -148,6 +151,27 @@ async fn interrupt(mut test: Test) {
     test.start(&setup).await;
     let usage = Answer::of("text").usage.through(pair.upstream);
     test.settles([(&pair.target("drip-10"), Totals::of(1, "drip-10", usage))]).await;
+}
+
+async fn second_interrupt(mut test: Test) {
+    let setup = Setup { store: test.scratch.clone(), ..test.setup.clone() };
+    test.start(&setup).await;
+    let pair = Pair { caller: Dialect::Anthropic, upstream: Dialect::OpenaiChat };
+    let mut reply = test.open(pair.caller, &pair.caller.streamed(&pair.target("drip-100"), &test.prompt())).await;
+    reply.read_until("Grüße").await;
+    let mut ended = false;
+    for _ in 0..10 {
+        // The second is not heard before the first has been.
+        test.host.interrupt();
+        ended = test.host.ended(Duration::from_millis(500)).await;
+        if ended {
+            break;
+        }
+    }
+    assert!(ended, "the process goes on");
+
+    test.start(&setup).await;
+    test.settles_cut(&pair.target("drip-100")).await;
 }
 
 async fn kv_only(mut test: Test) {
