@@ -65,10 +65,13 @@ fn local(headers: &Headers) -> Result<Caller, Error> {
 }
 
 fn is_loopback(host: &str) -> bool {
-    let name = match host.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => host.split(':').next().unwrap_or_default(),
+    let (name, port) = match host.strip_prefix('[') {
+        Some(rest) => rest.split_once(']').unwrap_or_default(),
+        None => host.split_at(host.find(':').unwrap_or(host.len())),
     };
+    if !port.is_empty() && !port.starts_with(':') {
+        return false;
+    }
     let v4 = name.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_loopback());
     let v6 = name.parse::<std::net::Ipv6Addr>().is_ok_and(|address| address.is_loopback());
     v4 || v6 || name.eq_ignore_ascii_case("localhost")
@@ -128,6 +131,7 @@ mod tests {
             &[("host", "127.0.0.1.evil.example")],
             &[("host", "127.0.0.1:8787"), ("origin", "null")],
             &[("host", "localhost.evil.example")],
+            &[("host", "[::1].evil.example")],
         ];
         for fields in foreign {
             assert_eq!(ask(false, Keyless::Loopback, fields), Err(Kind::Forbidden), "{fields:?}");

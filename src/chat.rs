@@ -27,9 +27,12 @@ pub struct Request {
     pub format: Option<Format>,
     /// An opaque name of the end user, for the provider's abuse detection.
     pub user: Option<String>,
-    /// Top-level fields that the caller sent and this form cannot hold, by their wire names.
+    /// What the caller sent and this form cannot hold, by its wire names: each once, and at most [`UNREAD_MAX`].
     pub unread: Vec<String>,
 }
+
+/// Callers choose the names, and may choose millions.
+pub const UNREAD_MAX: usize = 100;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Message {

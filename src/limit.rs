@@ -69,6 +69,7 @@ pub struct Ticket {
     limits: Limits,
     opened: Millis,
     bounds: Vec<Bound>,
+    worst: Option<Picodollars>,
     /// The amount held until the true cost is known, and the counter that holds it.
     hold: Option<Add>,
 }
@@ -99,12 +100,15 @@ impl Ticket {
                     "this key has a spending cap and the price of the model is not known; add it under [prices] in the configuration",
                 )
             })?;
+            // One more than the cap is refused as surely as the most there is, and cannot overflow a store that adds
+            // before it looks.
+            let add = worst.as_i64().min(cap.as_i64().saturating_add(1));
             let slot = now / HOLD_MS;
             let counter = format!("hold/{caller}/{slot}");
             let expires = (slot + 2) * HOLD_MS;
             bounds.push(Bound {
                 counter: counter.clone(),
-                add: worst.as_i64(),
+                add,
                 with: [
                     slot.checked_sub(1).map(|slot| format!("hold/{caller}/{slot}")),
                     Some(spend_counter(caller, now)),
@@ -115,9 +119,9 @@ impl Ticket {
                 limit: cap.as_i64(),
                 expires,
             });
-            hold = Some(Add { counter, add: worst.as_i64(), expires: Some(expires) });
+            hold = Some(Add { counter, add, expires: Some(expires) });
         }
-        Ok(Self { caller: caller.to_owned(), limits, opened: now, bounds, hold })
+        Ok(Self { caller: caller.to_owned(), limits, opened: now, bounds, worst, hold })
     }
 
     pub fn bounds(&self) -> &[Bound] {
@@ -137,7 +141,7 @@ impl Ticket {
             (Kind::RateLimited, message, wait_ms)
         } else {
             let cap = self.limits.spend_cap.unwrap_or_default();
-            let worst = Picodollars::from_i64(self.hold.as_ref().map_or(0, |hold| hold.add));
+            let worst = self.worst.unwrap_or_default();
             let message = format!(
                 "this key may spend {cap} a month (UTC); {} is spent or held by requests under way, and this request may cost {worst}",
                 Picodollars::from_i64(sum)

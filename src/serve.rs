@@ -248,7 +248,9 @@ async fn admit<H: Host>(
     route: &Route,
     record: &mut Record,
 ) -> Result<Vec<(&'static str, String)>, Refusal> {
-    let stated = ["max_completion_tokens", "max_tokens"].iter().find_map(|name| body.get::<u64>(name).ok().flatten());
+    // Which of the two counts is for the upstream to say; none of them may be 0, which some take for no bound.
+    let stated = ["max_completion_tokens", "max_tokens"].iter().filter_map(|name| body.get::<u64>(name).ok().flatten());
+    let stated = stated.max().filter(|tokens| *tokens > 0);
     // No tokenizer makes two tokens of one byte pair of prose; what it makes of a prompt of symbols is billed all the same.
     let input = (body_bytes as u64).div_ceil(2);
     let answers = body.get::<u64>("n").ok().flatten().unwrap_or(1).max(1);
@@ -321,6 +323,19 @@ impl Upset {
     fn new(kind: Kind, message: String) -> Self {
         Self { error: Error::new(kind, message), verbatim: None }
     }
+
+    /// An upstream that repeats its key, as some do with all headers of a request they refuse, is not repeated.
+    fn without_key(mut self, target: &Target, outcome: Outcome) -> Self {
+        let Reach::Upstream { key: Some(key), .. } = &target.provider.reach else { return self };
+        let holds = |text: &[u8]| !key.is_empty() && text.windows(key.len()).any(|part| part == key.as_bytes());
+        self.verbatim = self
+            .verbatim
+            .filter(|(headers, body)| !holds(body) && headers.iter().all(|(_, value)| !holds(value.as_bytes())));
+        if holds(self.error.message.as_bytes()) {
+            self.error.message = format!("{} failed: {outcome}", target.provider.name);
+        }
+        self
+    }
 }
 
 /// Asks target after target until one answers.
@@ -357,7 +372,7 @@ async fn answer<H: Host>(gateway: &Gateway, host: &H, job: &Job<'_>, mut record:
                 };
             }
             Tried::Failed { outcome, refusal } => {
-                last = refusal;
+                last = refusal.without_key(target, outcome);
                 if !outcome.falls() {
                     break;
                 }
@@ -694,7 +709,10 @@ impl Job<'_> {
             FORWARDED.contains(&name)
                 || (same && (dialect.forwards(name) || FORWARDED_WITHIN.iter().any(|prefix| name.starts_with(prefix))))
         };
-        let mut headers: Headers = self.headers.iter().filter(|(name, _)| forwarded(name)).collect();
+        // What is no text in every host's headers would make the upstream unreachable.
+        let is_text = |value: &str| header_text(value) == value;
+        let mut headers: Headers =
+            self.headers.iter().filter(|(name, value)| forwarded(name) && is_text(value)).collect();
         headers.push("content-type", JSON);
         headers.push("accept", if self.stream { "text/event-stream" } else { JSON });
         headers.push("accept-encoding", "identity");

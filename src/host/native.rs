@@ -35,7 +35,7 @@ use self::upstream::{Connections, connections};
 use super::{
     Answer, Body, Broken, Headers, Host, Incoming, Millis, Outgoing, Reply, ReplyBody, StoreDown, Unreachable,
 };
-use crate::auth::Keyless;
+use crate::auth::{self, Keyless};
 use crate::config::Config;
 use crate::limit::{Add, Admission, Bound};
 use crate::relay::{Gone, Sink, pump};
@@ -51,6 +51,11 @@ pub struct Options {
 
 /// As long as a store may take to count what was cut off.
 const HURRY: Duration = Duration::from_secs(2);
+/// For all of a caller's body.
+const BODY: Duration = Duration::from_secs(300);
+/// For a body that nobody wants.
+const DISCARD: Duration = Duration::from_secs(5);
+const DISCARD_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// What all threads have in common.
 struct Shared {
@@ -183,11 +188,11 @@ async fn handle(lane: Arc<Lane>, request: hyper::Request<Received>) -> Response 
     let host = Request { lane: lane.clone(), gone };
     let task = lane.shared.tasks.spawn(async move {
         let gateway = &host.lane.shared.gateway;
-        let incoming = incoming(request, gateway.config.body_bytes_max).await;
-        (serve(gateway, &host, incoming).await, host)
+        let incoming = incoming(request, gateway).await;
+        begin(serve(gateway, &host, incoming).await, host)
     });
     match task.await {
-        Ok((reply, host)) => respond(&lane.shared.tasks, reply, host, alive),
+        Ok(begun) => respond(begun, alive),
         // Cannot be reached while nothing received can panic; a caller still gets an answer.
         Err(_) => {
             let mut response = hyper::Response::new(Either::Left(Full::default()));
@@ -197,21 +202,27 @@ async fn handle(lane: Arc<Lane>, request: hyper::Request<Received>) -> Response 
     }
 }
 
-async fn incoming(request: hyper::Request<Received>, body_bytes_max: usize) -> Incoming {
+async fn incoming(request: hyper::Request<Received>, gateway: &Gateway) -> Incoming {
+    let body_bytes_max = gateway.config.body_bytes_max;
     let (head, body) = request.into_parts();
     let mut headers: Headers = headers(&head.headers);
     if let Some(authority) = head.uri.authority().filter(|_| headers.get("host").is_none()) {
         headers.push("host", authority.as_str());
     }
     let declared = body.size_hint().lower();
-    let body = if declared > body_bytes_max as u64 {
+    let body = if auth::caller(&gateway.config, gateway.keyless, &headers).is_err() {
+        // No memory for those who will be refused.
+        discard(body).await;
+        Body::Whole(Bytes::new())
+    } else if declared > body_bytes_max as u64 {
+        discard(body).await;
         Body::TooLarge
     } else {
-        match Limited::new(body, body_bytes_max).collect().await {
-            Ok(body) => Body::Whole(body.to_bytes()),
-            Err(error) if error.is::<http_body_util::LengthLimitError>() => Body::TooLarge,
-            // The caller broke off: what is missing makes the request unreadable, and nobody waits for the answer.
-            Err(_) => Body::Whole(Bytes::new()),
+        match tokio::time::timeout(BODY, Limited::new(body, body_bytes_max).collect()).await {
+            Ok(Ok(body)) => Body::Whole(body.to_bytes()),
+            Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Body::TooLarge,
+            // The caller broke off or stalls: what is missing makes the request unreadable.
+            Ok(Err(_)) | Err(_) => Body::Whole(Bytes::new()),
         }
     };
     Incoming {
@@ -223,17 +234,54 @@ async fn incoming(request: hyper::Request<Received>, body_bytes_max: usize) -> I
     }
 }
 
+/// Reads a body that nobody wants, within bounds: a connection that is closed on unread bytes is reset, and the caller
+/// would not see why it was refused.
+async fn discard(mut body: Received) {
+    let read = async {
+        let mut left = DISCARD_BYTES_MAX;
+        while let Some(Ok(frame)) = body.frame().await {
+            left = left.saturating_sub(frame.data_ref().map_or(1, Bytes::len));
+            if left == 0 {
+                break;
+            }
+        }
+    };
+    // In time or not, the refusal goes out.
+    let _ = tokio::time::timeout(DISCARD, read).await;
+}
+
 fn headers(fields: &hyper::HeaderMap) -> Headers {
     fields.iter().map(|(name, value)| (name.as_str(), String::from_utf8_lossy(value.as_bytes()))).collect()
 }
 
-fn respond(tasks: &TaskTracker, reply: Reply<Received>, host: Request, alive: DropGuard) -> Response {
-    let body = match reply.body {
-        ReplyBody::Whole(bytes) => Either::Left(Full::new(bytes)),
+/// A reply whose pump, if it needs one, is running.
+struct Begun {
+    status: u16,
+    headers: Headers,
+    body: Either<Bytes, mpsc::Receiver<Bytes>>,
+}
+
+/// Starts the pump where the request is served, since nobody may be left to take the reply: a pump without a
+/// receiver settles.
+fn begin(reply: Reply<Received>, host: Request) -> Begun {
+    let Reply { status, headers, body } = reply;
+    let body = match body {
+        ReplyBody::Whole(bytes) => Either::Left(bytes),
         ReplyBody::Relayed { upstream, relay, record } => {
             // One chunk at most waits between the two, so a slow caller slows the upstream.
             let (sender, receiver) = mpsc::channel(1);
+            let tasks = host.lane.shared.tasks.clone();
             tasks.spawn(async move { pump(&host, upstream, *relay, *record, Channel(sender)).await });
+            Either::Right(receiver)
+        }
+    };
+    Begun { status, headers, body }
+}
+
+fn respond(begun: Begun, alive: DropGuard) -> Response {
+    let body = match begun.body {
+        Either::Left(bytes) => Either::Left(Full::new(bytes)),
+        Either::Right(receiver) => {
             let frames = ReceiverStream::new(receiver).map(move |chunk| {
                 let _until_the_body_is_dropped = &alive;
                 Ok(Frame::data(chunk))
@@ -242,8 +290,8 @@ fn respond(tasks: &TaskTracker, reply: Reply<Received>, host: Request, alive: Dr
         }
     };
     let mut response = hyper::Response::new(body);
-    *response.status_mut() = hyper::StatusCode::from_u16(reply.status).unwrap_or_default();
-    for (name, value) in reply.headers.iter() {
+    *response.status_mut() = hyper::StatusCode::from_u16(begun.status).unwrap_or_default();
+    for (name, value) in begun.headers.iter() {
         let name = hyper::header::HeaderName::from_bytes(name.as_bytes());
         let value = hyper::header::HeaderValue::from_str(value);
         if let (Ok(name), Ok(value)) = (name, value) {

@@ -8,8 +8,11 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
+use serde::de::{DeserializeOwned, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
+
+/// No dialect has objects with nearly as many fields. They are searched one by one, and a caller may send millions.
+const FIELDS_MAX: usize = 256;
 
 /// Ordered fields of one object, borrowed from its text.
 #[derive(Debug)]
@@ -125,6 +128,9 @@ impl<'de> Deserialize<'de> for Pairs<'de> {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut pairs = Vec::new();
                 while let Some(Name(name)) = map.next_key()? {
+                    if pairs.len() == FIELDS_MAX {
+                        return Err(A::Error::custom(format_args!("it has more than {FIELDS_MAX} fields")));
+                    }
                     pairs.push((name, map.next_value()?));
                 }
                 Ok(Pairs(pairs))
@@ -170,6 +176,14 @@ mod tests {
             assert!(Fields::read(input.as_bytes()).is_err(), "{input}");
         }
         assert!(Fields::read(b"{\"a\":\"\xff\"}").is_err());
+    }
+
+    #[test]
+    fn fields_beyond_number_are_refused() {
+        let object = |count: usize| format!("{{{}}}", vec![r#""a":1"#; count].join(","));
+        assert!(Fields::read(object(FIELDS_MAX).as_bytes()).is_ok());
+        let error = Fields::read(object(FIELDS_MAX + 1).as_bytes()).unwrap_err();
+        assert!(error.contains("more than 256 fields"), "{error}");
     }
 
     #[test]

@@ -105,10 +105,13 @@ impl<'a> Frame<'a> {
             match name {
                 "event" => frame.event = Some(value),
                 "data" => {
-                    frame.data = Some(match frame.data.take() {
-                        None => Cow::Borrowed(value),
-                        Some(data) => Cow::Owned(format!("{data}\n{value}")),
-                    });
+                    if let Some(data) = &mut frame.data {
+                        let data = data.to_mut();
+                        data.push('\n');
+                        data.push_str(value);
+                    } else {
+                        frame.data = Some(Cow::Borrowed(value));
+                    }
                 }
                 _ => {}
             }
@@ -164,6 +167,12 @@ mod tests {
             assert_eq!((frame.event, frame.data.as_deref()), (*event, *data), "{raw:?}");
         }
         assert_eq!(Frame::read(b"data: \xff\n\n"), None);
+    }
+
+    #[test]
+    fn lines_of_data_beyond_number_take_no_longer_than_their_bytes() {
+        let frame = Frame::read(&b"data:\n".repeat(1_000_000)).map(|frame| frame.data.unwrap_or_default().len());
+        assert_eq!(frame, Some(999_999));
     }
 
     #[test]

@@ -11,7 +11,9 @@ use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::Block;
-use crate::chat::{Content, Effort, Format, Json, Media, Message, Part, Request, Role, Tool, ToolCall, ToolChoice};
+use crate::chat::{
+    Content, Effort, Format, Json, Media, Message, Part, Request, Role, Tool, ToolCall, ToolChoice, UNREAD_MAX,
+};
 use crate::error::Error;
 use crate::wire::json::{self, Fields};
 
@@ -86,7 +88,7 @@ struct Reader {
 impl Reader {
     fn pass_over(&mut self, name: impl Into<String>) {
         let name = name.into();
-        if !self.unread.contains(&name) {
+        if self.unread.len() < UNREAD_MAX && !self.unread.contains(&name) {
             self.unread.push(name);
         }
     }
@@ -621,6 +623,14 @@ mod tests {
         assert_eq!(request.stop, ["a", "b"]);
         assert_eq!(request.user.as_deref(), Some("u"));
         assert!(request.unread.is_empty());
+    }
+
+    #[test]
+    fn names_beyond_number_are_not_all_kept() {
+        let block = |i| format!(r#"{{"type":"a{i}_tool_result"}}"#);
+        let blocks: Vec<String> = (0..2 * UNREAD_MAX).map(block).collect();
+        let content = format!(r#"{{"role":"user","content":[{}]}}"#, blocks.join(","));
+        assert_eq!(read(&content, "").unwrap().unread.len(), UNREAD_MAX);
     }
 
     #[test]

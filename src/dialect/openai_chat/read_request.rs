@@ -12,7 +12,7 @@ use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, MapAccess, SeqAccess
 use serde_json::value::RawValue;
 
 use crate::chat::{
-    Content, Effort, Format, Json, Media, Message, Number, Part, Request, Role, Tool, ToolCall, ToolChoice,
+    Content, Effort, Format, Json, Media, Message, Number, Part, Request, Role, Tool, ToolCall, ToolChoice, UNREAD_MAX,
 };
 use crate::error::Error;
 use crate::wire::json::{self, Fields, expectation, quoted};
@@ -116,7 +116,7 @@ struct Unread(Vec<String>);
 
 impl Unread {
     fn note(&mut self, name: &str) {
-        if !self.0.iter().any(|known| known == name) {
+        if self.0.len() < UNREAD_MAX && !self.0.iter().any(|known| known == name) {
             self.0.push(name.to_owned());
         }
     }

@@ -157,12 +157,31 @@ fn write_all(mut connection: Connection, batches: &mpsc::Receiver<Batch>) {
 fn write(connection: &mut Connection, adds: &[Add]) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
     {
+        // A sum that leaves the integers is a float, which the cast brings back to the nearest one.
         let mut statement = transaction.prepare_cached(
-            "insert into counters (name, total) values (?1, ?2) on conflict (name) do update set total = total + ?2",
+            "insert into counters (name, total) values (?1, ?2) on conflict (name) do update set total = cast(total + ?2 as integer)",
         )?;
         for add in adds {
             statement.execute((&add.counter, add.add))?;
         }
     }
     transaction.commit()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sum_beyond_all_numbers_stays_the_largest_and_holds_nothing_up() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        let table = "create table counters (name text primary key, total integer not null) strict, without rowid";
+        connection.execute_batch(table).unwrap();
+        let add = |counter: &str, add| Add { counter: counter.to_owned(), add, expires: None };
+        write(&mut connection, &[add("a", i64::MAX), add("a", i64::MAX), add("b", 1), add("b", 1)]).unwrap();
+        let total = |name| {
+            connection.query_row("select total from counters where name = ?1", [name], |row| row.get::<_, i64>(0))
+        };
+        assert_eq!((total("a"), total("b")), (Ok(i64::MAX), Ok(2)));
+    }
 }

@@ -150,8 +150,9 @@ impl Counters {
     fn add(&self, name: &str, add: i64, expires: Option<Millis>) -> worker::Result<()> {
         let expires = expires.map(|at| at.to_string()).unwrap_or_default();
         self.exec(
+            // A sum that leaves the integers is a float, which the cast brings back to the nearest one.
             "insert into counters values (?, cast(? as integer), cast(nullif(?, '') as integer))
-             on conflict do update set total = total + excluded.total",
+             on conflict do update set total = cast(total + excluded.total as integer)",
             &[name, &add.to_string(), &expires],
         )?;
         Ok(())

@@ -59,8 +59,9 @@ struct Isolate {
 impl Isolate {
     fn total(&self, name: &str) -> i64 {
         let passing = self.passing.get(name).map_or(0, |(total, _)| *total);
-        let own: i64 = self.own.values().filter_map(|counters| counters.get(name)).sum();
-        own + passing + self.others.get(name).copied().unwrap_or(0)
+        let own = self.own.values().filter_map(|counters| counters.get(name));
+        let others = self.others.get(name).copied().unwrap_or(0);
+        own.fold(passing.saturating_add(others), |sum, total| sum.saturating_add(*total))
     }
 
     fn admit(&mut self, bounds: &[Bound]) -> Admission {
@@ -68,7 +69,8 @@ impl Isolate {
         let admission = decide(bounds, |name| self.total(name));
         if let Admission::Admitted(_) = admission {
             for bound in bounds {
-                self.passing.entry(bound.counter.clone()).or_insert((0, bound.expires)).0 += bound.add;
+                let (total, _) = self.passing.entry(bound.counter.clone()).or_insert((0, bound.expires));
+                *total = total.saturating_add(bound.add);
             }
         }
         admission
@@ -79,10 +81,11 @@ impl Isolate {
         let own = self.own.entry(today.clone()).or_default();
         for Add { counter, add, expires } in adds {
             if expires.is_none() {
-                *own.entry(counter).or_default() += add;
+                let total = own.entry(counter).or_default();
+                *total = total.saturating_add(add);
                 self.dirty.insert(today.clone());
             } else if let Some((total, _)) = self.passing.get_mut(&counter) {
-                *total += add;
+                *total = total.saturating_add(add);
             }
         }
     }
@@ -91,7 +94,8 @@ impl Isolate {
         let mut sums: HashMap<&str, i64> = HashMap::new();
         let own = self.own.values().flatten();
         for (name, total) in own.chain(&self.others).filter(|(name, _)| name.starts_with(prefix)) {
-            *sums.entry(name).or_default() += total;
+            let sum = sums.entry(name).or_default();
+            *sum = sum.saturating_add(*total);
         }
         sums.into_iter().map(|(name, total)| (name.to_owned(), total)).collect()
     }
@@ -148,7 +152,8 @@ async fn others(kv: &KvStore) -> Result<HashMap<String, i64>, StoreDown> {
         for shard in kv.get_bulk(keys).text().await.map_err(down)?.into_values().flatten() {
             let counters: HashMap<String, i64> = json::parse(&shard).unwrap_or_default();
             for (name, total) in counters {
-                *sums.entry(name).or_default() += total;
+                let sum = sums.entry(name).or_default();
+                *sum = sum.saturating_add(total);
             }
         }
     }
