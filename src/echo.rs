@@ -2,6 +2,10 @@
 //! request works, and a job can check the whole path but the network.
 
 use crate::chat::{Content, Part, Request, Response, Role, Stop, Usage};
+use crate::dialect::Dialect;
+
+/// What it speaks; callers of other dialects get a translation, as from any upstream.
+pub const DIALECT: Dialect = Dialect::OpenaiChat;
 
 pub fn answer(request: &Request, id: &str, model: &str) -> Response {
     let text = last_words(request);

@@ -666,12 +666,40 @@ async fn read_whole<H: Host>(
     })
 }
 
+/// The built-in model's answer, by the way that an upstream's takes: its bytes are read and written as any other's.
 fn echoed<B>(job: &Job<'_>, request: &chat::Request, record: &Record) -> Tried<B> {
     let response = echo::answer(request, &record.id, &request.model);
-    let tally = Tally { usage: response.usage.unwrap_or_default(), estimated: false };
+    let label = Label { usage_wanted: true, ..job.label.clone() };
+    let bytes = told(echo::DIALECT, &label, &response, job.stream);
+    let input = estimate(job.body_bytes);
+    let (body, tally) = if job.stream {
+        let idle_ms = job.route.patience.idle_ms;
+        let mut relay = Relay::new(echo::DIALECT, job.dialect, job.label.clone(), input, idle_ms, record.started);
+        relay.hold(&bytes, record.started);
+        relay.end_held(Stopped::Closed);
+        (relay.take_held().into(), relay.tally())
+    } else {
+        // What we wrote can be read.
+        let read = echo::DIALECT.read_response(&bytes).unwrap_or(response);
+        let same = echo::DIALECT == job.dialect;
+        (if same { bytes } else { job.write(&read) }, measure(&read, input))
+    };
     let kind = if job.stream { EVENT_STREAM } else { JSON };
     let headers = Headers::from_iter([("content-type", kind)]);
-    Tried::Whole { headers, body: job.write(&response), tally, lost: request.unread.clone() }
+    Tried::Whole { headers, body, tally, lost: request.unread.clone() }
+}
+
+/// A whole answer in `dialect`, as a stream tells it where one is wanted.
+fn told(dialect: Dialect, label: &Label, response: &chat::Response, stream: bool) -> Bytes {
+    if !stream {
+        return dialect.write_response(response, label).into();
+    }
+    let mut encoder = dialect.encoder(label.clone());
+    let mut out = Vec::new();
+    for event in response.events() {
+        encoder.event(&event, &mut out);
+    }
+    out.into()
 }
 
 /// Headers of a caller that any upstream may see.
@@ -692,15 +720,7 @@ impl Job<'_> {
 
     /// A whole answer in the caller's dialect, told as a stream if that was asked for.
     fn write(&self, response: &chat::Response) -> Bytes {
-        if !self.stream {
-            return self.dialect.write_response(response, &self.label).into();
-        }
-        let mut encoder = self.dialect.encoder(self.label.clone());
-        let mut out = Vec::new();
-        for event in response.events() {
-            encoder.event(&event, &mut out);
-        }
-        out.into()
+        told(self.dialect, &self.label, response, self.stream)
     }
 
     fn outgoing_headers(&self, dialect: Dialect, key: Option<&str>) -> Headers {
