@@ -1,23 +1,24 @@
 //! One request from head to reply: the order of effects. Everything called from here either decides or is one of
 //! the host's verbs.
 
+mod attempt;
+mod head;
+
 use std::sync::{Mutex, PoisonError};
 
-use bytes::Bytes;
 use serde::Serialize;
 
+use self::attempt::{Tried, Upset, attempt};
+use self::head::{JSON, header_text, label, name_request};
 use crate::auth::{self, Keyless};
-use crate::chat;
-use crate::config::{Caller, Config, Patience, Reach, Target};
+use crate::config::{Caller, Config};
 use crate::dialect::{Dialect, Label, Model};
-use crate::echo;
 use crate::error::{Error, Kind};
-use crate::host::{Answer, Body, Broken, Headers, Host, Incoming, Millis, Outgoing, Reply, ReplyBody};
+use crate::host::{Body, Headers, Host, Incoming, Millis, Reply, ReplyBody};
 use crate::limit::{Admission, Ticket, spend_counter};
 use crate::price::{Picodollars, worst};
 use crate::record::{self, Attempt, End, Record, Served, Tally};
-use crate::relay::{Raced, Relay, Stopped, estimate, measure, race};
-use crate::route::{self, Health, Outcome, Route, retry_after_ms};
+use crate::route::{self, Health, Outcome, Route};
 use crate::wire::json::Fields;
 
 /// What outlives a request: the configuration, and what was learned about targets.
@@ -28,19 +29,9 @@ pub struct Gateway {
     health: Mutex<Health>,
 }
 
-/// A longer whole answer is not one that a model gave.
-const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
-const ERROR_BYTES_MAX: usize = 1024 * 1024;
 /// Tokens held for the answer of a request that states no most.
 const OUTPUT_TOKENS_HELD: u64 = 4096;
 const MODEL_NAME_BYTES_MAX: usize = 200;
-/// How long a target may show life without content. The SDKs of both dialects' own providers wait as long for an
-/// answer.
-const CONTENT_MS_MAX: Millis = 600_000;
-/// Servers and proxies refuse an answer whose head has more than a few kilobytes.
-const LOST_BYTES_MAX: usize = 1_000;
-/// No caller is asked to wait longer than this by an upstream's word.
-const RETRY_AFTER_MS_MAX: Millis = 600_000;
 /// Nobody reads the reply to a caller who has hung up; the log shows the status that proxies use for it.
 const HUNG_UP: u16 = 499;
 
@@ -112,9 +103,6 @@ pub async fn serve<H: Host>(gateway: &Gateway, host: &H, request: Incoming) -> R
         Err(error) => refused(dialect, &id, &error, Vec::new()),
     }
 }
-
-const JSON: &str = "application/json";
-const EVENT_STREAM: &str = "text/event-stream; charset=utf-8";
 
 fn home() -> Vec<u8> {
     let home = concat!(
@@ -287,57 +275,6 @@ async fn admit<H: Host>(
     }
 }
 
-/// How one attempt went.
-enum Tried<B> {
-    Whole {
-        headers: Headers,
-        body: Bytes,
-        tally: Tally,
-        lost: Vec<String>,
-    },
-    Stream {
-        headers: Headers,
-        upstream: B,
-        relay: Box<Relay>,
-        lost: Vec<String>,
-    },
-    /// No answer from this target; the next may be asked if `outcome` says so.
-    Failed {
-        outcome: Outcome,
-        refusal: Upset,
-    },
-    /// The request itself cannot be put into this target's dialect.
-    Unfit(Error),
-    /// The caller has hung up; what had arrived.
-    Gone(Option<Tally>),
-}
-
-/// An attempt's failure, as the caller will be told if it is the last.
-struct Upset {
-    error: Error,
-    /// The upstream's own words, where they are in the caller's dialect.
-    verbatim: Option<(Headers, Bytes)>,
-}
-
-impl Upset {
-    fn new(kind: Kind, message: String) -> Self {
-        Self { error: Error::new(kind, message), verbatim: None }
-    }
-
-    /// An upstream that repeats its key, as some do with all headers of a request they refuse, is not repeated.
-    fn without_key(mut self, target: &Target, outcome: Outcome) -> Self {
-        let Reach::Upstream { key: Some(key), .. } = &target.provider.reach else { return self };
-        let holds = |text: &[u8]| !key.is_empty() && text.windows(key.len()).any(|part| part == key.as_bytes());
-        self.verbatim = self
-            .verbatim
-            .filter(|(headers, body)| !holds(body) && headers.iter().all(|(_, value)| !holds(value.as_bytes())));
-        if holds(self.error.message.as_bytes()) {
-            self.error.message = format!("{} failed: {outcome}", target.provider.name);
-        }
-        self
-    }
-}
-
 /// Asks target after target until one answers.
 async fn answer<H: Host>(gateway: &Gateway, host: &H, job: &Job<'_>, mut record: Record) -> Reply<H::Body> {
     let mut last = Upset::new(Kind::Internal, "no target was tried".to_owned());
@@ -371,8 +308,8 @@ async fn answer<H: Host>(gateway: &Gateway, host: &H, job: &Job<'_>, mut record:
                     body: ReplyBody::Relayed { upstream, relay, record: Box::new(record) },
                 };
             }
-            Tried::Failed { outcome, refusal } => {
-                last = refusal.without_key(target, outcome);
+            Tried::Failed { outcome, upset } => {
+                last = upset.without_key(target, outcome);
                 if !outcome.falls() {
                     break;
                 }
@@ -423,388 +360,6 @@ async fn unanswered<H: Host>(host: &H, job: &Job<'_>, mut record: Record, last: 
     let status = record.status;
     close(host, record, End::Unanswered, None).await;
     Reply { status, headers, body: ReplyBody::Whole(body) }
-}
-
-/// Asks one target, up to the point where the caller would see its answer.
-async fn attempt<H: Host>(host: &H, job: &Job<'_>, target: &Target, record: &Record) -> Tried<H::Body> {
-    let mut lost = Vec::new();
-    let Reach::Upstream { dialect, base_url, key } = &target.provider.reach else {
-        return match job.canonical(target) {
-            Ok(request) => echoed(job, &request, record),
-            Err(error) => Tried::Unfit(error),
-        };
-    };
-    let dialect = *dialect;
-    let body = if dialect == job.dialect {
-        dialect.splice(&job.body, &target.model)
-    } else {
-        match job.canonical(target) {
-            Ok(request) => {
-                lost.clone_from(&request.unread);
-                dialect.write_request(&request, &mut lost)
-            }
-            Err(error) => return Tried::Unfit(error),
-        }
-    };
-    let mut url = dialect.url(base_url);
-    if let Some(query) = job.query.filter(|_| dialect == job.dialect) {
-        url = format!("{url}?{query}");
-    }
-    let headers = job.outgoing_headers(dialect, key.as_deref());
-    let patience = job.route.patience;
-    let began = host.now();
-    let deadline = began.saturating_add(patience.first_byte_ms);
-    let provider = &target.provider.name;
-    let too_slow = || {
-        let ms = host.now().saturating_sub(began);
-        let refusal = Upset::new(Kind::UpstreamTimeout, format!("{provider} gave no answer in {ms} ms"));
-        Tried::Failed { outcome: Outcome::TimedOut, refusal }
-    };
-    let answer =
-        match race(host, patience.first_byte_ms, host.fetch(Outgoing { url, headers, body: body.into() })).await {
-            Raced::Done(Ok(answer)) => answer,
-            Raced::Done(Err(_)) => {
-                let refusal = Upset::new(Kind::BadUpstream, format!("{provider} could not be reached"));
-                return Tried::Failed { outcome: Outcome::Unreachable, refusal };
-            }
-            Raced::TimedOut => return too_slow(),
-            Raced::Gone => return Tried::Gone(None),
-        };
-    if !(200..300).contains(&answer.status) {
-        return upstream_error(host, job, dialect, provider, answer, patience).await;
-    }
-    let is_stream =
-        answer.headers.get("content-type").is_some_and(|kind| kind.trim_start().starts_with("text/event-stream"));
-    let reading = Reading { job, dialect, provider, deadline, patience, lost };
-    let tried = match (is_stream, job.stream) {
-        (true, true) => reading.stream(host, answer).await,
-        (true, false) => Some(reading.failed(format!("{provider} sent a stream where a whole answer was due"))),
-        (false, _) => reading.whole(host, answer).await,
-    };
-    tried.unwrap_or_else(too_slow)
-}
-
-/// A 200 that is being read, before the caller sees any of it.
-struct Reading<'a> {
-    job: &'a Job<'a>,
-    dialect: Dialect,
-    provider: &'a str,
-    /// For the first byte of the body.
-    deadline: Millis,
-    patience: Patience,
-    lost: Vec<String>,
-}
-
-impl Reading<'_> {
-    /// `None` when nothing came for too long.
-    async fn stream<H: Host>(self, host: &H, answer: Answer<H::Body>) -> Option<Tried<H::Body>> {
-        let Answer { headers, body: mut upstream, .. } = answer;
-        let (job, now) = (self.job, host.now());
-        let input = estimate(job.body_bytes);
-        let mut relay = Relay::new(self.dialect, job.dialect, job.label.clone(), input, self.patience.idle_ms, now);
-        let mut deadline = self.deadline;
-        let latest = now.saturating_add(CONTENT_MS_MAX);
-        loop {
-            let wait = deadline.min(latest).saturating_sub(host.now());
-            let began = match race(host, wait, host.read(&mut upstream)).await {
-                Raced::Done(Ok(Some(chunk))) => {
-                    relay.hold(&chunk, host.now());
-                    deadline = relay.deadline();
-                    !relay.is_over() || relay.has_content()
-                }
-                Raced::Done(Ok(None)) => relay.end_held(Stopped::Closed),
-                Raced::Done(Err(Broken)) => relay.end_held(Stopped::Broken),
-                Raced::TimedOut => return None,
-                Raced::Gone => return Some(Tried::Gone(Some(relay.tally()))),
-            };
-            if !began {
-                let why = relay.failure().map_or("", |error| error.message.as_str());
-                return Some(self.failed(format!("{} failed before its answer began: {why}", self.provider)));
-            }
-            if relay.has_content() {
-                let mut headers = self.reply_headers(&headers);
-                headers.push("content-type", EVENT_STREAM);
-                headers.push("cache-control", "no-cache");
-                return Some(Tried::Stream { headers, upstream, relay: Box::new(relay), lost: self.lost });
-            }
-        }
-    }
-
-    /// `None` when nothing came for too long.
-    async fn whole<H: Host>(self, host: &H, answer: Answer<H::Body>) -> Option<Tried<H::Body>> {
-        let Answer { headers: upstream, mut body, .. } = answer;
-        let job = self.job;
-        let guess = |length: usize| Tally {
-            usage: chat::Usage {
-                input: estimate(job.body_bytes),
-                output: estimate(length as u64),
-                ..chat::Usage::default()
-            },
-            estimated: true,
-        };
-        let bytes =
-            match read_whole(host, &mut body, self.deadline, Some(self.patience.idle_ms), ANSWER_BYTES_MAX).await {
-                Read::Whole(bytes) => bytes,
-                Read::Broken => return Some(self.failed(format!("the answer of {} broke off", self.provider))),
-                Read::TimedOut => return None,
-                Read::Gone { length } => return Some(Tried::Gone(Some(guess(length)))),
-            };
-        let same = self.dialect == job.dialect;
-        let stated = match self.dialect.read_response(&bytes) {
-            Ok(response) => Some(response),
-            // A 200 may carry an error; anything else within one dialect is for the caller to judge.
-            Err(malformed) => match self.dialect.read_error(&bytes) {
-                Some(message) => return Some(self.failed(format!("{}: {message}", self.provider))),
-                None if same && Fields::read(&bytes).is_ok() => None,
-                None => {
-                    let why = malformed.0;
-                    return Some(
-                        self.failed(format!("{} sent an answer that is not of its dialect: {why}", self.provider)),
-                    );
-                }
-            },
-        };
-        let tally = match &stated {
-            Some(response) => measure(response, estimate(job.body_bytes)),
-            None => guess(bytes.len()),
-        };
-        let mut headers = self.reply_headers(&upstream);
-        let body = match stated {
-            Some(response) if !same || job.stream => {
-                headers.push("content-type", if job.stream { EVENT_STREAM } else { JSON });
-                job.write(&response)
-            }
-            _ => {
-                headers.push("content-type", upstream.get("content-type").unwrap_or(JSON));
-                bytes
-            }
-        };
-        Some(Tried::Whole { headers, body, tally, lost: self.lost })
-    }
-
-    fn failed<B>(&self, message: String) -> Tried<B> {
-        Tried::Failed { outcome: Outcome::Failed, refusal: Upset::new(Kind::BadUpstream, message) }
-    }
-
-    fn reply_headers(&self, upstream: &Headers) -> Headers {
-        reply_headers(self.job, self.dialect, upstream)
-    }
-}
-
-/// An answer with a status of failure: its words for the caller, and what they mean for the next attempt.
-async fn upstream_error<H: Host>(
-    host: &H,
-    job: &Job<'_>,
-    dialect: Dialect,
-    provider: &str,
-    answer: Answer<H::Body>,
-    patience: Patience,
-) -> Tried<H::Body> {
-    let Answer { status, headers: upstream, mut body } = answer;
-    // The next target waits for these words: they have as long as a first byte, all together.
-    let deadline = host.now().saturating_add(patience.first_byte_ms.min(patience.idle_ms));
-    let bytes = match read_whole(host, &mut body, deadline, None, ERROR_BYTES_MAX).await {
-        Read::Whole(bytes) => bytes,
-        Read::Broken | Read::TimedOut => Bytes::new(),
-        Read::Gone { .. } => return Tried::Gone(None),
-    };
-    let told = dialect.read_error(&bytes);
-    let is_json = told.is_some() || Fields::read(&bytes).is_ok();
-    // A redirect or a 1xx is no answer to a model call, and following it would carry the key elsewhere.
-    let kind = if status < 400 { Kind::BadUpstream } else { Kind::Upstream(status) };
-    let message = told.unwrap_or_else(|| format!("{provider} answered with status {status}"));
-    let retry_after = retry_after_ms(&upstream).map(|wait| wait.min(RETRY_AFTER_MS_MAX).div_ceil(1000));
-    let verbatim = (dialect == job.dialect && status >= 400 && is_json).then(|| {
-        let mut headers = reply_headers(job, dialect, &upstream);
-        headers.push("content-type", upstream.get("content-type").unwrap_or(JSON));
-        (headers, bytes)
-    });
-    let error = Error { retry_after, ..Error::new(kind, message) };
-    Tried::Failed { outcome: Outcome::Status(status), refusal: Upset { error, verbatim } }
-}
-
-enum Read {
-    Whole(Bytes),
-    /// Cut short, or longer than it may be.
-    Broken,
-    TimedOut,
-    /// The caller has hung up; how much had come.
-    Gone {
-        length: usize,
-    },
-}
-
-/// Each piece moves the deadline, if it has `idle_ms` to move it to.
-async fn read_whole<H: Host>(
-    host: &H,
-    body: &mut H::Body,
-    mut deadline: Millis,
-    idle_ms: Option<Millis>,
-    most: usize,
-) -> Read {
-    let mut pieces: Vec<Bytes> = Vec::new();
-    let mut length = 0_usize;
-    loop {
-        match race(host, deadline.saturating_sub(host.now()), host.read(body)).await {
-            Raced::Done(Ok(Some(piece))) => {
-                length = length.saturating_add(piece.len());
-                if length > most {
-                    return Read::Broken;
-                }
-                pieces.push(piece);
-                deadline = idle_ms.map_or(deadline, |idle_ms| host.now().saturating_add(idle_ms));
-            }
-            Raced::Done(Ok(None)) => break,
-            Raced::Done(Err(_)) => return Read::Broken,
-            Raced::TimedOut => return Read::TimedOut,
-            Raced::Gone => return Read::Gone { length },
-        }
-    }
-    Read::Whole(match pieces.len() {
-        1 => pieces.remove(0),
-        _ => pieces.concat().into(),
-    })
-}
-
-/// The built-in model's answer, by the way that an upstream's takes: its bytes are read and written as any other's.
-fn echoed<B>(job: &Job<'_>, request: &chat::Request, record: &Record) -> Tried<B> {
-    let response = echo::answer(request, &record.id, &request.model);
-    let label = Label { usage_wanted: true, ..job.label.clone() };
-    let bytes = told(echo::DIALECT, &label, &response, job.stream);
-    let input = estimate(job.body_bytes);
-    let (body, tally) = if job.stream {
-        let idle_ms = job.route.patience.idle_ms;
-        let mut relay = Relay::new(echo::DIALECT, job.dialect, job.label.clone(), input, idle_ms, record.started);
-        relay.hold(&bytes, record.started);
-        relay.end_held(Stopped::Closed);
-        (relay.take_held().into(), relay.tally())
-    } else {
-        // What we wrote can be read.
-        let read = echo::DIALECT.read_response(&bytes).unwrap_or(response);
-        let same = echo::DIALECT == job.dialect;
-        (if same { bytes } else { job.write(&read) }, measure(&read, input))
-    };
-    let kind = if job.stream { EVENT_STREAM } else { JSON };
-    let headers = Headers::from_iter([("content-type", kind)]);
-    Tried::Whole { headers, body, tally, lost: request.unread.clone() }
-}
-
-/// A whole answer in `dialect`, as a stream tells it where one is wanted.
-fn told(dialect: Dialect, label: &Label, response: &chat::Response, stream: bool) -> Bytes {
-    if !stream {
-        return dialect.write_response(response, label).into();
-    }
-    let mut encoder = dialect.encoder(label.clone());
-    let mut out = Vec::new();
-    for event in response.events() {
-        encoder.event(&event, &mut out);
-    }
-    out.into()
-}
-
-/// Headers of a caller that any upstream may see.
-const FORWARDED: &[&str] = &["traceparent", "tracestate", "idempotency-key"];
-/// Headers of a caller that an upstream of the same dialect may see besides the dialect's own.
-const FORWARDED_WITHIN: &[&str] =
-    &["user-agent", "x-app", "x-stainless-", "x-claude-code-", "x-client-request-id", "x-session-"];
-/// Headers of an upstream that the caller sees.
-const RETURNED: &[&str] = &["request-id", "x-request-id", "x-should-retry"];
-
-impl Job<'_> {
-    fn canonical(&self, target: &Target) -> Result<chat::Request, Error> {
-        let mut request = self.dialect.read_request(&self.body)?;
-        request.model.clone_from(&target.model);
-        request.stream = self.stream;
-        Ok(request)
-    }
-
-    /// A whole answer in the caller's dialect, told as a stream if that was asked for.
-    fn write(&self, response: &chat::Response) -> Bytes {
-        told(self.dialect, &self.label, response, self.stream)
-    }
-
-    fn outgoing_headers(&self, dialect: Dialect, key: Option<&str>) -> Headers {
-        let same = dialect == self.dialect;
-        let forwarded = |name: &str| {
-            FORWARDED.contains(&name)
-                || (same && (dialect.forwards(name) || FORWARDED_WITHIN.iter().any(|prefix| name.starts_with(prefix))))
-        };
-        // What is no text in every host's headers would make the upstream unreachable.
-        let is_text = |value: &str| header_text(value) == value;
-        let mut headers: Headers =
-            self.headers.iter().filter(|(name, value)| forwarded(name) && is_text(value)).collect();
-        headers.push("content-type", JSON);
-        headers.push("accept", if self.stream { "text/event-stream" } else { JSON });
-        headers.push("accept-encoding", "identity");
-        for (name, value) in dialect.required_headers() {
-            if headers.get(name).is_none() {
-                headers.push(*name, *value);
-            }
-        }
-        if headers.get("user-agent").is_none() {
-            headers.push("user-agent", concat!("tollgate/", env!("CARGO_PKG_VERSION")));
-        }
-        if let Some((name, value)) = key.map(|key| dialect.credential(key)) {
-            headers.push(name, value);
-        }
-        headers
-    }
-}
-
-fn reply_headers(job: &Job<'_>, dialect: Dialect, upstream: &Headers) -> Headers {
-    let same = dialect == job.dialect;
-    let returned = |name: &str| {
-        // Another limit than the caller's own would only confuse whoever reads them.
-        let is_limit = name.starts_with("x-ratelimit-") && job.limits.is_empty();
-        RETURNED.contains(&name) || (same && (dialect.forwards(name) || is_limit))
-    };
-    upstream.iter().filter(|(name, _)| returned(name)).collect()
-}
-
-/// What every answer that reached a target says about itself.
-fn label(headers: &mut Headers, record: &Record, job: &Job<'_>, lost: &[String]) {
-    headers.push("x-tollgate-id", record.id.clone());
-    name_request(headers, job.dialect, &record.id);
-    if let Some(served) = &record.served {
-        headers.push("x-tollgate-target", header_text(&served.target));
-    }
-    if !record.attempts.is_empty() {
-        headers.push("x-tollgate-attempts", header_text(&record.attempts_header()));
-    }
-    if !lost.is_empty() {
-        headers.push("x-tollgate-lost", header_text(&lost_text(lost)));
-    }
-    for (name, value) in &job.limits {
-        headers.push(*name, value.clone());
-    }
-}
-
-/// Gives the request our id where the upstream gave it none: clients show it in their errors.
-fn name_request(headers: &mut Headers, dialect: Dialect, id: &str) {
-    for name in ["x-request-id", dialect.id_header()] {
-        if headers.get(name).is_none() {
-            headers.push(name, id);
-        }
-    }
-}
-
-/// The names that fit into a header, and how many more there are. Callers choose them, and may choose thousands.
-fn lost_text(lost: &[String]) -> String {
-    let mut text = String::new();
-    for (told, name) in lost.iter().enumerate() {
-        let comma = if told == 0 { "" } else { ", " };
-        if text.len() + name.len() > LOST_BYTES_MAX {
-            return format!("{text}{comma}and {} more", lost.len() - told);
-        }
-        text.push_str(comma);
-        text.push_str(name);
-    }
-    text
-}
-
-/// Header values are visible ASCII; model names and field names may be anything.
-fn header_text(text: &str) -> String {
-    text.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).collect()
 }
 
 async fn close<H: Host>(host: &H, record: Record, end: End, tally: Option<Tally>) {

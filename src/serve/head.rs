@@ -1,0 +1,104 @@
+//! The heads of requests to upstreams and of replies to callers: what passes, and what we say about ourselves.
+
+use super::Job;
+use crate::dialect::Dialect;
+use crate::host::Headers;
+use crate::record::Record;
+
+pub(super) const JSON: &str = "application/json";
+pub(super) const EVENT_STREAM: &str = "text/event-stream; charset=utf-8";
+/// Servers and proxies refuse an answer whose head has more than a few kilobytes.
+const LOST_BYTES_MAX: usize = 1_000;
+
+/// Headers of a caller that any upstream may see.
+const FORWARDED: &[&str] = &["traceparent", "tracestate", "idempotency-key"];
+/// Headers of a caller that an upstream of the same dialect may see besides the dialect's own.
+const FORWARDED_WITHIN: &[&str] =
+    &["user-agent", "x-app", "x-stainless-", "x-claude-code-", "x-client-request-id", "x-session-"];
+/// Headers of an upstream that the caller sees.
+const RETURNED: &[&str] = &["request-id", "x-request-id", "x-should-retry"];
+
+impl Job<'_> {
+    pub(super) fn outgoing_headers(&self, dialect: Dialect, key: Option<&str>) -> Headers {
+        let same = dialect == self.dialect;
+        let forwarded = |name: &str| {
+            FORWARDED.contains(&name)
+                || (same && (dialect.forwards(name) || FORWARDED_WITHIN.iter().any(|prefix| name.starts_with(prefix))))
+        };
+        // What is no text in every host's headers would make the upstream unreachable.
+        let is_text = |value: &str| header_text(value) == value;
+        let mut headers: Headers =
+            self.headers.iter().filter(|(name, value)| forwarded(name) && is_text(value)).collect();
+        headers.push("content-type", JSON);
+        headers.push("accept", if self.stream { "text/event-stream" } else { JSON });
+        headers.push("accept-encoding", "identity");
+        for (name, value) in dialect.required_headers() {
+            if headers.get(name).is_none() {
+                headers.push(*name, *value);
+            }
+        }
+        if headers.get("user-agent").is_none() {
+            headers.push("user-agent", concat!("tollgate/", env!("CARGO_PKG_VERSION")));
+        }
+        if let Some((name, value)) = key.map(|key| dialect.credential(key)) {
+            headers.push(name, value);
+        }
+        headers
+    }
+}
+
+pub(super) fn reply_headers(job: &Job<'_>, dialect: Dialect, upstream: &Headers) -> Headers {
+    let same = dialect == job.dialect;
+    let returned = |name: &str| {
+        // Another limit than the caller's own would only confuse whoever reads them.
+        let is_limit = name.starts_with("x-ratelimit-") && job.limits.is_empty();
+        RETURNED.contains(&name) || (same && (dialect.forwards(name) || is_limit))
+    };
+    upstream.iter().filter(|(name, _)| returned(name)).collect()
+}
+
+/// What every answer that reached a target says about itself.
+pub(super) fn label(headers: &mut Headers, record: &Record, job: &Job<'_>, lost: &[String]) {
+    headers.push("x-tollgate-id", record.id.clone());
+    name_request(headers, job.dialect, &record.id);
+    if let Some(served) = &record.served {
+        headers.push("x-tollgate-target", header_text(&served.target));
+    }
+    if !record.attempts.is_empty() {
+        headers.push("x-tollgate-attempts", header_text(&record.attempts_header()));
+    }
+    if !lost.is_empty() {
+        headers.push("x-tollgate-lost", header_text(&lost_text(lost)));
+    }
+    for (name, value) in &job.limits {
+        headers.push(*name, value.clone());
+    }
+}
+
+/// Gives the request our id where the upstream gave it none: clients show it in their errors.
+pub(super) fn name_request(headers: &mut Headers, dialect: Dialect, id: &str) {
+    for name in ["x-request-id", dialect.id_header()] {
+        if headers.get(name).is_none() {
+            headers.push(name, id);
+        }
+    }
+}
+
+/// The names that fit into a header, and how many more there are. Callers choose them, and may choose thousands.
+fn lost_text(lost: &[String]) -> String {
+    let mut text = String::new();
+    for (told, name) in lost.iter().enumerate() {
+        let comma = if told == 0 { "" } else { ", " };
+        if text.len() + name.len() > LOST_BYTES_MAX {
+            return format!("{text}{comma}and {} more", lost.len() - told);
+        }
+        text.push_str(comma);
+        text.push_str(name);
+    }
+    text
+}
+
+/// Header values are visible ASCII; model names and field names may be anything.
+pub(super) fn header_text(text: &str) -> String {
+    text.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).collect()
+}
