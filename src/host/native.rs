@@ -1,13 +1,15 @@
 //! The native host: a local server on hyper and tokio, for a laptop or a container.
 //!
-//! TCP_NODELAY on both sides, pooled upstream connections, counters in SQLite. A request is served in a task of its
-//! own, so that it is settled even when its caller has gone.
+//! TCP_NODELAY on both sides, pooled upstream connections, counters in SQLite.
 //!
 //! Each core has a thread with a runtime of its own, and a connection stays on its thread. In one runtime over all
-//! threads, each chunk of a stream would wake a second thread for nothing, some 50 µs.
+//! threads, each chunk of a stream would wake a second thread for nothing, some 50 µs. A request is served in its
+//! connection's task, and goes on in one of its own when the connection breaks.
 
+mod reply;
 mod store;
 mod upstream;
+mod work;
 
 use std::convert::Infallible;
 use std::io::{self, Write as _};
@@ -18,27 +20,27 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use futures::StreamExt as _;
-use http_body_util::{BodyExt as _, Either, Full, Limited, StreamBody};
-use hyper::body::{Body as _, Frame, Incoming as Received};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::{Body as _, Incoming as Received};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::reply::Slot;
 use self::store::Store;
 use self::upstream::{Connections, connections};
+use self::work::Work;
 use super::{
     Answer, Body, Broken, Headers, Host, Incoming, Millis, Outgoing, Reply, ReplyBody, StoreDown, Unreachable,
 };
 use crate::auth::{self, Keyless};
 use crate::config::Config;
 use crate::limit::{Add, Admission, Bound};
-use crate::relay::{Gone, Sink, pump};
+use crate::relay::pump;
 use crate::serve::{Gateway, serve};
 
 /// Where to listen and keep counters.
@@ -62,7 +64,7 @@ struct Shared {
     gateway: Gateway,
     store: Store,
     tasks: TaskTracker,
-    /// Cancelled when open requests are to end as if their callers had hung up.
+    /// Cancelled when all connections are to break, as if their callers had hung up.
     hurry: CancellationToken,
 }
 
@@ -158,12 +160,17 @@ async fn connection(Arrival { lane, socket, graceful }: Arrival) {
     let mut server = auto::Builder::new(TokioExecutor::new());
     server.http1().timer(TokioTimer::new());
     server.http2().timer(TokioTimer::new());
+    let hurry = lane.shared.hurry.clone();
     let service = hyper::service::service_fn(move |request| {
         let lane = lane.clone();
         async move { Ok::<_, Infallible>(handle(lane, request).await) }
     });
-    // A connection that breaks is its caller's business.
-    let _ = graceful.watch(server.serve_connection(TokioIo::new(socket), service).into_owned()).await;
+    let served = graceful.watch(server.serve_connection(TokioIo::new(socket), service).into_owned());
+    tokio::select! {
+        // A connection that breaks is its caller's business.
+        _ = served => {}
+        () = hurry.cancelled() => {}
+    }
 }
 
 async fn stop_signal() {
@@ -178,28 +185,17 @@ async fn stop_signal() {
     let _ = tokio::signal::ctrl_c().await;
 }
 
-type ReplyStream = std::pin::Pin<Box<dyn futures::Stream<Item = Result<Frame<Bytes>, Infallible>> + Send>>;
-type Response = hyper::Response<Either<Full<Bytes>, StreamBody<ReplyStream>>>;
-
-/// Dropped by hyper when the caller hangs up, which cancels `gone` while the task goes on and settles.
-async fn handle(lane: Arc<Lane>, request: hyper::Request<Received>) -> Response {
-    let gone = lane.shared.hurry.child_token();
-    let alive = gone.clone().drop_guard();
-    let host = Request { lane: lane.clone(), gone };
-    let task = lane.shared.tasks.spawn(async move {
+/// Dropped by hyper when the caller hangs up; what is under way is then finished as a task.
+async fn handle(lane: Arc<Lane>, request: hyper::Request<Received>) -> hyper::Response<reply::Body> {
+    let gone = CancellationToken::new();
+    let host = Request { lane, gone: gone.clone() };
+    let tasks = host.lane.shared.tasks.clone();
+    let served = async move {
         let gateway = &host.lane.shared.gateway;
         let incoming = incoming(request, gateway).await;
-        begin(serve(gateway, &host, incoming).await, host)
-    });
-    match task.await {
-        Ok(begun) => respond(begun, alive),
-        // Cannot be reached while nothing received can panic; a caller still gets an answer.
-        Err(_) => {
-            let mut response = hyper::Response::new(Either::Left(Full::default()));
-            *response.status_mut() = hyper::StatusCode::INTERNAL_SERVER_ERROR;
-            response
-        }
-    }
+        respond(serve(gateway, &host, incoming).await, host)
+    };
+    Work::new(&tasks, gone, served).await
 }
 
 async fn incoming(request: hyper::Request<Received>, gateway: &Gateway) -> Incoming {
@@ -254,44 +250,21 @@ fn headers(fields: &hyper::HeaderMap) -> Headers {
     fields.iter().map(|(name, value)| (name.as_str(), String::from_utf8_lossy(value.as_bytes()))).collect()
 }
 
-/// A reply whose pump, if it needs one, is running.
-struct Begun {
-    status: u16,
-    headers: Headers,
-    body: Either<Bytes, mpsc::Receiver<Bytes>>,
-}
-
-/// Starts the pump where the request is served, since nobody may be left to take the reply: a pump without a
-/// receiver settles.
-fn begin(reply: Reply<Received>, host: Request) -> Begun {
-    let Reply { status, headers, body } = reply;
-    let body = match body {
-        ReplyBody::Whole(bytes) => Either::Left(bytes),
+/// A reply that is never asked for its body is dropped with its pump, which settles.
+fn respond(reply: Reply<Received>, host: Request) -> hyper::Response<reply::Body> {
+    let body = match reply.body {
+        ReplyBody::Whole(bytes) => reply::Body::Whole(bytes),
         ReplyBody::Relayed { upstream, relay, record } => {
-            // One chunk at most waits between the two, so a slow caller slows the upstream.
-            let (sender, receiver) = mpsc::channel(1);
-            let tasks = host.lane.shared.tasks.clone();
-            tasks.spawn(async move { pump(&host, upstream, *relay, *record, Channel(sender)).await });
-            Either::Right(receiver)
-        }
-    };
-    Begun { status, headers, body }
-}
-
-fn respond(begun: Begun, alive: DropGuard) -> Response {
-    let body = match begun.body {
-        Either::Left(bytes) => Either::Left(Full::new(bytes)),
-        Either::Right(receiver) => {
-            let frames = ReceiverStream::new(receiver).map(move |chunk| {
-                let _until_the_body_is_dropped = &alive;
-                Ok(Frame::data(chunk))
-            });
-            Either::Right(StreamBody::new(Box::pin(frames) as ReplyStream))
+            let (tasks, gone) = (host.lane.shared.tasks.clone(), host.gone.clone());
+            let slot = Slot::new(gone.clone());
+            let sink = slot.clone();
+            let pump = async move { pump(&host, upstream, *relay, *record, sink).await };
+            reply::Body::Pumped { pump: Work::new(&tasks, gone, pump), slot }
         }
     };
     let mut response = hyper::Response::new(body);
-    *response.status_mut() = hyper::StatusCode::from_u16(begun.status).unwrap_or_default();
-    for (name, value) in begun.headers.iter() {
+    *response.status_mut() = hyper::StatusCode::from_u16(reply.status).unwrap_or_default();
+    for (name, value) in reply.headers.iter() {
         let name = hyper::header::HeaderName::from_bytes(name.as_bytes());
         let value = hyper::header::HeaderValue::from_str(value);
         if let (Ok(name), Ok(value)) = (name, value) {
@@ -299,14 +272,6 @@ fn respond(begun: Begun, alive: DropGuard) -> Response {
         }
     }
     response
-}
-
-struct Channel(mpsc::Sender<Bytes>);
-
-impl Sink for Channel {
-    async fn write(&mut self, bytes: Bytes) -> Result<(), Gone> {
-        self.0.send(bytes).await.map_err(|_| Gone)
-    }
 }
 
 /// The host as one request sees it.

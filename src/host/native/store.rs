@@ -1,11 +1,11 @@
-//! Counters in memory, written through to SQLite by one thread that puts everything waiting into one transaction.
+//! Counters in memory, written through to SQLite by whoever settles, where the file is free; else by whoever has it.
 //!
 //! What expires (rates, holds) stays in memory: after a restart no request is under way. Totals are on disk before the
 //! reply that they count has ended.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
@@ -16,7 +16,7 @@ use crate::limit::{Add, Admission, Bound, decide};
 pub(super) struct Store {
     counters: Mutex<Counters>,
     /// `None` where nothing is kept.
-    writer: Option<mpsc::Sender<Batch>>,
+    file: Option<Arc<File>>,
 }
 
 #[derive(Default)]
@@ -27,18 +27,13 @@ struct Counters {
     swept: Millis,
 }
 
-struct Batch {
-    adds: Vec<Add>,
-    written: oneshot::Sender<()>,
-}
-
 const SWEEP_MS: Millis = 60_000;
 
 impl Store {
     /// Opens or creates the file, and reads every counter.
     pub(super) fn open(path: Option<&Path>) -> Result<Self, String> {
         let Some(path) = path else {
-            return Ok(Self { counters: Mutex::default(), writer: None });
+            return Ok(Self { counters: Mutex::default(), file: None });
         };
         let unusable = |why: String| format!("counters cannot be kept in {}: {why}", path.display());
         if let Some(folder) = path.parent() {
@@ -50,12 +45,8 @@ impl Store {
             let hint = if is_locked { "is another tollgate running? " } else { "" };
             unusable(format!("{error}; {hint}--store names another file"))
         })?;
-        let (writer, batches) = mpsc::channel();
-        std::thread::Builder::new()
-            .name("store".to_owned())
-            .spawn(move || write_all(connection, &batches))
-            .map_err(|error| error.to_string())?;
-        Ok(Self { counters: Mutex::new(Counters { kept, ..Counters::default() }), writer: Some(writer) })
+        let file = Arc::new(File { log: Mutex::new(Log { connection, writes: 0 }), waiting: Mutex::default() });
+        Ok(Self { counters: Mutex::new(Counters { kept, ..Counters::default() }), file: Some(file) })
     }
 
     pub(super) fn admit(&self, bounds: &[Bound], now: Millis) -> Admission {
@@ -76,11 +67,8 @@ impl Store {
 
     pub(super) async fn settle(&self, adds: Vec<Add>) {
         let kept = self.counters().add(adds);
-        if let Some(writer) = self.writer.as_ref().filter(|_| !kept.is_empty()) {
-            let (written, done) = oneshot::channel();
-            if writer.send(Batch { adds: kept, written }).is_ok() {
-                let _ = done.await;
-            }
+        if let Some(file) = self.file.as_ref().filter(|_| !kept.is_empty()) {
+            file.write(kept).await;
         }
     }
 
@@ -125,6 +113,7 @@ fn load(path: &Path) -> rusqlite::Result<(Connection, BTreeMap<String, i64>)> {
         "pragma locking_mode = exclusive;
          pragma journal_mode = wal;
          pragma synchronous = normal;
+         pragma wal_autocheckpoint = 0;
          create table if not exists counters (name text primary key, total integer not null) strict, without rowid;
          begin immediate; commit;",
     )?;
@@ -135,22 +124,84 @@ fn load(path: &Path) -> rusqlite::Result<(Connection, BTreeMap<String, i64>)> {
     Ok((connection, kept))
 }
 
-/// Ends when the last sender is gone. A batch that cannot be written waits for the next.
-fn write_all(mut connection: Connection, batches: &mpsc::Receiver<Batch>) {
-    let mut waiting: Vec<Add> = Vec::new();
-    while let Ok(first) = batches.recv() {
-        let mut done = Vec::new();
-        for batch in std::iter::once(first).chain(batches.try_iter()) {
-            waiting.extend(batch.adds);
-            done.push(batch.written);
+/// The file, and what waits to be written to it.
+struct File {
+    log: Mutex<Log>,
+    waiting: Mutex<Waiting>,
+}
+
+/// The write-ahead log in front of the file.
+struct Log {
+    connection: Connection,
+    /// Since the log was last brought into the file.
+    writes: u32,
+}
+
+#[derive(Default)]
+struct Waiting {
+    adds: Vec<Add>,
+    written: Vec<oneshot::Sender<()>>,
+}
+
+/// A write takes a few pages of 4 KiB, so the log stays below some 4 MiB.
+const CHECKPOINT_WRITES: u32 = 256;
+
+impl File {
+    /// Resolves when `adds` are in the log. To write takes some 20 µs, less than to wake a thread for it; while
+    /// another does, or brings the log into the file, which takes milliseconds, `adds` wait for that one.
+    async fn write(self: &Arc<Self>, adds: Vec<Add>) {
+        let (sender, written) = oneshot::channel();
+        {
+            let mut waiting = self.waiting();
+            waiting.adds.extend(adds);
+            waiting.written.push(sender);
         }
-        match write(&mut connection, &waiting) {
-            Ok(()) => waiting.clear(),
-            Err(error) => eprintln!("store: {error}; {} additions wait for the next write", waiting.len()),
+        // Others of this thread that settle in the same turn go into the same transaction.
+        tokio::task::yield_now().await;
+        if self.drain() {
+            let file = self.clone();
+            tokio::task::spawn_blocking(move || file.checkpoint());
         }
-        for written in done {
-            let _ = written.send(());
+        let _ = written.await;
+    }
+
+    /// Writes what waits, unless another has the log: that one looks once more after letting go of it, so nothing is
+    /// left behind. Whether a checkpoint has fallen due.
+    fn drain(&self) -> bool {
+        let mut is_due = false;
+        while !self.waiting().written.is_empty() {
+            let mut log = match self.log.try_lock() {
+                Ok(log) => log,
+                Err(TryLockError::Poisoned(log)) => log.into_inner(),
+                Err(TryLockError::WouldBlock) => break,
+            };
+            let Waiting { adds, written } = std::mem::take(&mut *self.waiting());
+            if let Err(error) = write(&mut log.connection, &adds) {
+                eprintln!("store: {error}; {} additions wait for the next write", adds.len());
+                self.waiting().adds.extend(adds);
+            }
+            log.writes = log.writes.saturating_add(1);
+            is_due |= log.writes == CHECKPOINT_WRITES;
+            drop(log);
+            for written in written {
+                let _ = written.send(());
+            }
         }
+        is_due
+    }
+
+    fn checkpoint(&self) {
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        log.writes = 0;
+        if let Err(error) = log.connection.execute_batch("pragma wal_checkpoint(passive)") {
+            eprintln!("store: {error}; the write-ahead log is brought into the file later");
+        }
+        drop(log);
+        self.drain();
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
