@@ -22,8 +22,19 @@ pub struct Request {
     pub top_p: Option<Number>,
     pub top_k: Option<u64>,
     pub stop: Vec<String>,
+    pub seed: Option<Number>,
+    pub frequency_penalty: Option<Number>,
+    pub presence_penalty: Option<Number>,
     pub stream: bool,
     pub reasoning: Option<Effort>,
+    /// Whether the reasoning is to be told, as far as the provider tells it; `None` leaves its default.
+    pub reasoning_told: Option<bool>,
+    /// `low`, `medium` or `high`: how long the answer should be.
+    pub verbosity: Option<String>,
+    /// In the words of OpenAI's `service_tier`.
+    pub service_tier: Option<String>,
+    /// Names what may share a prompt cache, as OpenAI's `prompt_cache_key`.
+    pub cache_key: Option<String>,
     pub format: Option<Format>,
     /// An opaque name of the end user, for the provider's abuse detection.
     pub user: Option<String>,
@@ -59,6 +70,8 @@ pub struct Part {
 pub enum Content {
     Text(String),
     Image(Media),
+    Audio(Media),
+    Video(Media),
     Document {
         media: Media,
         name: Option<String>,
@@ -94,9 +107,11 @@ pub struct ToolCall {
     pub name: String,
     /// The JSON text of the arguments, exactly as the model wrote it; may be empty or broken.
     pub arguments: String,
+    /// The provider's proof of the reasoning behind the call; must go back unchanged.
+    pub signature: Option<String>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Tool {
     pub name: String,
     pub description: Option<String>,
@@ -104,6 +119,25 @@ pub struct Tool {
     pub schema: Option<Json>,
     pub strict: Option<bool>,
     pub cache: Option<Json>,
+    /// Set where the call's input is free text and not JSON. `schema` then has one string, `input`, for targets that
+    /// know functions only.
+    pub custom: Option<Custom>,
+    /// The group that the caller knows the tool in; `name` is then joined of both, for targets that know no groups.
+    pub namespace: Option<Namespace>,
+}
+
+/// A tool that takes free text.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Custom {
+    /// The grammar of the text, verbatim.
+    pub format: Option<Json>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Namespace {
+    pub name: String,
+    /// The tool's name in it.
+    pub tool: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -253,7 +287,12 @@ pub enum Block {
     Text,
     Reasoning,
     SealedReasoning(String),
-    ToolCall { id: String, name: String },
+    ToolCall {
+        id: String,
+        name: String,
+        /// As [`ToolCall::signature`].
+        signature: Option<String>,
+    },
 }
 
 /// Where a stream stands. Start, then blocks one at a time, then Stop, then End; usage and pings anywhere
@@ -318,6 +357,22 @@ impl Block {
     }
 }
 
+impl Request {
+    /// The wire names of those settings that are given here and not every dialect has.
+    pub fn settings(&self) -> impl Iterator<Item = &'static str> {
+        let given = [
+            ("top_k", self.top_k.is_some()),
+            ("seed", self.seed.is_some()),
+            ("frequency_penalty", self.frequency_penalty.is_some()),
+            ("presence_penalty", self.presence_penalty.is_some()),
+            ("verbosity", self.verbosity.is_some()),
+            ("service_tier", self.service_tier.is_some()),
+            ("prompt_cache_key", self.cache_key.is_some()),
+        ];
+        given.into_iter().filter(|(_, is_given)| *is_given).map(|(name, _)| name)
+    }
+}
+
 impl Event {
     /// Whether the caller has been told part of the answer once this went out: after it, no other target
     /// may answer.
@@ -356,11 +411,15 @@ impl Response {
                     events.extend(signature.clone().map(Event::Signature));
                 }
                 Content::SealedReasoning(sealed) => events.push(Event::Open(Block::SealedReasoning(sealed.clone()))),
-                Content::ToolCall(ToolCall { id, name, arguments }) => events.extend([
-                    Event::Open(Block::ToolCall { id: id.clone(), name: name.clone() }),
+                Content::ToolCall(ToolCall { id, name, arguments, signature }) => events.extend([
+                    Event::Open(Block::ToolCall { id: id.clone(), name: name.clone(), signature: signature.clone() }),
                     Event::Arguments(arguments.clone()),
                 ]),
-                Content::Image(_) | Content::Document { .. } | Content::ToolResult { .. } => continue,
+                Content::Image(_)
+                | Content::Audio(_)
+                | Content::Video(_)
+                | Content::Document { .. }
+                | Content::ToolResult { .. } => continue,
             }
             events.push(Event::Close);
         }
@@ -386,7 +445,12 @@ mod tests {
                 Part::new(Content::Reasoning { text: "hm".into(), signature: Some("s".into()) }),
                 Part::new(Content::SealedReasoning("x".into())),
                 Part::text("hello"),
-                Part::new(Content::ToolCall(ToolCall { id: "1".into(), name: "f".into(), arguments: "{}".into() })),
+                Part::new(Content::ToolCall(ToolCall {
+                    id: "1".into(),
+                    name: "f".into(),
+                    arguments: "{}".into(),
+                    signature: Some("s".into()),
+                })),
             ],
             usage: Some(Usage::default()),
             ..Response::default()

@@ -5,14 +5,24 @@
 pub mod anthropic;
 pub mod openai_chat;
 
+use std::sync::Arc;
+
 use crate::chat;
 use crate::error::Error;
+use crate::wire::frame::Frame;
 use crate::wire::json::Fields;
-use crate::wire::sse::Frame;
 
+/// What an upstream speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Dialect {
+    OpenaiChat,
+    Anthropic,
+}
+
+/// What a caller speaks: each is the dialect of some upstream too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Inbound {
     OpenaiChat,
     Anthropic,
 }
@@ -40,7 +50,7 @@ pub trait Encode: Send {
 }
 
 /// What a reply says about itself that does not come from the model.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Label {
     /// Our request id; replies use the upstream's own id where it gave one.
     pub id: String,
@@ -48,6 +58,8 @@ pub struct Label {
     pub created: u64,
     /// Whether the caller asked for usage in the stream (OpenAI's `stream_options.include_usage`).
     pub usage_wanted: bool,
+    /// What was asked, where it was read: some dialects repeat it in the answer, and give tools their own names back.
+    pub request: Option<Arc<chat::Request>>,
 }
 
 /// One row of `GET /v1/models`.
@@ -58,19 +70,80 @@ pub struct Model {
 }
 
 impl Dialect {
-    /// A caller's body in this dialect. Everything that is not understood is named in `unread`.
-    pub fn read_request(self, body: &Fields<'_>) -> Result<chat::Request, Error> {
-        match self {
-            Self::OpenaiChat => openai_chat::read_request(body),
-            Self::Anthropic => anthropic::read_request(body),
-        }
-    }
-
     /// The body for an upstream of this dialect. Names of fields that it cannot hold go to `lost`.
     pub fn write_request(self, request: &chat::Request, lost: &mut Vec<String>) -> Vec<u8> {
         match self {
             Self::OpenaiChat => openai_chat::write_request(request, lost),
             Self::Anthropic => anthropic::write_request(request, lost),
+        }
+    }
+
+    /// Reads a whole answer.
+    pub fn read_response(self, body: &[u8]) -> Result<chat::Response, Malformed> {
+        match self {
+            Self::OpenaiChat => openai_chat::read_response(body),
+            Self::Anthropic => anthropic::read_response(body),
+        }
+    }
+
+    /// Reads a streamed answer.
+    pub fn decoder(self) -> Box<dyn Decode> {
+        match self {
+            Self::OpenaiChat => Box::<openai_chat::Decoder>::default(),
+            Self::Anthropic => Box::<anthropic::Decoder>::default(),
+        }
+    }
+
+    /// The message in an upstream's error body, whatever shape it has; `None` where there is none.
+    pub fn read_error(self, body: &[u8]) -> Option<String> {
+        match self {
+            Self::OpenaiChat => openai_chat::read_error(body),
+            Self::Anthropic => anthropic::read_error(body),
+        }
+    }
+
+    /// Where requests for a model go, below a provider's base URL.
+    pub fn url(self, base: &str) -> String {
+        let base = base.trim_end_matches('/');
+        match self {
+            Self::OpenaiChat => format!("{base}/chat/completions"),
+            // Anthropic's SDKs want the base without a version, others with it; both are taken.
+            Self::Anthropic => format!("{}/v1/messages", base.strip_suffix("/v1").unwrap_or(base)),
+        }
+    }
+
+    /// The header that carries a provider's key.
+    pub fn credential(self, key: &str) -> (&'static str, String) {
+        match self {
+            Self::OpenaiChat => ("authorization", format!("Bearer {key}")),
+            Self::Anthropic => ("x-api-key", key.to_owned()),
+        }
+    }
+
+    /// Headers that every request of this dialect needs, unless the caller's own were forwarded.
+    pub fn required_headers(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::OpenaiChat => &[],
+            // The version that still takes `temperature`, which callers of other dialects send.
+            Self::Anthropic => &[("anthropic-version", "2023-06-01")],
+        }
+    }
+}
+
+impl Inbound {
+    /// The dialect whose upstreams can be given this caller's bytes.
+    pub fn dialect(self) -> Dialect {
+        match self {
+            Self::OpenaiChat => Dialect::OpenaiChat,
+            Self::Anthropic => Dialect::Anthropic,
+        }
+    }
+
+    /// A caller's body in this dialect. Everything that is not understood is named in `unread`.
+    pub fn read_request(self, body: &Fields<'_>) -> Result<chat::Request, Error> {
+        match self {
+            Self::OpenaiChat => openai_chat::read_request(body),
+            Self::Anthropic => anthropic::read_request(body),
         }
     }
 
@@ -91,13 +164,7 @@ impl Dialect {
         }
     }
 
-    pub fn read_response(self, body: &[u8]) -> Result<chat::Response, Malformed> {
-        match self {
-            Self::OpenaiChat => openai_chat::read_response(body),
-            Self::Anthropic => anthropic::read_response(body),
-        }
-    }
-
+    /// Writes a whole answer.
     pub fn write_response(self, response: &chat::Response, label: &Label) -> Vec<u8> {
         match self {
             Self::OpenaiChat => openai_chat::write_response(response, label),
@@ -105,13 +172,7 @@ impl Dialect {
         }
     }
 
-    pub fn decoder(self) -> Box<dyn Decode> {
-        match self {
-            Self::OpenaiChat => Box::<openai_chat::Decoder>::default(),
-            Self::Anthropic => Box::<anthropic::Decoder>::default(),
-        }
-    }
-
+    /// Writes a streamed answer.
     pub fn encoder(self, label: Label) -> Box<dyn Encode> {
         match self {
             Self::OpenaiChat => Box::new(openai_chat::Encoder::new(label)),
@@ -135,14 +196,6 @@ impl Dialect {
         }
     }
 
-    /// The message in an upstream's error body, whatever shape it has; `None` where there is none.
-    pub fn read_error(self, body: &[u8]) -> Option<String> {
-        match self {
-            Self::OpenaiChat => openai_chat::read_error(body),
-            Self::Anthropic => anthropic::read_error(body),
-        }
-    }
-
     /// The body of `GET /v1/models`.
     pub fn write_models(self, models: &[Model]) -> Vec<u8> {
         match self {
@@ -151,21 +204,18 @@ impl Dialect {
         }
     }
 
-    /// Where requests go, below a provider's base URL.
-    pub fn url(self, base: &str) -> String {
-        let base = base.trim_end_matches('/');
+    /// Whether its clients give reasoning back with its signatures.
+    pub fn keeps_reasoning(self) -> bool {
         match self {
-            Self::OpenaiChat => format!("{base}/chat/completions"),
-            // Anthropic's SDKs want the base without a version, others with it; both are taken.
-            Self::Anthropic => format!("{}/v1/messages", base.strip_suffix("/v1").unwrap_or(base)),
+            Self::OpenaiChat => false,
+            Self::Anthropic => true,
         }
     }
 
-    /// The header that carries a provider's key.
-    pub fn credential(self, key: &str) -> (&'static str, String) {
+    /// Whether its clients give a signature of a tool call back.
+    pub fn keeps_call_signatures(self) -> bool {
         match self {
-            Self::OpenaiChat => ("authorization", format!("Bearer {key}")),
-            Self::Anthropic => ("x-api-key", key.to_owned()),
+            Self::OpenaiChat | Self::Anthropic => false,
         }
     }
 
@@ -182,15 +232,6 @@ impl Dialect {
         match self {
             Self::OpenaiChat => header.starts_with("openai-"),
             Self::Anthropic => header.starts_with("anthropic-"),
-        }
-    }
-
-    /// Headers that every request of this dialect needs, unless the caller's own were forwarded.
-    pub fn required_headers(self) -> &'static [(&'static str, &'static str)] {
-        match self {
-            Self::OpenaiChat => &[],
-            // The version that still takes `temperature`, which callers of other dialects send.
-            Self::Anthropic => &[("anthropic-version", "2023-06-01")],
         }
     }
 }

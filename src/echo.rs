@@ -2,10 +2,10 @@
 //! request works, and a job can check the whole path but the network.
 
 use crate::chat::{Content, Part, Request, Response, Role, Stop, Usage};
-use crate::dialect::Dialect;
+use crate::dialect::Inbound;
 
 /// What it speaks; callers of other dialects get a translation, as from any upstream.
-pub const DIALECT: Dialect = Dialect::OpenaiChat;
+pub const DIALECT: Inbound = Inbound::OpenaiChat;
 
 pub fn answer(request: &Request, id: &str, model: &str) -> Response {
     let text = last_words(request);
@@ -35,6 +35,10 @@ fn text_length(part: &Part) -> usize {
         Content::Text(text) | Content::Reasoning { text, .. } => text.len(),
         Content::ToolCall(call) => call.name.len() + call.arguments.len(),
         Content::ToolResult { parts, .. } => parts.iter().map(text_length).sum(),
-        Content::Image(_) | Content::Document { .. } | Content::SealedReasoning(_) => 0,
+        Content::Image(_)
+        | Content::Audio(_)
+        | Content::Video(_)
+        | Content::Document { .. }
+        | Content::SealedReasoning(_) => 0,
     }
 }

@@ -16,5 +16,6 @@ pub mod price;
 pub mod record;
 pub mod relay;
 pub mod route;
+pub mod seal;
 pub mod serve;
 pub mod wire;

@@ -10,19 +10,21 @@ use bytes::Bytes;
 use futures::future::{Either, select};
 
 use crate::chat::{Event, Grammar, Response, Usage};
-use crate::dialect::{Decode, Dialect, Encode, Label};
+use crate::dialect::{Decode, Dialect, Encode, Inbound, Label};
 use crate::error::{Error, Kind};
 use crate::host::{Broken, Host, Millis};
 use crate::record::{End, Record, Tally};
-use crate::wire::sse::{FRAME_BYTES_MAX, Frame, Splitter};
+use crate::seal::{Seal, Sealer};
+use crate::wire::frame::{FRAME_BYTES_MAX, Frame, Framing, Splitter};
 
 pub struct Relay {
     splitter: Splitter,
+    framing: Framing,
     decoder: Box<dyn Decode>,
     grammar: Grammar,
     /// `None` where the caller speaks the upstream's dialect.
-    encoder: Option<Box<dyn Encode>>,
-    caller: Dialect,
+    translator: Option<Translator>,
+    caller: Inbound,
     usage_wanted: bool,
     meter: Meter,
     /// Bytes for the caller that wait for the first content.
@@ -34,6 +36,25 @@ pub struct Relay {
     /// When the upstream last said something, or when waiting for it began.
     heard: Millis,
     events: Vec<Event>,
+}
+
+/// What a relay is between.
+pub struct Ends {
+    pub upstream: Dialect,
+    pub framing: Framing,
+    pub caller: Inbound,
+    pub label: Label,
+    pub seal: Seal,
+    /// Tokens, for an upstream that does not tell.
+    pub input_estimate: u64,
+    /// How long the upstream may be silent.
+    pub idle_ms: Millis,
+}
+
+/// From the upstream's dialect into the caller's.
+struct Translator {
+    sealer: Sealer,
+    encoder: Box<dyn Encode>,
 }
 
 /// What a chunk became.
@@ -57,20 +78,16 @@ pub enum Stopped {
 }
 
 impl Relay {
-    pub fn new(
-        upstream: Dialect,
-        caller: Dialect,
-        label: Label,
-        input_estimate: u64,
-        idle_ms: Millis,
-        now: Millis,
-    ) -> Self {
+    pub fn new(ends: Ends, now: Millis) -> Self {
+        let Ends { upstream, framing, caller, label, seal, input_estimate, idle_ms } = ends;
         let usage_wanted = label.usage_wanted;
+        let translator = || Translator { sealer: Sealer::new(seal, upstream, caller), encoder: caller.encoder(label) };
         Self {
-            splitter: Splitter::default(),
+            splitter: Splitter::new(framing),
+            framing,
             decoder: upstream.decoder(),
             grammar: Grammar::default(),
-            encoder: (upstream != caller).then(|| caller.encoder(label)),
+            translator: (upstream != caller.dialect()).then(translator),
             caller,
             usage_wanted,
             meter: Meter { input_estimate, ..Meter::default() },
@@ -95,7 +112,7 @@ impl Relay {
         if fed.is_err() {
             self.fail(Error::new(Kind::BadUpstream, "the upstream sent a frame without end"), &mut out);
         }
-        if self.encoder.is_none() && began_whole && ends_whole && out.len() == chunk.len() {
+        if self.translator.is_none() && began_whole && ends_whole && out.len() == chunk.len() {
             Write::Unchanged
         } else if out.is_empty() {
             Write::Nothing
@@ -168,7 +185,7 @@ impl Relay {
             }
             // A frame without its end is worth something only if it ends the answer; an error after half a frame
             // could not be read.
-            if self.encoder.is_none() && !self.is_over() {
+            if self.translator.is_none() && !self.is_over() {
                 out.clear();
             }
         }
@@ -198,7 +215,7 @@ impl Relay {
     /// that is all that is missing, and the body was not cut in the middle of a frame.
     fn rest(&mut self, out: &mut Vec<u8>) -> bool {
         let rest = self.splitter.take_rest();
-        let Some(frame) = Frame::read(&rest) else { return false };
+        let Some(frame) = Frame::read(self.framing, &rest) else { return false };
         match frame.data {
             None => rest.trim_ascii().is_empty() || rest.starts_with(b":"),
             Some(data) => !data.is_empty() && self.read(&rest, out).is_ok(),
@@ -210,7 +227,7 @@ impl Relay {
             return;
         }
         if let Err(why) = self.read(raw, out)
-            && self.encoder.is_some()
+            && self.translator.is_some()
             && !self.is_over()
         {
             let why = format!("the upstream sent what its dialect does not have: {why}");
@@ -221,12 +238,12 @@ impl Relay {
     /// Takes one frame in; says why it is none of the upstream's dialect.
     fn read(&mut self, raw: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
         let mut events = std::mem::take(&mut self.events);
-        let read = match Frame::read(raw) {
+        let read = match Frame::read(self.framing, raw) {
             Some(frame) => self.decoder.frame(&frame, &mut events).map_err(|malformed| malformed.0),
             None => Err("not UTF-8".to_owned()),
         };
         let extra = self.decoder.is_extra() && !self.usage_wanted;
-        if self.encoder.is_none() && !extra {
+        if self.translator.is_none() && !extra {
             out.extend_from_slice(raw);
         }
         self.take(&mut events, out);
@@ -239,7 +256,7 @@ impl Relay {
         for event in events.drain(..) {
             let Ok(next) = self.grammar.after(&event) else {
                 // Within one dialect the caller judges its bytes itself.
-                if self.encoder.is_some() && !self.is_over() {
+                if self.translator.is_some() && !self.is_over() {
                     self.fail(Error::new(Kind::BadUpstream, "the upstream's stream is out of order"), out);
                 }
                 continue;
@@ -249,8 +266,8 @@ impl Relay {
             if let Event::Error { message, .. } = &event {
                 self.failure = Some(Error::new(Kind::BadUpstream, message.clone()));
             }
-            if let Some(encoder) = &mut self.encoder {
-                encoder.event(&event, out);
+            if let Some(Translator { sealer, encoder }) = &mut self.translator {
+                sealer.event(event, |event| encoder.event(&event, out));
             }
         }
     }

@@ -12,13 +12,14 @@ use self::attempt::{Tried, Upset, attempt};
 use self::head::{JSON, header_text, label, name_request};
 use crate::auth::{self, Keyless};
 use crate::config::{Caller, Config};
-use crate::dialect::{Dialect, Label, Model};
+use crate::dialect::{Inbound, Label, Model};
 use crate::error::{Error, Kind};
 use crate::host::{Body, Headers, Host, Incoming, Millis, Reply, ReplyBody};
 use crate::limit::{Admission, Ticket, spend_counter};
 use crate::price::{Picodollars, worst};
 use crate::record::{self, Attempt, End, Record, Served, Tally};
 use crate::route::{self, Health, Outcome, Route};
+use crate::seal::{self, Seal};
 use crate::wire::json::Fields;
 
 /// What outlives a request: the configuration, and what was learned about targets.
@@ -48,7 +49,7 @@ impl Gateway {
 /// What a path stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Door {
-    Chat(Dialect, &'static str),
+    Chat(Inbound, &'static str),
     Models,
     Usage,
     Home,
@@ -63,8 +64,8 @@ fn door(path: &str) -> Option<Door> {
         rest = shorter;
     }
     Some(match rest {
-        "/chat/completions" => Door::Chat(Dialect::OpenaiChat, "/v1/chat/completions"),
-        "/messages" => Door::Chat(Dialect::Anthropic, "/v1/messages"),
+        "/chat/completions" => Door::Chat(Inbound::OpenaiChat, "/v1/chat/completions"),
+        "/messages" => Door::Chat(Inbound::Anthropic, "/v1/messages"),
         "/models" => Door::Models,
         "/usage" => Door::Usage,
         "" => Door::Home,
@@ -80,8 +81,8 @@ pub async fn serve<H: Host>(gateway: &Gateway, host: &H, request: Incoming) -> R
     let door = door(&request.path);
     let dialect = match door {
         Some(Door::Chat(dialect, _)) => dialect,
-        _ if request.headers.get("anthropic-version").is_some() => Dialect::Anthropic,
-        _ => Dialect::OpenaiChat,
+        _ if request.headers.get("anthropic-version").is_some() => Inbound::Anthropic,
+        _ => Inbound::OpenaiChat,
     };
     let answer = match door {
         None => Err(Error::new(
@@ -114,7 +115,7 @@ fn home() -> Vec<u8> {
     home.into()
 }
 
-fn models(gateway: &Gateway, dialect: Dialect, headers: &Headers) -> Result<Vec<u8>, Error> {
+fn models(gateway: &Gateway, dialect: Inbound, headers: &Headers) -> Result<Vec<u8>, Error> {
     auth::caller(&gateway.config, gateway.keyless, headers)?;
     let models: Vec<Model> =
         route::listed(&gateway.config).into_iter().map(|(id, owner)| Model { id, owner }).collect();
@@ -148,7 +149,7 @@ async fn usage<H: Host>(gateway: &Gateway, host: &H, headers: &Headers) -> Resul
 
 /// An admitted request, ready to be tried.
 struct Job<'a> {
-    dialect: Dialect,
+    dialect: Inbound,
     query: Option<&'a str>,
     headers: &'a Headers,
     body: Fields<'a>,
@@ -156,6 +157,9 @@ struct Job<'a> {
     route: Route,
     stream: bool,
     label: Label,
+    seal: Seal,
+    /// Whether the body may hold state of another provider, so that no upstream can be given it as it is.
+    sealed: bool,
     /// `x-ratelimit-*` of the caller's own limits.
     limits: Vec<(&'static str, String)>,
 }
@@ -163,7 +167,7 @@ struct Job<'a> {
 async fn chat<H: Host>(
     gateway: &Gateway,
     host: &H,
-    dialect: Dialect,
+    dialect: Inbound,
     mut record: Record,
     request: Incoming,
 ) -> Reply<H::Body> {
@@ -184,7 +188,7 @@ type Refusal = (Error, Vec<(&'static str, String)>);
 async fn prepare<'a, H: Host>(
     gateway: &Gateway,
     host: &H,
-    dialect: Dialect,
+    dialect: Inbound,
     request: &'a Incoming,
     record: &mut Record,
 ) -> Result<Job<'a>, Refusal> {
@@ -216,10 +220,27 @@ async fn prepare<'a, H: Host>(
     route.targets = gateway.health().order(route.targets, record.started);
 
     let limits = admit(gateway, host, &caller, &body, bytes.len(), &route, record).await?;
-    let label =
-        Label { id: record.id.clone(), created: record.started / 1000, usage_wanted: dialect.usage_wanted(&body) };
+    let label = Label {
+        id: record.id.clone(),
+        created: record.started / 1000,
+        usage_wanted: dialect.usage_wanted(&body),
+        request: None,
+    };
+    let seal = Seal(caller.sha256);
     let (query, headers) = (request.query.as_deref(), &request.headers);
-    Ok(Job { dialect, query, headers, body, body_bytes: bytes.len() as u64, route, stream, label, limits })
+    Ok(Job {
+        dialect,
+        query,
+        headers,
+        body,
+        body_bytes: bytes.len() as u64,
+        route,
+        stream,
+        label,
+        seal,
+        sealed: seal::is_in(bytes),
+        limits,
+    })
 }
 
 fn plain(error: Error) -> Refusal {
@@ -370,7 +391,7 @@ async fn close<H: Host>(host: &H, record: Record, end: End, tally: Option<Tally>
     }
 }
 
-fn refused<B>(dialect: Dialect, id: &str, error: &Error, limits: Vec<(&'static str, String)>) -> Reply<B> {
+fn refused<B>(dialect: Inbound, id: &str, error: &Error, limits: Vec<(&'static str, String)>) -> Reply<B> {
     let mut headers = Headers::from_iter([("content-type", JSON), ("x-tollgate-id", id)]);
     name_request(&mut headers, dialect, id);
     if let Some(seconds) = error.retry_after {
@@ -382,7 +403,7 @@ fn refused<B>(dialect: Dialect, id: &str, error: &Error, limits: Vec<(&'static s
     whole(error.status(), headers, dialect.error_body(error, id))
 }
 
-fn wrong_method<B>(dialect: Dialect, id: &str, allow: &'static str) -> Reply<B> {
+fn wrong_method<B>(dialect: Inbound, id: &str, allow: &'static str) -> Reply<B> {
     let error = Error::new(Kind::WrongMethod, format!("this path takes {allow}"));
     let mut reply = refused(dialect, id, &error, Vec::new());
     reply.headers.push("allow", allow);

@@ -1,4 +1,6 @@
 //! Framing and raw JSON: what stands between bytes and dialects.
 
+pub mod frame;
 pub mod json;
-pub mod sse;
+mod lines;
+mod sse;

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use tollgate::chat::{Block, Content, Event, Grammar, Message, Part, Response, Role, Usage};
-use tollgate::dialect::{Decode, Dialect, Label};
+use tollgate::dialect::{Decode, Dialect, Inbound, Label};
+use tollgate::wire::frame::{Frame, Framing, Splitter};
 use tollgate::wire::json::Fields;
-use tollgate::wire::sse::{Frame, Splitter};
 
 /// Requests that are meant to be refused, and why.
 const REFUSED: &[(&str, &str)] = &[
@@ -46,7 +46,7 @@ fn every_recorded_stream_says_what_its_bytes_say() {
             assert_eq!(told(&events), expected, "{}", case.display());
         }
         // Through our own encoder and back.
-        let mut encoder = Dialect::Anthropic.encoder(label());
+        let mut encoder = Inbound::Anthropic.encoder(label());
         let mut encoded = Vec::new();
         decode(&body, body.len()).iter().for_each(|event| encoder.event(event, &mut encoded));
         assert_eq!(told(&decode(&encoded, encoded.len())), expected, "{}", case.display());
@@ -79,7 +79,7 @@ fn every_recorded_answer_says_what_its_bytes_say() {
         let response = Dialect::Anthropic.read_response(&body).unwrap();
         assert_eq!(whole(&response), expected, "{}", case.display());
         assert_eq!(told(&response.events()), expected, "{}", case.display());
-        let written = Dialect::Anthropic.write_response(&response, &label());
+        let written = Inbound::Anthropic.write_response(&response, &label());
         assert_eq!(naive_message(&serde_json::from_slice(&written).unwrap()), expected, "{}", case.display());
         read += 1;
     }
@@ -97,7 +97,7 @@ fn every_recorded_request_is_read_and_written_back_in_meaning() {
         let fields = Fields::read(&body).unwrap();
         // Bedrock and Vertex name the model in the path.
         let body = if fields.raw("model").is_some() { body.clone() } else { fields.with(&[("model", "\"claude\"")]) };
-        let result = Dialect::Anthropic.read_request(&Fields::read(&body).unwrap());
+        let result = Inbound::Anthropic.read_request(&Fields::read(&body).unwrap());
         if REFUSED.iter().any(|(refused, _)| *refused == name) {
             println!("{name}: {}", result.expect_err(name));
             refused += 1;
@@ -112,7 +112,7 @@ fn every_recorded_request_is_read_and_written_back_in_meaning() {
         for field in &losses {
             *lost.entry(field.clone()).or_default() += 1;
         }
-        let again = Dialect::Anthropic.read_request(&Fields::read(&written).unwrap()).unwrap();
+        let again = Inbound::Anthropic.read_request(&Fields::read(&written).unwrap()).unwrap();
         assert!(again.unread.is_empty(), "{name}: {:?}", again.unread);
         // A conversation that does not begin with the user's words begins with a stop.
         let (says, meant) = (gist(&again.messages), gist(&request.messages));
@@ -151,7 +151,7 @@ fn cases() -> Vec<PathBuf> {
 }
 
 fn label() -> Label {
-    Label { id: "msg_ours".to_owned(), created: 0, usage_wanted: true }
+    Label { id: "msg_ours".to_owned(), usage_wanted: true, ..Label::default() }
 }
 
 fn decode(body: &[u8], size: usize) -> Vec<Event> {
@@ -163,7 +163,7 @@ fn decode(body: &[u8], size: usize) -> Vec<Event> {
     }
     let rest = splitter.take_rest();
     // A stream that was cut may end inside a frame.
-    if let Some(frame) = Frame::read(&rest) {
+    if let Some(frame) = Frame::read(Framing::Sse, &rest) {
         let _ = decoder.frame(&frame, &mut events);
     }
     decoder.finish(&mut events);
@@ -171,7 +171,7 @@ fn decode(body: &[u8], size: usize) -> Vec<Event> {
 }
 
 fn feed(decoder: &mut dyn Decode, raw: &[u8], events: &mut Vec<Event>) {
-    decoder.frame(&Frame::read(raw).unwrap(), events).unwrap();
+    decoder.frame(&Frame::read(Framing::Sse, raw).unwrap(), events).unwrap();
 }
 
 fn in_order(events: &[Event], case: &Path) {
@@ -189,7 +189,7 @@ fn told(events: &[Event]) -> Answer {
     for event in events {
         match event {
             Event::Start { id, model } => (answer.id, answer.model) = (id.clone(), model.clone()),
-            Event::Open(Block::ToolCall { id, name }) => call = Some((id.clone(), name.clone())),
+            Event::Open(Block::ToolCall { id, name, .. }) => call = Some((id.clone(), name.clone())),
             Event::Open(Block::SealedReasoning(data)) => answer.sealed.push(data.clone()),
             Event::Open(_) | Event::Ping => {}
             Event::Text(text) => answer.text += text,
@@ -355,6 +355,8 @@ fn say(part: &Part) -> Option<String> {
         Content::Reasoning { text, signature: Some(signature) } => format!("thinking {text} {signature}"),
         Content::SealedReasoning(data) => format!("sealed {data}"),
         Content::Image(_) => "image".to_owned(),
+        Content::Audio(_) => "audio".to_owned(),
+        Content::Video(_) => "video".to_owned(),
         Content::Document { .. } => "document".to_owned(),
     })
 }

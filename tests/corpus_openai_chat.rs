@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use tollgate::chat::{Block, Content, Event, Grammar, Part, StopReason};
-use tollgate::dialect::{Decode, Dialect, Label};
+use tollgate::dialect::{Decode, Dialect, Inbound, Label};
+use tollgate::wire::frame::{Frame, Framing, Splitter};
 use tollgate::wire::json::Fields;
-use tollgate::wire::sse::{Frame, Splitter};
 
 /// Requests that we refuse, and what we say.
 const REFUSED: &[(&str, &str)] = &[
@@ -136,7 +136,7 @@ fn decode(body: &[u8], chunk: usize) -> Result<Vec<Event>, String> {
     let (mut splitter, mut decoder, mut events) = (Splitter::default(), Dialect::OpenaiChat.decoder(), Vec::new());
     let mut fault = None;
     let mut each = |raw: &[u8], decoder: &mut dyn Decode, events: &mut Vec<Event>| {
-        if let Err(error) = decoder.frame(&Frame::read(raw).unwrap(), events) {
+        if let Err(error) = decoder.frame(&Frame::read(Framing::Sse, raw).unwrap(), events) {
             fault = Some(error.0);
         }
     };
@@ -258,7 +258,7 @@ fn cut(faults: &mut Faults, case: &Case, body: &[u8]) {
 
 /// What we write of it ourselves says the same.
 fn written_again(faults: &mut Faults, case: &Case, events: &[Event], told: &Told) {
-    let mut encoder = Dialect::OpenaiChat.encoder(label());
+    let mut encoder = Inbound::OpenaiChat.encoder(label());
     let mut out = Vec::new();
     events.iter().for_each(|event| encoder.event(event, &mut out));
     let written = decode(&out, out.len()).unwrap();
@@ -288,7 +288,7 @@ fn reasoning(events: &[Event]) -> [String; 3] {
 }
 
 fn label() -> Label {
-    Label { id: "req_1".to_owned(), created: 1, usage_wanted: true }
+    Label { id: "req_1".to_owned(), created: 1, usage_wanted: true, request: None }
 }
 
 #[test]
@@ -319,7 +319,7 @@ fn every_recorded_reply_is_read_whole() {
         faults.check(&case, found == simple.told, || format!("{found:?}\n instead of {:?}", simple.told));
         let prompt_tokens = value["usage"]["prompt_tokens"].as_u64();
         faults.check(&case, reply.usage.map(|usage| usage.input) >= prompt_tokens, || format!("{:?}", reply.usage));
-        let written = Dialect::OpenaiChat.write_response(&reply, &label());
+        let written = Inbound::OpenaiChat.write_response(&reply, &label());
         let again = Dialect::OpenaiChat.read_response(&written).unwrap();
         faults.check(&case, again.usage == reply.usage, || format!("{:?} instead of {:?}", again.usage, reply.usage));
         let same = again.stop.reason == reply.stop.reason
@@ -347,7 +347,7 @@ fn every_recorded_request_is_read() {
         read += 1;
         let fields = Fields::read(&body).unwrap();
         spliced(&mut faults, &case, &fields, &body);
-        let request = match Dialect::OpenaiChat.read_request(&fields) {
+        let request = match Inbound::OpenaiChat.read_request(&fields) {
             Ok(request) => request,
             Err(error) => {
                 let known = REFUSED.iter().any(|(name, says)| *name == case.name && error.message.contains(says));
@@ -357,7 +357,7 @@ fn every_recorded_request_is_read() {
         };
         let mut lost = Vec::new();
         let written = Dialect::OpenaiChat.write_request(&request, &mut lost);
-        let again = Dialect::OpenaiChat.read_request(&Fields::read(&written).unwrap());
+        let again = Inbound::OpenaiChat.read_request(&Fields::read(&written).unwrap());
         let again = match again {
             Ok(again) => again,
             Err(error) => {
@@ -393,7 +393,7 @@ fn is_rearranged(part: &Part) -> bool {
 }
 
 fn spliced(faults: &mut Faults, case: &Case, fields: &Fields<'_>, body: &[u8]) {
-    let spliced: Value = serde_json::from_slice(&Dialect::OpenaiChat.splice(fields, "x/y")).unwrap();
+    let spliced: Value = serde_json::from_slice(&Inbound::OpenaiChat.splice(fields, "x/y")).unwrap();
     let mut expected: Value = serde_json::from_slice(body).unwrap();
     expected["model"] = "x/y".into();
     if expected["stream"] == true {

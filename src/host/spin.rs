@@ -30,7 +30,7 @@ use self::body::{bounded, drain};
 use super::{Answer, Broken, Headers, Host, Incoming, Millis, Outgoing, Reply, ReplyBody, StoreDown, Unreachable};
 use crate::auth::Keyless;
 use crate::config::{Config, Draft, Mistake};
-use crate::dialect::Dialect;
+use crate::dialect::Inbound;
 use crate::error::{Error, Kind};
 use crate::limit::{Add, Admission, Bound};
 use crate::relay::{Gone, Sink, pump};
@@ -97,7 +97,7 @@ async fn variable(name: &str) -> Result<Option<String>, Mistake> {
 fn misconfigured<B>() -> Reply<B> {
     let error = Error::new(Kind::Internal, "the configuration of this gateway has mistakes; its log names them");
     let headers = Headers::from_iter([("content-type", "application/json")]);
-    let body = Dialect::OpenaiChat.error_body(&error, "");
+    let body = Inbound::OpenaiChat.error_body(&error, "");
     Reply { status: error.status(), headers, body: ReplyBody::Whole(body.into()) }
 }
 

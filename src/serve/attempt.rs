@@ -1,19 +1,22 @@
 //! One attempt: a target is asked, and its answer read up to the point where the caller would see it. Until then
 //! another target may still answer.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::Job;
 use super::head::{EVENT_STREAM, JSON, reply_headers};
 use crate::chat;
 use crate::config::{Patience, Reach, Target};
-use crate::dialect::{Dialect, Label};
+use crate::dialect::{Dialect, Inbound, Label};
 use crate::echo;
 use crate::error::{Error, Kind};
 use crate::host::{Answer, Broken, Headers, Host, Millis, Outgoing};
 use crate::record::{Record, Tally};
-use crate::relay::{Raced, Relay, Stopped, estimate, measure, race};
+use crate::relay::{Ends, Raced, Relay, Stopped, estimate, measure, race};
 use crate::route::{Outcome, retry_after_ms};
+use crate::wire::frame::Framing;
 use crate::wire::json::Fields;
 
 /// A longer whole answer is not one that a model gave.
@@ -80,25 +83,28 @@ impl Upset {
 pub(super) async fn attempt<H: Host>(host: &H, job: &Job<'_>, target: &Target, record: &Record) -> Tried<H::Body> {
     let mut lost = Vec::new();
     let Reach::Upstream { dialect, base_url, key } = &target.provider.reach else {
-        return match job.canonical(target) {
-            Ok(request) => echoed(job, &request, record),
+        return match job.canonical(target, echo::DIALECT.dialect(), &mut lost) {
+            Ok(request) => echoed(job, request, record, lost),
             Err(error) => Tried::Unfit(error),
         };
     };
     let dialect = *dialect;
-    let body = if dialect == job.dialect {
-        dialect.splice(&job.body, &target.model)
+    let same = dialect == job.dialect.dialect();
+    let mut label = job.label.clone();
+    let body = if same && !job.sealed {
+        job.dialect.splice(&job.body, &target.model)
     } else {
-        match job.canonical(target) {
+        match job.canonical(target, dialect, &mut lost) {
             Ok(request) => {
-                lost.clone_from(&request.unread);
-                dialect.write_request(&request, &mut lost)
+                let body = dialect.write_request(&request, &mut lost);
+                label.request = Some(request);
+                body
             }
             Err(error) => return Tried::Unfit(error),
         }
     };
     let mut url = dialect.url(base_url);
-    if let Some(query) = job.query.filter(|_| dialect == job.dialect) {
+    if let Some(query) = job.query.filter(|_| same) {
         url = format!("{url}?{query}");
     }
     let headers = job.outgoing_headers(dialect, key.as_deref());
@@ -124,13 +130,12 @@ pub(super) async fn attempt<H: Host>(host: &H, job: &Job<'_>, target: &Target, r
     if !(200..300).contains(&answer.status) {
         return upstream_error(host, job, dialect, provider, answer, patience).await;
     }
-    let is_stream =
-        answer.headers.get("content-type").is_some_and(|kind| kind.trim_start().starts_with("text/event-stream"));
-    let reading = Reading { job, dialect, provider, deadline, patience, lost };
-    let tried = match (is_stream, job.stream) {
-        (true, true) => reading.stream(host, answer).await,
-        (true, false) => Some(reading.failed(format!("{provider} sent a stream where a whole answer was due"))),
-        (false, _) => reading.whole(host, answer).await,
+    let framing = answer.headers.get("content-type").and_then(Framing::of);
+    let reading = Reading { job, dialect, label, provider, deadline, patience, lost };
+    let tried = match (framing, job.stream) {
+        (Some(framing), true) => reading.stream(host, answer, framing).await,
+        (Some(_), false) => Some(reading.failed(format!("{provider} sent a stream where a whole answer was due"))),
+        (None, _) => reading.whole(host, answer).await,
     };
     tried.unwrap_or_else(too_slow)
 }
@@ -139,6 +144,7 @@ pub(super) async fn attempt<H: Host>(host: &H, job: &Job<'_>, target: &Target, r
 struct Reading<'a> {
     job: &'a Job<'a>,
     dialect: Dialect,
+    label: Label,
     provider: &'a str,
     /// For the first byte of the body.
     deadline: Millis,
@@ -148,11 +154,10 @@ struct Reading<'a> {
 
 impl Reading<'_> {
     /// `None` when nothing came for too long.
-    async fn stream<H: Host>(self, host: &H, answer: Answer<H::Body>) -> Option<Tried<H::Body>> {
+    async fn stream<H: Host>(self, host: &H, answer: Answer<H::Body>, framing: Framing) -> Option<Tried<H::Body>> {
         let Answer { headers, body: mut upstream, .. } = answer;
-        let (job, now) = (self.job, host.now());
-        let input = estimate(job.body_bytes);
-        let mut relay = Relay::new(self.dialect, job.dialect, job.label.clone(), input, self.patience.idle_ms, now);
+        let now = host.now();
+        let mut relay = Relay::new(self.job.ends(self.dialect, framing, self.label.clone()), now);
         let mut deadline = self.deadline;
         let latest = now.saturating_add(CONTENT_MS_MAX);
         loop {
@@ -200,7 +205,7 @@ impl Reading<'_> {
                 Read::TimedOut => return None,
                 Read::Gone { length } => return Some(Tried::Gone(Some(guess(length)))),
             };
-        let same = self.dialect == job.dialect;
+        let same = self.dialect == job.dialect.dialect();
         let stated = match self.dialect.read_response(&bytes) {
             Ok(response) => Some(response),
             // A 200 may carry an error; anything else within one dialect is for the caller to judge.
@@ -221,9 +226,12 @@ impl Reading<'_> {
         };
         let mut headers = self.reply_headers(&upstream);
         let body = match stated {
-            Some(response) if !same || job.stream => {
+            Some(mut response) if !same || job.stream => {
                 headers.push("content-type", if job.stream { EVENT_STREAM } else { JSON });
-                job.write(&response)
+                if !same {
+                    job.seal.close_response(&mut response, self.dialect, job.dialect);
+                }
+                told(job.dialect, &self.label, &response, job.stream)
             }
             _ => {
                 headers.push("content-type", upstream.get("content-type").unwrap_or(JSON));
@@ -265,7 +273,7 @@ async fn upstream_error<H: Host>(
     let kind = if status < 400 { Kind::BadUpstream } else { Kind::Upstream(status) };
     let message = told.unwrap_or_else(|| format!("{provider} answered with status {status}"));
     let retry_after = retry_after_ms(&upstream).map(|wait| wait.min(RETRY_AFTER_MS_MAX).div_ceil(1000));
-    let verbatim = (dialect == job.dialect && status >= 400 && is_json).then(|| {
+    let verbatim = (dialect == job.dialect.dialect() && status >= 400 && is_json).then(|| {
         let mut headers = reply_headers(job, dialect, &upstream);
         headers.push("content-type", upstream.get("content-type").unwrap_or(JSON));
         (headers, bytes)
@@ -318,30 +326,29 @@ async fn read_whole<H: Host>(
 }
 
 /// The built-in model's answer, by the way that an upstream's takes: its bytes are read and written as any other's.
-fn echoed<B>(job: &Job<'_>, request: &chat::Request, record: &Record) -> Tried<B> {
-    let response = echo::answer(request, &record.id, &request.model);
-    let label = Label { usage_wanted: true, ..job.label.clone() };
-    let bytes = told(echo::DIALECT, &label, &response, job.stream);
-    let input = estimate(job.body_bytes);
+fn echoed<B>(job: &Job<'_>, request: Arc<chat::Request>, record: &Record, lost: Vec<String>) -> Tried<B> {
+    let response = echo::answer(&request, &record.id, &request.model);
+    let label = Label { request: Some(request), ..job.label.clone() };
+    let bytes = told(echo::DIALECT, &Label { usage_wanted: true, ..label.clone() }, &response, job.stream);
     let (body, tally) = if job.stream {
-        let idle_ms = job.route.patience.idle_ms;
-        let mut relay = Relay::new(echo::DIALECT, job.dialect, job.label.clone(), input, idle_ms, record.started);
+        let mut relay = Relay::new(job.ends(echo::DIALECT.dialect(), Framing::Sse, label), record.started);
         relay.hold(&bytes, record.started);
         relay.end_held(Stopped::Closed);
         (relay.take_held().into(), relay.tally())
     } else {
         // What we wrote can be read.
-        let read = echo::DIALECT.read_response(&bytes).unwrap_or(response);
+        let read = echo::DIALECT.dialect().read_response(&bytes).unwrap_or(response);
         let same = echo::DIALECT == job.dialect;
-        (if same { bytes } else { job.write(&read) }, measure(&read, input))
+        let body = if same { bytes } else { told(job.dialect, &label, &read, false) };
+        (body, measure(&read, estimate(job.body_bytes)))
     };
     let kind = if job.stream { EVENT_STREAM } else { JSON };
     let headers = Headers::from_iter([("content-type", kind)]);
-    Tried::Whole { headers, body, tally, lost: request.unread.clone() }
+    Tried::Whole { headers, body, tally, lost }
 }
 
 /// A whole answer in `dialect`, as a stream tells it where one is wanted.
-fn told(dialect: Dialect, label: &Label, response: &chat::Response, stream: bool) -> Bytes {
+fn told(dialect: Inbound, label: &Label, response: &chat::Response, stream: bool) -> Bytes {
     if !stream {
         return dialect.write_response(response, label).into();
     }
@@ -354,15 +361,30 @@ fn told(dialect: Dialect, label: &Label, response: &chat::Response, stream: bool
 }
 
 impl Job<'_> {
-    fn canonical(&self, target: &Target) -> Result<chat::Request, Error> {
+    /// The request for a target that speaks `dialect`. What it cannot have goes to `lost`.
+    fn canonical(
+        &self,
+        target: &Target,
+        dialect: Dialect,
+        lost: &mut Vec<String>,
+    ) -> Result<Arc<chat::Request>, Error> {
         let mut request = self.dialect.read_request(&self.body)?;
         request.model.clone_from(&target.model);
         request.stream = self.stream;
-        Ok(request)
+        lost.clone_from(&request.unread);
+        self.seal.open_request(&mut request, self.dialect, dialect, lost);
+        Ok(Arc::new(request))
     }
 
-    /// A whole answer in the caller's dialect, told as a stream if that was asked for.
-    fn write(&self, response: &chat::Response) -> Bytes {
-        told(self.dialect, &self.label, response, self.stream)
+    fn ends(&self, upstream: Dialect, framing: Framing, label: Label) -> Ends {
+        Ends {
+            upstream,
+            framing,
+            caller: self.dialect,
+            label,
+            seal: self.seal,
+            input_estimate: estimate(self.body_bytes),
+            idle_ms: self.route.patience.idle_ms,
+        }
     }
 }

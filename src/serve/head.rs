@@ -1,7 +1,7 @@
 //! The heads of requests to upstreams and of replies to callers: what passes, and what we say about ourselves.
 
 use super::Job;
-use crate::dialect::Dialect;
+use crate::dialect::{Dialect, Inbound};
 use crate::host::Headers;
 use crate::record::Record;
 
@@ -20,10 +20,11 @@ const RETURNED: &[&str] = &["request-id", "x-request-id", "x-should-retry"];
 
 impl Job<'_> {
     pub(super) fn outgoing_headers(&self, dialect: Dialect, key: Option<&str>) -> Headers {
-        let same = dialect == self.dialect;
+        let same = dialect == self.dialect.dialect();
         let forwarded = |name: &str| {
             FORWARDED.contains(&name)
-                || (same && (dialect.forwards(name) || FORWARDED_WITHIN.iter().any(|prefix| name.starts_with(prefix))))
+                || (same
+                    && (self.dialect.forwards(name) || FORWARDED_WITHIN.iter().any(|prefix| name.starts_with(prefix))))
         };
         // What is no text in every host's headers would make the upstream unreachable.
         let is_text = |value: &str| header_text(value) == value;
@@ -48,11 +49,11 @@ impl Job<'_> {
 }
 
 pub(super) fn reply_headers(job: &Job<'_>, dialect: Dialect, upstream: &Headers) -> Headers {
-    let same = dialect == job.dialect;
+    let same = dialect == job.dialect.dialect();
     let returned = |name: &str| {
         // Another limit than the caller's own would only confuse whoever reads them.
         let is_limit = name.starts_with("x-ratelimit-") && job.limits.is_empty();
-        RETURNED.contains(&name) || (same && (dialect.forwards(name) || is_limit))
+        RETURNED.contains(&name) || (same && (job.dialect.forwards(name) || is_limit))
     };
     upstream.iter().filter(|(name, _)| returned(name)).collect()
 }
@@ -76,7 +77,7 @@ pub(super) fn label(headers: &mut Headers, record: &Record, job: &Job<'_>, lost:
 }
 
 /// Gives the request our id where the upstream gave it none: clients show it in their errors.
-pub(super) fn name_request(headers: &mut Headers, dialect: Dialect, id: &str) {
+pub(super) fn name_request(headers: &mut Headers, dialect: Inbound, id: &str) {
     for name in ["x-request-id", dialect.id_header()] {
         if headers.get(name).is_none() {
             headers.push(name, id);

@@ -1,68 +1,13 @@
-//! Server-Sent Events: a pushed splitter of bytes into frames, and the fields of one frame.
-//!
-//! A frame is everything up to and including the blank line that ends it. The splitter never holds more
-//! than one unfinished frame, and that has a bound.
+//! Server-Sent Events: a frame is everything up to and including the blank line that ends it.
 //!
 //! Source: "Server-sent events", WHATWG HTML standard, section 9.2.6.
 
 use std::borrow::Cow;
 
-/// An unfinished frame longer than this is not a stream that a model sent.
-pub const FRAME_BYTES_MAX: usize = 16 * 1024 * 1024;
-
-/// Splits a stream into frames, wherever the chunks happen to end.
-#[derive(Debug, Default)]
-pub struct Splitter {
-    held: Vec<u8>,
-    /// How much of `held` is known to hold no end of a frame.
-    scanned: usize,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-pub struct TooLong;
-
-impl Splitter {
-    /// Takes `chunk` in and calls `each` with every frame that is now complete, raw bytes included.
-    pub fn feed(&mut self, chunk: &[u8], mut each: impl FnMut(&[u8])) -> Result<(), TooLong> {
-        if self.held.is_empty() {
-            let rest = split(chunk, 0, &mut each);
-            self.held.extend_from_slice(rest);
-        } else {
-            self.held.extend_from_slice(chunk);
-            let rest = split(&self.held, self.scanned, &mut each).len();
-            self.held.drain(..self.held.len() - rest);
-        }
-        // A blank line may have begun in the last three bytes.
-        self.scanned = self.held.len().saturating_sub(3);
-        if self.held.len() > FRAME_BYTES_MAX { Err(TooLong) } else { Ok(()) }
-    }
-
-    /// Whether every byte fed so far belonged to a frame that was handed out.
-    pub fn is_empty(&self) -> bool {
-        self.held.is_empty()
-    }
-
-    /// What is left when the stream has ended: a last frame without its blank line, which the standard
-    /// discards and real providers send.
-    pub fn take_rest(&mut self) -> Vec<u8> {
-        self.scanned = 0;
-        std::mem::take(&mut self.held)
-    }
-}
-
-/// Calls `each` with the complete frames at the head of `bytes`; `scanned` bytes hold no end of one.
-fn split<'a>(mut bytes: &'a [u8], scanned: usize, each: &mut impl FnMut(&[u8])) -> &'a [u8] {
-    let mut from = scanned;
-    while let Some((frame, rest)) = frame_end(bytes, from).and_then(|end| bytes.split_at_checked(end)) {
-        each(frame);
-        bytes = rest;
-        from = 0;
-    }
-    bytes
-}
+use super::frame::Frame;
 
 /// Just after the first blank line at or after `from`.
-fn frame_end(bytes: &[u8], from: usize) -> Option<usize> {
+pub(super) fn end(bytes: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
     loop {
         let line_end = at + memchr::memchr2(b'\n', b'\r', bytes.get(at..)?)?;
@@ -85,43 +30,34 @@ fn newline(bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// The fields of one frame that providers use.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Frame<'a> {
-    pub event: Option<&'a str>,
-    /// All `data` lines joined by line feeds; `None` for a frame of comments only.
-    pub data: Option<Cow<'a, str>>,
-}
-
-impl<'a> Frame<'a> {
-    /// `None` where the frame is not UTF-8.
-    pub fn read(raw: &'a [u8]) -> Option<Self> {
-        let text = std::str::from_utf8(raw).ok()?;
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let mut frame = Frame { event: None, data: None };
-        for line in text.split(['\n', '\r']) {
-            let (name, value) = line.split_once(':').unwrap_or((line, ""));
-            let value = value.strip_prefix(' ').unwrap_or(value);
-            match name {
-                "event" => frame.event = Some(value),
-                "data" => {
-                    if let Some(data) = &mut frame.data {
-                        let data = data.to_mut();
-                        data.push('\n');
-                        data.push_str(value);
-                    } else {
-                        frame.data = Some(Cow::Borrowed(value));
-                    }
+/// The fields that providers use; `data` lines are joined by line feeds. `None` where the frame is not UTF-8.
+pub(super) fn read(raw: &[u8]) -> Option<Frame<'_>> {
+    let text = std::str::from_utf8(raw).ok()?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut frame = Frame { event: None, data: None };
+    for line in text.split(['\n', '\r']) {
+        let (name, value) = line.split_once(':').unwrap_or((line, ""));
+        let value = value.strip_prefix(' ').unwrap_or(value);
+        match name {
+            "event" => frame.event = Some(value),
+            "data" => {
+                if let Some(data) = &mut frame.data {
+                    let data = data.to_mut();
+                    data.push('\n');
+                    data.push_str(value);
+                } else {
+                    frame.data = Some(Cow::Borrowed(value));
                 }
-                _ => {}
             }
+            _ => {}
         }
-        Some(frame)
     }
+    Some(frame)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::frame::{FRAME_BYTES_MAX, Splitter, TooLong};
     use super::*;
 
     fn frames(chunks: &[&[u8]]) -> (Vec<Vec<u8>>, Vec<u8>) {
@@ -163,15 +99,15 @@ mod tests {
             ("\u{feff}data: bom\n\n", None, Some("bom")),
         ];
         for (raw, event, data) in cases {
-            let frame = Frame::read(raw.as_bytes()).unwrap();
+            let frame = read(raw.as_bytes()).unwrap();
             assert_eq!((frame.event, frame.data.as_deref()), (*event, *data), "{raw:?}");
         }
-        assert_eq!(Frame::read(b"data: \xff\n\n"), None);
+        assert_eq!(read(b"data: \xff\n\n"), None);
     }
 
     #[test]
     fn lines_of_data_beyond_number_take_no_longer_than_their_bytes() {
-        let frame = Frame::read(&b"data:\n".repeat(1_000_000)).map(|frame| frame.data.unwrap_or_default().len());
+        let frame = read(&b"data:\n".repeat(1_000_000)).map(|frame| frame.data.unwrap_or_default().len());
         assert_eq!(frame, Some(999_999));
     }
 

@@ -1,7 +1,7 @@
 //! A stream as its caller reads it: written for this test alone, without the project's own parsers.
 
 use serde_json::Value;
-use tollgate::dialect::Dialect;
+use tollgate::dialect::Inbound;
 
 /// The name and the data of each whole event of a stream.
 fn events(bytes: &[u8]) -> Vec<(String, String)> {
@@ -16,22 +16,22 @@ fn events(bytes: &[u8]) -> Vec<(String, String)> {
 
 /// Whether the protocol's own end is the last thing said. Some leave out what ends the last frame, and of OpenAI's
 /// imitators some say no `[DONE]`.
-pub fn is_complete(dialect: Dialect, body: &[u8]) -> bool {
+pub fn is_complete(dialect: Inbound, body: &[u8]) -> bool {
     let events = events(&[body.trim_ascii_end(), b"\n\n"].concat());
     // What is neither an event nor an end means nothing to anybody.
     let means = |data: &str| data == "[DONE]" || serde_json::from_str::<Value>(data).is_ok();
     let Some((event, data)) = events.iter().rfind(|(_, data)| means(data)) else { return false };
     let value: Value = serde_json::from_str(data).unwrap_or_default();
     match dialect {
-        Dialect::OpenaiChat => {
+        Inbound::OpenaiChat => {
             data == "[DONE]" || value["choices"][0]["finish_reason"].is_string() || value["usage"].is_object()
         }
-        Dialect::Anthropic => event == "message_stop",
+        Inbound::Anthropic => event == "message_stop",
     }
 }
 
 /// Whether a client can read the last event, and it is an error.
-pub fn ends_with_error(dialect: Dialect, body: &[u8]) -> bool {
+pub fn ends_with_error(dialect: Inbound, body: &[u8]) -> bool {
     if !body.ends_with(b"\n\n") {
         return false;
     }
@@ -39,16 +39,16 @@ pub fn ends_with_error(dialect: Dialect, body: &[u8]) -> bool {
     let Some((event, data)) = events.last() else { return false };
     let data: Value = serde_json::from_str(data).unwrap_or_default();
     let is_named = event == "error" && data["type"] == "error";
-    data["error"]["message"].is_string() && (dialect == Dialect::OpenaiChat || is_named)
+    data["error"]["message"].is_string() && (dialect == Inbound::OpenaiChat || is_named)
 }
 
 /// The text that a client would put together.
-pub fn text(dialect: Dialect, body: &[u8]) -> String {
+pub fn text(dialect: Inbound, body: &[u8]) -> String {
     let texts = events(body).into_iter().map(|(_, data)| {
         let data: Value = serde_json::from_str(&data).unwrap_or_default();
         let text = match dialect {
-            Dialect::OpenaiChat => &data["choices"][0]["delta"]["content"],
-            Dialect::Anthropic => &data["delta"]["text"],
+            Inbound::OpenaiChat => &data["choices"][0]["delta"]["content"],
+            Inbound::Anthropic => &data["delta"]["text"],
         };
         text.as_str().unwrap_or_default().to_owned()
     });
@@ -56,7 +56,7 @@ pub fn text(dialect: Dialect, body: &[u8]) -> String {
 }
 
 /// Frames in the words of the scenario files, anything else as it is.
-pub fn told(dialect: Dialect, bytes: &[u8]) -> String {
+pub fn told(dialect: Inbound, bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     if !text.ends_with("\n\n") && !text.ends_with("\r\n\r\n") {
         return text.replace('\n', "\\n").replace('\r', "\\r");
@@ -68,8 +68,8 @@ pub fn told(dialect: Dialect, bytes: &[u8]) -> String {
         let value: Value = serde_json::from_str(&data).unwrap_or_default();
         let known = match dialect {
             _ if data == "[DONE]" => Some("done".to_owned()),
-            Dialect::OpenaiChat => chunk(&value),
-            Dialect::Anthropic => message(&value),
+            Inbound::OpenaiChat => chunk(&value),
+            Inbound::Anthropic => message(&value),
         };
         let known = known.unwrap_or_else(|| frame.trim().replace('\r', "\\r").replace('\n', "\\n"));
         // A flood is told by its first frames.

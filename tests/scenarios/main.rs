@@ -28,7 +28,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use tollgate::auth::Keyless;
 use tollgate::config::{Config, Draft};
-use tollgate::dialect::Dialect;
+use tollgate::dialect::Inbound;
 use tollgate::host::{Body, Headers, Incoming, Millis, ReplyBody};
 use tollgate::relay::pump;
 use tollgate::serve::{Gateway, serve};
@@ -99,7 +99,7 @@ struct Run {
 
 /// What one request came to.
 struct Told {
-    dialect: Dialect,
+    dialect: Inbound,
     /// Whether the caller hung up before the end.
     left: bool,
     status: u16,
@@ -288,8 +288,8 @@ async fn asked(gateway: &Gateway, world: Rc<World>, ask: &Ask) -> Told {
     let (lines, settled) = (RefCell::default(), RefCell::default());
     let host = Scripted { world: world.clone(), gone_at: ask.gone_at, lines, settled };
     let path = match ask.dialect {
-        Dialect::OpenaiChat => "/v1/chat/completions",
-        Dialect::Anthropic => "/v1/messages",
+        Inbound::OpenaiChat => "/v1/chat/completions",
+        Inbound::Anthropic => "/v1/messages",
     };
     let request = Incoming {
         method: "POST".to_owned(),
@@ -332,7 +332,7 @@ fn gateway(scenario: &Scenario) -> Gateway {
     let Settings { cap, rpm, first, idle, .. } = &scenario.settings;
     let provider = |name| {
         let dialect = script::dialect_of(name);
-        json!({"dialect": dialect, "base_url": format!("http://{name}/v1"), "secret": format!("the key of {name}")})
+        json!({"dialect": dialect.dialect(), "base_url": format!("http://{name}/v1"), "secret": format!("the key of {name}")})
     };
     let providers: HashMap<&str, Value> =
         ["oa", "ob", "aa", "ab", "anthropic"].map(|name| (name, provider(name))).into();

@@ -1,26 +1,29 @@
 //! The relay alone: however its input is cut into pieces, and wherever it ends.
 
-use tollgate::dialect::Dialect;
-use tollgate::dialect::Label;
+use tollgate::dialect::{Inbound, Label};
 use tollgate::record::End;
-use tollgate::relay::{Relay, Stopped, Write};
+use tollgate::relay::{Ends, Relay, Stopped, Write};
+use tollgate::seal::Seal;
+use tollgate::wire::frame::Framing;
 
 use crate::frames;
 use crate::script::Wire;
 
-const DIALECTS: [Dialect; 2] = [Dialect::OpenaiChat, Dialect::Anthropic];
+const DIALECTS: [Inbound; 2] = [Inbound::OpenaiChat, Inbound::Anthropic];
 const WORDS: &[&str] =
     &["start", "comment", "ping", "\"Hé\"", "\"llo, \u{1f980}\"", "comment", "stop", "usage", "done"];
 
 /// A stream of `upstream`'s dialect, with either kind of line end.
-fn stream(upstream: Dialect, line_end: &str) -> Vec<u8> {
+fn stream(upstream: Inbound, line_end: &str) -> Vec<u8> {
     let mut wire = Wire { dialect: upstream, open: false };
     let text: Vec<u8> = WORDS.iter().flat_map(|word| wire.bytes(word)).collect();
     String::from_utf8(text).unwrap().replace('\n', line_end).into_bytes()
 }
 
-fn relay(upstream: Dialect, caller: Dialect, usage_wanted: bool) -> Relay {
-    Relay::new(upstream, caller, Label { id: "req_1".into(), created: 1, usage_wanted }, 1, 1_000, 0)
+fn relay(upstream: Inbound, caller: Inbound, usage_wanted: bool) -> Relay {
+    let label = Label { id: "req_1".into(), created: 1, usage_wanted, request: None };
+    let (upstream, framing, seal) = (upstream.dialect(), Framing::Sse, Seal::default());
+    Relay::new(Ends { upstream, framing, caller, label, seal, input_estimate: 1, idle_ms: 1_000 }, 0)
 }
 
 /// Everything that the caller gets of `pieces`.
@@ -38,7 +41,7 @@ fn relayed<'a>(relay: &mut Relay, pieces: impl Iterator<Item = &'a [u8]>, stoppe
     (out, end)
 }
 
-fn pairs() -> impl Iterator<Item = (Dialect, Dialect)> {
+fn pairs() -> impl Iterator<Item = (Inbound, Inbound)> {
     DIALECTS.into_iter().flat_map(|upstream| DIALECTS.map(|caller| (upstream, caller)))
 }
 
@@ -63,11 +66,11 @@ fn the_caller_gets_the_same_bytes_whatever_the_pieces() {
 
 #[test]
 fn what_was_not_asked_for_is_withheld_whatever_the_pieces() {
-    let all = String::from_utf8(stream(Dialect::OpenaiChat, "\n")).unwrap();
+    let all = String::from_utf8(stream(Inbound::OpenaiChat, "\n")).unwrap();
     let expected: String = all.split_inclusive("\n\n").filter(|frame| !frame.contains("\"choices\":[]")).collect();
     assert_ne!(expected, all);
     for size in 1..=all.len() {
-        let mut relay = relay(Dialect::OpenaiChat, Dialect::OpenaiChat, false);
+        let mut relay = relay(Inbound::OpenaiChat, Inbound::OpenaiChat, false);
         let (out, _) = relayed(&mut relay, all.as_bytes().chunks(size), Stopped::Closed);
         assert_eq!(String::from_utf8(out).unwrap(), expected, "pieces of {size}");
         let tally = relay.tally();
@@ -82,8 +85,8 @@ fn a_cut_stream_is_not_complete() {
             let stream = stream(upstream, line_end);
             let finish = match upstream {
                 // Not every server says `[DONE]`: after the finish reason a clean end of the body is one.
-                Dialect::OpenaiChat => "\"finish_reason\":\"stop\"",
-                Dialect::Anthropic => "\"type\":\"message_stop\"",
+                Inbound::OpenaiChat => "\"finish_reason\":\"stop\"",
+                Inbound::Anthropic => "\"type\":\"message_stop\"",
             };
             let finish = std::str::from_utf8(&stream).unwrap().find(finish).unwrap();
             for cut in 0..stream.len() {

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use tollgate::dialect::Dialect;
+use tollgate::dialect::Inbound;
 use tollgate::host::Millis;
 
 /// One thing that an upstream does.
@@ -47,7 +47,7 @@ pub struct Settings {
 
 #[derive(Debug)]
 pub struct Ask {
-    pub dialect: Dialect,
+    pub dialect: Inbound,
     pub stream: bool,
     pub at: Millis,
     pub gone_at: Option<Millis>,
@@ -74,8 +74,8 @@ impl Scenario {
 }
 
 /// `oa` and `ob` speak OpenAI's dialect, `aa` and `ab` Anthropic's.
-pub fn dialect_of(target: &str) -> Dialect {
-    if target.starts_with('o') { Dialect::OpenaiChat } else { Dialect::Anthropic }
+pub fn dialect_of(target: &str) -> Inbound {
+    if target.starts_with('o') { Inbound::OpenaiChat } else { Inbound::Anthropic }
 }
 
 /// Splits at spaces, except between quotes or backticks.
@@ -124,14 +124,14 @@ fn settings(words: &[String]) -> Settings {
 
 fn ask(words: &[String]) -> Ask {
     let mut ask =
-        Ask { dialect: Dialect::OpenaiChat, stream: false, at: 0, gone_at: None, slow_ms: 0, body: String::new() };
+        Ask { dialect: Inbound::OpenaiChat, stream: false, at: 0, gone_at: None, slow_ms: 0, body: String::new() };
     let mut fields =
         vec![r#""model":"try""#.to_owned(), r#""messages":[{"role":"user","content":"Hello?"}]"#.to_owned()];
     for word in words {
         match word.split_once('=').unwrap_or((word, "")) {
             ("openai-chat", _) => {}
             ("anthropic", _) => {
-                ask.dialect = Dialect::Anthropic;
+                ask.dialect = Inbound::Anthropic;
                 fields.push(r#""max_tokens":100"#.to_owned());
             }
             ("stream", _) => {
@@ -151,7 +151,7 @@ fn ask(words: &[String]) -> Ask {
     ask
 }
 
-fn script(dialect: Dialect, words: &[String]) -> Script {
+fn script(dialect: Inbound, words: &[String]) -> Script {
     let mut script = Script::new();
     let mut delay = 0;
     let headers = words.iter().filter_map(|word| word.strip_prefix("header=")?.split_once(':'));
@@ -228,7 +228,7 @@ const EVENT_STREAM: &str = "text/event-stream";
 
 /// Words as frames or bodies of a dialect.
 pub struct Wire {
-    pub dialect: Dialect,
+    pub dialect: Inbound,
     /// Whether a text block is open.
     pub open: bool,
 }
@@ -244,8 +244,8 @@ impl Wire {
             "comment" => ": working\n\n".to_owned(),
             "long-comment" => format!(":{:1021}\n\n", ""),
             _ => match self.dialect {
-                Dialect::OpenaiChat => openai(word),
-                Dialect::Anthropic => self.anthropic(word),
+                Inbound::OpenaiChat => openai(word),
+                Inbound::Anthropic => self.anthropic(word),
             },
         }
         .into_bytes()

@@ -185,6 +185,7 @@ impl Reader {
                 id: at.need(block.id, "id", "a string")?,
                 name: at.need(block.name, "name", "a string")?,
                 arguments: block.input.map_or("{}", RawValue::get).to_owned(),
+                signature: None,
             }),
             "tool_result" => Content::ToolResult {
                 call: at.need(block.tool_use_id, "tool_use_id", "a string")?,
@@ -276,6 +277,8 @@ impl Reader {
                 schema: Some(Json(schema.ok_or_else(|| Error::field(tool.at("input_schema"), REQUIRED))?.to_owned())),
                 strict: tool.get("strict", "true or false")?,
                 cache: tool.raw("cache_control").map(|raw| Json(raw.to_owned())),
+                custom: None,
+                namespace: None,
             });
             self.pass_over_other(&fields, "tools", TOOL_READ);
         }
@@ -691,6 +694,7 @@ mod tests {
                     id: "i".into(),
                     name: "f".into(),
                     arguments: r#"{"b" : 1.0,"a":[]}"#.into(),
+                    signature: None,
                 }),
             ),
             (

@@ -54,6 +54,7 @@ fn read_block(block: &Block<'_>, i: usize) -> Result<Option<Content>, Malformed>
             id: text(block.id, "id")?,
             name: text(block.name, "name")?,
             arguments: block.input.map_or("{}", RawValue::get).to_owned(),
+            signature: None,
         }),
         _ => return Ok(None),
     }))
@@ -103,10 +104,14 @@ impl<'a> Out<'a> {
                 Self::Thinking { thinking: text, signature: signature.as_deref().unwrap_or_default() }
             }
             Content::SealedReasoning(data) => Self::RedactedThinking { data },
-            Content::ToolCall(ToolCall { id, name, arguments }) => {
+            Content::ToolCall(ToolCall { id, name, arguments, .. }) => {
                 Self::ToolUse { id, name, input: input(arguments).0 }
             }
-            Content::Image(_) | Content::Document { .. } | Content::ToolResult { .. } => return None,
+            Content::Image(_)
+            | Content::Audio(_)
+            | Content::Video(_)
+            | Content::Document { .. }
+            | Content::ToolResult { .. } => return None,
         })
     }
 }
@@ -119,7 +124,7 @@ mod tests {
     use crate::chat::{Stop, StopReason, Usage};
 
     fn label() -> Label {
-        Label { id: "ours".into(), created: 0, usage_wanted: false }
+        Label { id: "ours".into(), ..Label::default() }
     }
 
     #[test]
@@ -142,7 +147,7 @@ mod tests {
                 Part::new(Content::Reasoning { text: "hm".into(), signature: Some("s".into()) }),
                 Part::new(Content::SealedReasoning("x".into())),
                 Part::text("a"),
-                Part::new(Content::ToolCall(ToolCall { id: "t".into(), name: "f".into(), arguments })),
+                Part::new(Content::ToolCall(ToolCall { id: "t".into(), name: "f".into(), arguments, signature: None })),
             ],
             stop: Stop { reason: StopReason::ToolUse, native: Some("tool_use".into()), sequence: None },
             usage: Some(Usage { input: 11, cached_input: 10, cache_write: 0, output: 5, reasoning: 2 }),
@@ -153,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_whole_answer_is_written_with_all_that_clients_need() {
-        let call = ToolCall { id: "t".into(), name: "f".into(), arguments: String::new() };
+        let call = ToolCall { id: "t".into(), name: "f".into(), arguments: String::new(), signature: None };
         let response = Response {
             model: "m".into(),
             parts: vec![

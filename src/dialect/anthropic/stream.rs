@@ -11,8 +11,8 @@ use serde_json::value::RawValue;
 use super::super::{Decode, Encode, Label, Malformed};
 use super::{Bill, ERROR_TYPES, Envelope, FAULT, Tally, read_error, read_stop, stop_word, write_frame};
 use crate::chat::{Block, Event, Kind, Stop, Usage};
+use crate::wire::frame::Frame;
 use crate::wire::json;
-use crate::wire::sse::Frame;
 
 #[derive(Debug, Default)]
 pub struct Decoder {
@@ -124,7 +124,11 @@ impl Decoder {
             "redacted_thinking" => (Block::SealedReasoning(own(opening.data)), Vec::new(), None),
             "tool_use" => {
                 let input = opening.input.map_or("{}", RawValue::get).to_owned();
-                (Block::ToolCall { id: own(opening.id), name: own(opening.name) }, Vec::new(), Some(input))
+                (
+                    Block::ToolCall { id: own(opening.id), name: own(opening.name), signature: None },
+                    Vec::new(),
+                    Some(input),
+                )
             }
             _ => {
                 self.at = Place::Skipping;
@@ -474,7 +478,7 @@ impl<'a> From<&'a Block> for Opened<'a> {
             Block::Text => Self::Text { text: "" },
             Block::Reasoning => Self::Thinking { thinking: "", signature: "" },
             Block::SealedReasoning(data) => Self::RedactedThinking { data },
-            Block::ToolCall { id, name } => Self::ToolUse { id, name, input: Empty {} },
+            Block::ToolCall { id, name, .. } => Self::ToolUse { id, name, input: Empty {} },
         }
     }
 }
@@ -498,6 +502,7 @@ mod tests {
 
     use super::*;
     use crate::chat::{Disorder, Grammar, StopReason};
+    use crate::wire::frame::Framing;
 
     const START: &str = r#"{"type":"message_start","message":{"id":"i","model":"m","usage":{"input_tokens":3}}}"#;
     const STOP: &str = r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":2}}"#;
@@ -534,7 +539,7 @@ mod tests {
     const CLOSE: &str = r#"{"type":"content_block_stop","index":0}"#;
 
     fn called(arguments: &[&str]) -> Vec<Event> {
-        let mut events = vec![Event::Open(Block::ToolCall { id: "t".into(), name: "f".into() })];
+        let mut events = vec![Event::Open(Block::ToolCall { id: "t".into(), name: "f".into(), signature: None })];
         events.extend(arguments.iter().map(|text| Event::Arguments((*text).to_owned())));
         events.push(Event::Close);
         events
@@ -778,12 +783,12 @@ mod tests {
 
     /// Every frame as its event line and its data.
     fn encode(events: &[Event]) -> Vec<(String, Value)> {
-        let mut encoder = Encoder::new(Label { id: "ours".into(), created: 0, usage_wanted: false });
+        let mut encoder = Encoder::new(Label { id: "ours".into(), ..Label::default() });
         let mut out = Vec::new();
         events.iter().for_each(|event| encoder.event(event, &mut out));
         let text = String::from_utf8(out).unwrap();
         let frames = text.split_terminator("\n\n").map(|frame| {
-            let frame = Frame::read(frame.as_bytes()).unwrap();
+            let frame = Frame::read(Framing::Sse, frame.as_bytes()).unwrap();
             let data: Value = serde_json::from_str(&frame.data.unwrap()).unwrap();
             assert_eq!(data["type"], frame.event.unwrap());
             (frame.event.unwrap().to_owned(), data)
@@ -808,7 +813,7 @@ mod tests {
             Event::Open(Block::Text),
             Event::Text("a\nb".into()),
             Event::Close,
-            Event::Open(Block::ToolCall { id: "t".into(), name: "f".into() }),
+            Event::Open(Block::ToolCall { id: "t".into(), name: "f".into(), signature: None }),
             Event::Arguments("{}".into()),
             Event::Close,
             Event::Stop(Stop { reason: StopReason::ToolUse, native: Some("tool_calls".into()), sequence: None }),
@@ -861,7 +866,7 @@ mod tests {
 
     #[test]
     fn every_stop_reason_has_its_word() {
-        let call = Block::ToolCall { id: "t".into(), name: "f".into() };
+        let call = Block::ToolCall { id: "t".into(), name: "f".into(), signature: None };
         let cases = [
             (StopReason::EndTurn, Block::Text, "end_turn"),
             (StopReason::EndTurn, call.clone(), "tool_use"),

@@ -17,6 +17,9 @@ use crate::wire::json::Fields;
 pub fn write_request(request: &Request, lost: &mut Vec<String>) -> Vec<u8> {
     let mut writer = Writer { lost, claude: version(&request.model) };
     let leading = request.messages.iter().take_while(|message| message.role == Role::System).count();
+    for name in request.settings().filter(|name| *name != "top_k") {
+        writer.lose(name);
+    }
     let (leading, rest) = request.messages.split_at_checked(leading).unwrap_or_default();
     let system = writer.system(leading);
     let messages = writer.turns(rest);
@@ -188,7 +191,7 @@ impl Writer<'_> {
                 None
             }
             Content::SealedReasoning(data) => Some(Block::RedactedThinking { data }),
-            Content::ToolCall(ToolCall { id, name, arguments }) => {
+            Content::ToolCall(ToolCall { id, name, arguments, .. }) => {
                 let (input, is_whole) = input(arguments);
                 if !is_whole {
                     self.lose("messages.tool_calls.arguments");
@@ -206,6 +209,8 @@ impl Writer<'_> {
                 return (!text.trim().is_empty()).then(|| Block::Text { text, cache_control: cache(part) });
             }
             Content::Image(_) => "messages.content (image)",
+            Content::Audio(_) => "messages.content (audio)",
+            Content::Video(_) => "messages.content (video)",
             Content::Document { .. } => "messages.content (document)",
             Content::Reasoning { .. } | Content::SealedReasoning(_) => "messages.reasoning",
             Content::ToolCall(_) => "messages.tool_calls",
@@ -654,7 +659,12 @@ mod tests {
     }
 
     fn call(id: &str, arguments: &str) -> Part {
-        Part::new(Content::ToolCall(ToolCall { id: id.into(), name: "f".into(), arguments: arguments.into() }))
+        Part::new(Content::ToolCall(ToolCall {
+            id: id.into(),
+            name: "f".into(),
+            arguments: arguments.into(),
+            signature: None,
+        }))
     }
 
     fn result(id: &str, parts: Vec<Part>, is_error: bool) -> Part {
@@ -666,7 +676,7 @@ mod tests {
     }
 
     fn tool() -> Tool {
-        Tool { name: "f".into(), description: None, schema: None, strict: None, cache: None }
+        Tool { name: "f".into(), ..Tool::default() }
     }
 
     fn request(messages: Vec<Message>) -> Request {

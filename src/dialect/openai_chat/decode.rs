@@ -12,8 +12,8 @@ use super::answer::{CallPiece, Said, Spoken, Str, WireUsage, of, stop_reason};
 use super::{Fault, text};
 use crate::chat::{self, Content, Event, Part, StopReason, ToolCall};
 use crate::dialect::{Decode, Malformed};
+use crate::wire::frame::Frame;
 use crate::wire::json;
-use crate::wire::sse::Frame;
 
 /// Bytes that may wait for an open tool call to end.
 const HELD_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -468,7 +468,11 @@ impl Decoder {
         }
         call.state = CallState::Open;
         self.open = Open::Call(at);
-        events.push(Event::Open(chat::Block::ToolCall { id: call.id.clone(), name: call.name.clone() }));
+        events.push(Event::Open(chat::Block::ToolCall {
+            id: call.id.clone(),
+            name: call.name.clone(),
+            signature: None,
+        }));
         if !call.held.is_empty() {
             call.arguments.feed(&call.held);
             self.held_bytes = self.held_bytes.saturating_sub(call.held.len());
@@ -625,8 +629,8 @@ fn fold(events: Vec<Event>) -> chat::Response {
                 chat::Block::Text => Content::Text(String::new()),
                 chat::Block::Reasoning => Content::Reasoning { text: String::new(), signature: None },
                 chat::Block::SealedReasoning(sealed) => Content::SealedReasoning(sealed),
-                chat::Block::ToolCall { id, name } => {
-                    Content::ToolCall(ToolCall { id, name, arguments: String::new() })
+                chat::Block::ToolCall { id, name, .. } => {
+                    Content::ToolCall(ToolCall { id, name, arguments: String::new(), signature: None })
                 }
             })),
             Event::Stop(stop) => response.stop = stop,

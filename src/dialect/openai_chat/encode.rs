@@ -120,7 +120,7 @@ impl Encoder {
                 self.delta(Delta { reasoning_details: Some(vec![detail]), ..Delta::default() }, out);
                 self.details += 1;
             }
-            Block::ToolCall { id, name } => {
+            Block::ToolCall { id, name, .. } => {
                 let function = FunctionOut { name: Some(name), arguments: "" };
                 let call = CallOut { index: Some(self.calls), id: Some(id), kind: Some("function"), function };
                 self.delta(Delta { tool_calls: Some(vec![call]), ..Delta::default() }, out);
@@ -319,7 +319,11 @@ fn message(response: &chat::Response) -> MessageOut<'_> {
             }
             Content::ToolCall(call) => tool_calls.push(CallOut::whole(call)),
             // Models do not answer with these in any dialect we read.
-            Content::Image(_) | Content::Document { .. } | Content::ToolResult { .. } => {}
+            Content::Image(_)
+            | Content::Audio(_)
+            | Content::Video(_)
+            | Content::Document { .. }
+            | Content::ToolResult { .. } => {}
         }
     }
     if !proven {

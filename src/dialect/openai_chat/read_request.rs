@@ -32,6 +32,12 @@ const READ: &[&str] = &[
     "top_p",
     "top_k",
     "stop",
+    "seed",
+    "frequency_penalty",
+    "presence_penalty",
+    "verbosity",
+    "service_tier",
+    "prompt_cache_key",
     "reasoning_effort",
     "reasoning",
     "response_format",
@@ -68,6 +74,13 @@ pub fn read_request(body: &Fields<'_>) -> Result<Request, Error> {
         top_p: field::<Number>(body, "top_p")?,
         top_k: field(body, "top_k")?,
         stop,
+        seed: field(body, "seed")?,
+        frequency_penalty: field(body, "frequency_penalty")?,
+        presence_penalty: field(body, "presence_penalty")?,
+        verbosity: field(body, "verbosity")?,
+        service_tier: field(body, "service_tier")?,
+        cache_key: field(body, "prompt_cache_key")?,
+        reasoning_told: None,
         stream: field(body, "stream")?.unwrap_or(false),
         reasoning: effort(body, &mut unread)?,
         format: format(body)?,
@@ -365,7 +378,7 @@ fn tool_call(wire: WireCall, path: &str) -> Result<ToolCall, Error> {
         Some(raw) => json::parse::<String>(raw.get()).unwrap_or_else(|_| raw.get().to_owned()),
     };
     let name = function.name.ok_or_else(|| Error::field(format!("{path}.function.name"), "is missing"))?;
-    Ok(ToolCall { id: wire.id.unwrap_or_default(), name, arguments })
+    Ok(ToolCall { id: wire.id.unwrap_or_default(), name, arguments, signature: None })
 }
 
 fn tools(body: &Fields<'_>, unread: &mut Unread) -> Result<Vec<Tool>, Error> {
@@ -389,6 +402,8 @@ fn tools(body: &Fields<'_>, unread: &mut Unread) -> Result<Vec<Tool>, Error> {
             schema: function.parameters.map(Json),
             strict: function.strict,
             cache: tool.cache_control.map(Json),
+            custom: None,
+            namespace: None,
         });
     }
     Ok(tools)

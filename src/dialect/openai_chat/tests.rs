@@ -7,8 +7,8 @@ use crate::chat::{Block, Content, Effort, Event, Format, Grammar, Json, Media, M
 use crate::chat::{Request, Response, Stop, StopReason, Tool, ToolChoice, Usage};
 use crate::dialect::{Decode, Encode, Label, Malformed};
 use crate::error::Kind;
+use crate::wire::frame::{Frame, Framing, Splitter};
 use crate::wire::json::Fields;
-use crate::wire::sse::{Frame, Splitter};
 
 // Streams, read.
 
@@ -18,7 +18,7 @@ fn word(event: &Event) -> String {
         Event::Open(Block::Text) => "text".to_owned(),
         Event::Open(Block::Reasoning) => "reasoning".to_owned(),
         Event::Open(Block::SealedReasoning(sealed)) => format!("sealed({sealed})"),
-        Event::Open(Block::ToolCall { id, name }) => format!("call({id},{name})"),
+        Event::Open(Block::ToolCall { id, name, .. }) => format!("call({id},{name})"),
         Event::Text(text) | Event::Reasoning(text) | Event::Arguments(text) => format!("'{text}'"),
         Event::Signature(signature) => format!("signature({signature})"),
         Event::Close => ".".to_owned(),
@@ -41,7 +41,7 @@ fn decode(frames: &[&str]) -> Result<Vec<Event>, Malformed> {
     let (mut decoder, mut events) = (Decoder::default(), Vec::new());
     for frame in frames {
         let raw = format!("data: {frame}\n\n");
-        decoder.frame(&Frame::read(raw.as_bytes()).unwrap(), &mut events)?;
+        decoder.frame(&Frame::read(Framing::Sse, raw.as_bytes()).unwrap(), &mut events)?;
     }
     decoder.finish(&mut events);
     let order = events.iter().try_fold(Grammar::default(), |at, event| at.after(event));
@@ -382,7 +382,7 @@ fn an_error_inside_a_stream_is_an_error() {
     }
     let (mut decoder, mut events) = (Decoder::default(), Vec::new());
     for raw in ["event: error\ndata: {\"error\":{\"message\":\"busy\"}}\n\n", "event: error\ndata: more\n\n"] {
-        decoder.frame(&Frame::read(raw.as_bytes()).unwrap(), &mut events).unwrap();
+        decoder.frame(&Frame::read(Framing::Sse, raw.as_bytes()).unwrap(), &mut events).unwrap();
     }
     assert_eq!(words(&events), "error(-,busy)");
 }
@@ -390,7 +390,7 @@ fn an_error_inside_a_stream_is_an_error() {
 #[test]
 fn an_upstreams_pings_are_told() {
     let (mut decoder, mut events) = (Decoder::default(), Vec::new());
-    decoder.frame(&Frame::read(b": OPENROUTER PROCESSING\n\n").unwrap(), &mut events).unwrap();
+    decoder.frame(&Frame::read(Framing::Sse, b": OPENROUTER PROCESSING\n\n").unwrap(), &mut events).unwrap();
     assert_eq!(words(&events), "ping");
 }
 
@@ -444,7 +444,7 @@ fn only_a_chunk_of_usage_alone_is_extra() {
     ];
     for (data, extra) in frames {
         let raw = format!("data: {data}\n\n");
-        decoder.frame(&Frame::read(raw.as_bytes()).unwrap(), &mut Vec::new()).unwrap();
+        decoder.frame(&Frame::read(Framing::Sse, raw.as_bytes()).unwrap(), &mut Vec::new()).unwrap();
         assert_eq!(decoder.is_extra(), extra, "{data}");
     }
 }
@@ -519,7 +519,7 @@ fn cached_tokens_are_counted_once() {
 // Streams, written.
 
 fn label(usage_wanted: bool) -> Label {
-    Label { id: "req_1".to_owned(), created: 7, usage_wanted }
+    Label { id: "req_1".to_owned(), created: 7, usage_wanted, request: None }
 }
 
 fn encode(events: &[Event], usage_wanted: bool) -> String {
@@ -545,7 +545,7 @@ fn an_answer() -> Response {
 }
 
 fn a_call(id: &str, name: &str, arguments: &str) -> ToolCall {
-    ToolCall { id: id.to_owned(), name: name.to_owned(), arguments: arguments.to_owned() }
+    ToolCall { id: id.to_owned(), name: name.to_owned(), arguments: arguments.to_owned(), signature: None }
 }
 
 #[test]
@@ -600,7 +600,9 @@ fn what_is_written_is_read_the_same() {
     let answer = an_answer();
     let (mut splitter, mut decoder, mut events) = (Splitter::default(), Decoder::default(), Vec::new());
     let out = encode(&answer.events(), true);
-    splitter.feed(out.as_bytes(), |raw| decoder.frame(&Frame::read(raw).unwrap(), &mut events).unwrap()).unwrap();
+    splitter
+        .feed(out.as_bytes(), |raw| decoder.frame(&Frame::read(Framing::Sse, raw).unwrap(), &mut events).unwrap())
+        .unwrap();
     assert_eq!(
         words(&events),
         "start(c1,m) reasoning 'hm' signature(s) . sealed(x) . text 'hello' . call(a,f) '{\"x\":1}' . call(b,g) '{}' . \
@@ -966,7 +968,6 @@ fn what_is_not_understood_is_named() {
         "messages.content.input_audio",
         "messages.name",
         "n",
-        "seed",
     ];
     assert_eq!(unread, expected);
 }
@@ -1172,13 +1173,8 @@ fn a_signature_is_not_sent_to_another_provider() {
 #[test]
 fn a_tool_has_a_schema_and_no_null() {
     // Pitfall: newer models refuse `description: null`.
-    let tool = |schema: Option<Json>, cache: Option<Json>| Tool {
-        name: "f".to_owned(),
-        description: None,
-        schema,
-        strict: None,
-        cache,
-    };
+    let tool =
+        |schema: Option<Json>, cache: Option<Json>| Tool { name: "f".to_owned(), schema, cache, ..Tool::default() };
     let tools = vec![tool(None, None), tool(Some(raw(r#"{"type":"object"}"#)), Some(raw("{}")))];
     let choice = Some(ToolChoice::Named("f".to_owned()));
     let (body, lost) = write(&Request { tools, tool_choice: choice.clone(), parallel_tools: Some(false), ..ask("m") });
@@ -1255,7 +1251,7 @@ fn tools_silence_the_reasoning_of_models_that_refuse_both() {
         ("m", None, json!(null), false),
     ];
     for (model, reasoning, expected, lost) in cases {
-        let tools = vec![Tool { name: "f".to_owned(), description: None, schema: None, strict: None, cache: None }];
+        let tools = vec![Tool { name: "f".to_owned(), ..Tool::default() }];
         let (body, names) = write(&Request { reasoning: reasoning.clone(), tools, ..ask(model) });
         assert_eq!((&body["reasoning_effort"], names == ["thinking"]), (&expected, lost), "{model} {reasoning:?}");
     }

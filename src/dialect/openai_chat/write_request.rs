@@ -46,6 +46,12 @@ pub fn write_request(request: &Request, lost: &mut Vec<String>) -> Vec<u8> {
         lost.note_if(top_p.take().is_some(), "top_p");
         lost.note_if(!std::mem::take(&mut stop).is_empty(), "stop");
     }
+    let (mut frequency_penalty, mut presence_penalty) =
+        (request.frequency_penalty.as_ref(), request.presence_penalty.as_ref());
+    if reasons {
+        lost.note_if(frequency_penalty.take().is_some(), "frequency_penalty");
+        lost.note_if(presence_penalty.take().is_some(), "presence_penalty");
+    }
     lost.note_if(request.top_k.is_some(), "top_k");
     let user = request.user.as_deref().filter(|user| user.len() <= USER_BYTES_MAX);
     lost.note_if(user.is_none() && request.user.is_some(), "user");
@@ -79,6 +85,12 @@ pub fn write_request(request: &Request, lost: &mut Vec<String>) -> Vec<u8> {
         temperature,
         top_p,
         stop,
+        seed: request.seed.as_ref(),
+        frequency_penalty,
+        presence_penalty,
+        verbosity: request.verbosity.as_deref(),
+        service_tier: request.service_tier.as_deref(),
+        prompt_cache_key: request.cache_key.as_deref(),
         reasoning_effort,
         response_format: request.format.as_ref().map(format),
         user,
@@ -311,6 +323,8 @@ fn name(content: &Content) -> &'static str {
     match content {
         Content::Text(_) => "messages.text",
         Content::Image(_) => "messages.image",
+        Content::Audio(_) => "messages.audio",
+        Content::Video(_) => "messages.video",
         Content::Document { .. } => "messages.document",
         Content::Reasoning { .. } | Content::SealedReasoning(_) => "messages.reasoning",
         Content::ToolCall(_) => "messages.tool_call",
@@ -338,6 +352,18 @@ struct RequestOut<'a> {
     top_p: Option<&'a Number>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     stop: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seed: Option<&'a Number>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    frequency_penalty: Option<&'a Number>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    presence_penalty: Option<&'a Number>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verbosity: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_tier: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt_cache_key: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reasoning_effort: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -99,13 +99,19 @@ async fn round_trip(test: Test, pair: Pair, model: &'static str, stream: bool) {
         request = pair.caller.as_stream(request);
     }
     let answer = Answer::of(model);
-    let reading = read(&test, pair, &request, stream).await;
+    let mut reading = read(&test, pair, &request, stream).await;
     pair.check(&reading, &answer);
 
+    let given = [(reading.calls[0].id.as_str(), "21 °C"), (reading.calls[1].id.as_str(), "9 am")];
     let results = [(answer.calls[0].id, "21 °C"), (answer.calls[1].id, "9 am")];
+    // Most clients of this dialect drop what its specification does not have.
+    if let (Dialect::OpenaiChat, Some(message)) = (pair.caller, reading.message.as_object_mut()) {
+        message.remove("reasoning_content");
+        message.remove("reasoning_details");
+    }
     let messages = request["messages"].as_array_mut().expect("a request has messages");
     messages.push(reading.message);
-    messages.extend(pair.caller.results(&results));
+    messages.extend(pair.caller.results(&given));
     pair.check(&read(&test, pair, &request, stream).await, &AFTER_TOOLS);
 
     let exchanges = test.upstream.exchanges(&test.marker);

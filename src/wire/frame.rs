@@ -1,0 +1,113 @@
+//! The frames of a streamed body: how they are told apart, a pushed splitter of bytes into them, and what one says.
+//!
+//! The splitter never holds more than one unfinished frame, and that has a bound.
+
+use std::borrow::Cow;
+
+use super::{lines, sse};
+
+/// An unfinished frame longer than this is not a stream that a model sent.
+pub const FRAME_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// How a body is made of frames.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Framing {
+    /// Server-Sent Events.
+    #[default]
+    Sse,
+    /// A JSON value to a line.
+    Lines,
+}
+
+impl Framing {
+    /// By the `content-type` of an answer; `None` where it is no stream.
+    pub fn of(content_type: &str) -> Option<Self> {
+        let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        match kind.as_str() {
+            "text/event-stream" => Some(Self::Sse),
+            "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Some(Self::Lines),
+            _ => None,
+        }
+    }
+
+    /// Just after the end of the first frame, where that is at or after `from`.
+    fn end(self, bytes: &[u8], from: usize) -> Option<usize> {
+        match self {
+            Self::Sse => sse::end(bytes, from),
+            Self::Lines => lines::end(bytes, from),
+        }
+    }
+}
+
+/// Splits a stream into frames, wherever the chunks happen to end.
+#[derive(Debug, Default)]
+pub struct Splitter {
+    framing: Framing,
+    held: Vec<u8>,
+    /// How much of `held` is known to hold no end of a frame.
+    scanned: usize,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub struct TooLong;
+
+impl Splitter {
+    pub fn new(framing: Framing) -> Self {
+        Self { framing, ..Self::default() }
+    }
+
+    /// Takes `chunk` in and calls `each` with every frame that is now complete, raw bytes included.
+    pub fn feed(&mut self, chunk: &[u8], mut each: impl FnMut(&[u8])) -> Result<(), TooLong> {
+        if self.held.is_empty() {
+            let rest = split(self.framing, chunk, 0, &mut each);
+            self.held.extend_from_slice(rest);
+        } else {
+            self.held.extend_from_slice(chunk);
+            let rest = split(self.framing, &self.held, self.scanned, &mut each).len();
+            self.held.drain(..self.held.len() - rest);
+        }
+        // An end may have begun in the last three bytes.
+        self.scanned = self.held.len().saturating_sub(3);
+        if self.held.len() > FRAME_BYTES_MAX { Err(TooLong) } else { Ok(()) }
+    }
+
+    /// Whether every byte fed so far belonged to a frame that was handed out.
+    pub fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    /// What is left when the stream has ended: a last frame without its end, which real providers send.
+    pub fn take_rest(&mut self) -> Vec<u8> {
+        self.scanned = 0;
+        std::mem::take(&mut self.held)
+    }
+}
+
+/// Calls `each` with the complete frames at the head of `bytes`; `scanned` bytes hold no end of one.
+fn split<'a>(framing: Framing, mut bytes: &'a [u8], scanned: usize, each: &mut impl FnMut(&[u8])) -> &'a [u8] {
+    let mut from = scanned;
+    while let Some((frame, rest)) = framing.end(bytes, from).and_then(|end| bytes.split_at_checked(end)) {
+        each(frame);
+        bytes = rest;
+        from = 0;
+    }
+    bytes
+}
+
+/// What one frame says.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Frame<'a> {
+    pub event: Option<&'a str>,
+    /// `None` for a frame that carries nothing, such as a comment.
+    pub data: Option<Cow<'a, str>>,
+}
+
+impl<'a> Frame<'a> {
+    /// `None` where the frame is not one of this framing.
+    pub fn read(framing: Framing, raw: &'a [u8]) -> Option<Self> {
+        match framing {
+            Framing::Sse => sse::read(raw),
+            Framing::Lines => lines::read(raw),
+        }
+    }
+}
