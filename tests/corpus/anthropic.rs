@@ -1,16 +1,12 @@
-//! Recorded traffic, if it lies beside the project: every answer is compared with a second, naive reading of
-//! the same bytes, and every request must survive being read and written.
-
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
-
-use std::fs;
-use std::path::{Path, PathBuf};
+//! Anthropic Messages, and the same bodies behind Bedrock and Vertex.
 
 use serde_json::{Value, json};
 use tollgate::chat::{Block, Content, Event, Grammar, Message, Part, Response, Role, Usage};
 use tollgate::dialect::{Decode, Dialect, Inbound, Label};
 use tollgate::wire::frame::{Frame, Framing, Splitter};
 use tollgate::wire::json::Fields;
+
+use crate::cases::{Case, cases};
 
 /// Requests that are meant to be refused, and why.
 const REFUSED: &[(&str, &str)] = &[
@@ -37,25 +33,25 @@ struct Answer {
 #[test]
 fn every_recorded_stream_says_what_its_bytes_say() {
     let mut read = 0;
-    for case in cases() {
-        let Ok(body) = fs::read(case.join("response.sse")) else { continue };
+    for case in cases("anthropic-messages") {
+        let Some(body) = case.body("response.sse") else { continue };
         let expected = naive_stream(&String::from_utf8(body.clone()).unwrap());
         for size in [body.len(), 1, 7] {
             let events = decode(&body, size);
             in_order(&events, &case);
-            assert_eq!(told(&events), expected, "{}", case.display());
+            assert_eq!(told(&events), expected, "{}", case.name);
         }
         // Through our own encoder and back.
         let mut encoder = Inbound::Anthropic.encoder(label());
         let mut encoded = Vec::new();
         decode(&body, body.len()).iter().for_each(|event| encoder.event(event, &mut encoded));
-        assert_eq!(told(&decode(&encoded, encoded.len())), expected, "{}", case.display());
-        assert_eq!(naive_stream(&String::from_utf8(encoded).unwrap()), expected, "{}", case.display());
+        assert_eq!(told(&decode(&encoded, encoded.len())), expected, "{}", case.name);
+        assert_eq!(naive_stream(&String::from_utf8(encoded).unwrap()), expected, "{}", case.name);
         // Cut anywhere before the end it is not complete.
         let cut = String::from_utf8(body.clone()).unwrap().find("message_stop").unwrap();
         for at in (0..cut).step_by(cut / 50 + 1) {
             let events = decode(&body[..at], 64);
-            assert!(!events.contains(&Event::End), "{} cut at {at}", case.display());
+            assert!(!events.contains(&Event::End), "{} cut at {at}", case.name);
         }
         read += 1;
     }
@@ -65,22 +61,22 @@ fn every_recorded_stream_says_what_its_bytes_say() {
 #[test]
 fn every_recorded_answer_says_what_its_bytes_say() {
     let (mut read, mut errors) = (0, 0);
-    for case in cases() {
-        let Ok(body) = fs::read(case.join("response.json")) else { continue };
+    for case in cases("anthropic-messages") {
+        let Some(body) = case.body("response.json") else { continue };
         let value: Value = serde_json::from_slice(&body).unwrap();
         if value["type"] == "error" {
             let message = value["error"]["message"].as_str().map(str::to_owned);
-            assert_eq!(Dialect::Anthropic.read_error(&body), message, "{}", case.display());
-            assert!(Dialect::Anthropic.read_response(&body).is_err(), "{}", case.display());
+            assert_eq!(Dialect::Anthropic.read_error(&body), message, "{}", case.name);
+            assert!(Dialect::Anthropic.read_response(&body).is_err(), "{}", case.name);
             errors += 1;
             continue;
         }
         let expected = naive_message(&value);
         let response = Dialect::Anthropic.read_response(&body).unwrap();
-        assert_eq!(whole(&response), expected, "{}", case.display());
-        assert_eq!(told(&response.events()), expected, "{}", case.display());
+        assert_eq!(whole(&response), expected, "{}", case.name);
+        assert_eq!(told(&response.events()), expected, "{}", case.name);
         let written = Inbound::Anthropic.write_response(&response, &label());
-        assert_eq!(naive_message(&serde_json::from_slice(&written).unwrap()), expected, "{}", case.display());
+        assert_eq!(naive_message(&serde_json::from_slice(&written).unwrap()), expected, "{}", case.name);
         read += 1;
     }
     println!("{read} answers, {errors} errors");
@@ -91,9 +87,9 @@ fn every_recorded_request_is_read_and_written_back_in_meaning() {
     let (mut read, mut refused) = (0, 0);
     let mut unread = std::collections::BTreeMap::<String, usize>::new();
     let mut lost = std::collections::BTreeMap::<String, usize>::new();
-    for case in cases() {
-        let Ok(body) = fs::read(case.join("request.json")) else { continue };
-        let name = case.file_name().unwrap().to_str().unwrap();
+    for case in cases("anthropic-messages") {
+        let Some(body) = case.body("request.json") else { continue };
+        let name = case.short();
         let fields = Fields::read(&body).unwrap();
         // Bedrock and Vertex name the model in the path.
         let body = if fields.raw("model").is_some() { body.clone() } else { fields.with(&[("model", "\"claude\"")]) };
@@ -137,19 +133,6 @@ fn every_recorded_request_is_read_and_written_back_in_meaning() {
     println!("{read} requests, {refused} refused\nunread: {unread:#?}\nlost: {lost:#?}");
 }
 
-fn cases() -> Vec<PathBuf> {
-    let wire = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/fixtures/wire");
-    let mut cases = Vec::new();
-    for folder in ["anthropic-messages", "anthropic-messages.bedrock", "anthropic-messages.vertex"] {
-        cases.extend(fs::read_dir(wire.join(folder)).into_iter().flatten().map(|entry| entry.unwrap().path()));
-    }
-    if cases.is_empty() {
-        println!("no recordings at {}: nothing was compared", wire.display());
-    }
-    cases.sort();
-    cases
-}
-
 fn label() -> Label {
     Label { id: "msg_ours".to_owned(), usage_wanted: true, ..Label::default() }
 }
@@ -174,12 +157,12 @@ fn feed(decoder: &mut dyn Decode, raw: &[u8], events: &mut Vec<Event>) {
     decoder.frame(&Frame::read(Framing::Sse, raw).unwrap(), events).unwrap();
 }
 
-fn in_order(events: &[Event], case: &Path) {
+fn in_order(events: &[Event], case: &Case) {
     let mut at = Grammar::default();
     for event in events {
-        at = at.after(event).unwrap_or_else(|_| panic!("{}: {event:?} at {at:?}", case.display()));
+        at = at.after(event).unwrap_or_else(|_| panic!("{}: {event:?} at {at:?}", case.name));
     }
-    assert!(at.is_over(), "{}", case.display());
+    assert!(at.is_over(), "{}", case.name);
 }
 
 fn told(events: &[Event]) -> Answer {

@@ -1,16 +1,12 @@
-//! Recorded Chat Completions traffic, where a folder of it lies beside the project: everything is read.
-//!
-//! What the decoder tells is compared with a second, much simpler reading of the same bytes.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
-
-use std::fs;
-use std::path::{Path, PathBuf};
+//! Chat Completions, of OpenAI and of those who copied it.
 
 use serde_json::Value;
 use tollgate::chat::{Block, Content, Event, Grammar, Part, StopReason};
 use tollgate::dialect::{Decode, Dialect, Inbound, Label};
 use tollgate::wire::frame::{Frame, Framing, Splitter};
 use tollgate::wire::json::Fields;
+
+use crate::cases::{Case, Faults, cases};
 
 /// Requests that we refuse, and what we say.
 const REFUSED: &[(&str, &str)] = &[
@@ -22,61 +18,6 @@ const REFUSED: &[(&str, &str)] = &[
     ("openai-chat/ai-gateway__testopenai-chat-no-messages", "messages: is empty"),
     ("openai-chat.llamacpp/rig__error-matrix-malformed-request-field", "temperature: expected a number"),
 ];
-
-struct Case {
-    name: String,
-    folder: PathBuf,
-    status: u64,
-}
-
-impl Case {
-    fn body(&self, name: &str) -> Option<Vec<u8>> {
-        fs::read(self.folder.join(name)).ok()
-    }
-}
-
-fn cases() -> Vec<Case> {
-    let wire = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/fixtures/wire");
-    let mut cases = Vec::new();
-    for dialect in folders(&wire) {
-        let vendor = dialect.file_name().unwrap().to_string_lossy().into_owned();
-        if vendor != "openai-chat" && !vendor.starts_with("openai-chat.") {
-            continue;
-        }
-        for folder in folders(&dialect) {
-            let name = format!("{vendor}/{}", folder.file_name().unwrap().to_string_lossy());
-            let meta: Value = serde_json::from_slice(&fs::read(folder.join("meta.json")).unwrap()).unwrap();
-            cases.push(Case { name, status: meta["status"].as_u64().unwrap_or(200), folder });
-        }
-    }
-    if cases.is_empty() {
-        println!("no recordings beside the project; nothing was checked");
-    }
-    cases
-}
-
-fn folders(of: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(of) else { return Vec::new() };
-    let mut folders: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect();
-    folders.sort();
-    folders
-}
-
-/// Gathers what does not hold, so that one run shows all of it.
-#[derive(Default)]
-struct Faults(Vec<String>);
-
-impl Faults {
-    fn check(&mut self, case: &Case, holds: bool, what: impl FnOnce() -> String) {
-        if !holds {
-            self.0.push(format!("{}: {}", case.name, what()));
-        }
-    }
-
-    fn report(&self) {
-        assert!(self.0.is_empty(), "{} faults:\n{}", self.0.len(), self.0.join("\n"));
-    }
-}
 
 #[derive(Debug, Default, Clone, PartialEq)]
 struct Told {
@@ -197,7 +138,7 @@ fn recorded(body: &[u8]) -> Recorded {
 #[test]
 fn every_recorded_stream_is_read_in_order_and_whole() {
     let (mut read, mut faults) = (0, Faults::default());
-    for case in cases() {
+    for case in cases("openai-chat") {
         let Some(body) = case.body("response.sse") else { continue };
         read += 1;
         let events = match decode(&body, body.len()) {
@@ -294,7 +235,7 @@ fn label() -> Label {
 #[test]
 fn every_recorded_reply_is_read_whole() {
     let (mut replies, mut errors, mut faults) = (0, 0, Faults::default());
-    for case in cases() {
+    for case in cases("openai-chat") {
         let Some(body) = case.body("response.json") else { continue };
         let value: Value = serde_json::from_slice(&body).unwrap();
         if case.status >= 400 || !value["error"].is_null() {
@@ -342,7 +283,7 @@ fn proofs(parts: &[Part]) -> Vec<&Content> {
 #[test]
 fn every_recorded_request_is_read() {
     let (mut read, mut faults) = (0, Faults::default());
-    for case in cases() {
+    for case in cases("openai-chat") {
         let Some(body) = case.body("request.json") else { continue };
         read += 1;
         let fields = Fields::read(&body).unwrap();
