@@ -196,6 +196,14 @@ impl Inbound {
         }
     }
 
+    /// A frame that says nothing but that the answer is on its way. It may stand anywhere between two others.
+    pub fn heartbeat(self) -> &'static [u8] {
+        match self {
+            Self::OpenaiChat => b": ping\n\n",
+            Self::Anthropic => b"event: ping\ndata: {\"type\":\"ping\"}\n\n",
+        }
+    }
+
     /// The body of `GET /v1/models`.
     pub fn write_models(self, models: &[Model]) -> Vec<u8> {
         match self {

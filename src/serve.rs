@@ -4,12 +4,16 @@
 mod attempt;
 mod head;
 
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use futures::future::{Either, select};
 use serde::Serialize;
 
 use self::attempt::{Tried, Upset, attempt};
-use self::head::{JSON, header_text, label, name_request};
+use self::head::{JSON, early_head, header_text, label, name_request};
 use crate::auth::{self, Keyless};
 use crate::config::{Caller, Config};
 use crate::dialect::{Inbound, Label, Model};
@@ -162,6 +166,8 @@ struct Job<'a> {
     sealed: bool,
     /// `x-ratelimit-*` of the caller's own limits.
     limits: Vec<(&'static str, String)>,
+    /// Whether the head of the reply has gone out without an answer.
+    begun: AtomicBool,
 }
 
 async fn chat<H: Host>(
@@ -172,6 +178,13 @@ async fn chat<H: Host>(
     request: Incoming,
 ) -> Reply<H::Body> {
     match prepare(gateway, host, dialect, &request, &mut record).await {
+        Ok(job) if job.stream => {
+            let beats = pin!(beat(host, &job, early_head(&job, &record)));
+            match select(pin!(answer(gateway, host, &job, record)), beats).await {
+                Either::Left((reply, _)) => reply,
+                Either::Right((never, _)) => match never {},
+            }
+        }
         Ok(job) => answer(gateway, host, &job, record).await,
         Err((error, limits)) => {
             record.status = error.status();
@@ -179,6 +192,15 @@ async fn chat<H: Host>(
             close(host, record, End::Refused, None).await;
             reply
         }
+    }
+}
+
+/// Tells a caller who waits for long that the answer is on its way. Another target may still give it.
+async fn beat<H: Host>(host: &H, job: &Job<'_>, head: Headers) -> Infallible {
+    loop {
+        host.sleep(job.route.patience.heartbeat_ms).await;
+        job.begun.store(true, Ordering::Relaxed);
+        host.beat(&head, job.dialect.heartbeat()).await;
     }
 }
 
@@ -240,6 +262,7 @@ async fn prepare<'a, H: Host>(
         seal,
         sealed: seal::is_in(bytes),
         limits,
+        begun: AtomicBool::new(false),
     })
 }
 
@@ -378,7 +401,11 @@ async fn unanswered<H: Host>(host: &H, job: &Job<'_>, mut record: Record, last: 
         headers.push("retry-after", seconds.to_string());
     }
     label(&mut headers, &record, job, &[]);
-    let status = record.status;
+    let (status, body) = match job.begun.load(Ordering::Relaxed) {
+        // The head promised a stream.
+        true => (200, job.dialect.error_frame(&error).into()),
+        false => (record.status, body),
+    };
     close(host, record, End::Unanswered, None).await;
     Reply { status, headers, body: ReplyBody::Whole(body) }
 }

@@ -384,7 +384,7 @@ impl Job<'_> {
             label,
             seal: self.seal,
             input_estimate: estimate(self.body_bytes),
-            idle_ms: self.route.patience.idle_ms,
+            patience: self.route.patience,
         }
     }
 }

@@ -58,6 +58,13 @@ pub(super) fn reply_headers(job: &Job<'_>, dialect: Dialect, upstream: &Headers)
     upstream.iter().filter(|(name, _)| returned(name)).collect()
 }
 
+/// The head of a streamed reply that begins before there is an answer.
+pub(super) fn early_head(job: &Job<'_>, record: &Record) -> Headers {
+    let mut headers = Headers::from_iter([("content-type", EVENT_STREAM), ("cache-control", "no-cache")]);
+    label(&mut headers, record, job, &[]);
+    headers
+}
+
 /// What every answer that reached a target says about itself.
 pub(super) fn label(headers: &mut Headers, record: &Record, job: &Job<'_>, lost: &[String]) {
     headers.push("x-tollgate-id", record.id.clone());

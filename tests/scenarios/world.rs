@@ -87,6 +87,10 @@ pub struct Scripted {
     pub gone_at: Option<Millis>,
     pub lines: RefCell<Vec<String>>,
     pub settled: RefCell<Vec<Millis>>,
+    /// When the head went out without an answer, if it did.
+    pub begun: RefCell<Option<(Millis, Headers)>>,
+    /// What was said before there was an answer.
+    pub beats: RefCell<Vec<(Millis, Bytes)>>,
 }
 
 /// An upstream at work. Dropped before its end it was cancelled.
@@ -159,6 +163,11 @@ impl Host for Scripted {
             }
             _ => Err(Unreachable(format!("{target} is not there"))),
         }
+    }
+
+    async fn beat(&self, head: &Headers, frame: &'static [u8]) {
+        self.begun.borrow_mut().get_or_insert_with(|| (self.world.passed(), head.clone()));
+        self.beats.borrow_mut().push((self.world.passed(), Bytes::from_static(frame)));
     }
 
     async fn read(&self, body: &mut Upstream) -> Result<Option<Bytes>, Broken> {
