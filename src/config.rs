@@ -21,6 +21,8 @@ use crate::wire::json;
 pub struct Draft {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body_bytes_max: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub strict: Option<bool>,
     pub timeouts: Timeouts,
     pub providers: BTreeMap<String, ProviderDraft>,
     pub models: BTreeMap<String, AliasDraft>,
@@ -69,6 +71,8 @@ pub enum Auth {
 pub struct AliasDraft {
     pub targets: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub strict: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub first_byte_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idle_ms: Option<u64>,
@@ -109,6 +113,8 @@ pub struct PriceDraft {
 pub struct Config {
     /// A longer body is refused.
     pub body_bytes_max: usize,
+    /// Whether a target is passed over that could be given only part of a request.
+    pub strict: bool,
     pub patience: Patience,
     pub providers: BTreeMap<String, Arc<Provider>>,
     pub aliases: BTreeMap<String, Alias>,
@@ -143,6 +149,8 @@ pub enum Reach {
 pub struct Alias {
     /// In the order in which they are tried; those whose provider is off are left out.
     pub targets: Vec<Target>,
+    /// As [`Config::strict`].
+    pub strict: bool,
     pub patience: Patience,
 }
 
@@ -226,7 +234,8 @@ impl Config {
         let callers = compile_callers(draft, &secret, &mut mistakes);
         if mistakes.is_empty() {
             let body_bytes_max = draft.body_bytes_max.unwrap_or(BODY_BYTES_MAX);
-            Ok(Self { body_bytes_max, patience, providers, aliases, callers, prices, off })
+            let strict = draft.strict.unwrap_or(false);
+            Ok(Self { body_bytes_max, strict, patience, providers, aliases, callers, prices, off })
         } else {
             Err(mistakes)
         }
@@ -403,7 +412,8 @@ fn compile_aliases(
         let AliasDraft { first_byte_ms, idle_ms, heartbeat_ms, .. } = *alias;
         let written = Timeouts { first_byte_ms, idle_ms, heartbeat_ms };
         let patience = compile_patience(&format!("models.{name}"), &written, patience, mistakes);
-        aliases.insert(name.clone(), Alias { targets, patience });
+        let strict = alias.strict.or(draft.strict).unwrap_or(false);
+        aliases.insert(name.clone(), Alias { targets, strict, patience });
     }
     aliases
 }

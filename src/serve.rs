@@ -13,7 +13,7 @@ use futures::future::{Either, select};
 use serde::Serialize;
 
 use self::attempt::{Tried, Upset, attempt};
-use self::head::{JSON, early_head, header_text, label, name_request};
+use self::head::{JSON, early_head, header_text, label, lost_text, name_request};
 use crate::auth::{self, Keyless};
 use crate::config::{Caller, Config};
 use crate::dialect::{Inbound, Label, Model};
@@ -161,6 +161,8 @@ struct Job<'a> {
     route: Route,
     stream: bool,
     label: Label,
+    /// Whether a target that could be given only part of the request is passed over.
+    strict: bool,
     seal: Seal,
     /// Whether the body may hold state of another provider, so that no upstream can be given it as it is.
     sealed: bool,
@@ -256,9 +258,10 @@ async fn prepare<'a, H: Host>(
         headers,
         body,
         body_bytes: bytes.len() as u64,
-        route,
         stream,
         label,
+        strict: route.strict || request.headers.get("x-tollgate-strict").is_some_and(|value| value != "false"),
+        route,
         seal,
         sealed: seal::is_in(bytes),
         limits,
@@ -331,21 +334,23 @@ async fn answer<H: Host>(gateway: &Gateway, host: &H, job: &Job<'_>, mut record:
             Tried::Failed { outcome, .. } => Some(*outcome),
             Tried::Whole { .. } | Tried::Stream { .. } => Some(Outcome::Status(200)),
             Tried::Gone(_) => Some(Outcome::HungUp),
-            Tried::Unfit(_) => None,
+            Tried::Unfit(_) | Tried::Lossy(_) => None,
         };
         record.attempts.extend(outcome.map(|outcome| Attempt { target: name.clone(), outcome, ms }));
         match tried {
             Tried::Whole { mut headers, body, tally, lost } => {
+                record.lost = lost_text(&lost);
                 served(gateway, &mut record, name, host.now());
                 let cost = record.cost(&tally).map_or_else(|| "unknown".to_owned(), |cost| cost.0.to_string());
                 headers.push("x-tollgate-cost", cost);
-                label(&mut headers, &record, job, &lost);
+                label(&mut headers, &record, job);
                 close(host, record, End::Complete, Some(tally)).await;
                 return Reply { status: 200, headers, body: ReplyBody::Whole(body) };
             }
             Tried::Stream { mut headers, upstream, relay, lost } => {
+                record.lost = lost_text(&lost);
                 served(gateway, &mut record, name, host.now());
-                label(&mut headers, &record, job, &lost);
+                label(&mut headers, &record, job);
                 return Reply {
                     status: 200,
                     headers,
@@ -361,6 +366,7 @@ async fn answer<H: Host>(gateway: &Gateway, host: &H, job: &Job<'_>, mut record:
                     gateway.health().rest(target, wait.saturating_mul(1000), host.now());
                 }
             }
+            Tried::Lossy(error) => last = Upset { error, verbatim: None },
             Tried::Unfit(error) => {
                 last = Upset { error, verbatim: None };
                 break;
@@ -400,7 +406,7 @@ async fn unanswered<H: Host>(host: &H, job: &Job<'_>, mut record: Record, last: 
     if let Some(seconds) = error.retry_after {
         headers.push("retry-after", seconds.to_string());
     }
-    label(&mut headers, &record, job, &[]);
+    label(&mut headers, &record, job);
     let (status, body) = match job.begun.load(Ordering::Relaxed) {
         // The head promised a stream.
         true => (200, job.dialect.error_frame(&error).into()),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Job;
-use super::head::{EVENT_STREAM, JSON, reply_headers};
+use super::head::{EVENT_STREAM, JSON, header_text, lost_text, reply_headers};
 use crate::chat;
 use crate::config::{Patience, Reach, Target};
 use crate::dialect::{Dialect, Inbound, Label};
@@ -49,6 +49,8 @@ pub(super) enum Tried<B> {
     },
     /// The request itself cannot be put into this target's dialect.
     Unfit(Error),
+    /// The target could be given only part of the request, and the caller wants all of it or nothing.
+    Lossy(Error),
     /// The caller has hung up; what had arrived.
     Gone(Option<Tally>),
 }
@@ -84,7 +86,7 @@ pub(super) async fn attempt<H: Host>(host: &H, job: &Job<'_>, target: &Target, r
     let mut lost = Vec::new();
     let Reach::Upstream { dialect, base_url, key } = &target.provider.reach else {
         return match job.canonical(target, echo::DIALECT.dialect(), &mut lost) {
-            Ok(request) => echoed(job, request, record, lost),
+            Ok(request) => job.refuse(target, &lost).unwrap_or_else(|| echoed(job, request, record, lost)),
             Err(error) => Tried::Unfit(error),
         };
     };
@@ -103,6 +105,9 @@ pub(super) async fn attempt<H: Host>(host: &H, job: &Job<'_>, target: &Target, r
             Err(error) => return Tried::Unfit(error),
         }
     };
+    if let Some(refused) = job.refuse(target, &lost) {
+        return refused;
+    }
     let mut url = dialect.url(base_url);
     if let Some(query) = job.query.filter(|_| same) {
         url = format!("{url}?{query}");
@@ -361,6 +366,16 @@ fn told(dialect: Inbound, label: &Label, response: &chat::Response, stream: bool
 }
 
 impl Job<'_> {
+    /// What comes of a target that would lose something, for a caller who does not want that.
+    fn refuse<B>(&self, target: &Target, lost: &[String]) -> Option<Tried<B>> {
+        let first = lost.first().filter(|_| self.strict)?;
+        let message = format!("{target} cannot be given {}; it is strictly wanted", header_text(&lost_text(lost)));
+        Some(Tried::Lossy(Error {
+            param: Some(header_text(&lost_text(std::slice::from_ref(first)))),
+            ..Error::invalid(message)
+        }))
+    }
+
     /// The request for a target that speaks `dialect`. What it cannot have goes to `lost`.
     fn canonical(
         &self,

@@ -340,7 +340,7 @@ async fn asked(gateway: &Gateway, world: Rc<World>, ask: &Ask) -> Told {
 }
 
 fn gateway(scenario: &Scenario) -> Gateway {
-    let Settings { cap, rpm, first, idle, heartbeat, .. } = &scenario.settings;
+    let Settings { cap, rpm, first, idle, heartbeat, strict, .. } = &scenario.settings;
     let provider = |name| {
         let dialect = script::dialect_of(name);
         json!({"dialect": dialect.dialect(), "base_url": format!("http://{name}/v1"), "secret": format!("the key of {name}")})
@@ -349,7 +349,7 @@ fn gateway(scenario: &Scenario) -> Gateway {
         ["oa", "ob", "aa", "ab", "anthropic"].map(|name| (name, provider(name))).into();
     let draft = json!({
         "providers": providers,
-        "models": {"try": {"targets": scenario.route, "first_byte_ms": first, "idle_ms": idle, "heartbeat_ms": heartbeat}},
+        "models": {"try": {"targets": scenario.route, "first_byte_ms": first, "idle_ms": idle, "heartbeat_ms": heartbeat, "strict": strict}},
         "callers": {"ci": {"secret": "the key of ci", "requests_per_minute": rpm, "spend_cap_usd": cap}},
         "prices": {
             "oa/m": {"input": "2.50", "cached_input": "1.25", "output": "10"},

@@ -44,6 +44,7 @@ pub struct Settings {
     pub heartbeat: Option<Millis>,
     pub settle_ms: Millis,
     pub store_down: bool,
+    pub strict: bool,
 }
 
 #[derive(Debug)]
@@ -117,6 +118,7 @@ fn settings(words: &[String]) -> Settings {
             ("idle", ms) => settings.idle = Some(number(ms)),
             ("heartbeat", ms) => settings.heartbeat = Some(number(ms)),
             ("settle", ms) => settings.settle_ms = number(ms),
+            ("strict", _) => settings.strict = true,
             ("store-down", _) => settings.store_down = true,
             _ => panic!("{word}?"),
         }
