@@ -3,6 +3,7 @@
 //! What a dialect must be able to say is this file; adding one is a module and a line in each `match`.
 
 pub mod anthropic;
+pub mod cohere;
 pub mod openai_chat;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use crate::wire::json::Fields;
 pub enum Dialect {
     OpenaiChat,
     Anthropic,
+    Cohere,
 }
 
 /// What a caller speaks: each is the dialect of some upstream too.
@@ -75,6 +77,7 @@ impl Dialect {
         match self {
             Self::OpenaiChat => openai_chat::write_request(request, lost),
             Self::Anthropic => anthropic::write_request(request, lost),
+            Self::Cohere => cohere::write_request(request, lost),
         }
     }
 
@@ -83,6 +86,7 @@ impl Dialect {
         match self {
             Self::OpenaiChat => openai_chat::read_response(body),
             Self::Anthropic => anthropic::read_response(body),
+            Self::Cohere => cohere::read_response(body),
         }
     }
 
@@ -91,6 +95,7 @@ impl Dialect {
         match self {
             Self::OpenaiChat => Box::<openai_chat::Decoder>::default(),
             Self::Anthropic => Box::<anthropic::Decoder>::default(),
+            Self::Cohere => Box::<cohere::Decoder>::default(),
         }
     }
 
@@ -99,6 +104,7 @@ impl Dialect {
         match self {
             Self::OpenaiChat => openai_chat::read_error(body),
             Self::Anthropic => anthropic::read_error(body),
+            Self::Cohere => cohere::read_error(body),
         }
     }
 
@@ -109,13 +115,14 @@ impl Dialect {
             Self::OpenaiChat => format!("{base}/chat/completions"),
             // Anthropic's SDKs want the base without a version, others with it; both are taken.
             Self::Anthropic => format!("{}/v1/messages", base.strip_suffix("/v1").unwrap_or(base)),
+            Self::Cohere => format!("{base}/chat"),
         }
     }
 
     /// The header that carries a provider's key.
     pub fn credential(self, key: &str) -> (&'static str, String) {
         match self {
-            Self::OpenaiChat => ("authorization", format!("Bearer {key}")),
+            Self::OpenaiChat | Self::Cohere => ("authorization", format!("Bearer {key}")),
             Self::Anthropic => ("x-api-key", key.to_owned()),
         }
     }
@@ -123,7 +130,7 @@ impl Dialect {
     /// Headers that every request of this dialect needs, unless the caller's own were forwarded.
     pub fn required_headers(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            Self::OpenaiChat => &[],
+            Self::OpenaiChat | Self::Cohere => &[],
             // The version that still takes `temperature`, which callers of other dialects send.
             Self::Anthropic => &[("anthropic-version", "2023-06-01")],
         }

@@ -7,4 +7,6 @@
 
 mod anthropic;
 mod cases;
+mod cohere;
 mod openai_chat;
+mod told;
