@@ -4,6 +4,7 @@
 
 pub mod anthropic;
 pub mod cohere;
+pub mod ollama;
 pub mod openai_chat;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ pub enum Dialect {
     OpenaiChat,
     Anthropic,
     Cohere,
+    Ollama,
 }
 
 /// What a caller speaks: each is the dialect of some upstream too.
@@ -78,6 +80,7 @@ impl Dialect {
             Self::OpenaiChat => openai_chat::write_request(request, lost),
             Self::Anthropic => anthropic::write_request(request, lost),
             Self::Cohere => cohere::write_request(request, lost),
+            Self::Ollama => ollama::write_request(request, lost),
         }
     }
 
@@ -87,6 +90,7 @@ impl Dialect {
             Self::OpenaiChat => openai_chat::read_response(body),
             Self::Anthropic => anthropic::read_response(body),
             Self::Cohere => cohere::read_response(body),
+            Self::Ollama => ollama::read_response(body),
         }
     }
 
@@ -96,6 +100,7 @@ impl Dialect {
             Self::OpenaiChat => Box::<openai_chat::Decoder>::default(),
             Self::Anthropic => Box::<anthropic::Decoder>::default(),
             Self::Cohere => Box::<cohere::Decoder>::default(),
+            Self::Ollama => Box::<ollama::Decoder>::default(),
         }
     }
 
@@ -105,6 +110,7 @@ impl Dialect {
             Self::OpenaiChat => openai_chat::read_error(body),
             Self::Anthropic => anthropic::read_error(body),
             Self::Cohere => cohere::read_error(body),
+            Self::Ollama => ollama::read_error(body),
         }
     }
 
@@ -116,13 +122,15 @@ impl Dialect {
             // Anthropic's SDKs want the base without a version, others with it; both are taken.
             Self::Anthropic => format!("{}/v1/messages", base.strip_suffix("/v1").unwrap_or(base)),
             Self::Cohere => format!("{base}/chat"),
+            // Its other views have a version in their base.
+            Self::Ollama => format!("{}/api/chat", base.strip_suffix("/v1").unwrap_or(base)),
         }
     }
 
     /// The header that carries a provider's key.
     pub fn credential(self, key: &str) -> (&'static str, String) {
         match self {
-            Self::OpenaiChat | Self::Cohere => ("authorization", format!("Bearer {key}")),
+            Self::OpenaiChat | Self::Cohere | Self::Ollama => ("authorization", format!("Bearer {key}")),
             Self::Anthropic => ("x-api-key", key.to_owned()),
         }
     }
@@ -130,7 +138,7 @@ impl Dialect {
     /// Headers that every request of this dialect needs, unless the caller's own were forwarded.
     pub fn required_headers(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            Self::OpenaiChat | Self::Cohere => &[],
+            Self::OpenaiChat | Self::Cohere | Self::Ollama => &[],
             // The version that still takes `temperature`, which callers of other dialects send.
             Self::Anthropic => &[("anthropic-version", "2023-06-01")],
         }

@@ -8,5 +8,6 @@
 mod anthropic;
 mod cases;
 mod cohere;
+mod ollama;
 mod openai_chat;
 mod told;

@@ -221,7 +221,7 @@ impl Writer<'_> {
                     .filter_map(|part| self.block(&part.content))
                     .partition(|block| matches!(block, Block::Text { .. }));
                 // There is no other place to say it.
-                if *is_error {
+                if *is_error && !texts.first().is_some_and(says_error) {
                     texts.insert(0, Block::Text { text: "Error:" });
                 }
                 let content_out = contents(texts).unwrap_or(ContentOut::Text(""));
@@ -299,6 +299,11 @@ fn requires(Json(schema): &Json) -> bool {
         required: Option<Vec<IgnoredAny>>,
     }
     json::parse::<Wire>(schema.get()).is_ok_and(|schema| schema.required.is_some_and(|names| !names.is_empty()))
+}
+
+fn says_error(block: &Block<'_>) -> bool {
+    let Block::Text { text } = block else { return false };
+    text.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("error"))
 }
 
 fn is_cached(part: &Part) -> bool {
