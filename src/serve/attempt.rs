@@ -229,6 +229,9 @@ impl Reading<'_> {
             Some(mut response) if !same || job.stream => {
                 headers.push("content-type", if job.stream { EVENT_STREAM } else { JSON });
                 if !same {
+                    if let Some(request) = self.label.request.as_ref().filter(|_| response.model.is_empty()) {
+                        response.model.clone_from(&request.model);
+                    }
                     job.seal.close_response(&mut response, self.dialect, job.dialect);
                 }
                 told(job.dialect, &self.label, &response, job.stream)
