@@ -10,6 +10,7 @@ pub mod openai_chat;
 use std::sync::Arc;
 
 use crate::chat;
+use crate::embed;
 use crate::error::Error;
 use crate::wire::frame::Frame;
 use crate::wire::json::Fields;
@@ -51,6 +52,17 @@ pub trait Decode: Send {
 /// Writes a stream. Events arrive in the order of [`chat::Grammar`].
 pub trait Encode: Send {
     fn event(&mut self, event: &chat::Event, out: &mut Vec<u8>);
+}
+
+/// Asks for embeddings.
+pub trait Embed: Sync {
+    /// Where requests for `model` go, below a provider's base URL.
+    fn url(&self, base: &str, model: &str) -> String;
+
+    /// The body for an upstream. Names of fields that it cannot hold go to `lost`.
+    fn write(&self, request: &embed::Request, lost: &mut Vec<String>) -> Result<Vec<u8>, Error>;
+
+    fn read(&self, body: &[u8]) -> Result<embed::Response, Malformed>;
 }
 
 /// What a reply says about itself that does not come from the model.
@@ -122,8 +134,25 @@ impl Dialect {
             // Anthropic's SDKs want the base without a version, others with it; both are taken.
             Self::Anthropic => format!("{}/v1/messages", base.strip_suffix("/v1").unwrap_or(base)),
             Self::Cohere => format!("{base}/chat"),
-            // Its other views have a version in their base.
-            Self::Ollama => format!("{}/api/chat", base.strip_suffix("/v1").unwrap_or(base)),
+            Self::Ollama => format!("{}/api/chat", ollama::root(base)),
+        }
+    }
+
+    /// How its upstreams are asked for embeddings; `None` where they have none.
+    pub fn embeddings(self) -> Option<&'static dyn Embed> {
+        match self {
+            Self::OpenaiChat => Some(&openai_chat::Embeddings),
+            Self::Cohere => Some(&cohere::Embeddings),
+            Self::Ollama => Some(&ollama::Embeddings),
+            Self::Anthropic => None,
+        }
+    }
+
+    /// Where its upstreams order documents, below a provider's base URL; `None` where they do not.
+    pub fn rerank_url(self, base: &str) -> Option<String> {
+        match self {
+            Self::OpenaiChat | Self::Cohere => Some(format!("{}/rerank", base.trim_end_matches('/'))),
+            Self::Anthropic | Self::Ollama => None,
         }
     }
 

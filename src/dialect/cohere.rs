@@ -3,6 +3,7 @@
 //! What a model says before its tool calls (`tool_plan`) is text here: callers show it and give it back, and then it is
 //! a plan again. Citations have no place in the canonical form and are left out. Version 1 is not spoken.
 
+mod embed;
 mod request;
 mod response;
 mod stream;
@@ -10,6 +11,7 @@ mod stream;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+pub use embed::Embeddings;
 pub use request::write_request;
 pub use response::read_response;
 pub use stream::Decoder;

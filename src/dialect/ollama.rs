@@ -4,13 +4,15 @@
 //! without ids, which are then made of the time that the answer was created.
 
 mod answer;
+mod embed;
 mod request;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 pub use answer::{Decoder, read_response};
-pub use request::write_request;
+pub use embed::Embeddings;
+pub use request::{root, write_request};
 
 use crate::wire::json;
 

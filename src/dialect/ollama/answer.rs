@@ -207,7 +207,7 @@ fn text(arguments: &RawValue) -> Cow<'_, str> {
     json::parse::<String>(arguments.get()).map_or(Cow::Borrowed(arguments.get()), Cow::Owned)
 }
 
-fn count(number: &Option<Number>) -> u64 {
+pub(super) fn count(number: &Option<Number>) -> u64 {
     // Saturates; a negative number is none.
     number.as_ref().map_or(0, |number| number.value() as u64)
 }

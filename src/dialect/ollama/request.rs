@@ -47,6 +47,11 @@ pub fn write_request(request: &Request, lost: &mut Vec<String>) -> Vec<u8> {
     serde_json::to_vec(&body).unwrap_or_default()
 }
 
+/// The address of a server: that of its OpenAI view has a version at its end.
+pub fn root(base: &str) -> &str {
+    base.strip_suffix("/v1").unwrap_or(base)
+}
+
 struct Writer<'l, 'a> {
     lost: &'l mut Vec<String>,
     /// The names of tools by the ids of their calls: results are told apart by name here.
