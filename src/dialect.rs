@@ -3,11 +3,14 @@
 //! What a dialect must be able to say is this file; adding one is a module and a line in each `match`.
 
 pub mod anthropic;
+pub mod cohere;
+pub mod ollama;
 pub mod openai_chat;
 
 use std::sync::Arc;
 
 use crate::chat;
+use crate::embed;
 use crate::error::Error;
 use crate::wire::frame::Frame;
 use crate::wire::json::Fields;
@@ -18,6 +21,8 @@ use crate::wire::json::Fields;
 pub enum Dialect {
     OpenaiChat,
     Anthropic,
+    Cohere,
+    Ollama,
 }
 
 /// What a caller speaks: each is the dialect of some upstream too.
@@ -49,6 +54,17 @@ pub trait Encode: Send {
     fn event(&mut self, event: &chat::Event, out: &mut Vec<u8>);
 }
 
+/// Asks for embeddings.
+pub trait Embed: Sync {
+    /// Where requests for `model` go, below a provider's base URL.
+    fn url(&self, base: &str, model: &str) -> String;
+
+    /// The body for an upstream. Names of fields that it cannot hold go to `lost`.
+    fn write(&self, request: &embed::Request, lost: &mut Vec<String>) -> Result<Vec<u8>, Error>;
+
+    fn read(&self, body: &[u8]) -> Result<embed::Response, Malformed>;
+}
+
 /// What a reply says about itself that does not come from the model.
 #[derive(Debug, Clone, Default)]
 pub struct Label {
@@ -75,6 +91,8 @@ impl Dialect {
         match self {
             Self::OpenaiChat => openai_chat::write_request(request, lost),
             Self::Anthropic => anthropic::write_request(request, lost),
+            Self::Cohere => cohere::write_request(request, lost),
+            Self::Ollama => ollama::write_request(request, lost),
         }
     }
 
@@ -83,6 +101,8 @@ impl Dialect {
         match self {
             Self::OpenaiChat => openai_chat::read_response(body),
             Self::Anthropic => anthropic::read_response(body),
+            Self::Cohere => cohere::read_response(body),
+            Self::Ollama => ollama::read_response(body),
         }
     }
 
@@ -91,6 +111,8 @@ impl Dialect {
         match self {
             Self::OpenaiChat => Box::<openai_chat::Decoder>::default(),
             Self::Anthropic => Box::<anthropic::Decoder>::default(),
+            Self::Cohere => Box::<cohere::Decoder>::default(),
+            Self::Ollama => Box::<ollama::Decoder>::default(),
         }
     }
 
@@ -99,6 +121,8 @@ impl Dialect {
         match self {
             Self::OpenaiChat => openai_chat::read_error(body),
             Self::Anthropic => anthropic::read_error(body),
+            Self::Cohere => cohere::read_error(body),
+            Self::Ollama => ollama::read_error(body),
         }
     }
 
@@ -109,13 +133,33 @@ impl Dialect {
             Self::OpenaiChat => format!("{base}/chat/completions"),
             // Anthropic's SDKs want the base without a version, others with it; both are taken.
             Self::Anthropic => format!("{}/v1/messages", base.strip_suffix("/v1").unwrap_or(base)),
+            Self::Cohere => format!("{base}/chat"),
+            Self::Ollama => format!("{}/api/chat", ollama::root(base)),
+        }
+    }
+
+    /// How its upstreams are asked for embeddings; `None` where they have none.
+    pub fn embeddings(self) -> Option<&'static dyn Embed> {
+        match self {
+            Self::OpenaiChat => Some(&openai_chat::Embeddings),
+            Self::Cohere => Some(&cohere::Embeddings),
+            Self::Ollama => Some(&ollama::Embeddings),
+            Self::Anthropic => None,
+        }
+    }
+
+    /// Where its upstreams order documents, below a provider's base URL; `None` where they do not.
+    pub fn rerank_url(self, base: &str) -> Option<String> {
+        match self {
+            Self::OpenaiChat | Self::Cohere => Some(format!("{}/rerank", base.trim_end_matches('/'))),
+            Self::Anthropic | Self::Ollama => None,
         }
     }
 
     /// The header that carries a provider's key.
     pub fn credential(self, key: &str) -> (&'static str, String) {
         match self {
-            Self::OpenaiChat => ("authorization", format!("Bearer {key}")),
+            Self::OpenaiChat | Self::Cohere | Self::Ollama => ("authorization", format!("Bearer {key}")),
             Self::Anthropic => ("x-api-key", key.to_owned()),
         }
     }
@@ -123,7 +167,7 @@ impl Dialect {
     /// Headers that every request of this dialect needs, unless the caller's own were forwarded.
     pub fn required_headers(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            Self::OpenaiChat => &[],
+            Self::OpenaiChat | Self::Cohere | Self::Ollama => &[],
             // The version that still takes `temperature`, which callers of other dialects send.
             Self::Anthropic => &[("anthropic-version", "2023-06-01")],
         }

@@ -65,6 +65,8 @@ pub enum Tick {
 
 /// From the upstream's dialect into the caller's.
 struct Translator {
+    /// The model that was asked, for upstreams that do not say which one answers.
+    model: String,
     sealer: Sealer,
     encoder: Box<dyn Encode>,
 }
@@ -93,7 +95,11 @@ impl Relay {
     pub fn new(ends: Ends, now: Millis) -> Self {
         let Ends { upstream, framing, caller, label, seal, input_estimate, patience } = ends;
         let usage_wanted = label.usage_wanted;
-        let translator = || Translator { sealer: Sealer::new(seal, upstream, caller), encoder: caller.encoder(label) };
+        let translator = || Translator {
+            model: label.request.as_ref().map(|request| request.model.clone()).unwrap_or_default(),
+            sealer: Sealer::new(seal, upstream, caller),
+            encoder: caller.encoder(label),
+        };
         Self {
             splitter: Splitter::new(framing),
             framing,
@@ -285,7 +291,7 @@ impl Relay {
 
     /// Counts `events` and, between dialects, writes them.
     fn take(&mut self, events: &mut Vec<Event>, out: &mut Vec<u8>) {
-        for event in events.drain(..) {
+        for mut event in events.drain(..) {
             let Ok(next) = self.grammar.after(&event) else {
                 // Within one dialect the caller judges its bytes itself.
                 if self.translator.is_some() && !self.is_over() {
@@ -298,7 +304,12 @@ impl Relay {
             if let Event::Error { message, .. } = &event {
                 self.failure = Some(Error::new(Kind::BadUpstream, message.clone()));
             }
-            if let Some(Translator { sealer, encoder }) = &mut self.translator {
+            if let Some(Translator { model: asked, sealer, encoder }) = &mut self.translator {
+                if let Event::Start { model, .. } = &mut event
+                    && model.is_empty()
+                {
+                    *model = std::mem::take(asked);
+                }
                 sealer.event(event, |event| encoder.event(&event, out));
             }
         }

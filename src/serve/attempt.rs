@@ -7,10 +7,12 @@ use bytes::Bytes;
 
 use super::Job;
 use super::head::{EVENT_STREAM, JSON, header_text, lost_text, reply_headers};
+use super::operation::{Operation, Question, Spoken, told};
 use crate::chat;
 use crate::config::{Patience, Reach, Target};
-use crate::dialect::{Dialect, Inbound, Label};
+use crate::dialect::{Dialect, Label};
 use crate::echo;
+use crate::embed::Encoding;
 use crate::error::{Error, Kind};
 use crate::host::{Answer, Broken, Headers, Host, Millis, Outgoing};
 use crate::record::{Record, Tally};
@@ -83,33 +85,25 @@ impl Upset {
 
 /// Asks one target, up to the point where the caller would see its answer.
 pub(super) async fn attempt<H: Host>(host: &H, job: &Job<'_>, target: &Target, record: &Record) -> Tried<H::Body> {
-    let mut lost = Vec::new();
     let Reach::Upstream { dialect, base_url, key } = &target.provider.reach else {
+        let mut lost = Vec::new();
+        if job.operation != Operation::Chat {
+            return Tried::Unfit(job.operation.unknown_to(target));
+        }
         return match job.canonical(target, echo::DIALECT.dialect(), &mut lost) {
             Ok(request) => job.refuse(target, &lost).unwrap_or_else(|| echoed(job, request, record, lost)),
             Err(error) => Tried::Unfit(error),
         };
     };
     let dialect = *dialect;
-    let same = dialect == job.dialect.dialect();
-    let mut label = job.label.clone();
-    let body = if same && !job.sealed {
-        job.dialect.splice(&job.body, &target.model)
-    } else {
-        match job.canonical(target, dialect, &mut lost) {
-            Ok(request) => {
-                let body = dialect.write_request(&request, &mut lost);
-                label.request = Some(request);
-                body
-            }
-            Err(error) => return Tried::Unfit(error),
-        }
+    let Question { mut url, body, label, encoding, lost } = match job.question(target, dialect, base_url) {
+        Ok(question) => question,
+        Err(error) => return Tried::Unfit(error),
     };
     if let Some(refused) = job.refuse(target, &lost) {
         return refused;
     }
-    let mut url = dialect.url(base_url);
-    if let Some(query) = job.query.filter(|_| same) {
+    if let Some(query) = job.query.filter(|_| dialect == job.dialect.dialect()) {
         url = format!("{url}?{query}");
     }
     let headers = job.outgoing_headers(dialect, key.as_deref());
@@ -136,7 +130,7 @@ pub(super) async fn attempt<H: Host>(host: &H, job: &Job<'_>, target: &Target, r
         return upstream_error(host, job, dialect, provider, answer, patience).await;
     }
     let framing = answer.headers.get("content-type").and_then(Framing::of);
-    let reading = Reading { job, dialect, label, provider, deadline, patience, lost };
+    let reading = Reading { job, dialect, label, model: &target.model, encoding, provider, deadline, patience, lost };
     let tried = match (framing, job.stream) {
         (Some(framing), true) => reading.stream(host, answer, framing).await,
         (Some(_), false) => Some(reading.failed(format!("{provider} sent a stream where a whole answer was due"))),
@@ -146,11 +140,14 @@ pub(super) async fn attempt<H: Host>(host: &H, job: &Job<'_>, target: &Target, r
 }
 
 /// A 200 that is being read, before the caller sees any of it.
-struct Reading<'a> {
-    job: &'a Job<'a>,
-    dialect: Dialect,
-    label: Label,
-    provider: &'a str,
+pub(super) struct Reading<'a> {
+    pub(super) job: &'a Job<'a>,
+    pub(super) dialect: Dialect,
+    pub(super) label: Label,
+    /// As the target knows it.
+    pub(super) model: &'a str,
+    pub(super) encoding: Encoding,
+    pub(super) provider: &'a str,
     /// For the first byte of the body.
     deadline: Millis,
     patience: Patience,
@@ -194,56 +191,29 @@ impl Reading<'_> {
     /// `None` when nothing came for too long.
     async fn whole<H: Host>(self, host: &H, answer: Answer<H::Body>) -> Option<Tried<H::Body>> {
         let Answer { headers: upstream, mut body, .. } = answer;
-        let job = self.job;
-        let guess = |length: usize| Tally {
-            usage: chat::Usage {
-                input: estimate(job.body_bytes),
-                output: estimate(length as u64),
-                ..chat::Usage::default()
-            },
-            estimated: true,
-        };
         let bytes =
             match read_whole(host, &mut body, self.deadline, Some(self.patience.idle_ms), ANSWER_BYTES_MAX).await {
                 Read::Whole(bytes) => bytes,
                 Read::Broken => return Some(self.failed(format!("the answer of {} broke off", self.provider))),
                 Read::TimedOut => return None,
-                Read::Gone { length } => return Some(Tried::Gone(Some(guess(length)))),
+                Read::Gone { length } => return Some(Tried::Gone(Some(self.guess(length)))),
             };
-        let same = self.dialect == job.dialect.dialect();
-        let stated = match self.dialect.read_response(&bytes) {
-            Ok(response) => Some(response),
-            // A 200 may carry an error; anything else within one dialect is for the caller to judge.
-            Err(malformed) => match self.dialect.read_error(&bytes) {
-                Some(message) => return Some(self.failed(format!("{}: {message}", self.provider))),
-                None if same && Fields::read(&bytes).is_ok() => None,
-                None => {
-                    let why = malformed.0;
-                    return Some(
-                        self.failed(format!("{} sent an answer that is not of its dialect: {why}", self.provider)),
-                    );
-                }
-            },
-        };
-        let tally = match &stated {
-            Some(response) => measure(response, estimate(job.body_bytes)),
-            None => guess(bytes.len()),
-        };
         let mut headers = self.reply_headers(&upstream);
-        let body = match stated {
-            Some(mut response) if !same || job.stream => {
-                headers.push("content-type", if job.stream { EVENT_STREAM } else { JSON });
-                if !same {
-                    job.seal.close_response(&mut response, self.dialect, job.dialect);
-                }
-                told(job.dialect, &self.label, &response, job.stream)
+        Some(match self.spoken(&bytes) {
+            Ok(Spoken { kind, body, tally }) => {
+                // What goes through untouched says itself what it is.
+                headers.push("content-type", kind.or(upstream.get("content-type")).unwrap_or(JSON));
+                Tried::Whole { headers, body, tally, lost: self.lost }
             }
-            _ => {
-                headers.push("content-type", upstream.get("content-type").unwrap_or(JSON));
-                bytes
-            }
-        };
-        Some(Tried::Whole { headers, body, tally, lost: self.lost })
+            Err(why) => self.failed(why),
+        })
+    }
+
+    /// What so many bytes came to, where nobody tells. Only chats have an output that is counted.
+    pub(super) fn guess(&self, length: usize) -> Tally {
+        let output = if self.job.operation == Operation::Chat { estimate(length as u64) } else { 0 };
+        let input = estimate(self.job.body_bytes);
+        Tally { usage: chat::Usage { input, output, ..chat::Usage::default() }, estimated: true }
     }
 
     fn failed<B>(&self, message: String) -> Tried<B> {
@@ -352,19 +322,6 @@ fn echoed<B>(job: &Job<'_>, request: Arc<chat::Request>, record: &Record, lost: 
     Tried::Whole { headers, body, tally, lost }
 }
 
-/// A whole answer in `dialect`, as a stream tells it where one is wanted.
-fn told(dialect: Inbound, label: &Label, response: &chat::Response, stream: bool) -> Bytes {
-    if !stream {
-        return dialect.write_response(response, label).into();
-    }
-    let mut encoder = dialect.encoder(label.clone());
-    let mut out = Vec::new();
-    for event in response.events() {
-        encoder.event(&event, &mut out);
-    }
-    out.into()
-}
-
 impl Job<'_> {
     /// What comes of a target that would lose something, for a caller who does not want that.
     fn refuse<B>(&self, target: &Target, lost: &[String]) -> Option<Tried<B>> {
@@ -374,21 +331,6 @@ impl Job<'_> {
             param: Some(header_text(&lost_text(std::slice::from_ref(first)))),
             ..Error::invalid(message)
         }))
-    }
-
-    /// The request for a target that speaks `dialect`. What it cannot have goes to `lost`.
-    fn canonical(
-        &self,
-        target: &Target,
-        dialect: Dialect,
-        lost: &mut Vec<String>,
-    ) -> Result<Arc<chat::Request>, Error> {
-        let mut request = self.dialect.read_request(&self.body)?;
-        request.model.clone_from(&target.model);
-        request.stream = self.stream;
-        lost.clone_from(&request.unread);
-        self.seal.open_request(&mut request, self.dialect, dialect, lost);
-        Ok(Arc::new(request))
     }
 
     fn ends(&self, upstream: Dialect, framing: Framing, label: Label) -> Ends {

@@ -7,4 +7,7 @@
 
 mod anthropic;
 mod cases;
+mod cohere;
+mod ollama;
 mod openai_chat;
+mod told;

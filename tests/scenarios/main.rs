@@ -15,6 +15,7 @@
 
 mod chance;
 mod frames;
+mod operations;
 mod pieces;
 mod script;
 mod world;

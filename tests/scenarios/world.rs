@@ -27,6 +27,8 @@ pub struct World {
     random: Cell<u64>,
     /// What each target does, request by request; the last is repeated.
     pub targets: RefCell<HashMap<String, VecDeque<Script>>>,
+    /// What the upstreams were sent, each with its address.
+    pub sent: RefCell<Vec<(String, Bytes)>>,
     pub counters: RefCell<BTreeMap<String, i64>>,
     pub store_down: Cell<bool>,
     pub settle_ms: Cell<Millis>,
@@ -154,6 +156,7 @@ impl Host for Scripted {
             assert!(value.ends_with(&format!("key of {target}")), "{name}: {value} was sent to {target}");
         }
         let script = self.world.script(target);
+        self.world.sent.borrow_mut().push((request.url.clone(), request.body.clone()));
         let world = self.world.clone();
         let mut upstream = Upstream { since: world.passed(), world, target: target.to_owned(), script };
         match upstream.next().await {
