@@ -15,7 +15,7 @@ use crate::error::{Error, Kind};
 use crate::host::{Broken, Host, Millis};
 use crate::record::{End, Record, Tally};
 use crate::seal::{Seal, Sealer};
-use crate::wire::frame::{FRAME_BYTES_MAX, Frame, Framing, Splitter};
+use crate::wire::frame::{FRAME_BYTES_MAX, Frame, Framing, Splitter, Unframed};
 
 pub struct Relay {
     splitter: Splitter,
@@ -109,8 +109,14 @@ impl Relay {
         let fed = splitter.feed(chunk, |frame| self.frame(frame, &mut out));
         let ends_whole = splitter.is_empty();
         self.splitter = splitter;
-        if fed.is_err() {
-            self.fail(Error::new(Kind::BadUpstream, "the upstream sent a frame without end"), &mut out);
+        if let Err(why) = fed
+            && !self.is_over()
+        {
+            let why = match why {
+                Unframed::TooLong => "the upstream sent a frame without end",
+                Unframed::Malformed => "the upstream sent a malformed frame",
+            };
+            self.fail(Error::new(Kind::BadUpstream, why), &mut out);
         }
         if self.translator.is_none() && began_whole && ends_whole && out.len() == chunk.len() {
             Write::Unchanged
@@ -240,7 +246,7 @@ impl Relay {
         let mut events = std::mem::take(&mut self.events);
         let read = match Frame::read(self.framing, raw) {
             Some(frame) => self.decoder.frame(&frame, &mut events).map_err(|malformed| malformed.0),
-            None => Err("not UTF-8".to_owned()),
+            None => Err("a frame that is malformed or not UTF-8".to_owned()),
         };
         let extra = self.decoder.is_extra() && !self.usage_wanted;
         if self.translator.is_none() && !extra {
