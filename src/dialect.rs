@@ -3,8 +3,10 @@
 //! What a dialect must be able to say is this file; adding one is a module and a line in each `match`.
 
 pub mod anthropic;
+pub mod bedrock_converse;
 pub mod openai_chat;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::chat;
@@ -18,6 +20,7 @@ use crate::wire::json::Fields;
 pub enum Dialect {
     OpenaiChat,
     Anthropic,
+    BedrockConverse,
 }
 
 /// What a caller speaks: each is the dialect of some upstream too.
@@ -75,6 +78,7 @@ impl Dialect {
         match self {
             Self::OpenaiChat => openai_chat::write_request(request, lost),
             Self::Anthropic => anthropic::write_request(request, lost),
+            Self::BedrockConverse => bedrock_converse::write_request(request, lost),
         }
     }
 
@@ -83,6 +87,7 @@ impl Dialect {
         match self {
             Self::OpenaiChat => openai_chat::read_response(body),
             Self::Anthropic => anthropic::read_response(body),
+            Self::BedrockConverse => bedrock_converse::read_response(body),
         }
     }
 
@@ -91,6 +96,7 @@ impl Dialect {
         match self {
             Self::OpenaiChat => Box::<openai_chat::Decoder>::default(),
             Self::Anthropic => Box::<anthropic::Decoder>::default(),
+            Self::BedrockConverse => Box::<bedrock_converse::Decoder>::default(),
         }
     }
 
@@ -99,23 +105,33 @@ impl Dialect {
         match self {
             Self::OpenaiChat => openai_chat::read_error(body),
             Self::Anthropic => anthropic::read_error(body),
+            Self::BedrockConverse => bedrock_converse::read_error(body),
         }
     }
 
-    /// Where requests for a model go, below a provider's base URL.
-    pub fn url(self, base: &str) -> String {
+    /// Where requests for `model` go, below a provider's base URL.
+    pub fn url(self, base: &str, model: &str, stream: bool) -> String {
         let base = base.trim_end_matches('/');
         match self {
             Self::OpenaiChat => format!("{base}/chat/completions"),
             // Anthropic's SDKs want the base without a version, others with it; both are taken.
             Self::Anthropic => format!("{}/v1/messages", base.strip_suffix("/v1").unwrap_or(base)),
+            Self::BedrockConverse => bedrock_converse::url(base, model, stream),
+        }
+    }
+
+    /// The name under which a tool is told; another one than the caller's where that does not fit.
+    pub fn tool_name(self, name: &str) -> Cow<'_, str> {
+        match self {
+            Self::OpenaiChat | Self::Anthropic => Cow::Borrowed(name),
+            Self::BedrockConverse => bedrock_converse::tool_name(name),
         }
     }
 
     /// The header that carries a provider's key.
     pub fn credential(self, key: &str) -> (&'static str, String) {
         match self {
-            Self::OpenaiChat => ("authorization", format!("Bearer {key}")),
+            Self::OpenaiChat | Self::BedrockConverse => ("authorization", format!("Bearer {key}")),
             Self::Anthropic => ("x-api-key", key.to_owned()),
         }
     }
@@ -123,7 +139,7 @@ impl Dialect {
     /// Headers that every request of this dialect needs, unless the caller's own were forwarded.
     pub fn required_headers(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            Self::OpenaiChat => &[],
+            Self::OpenaiChat | Self::BedrockConverse => &[],
             // The version that still takes `temperature`, which callers of other dialects send.
             Self::Anthropic => &[("anthropic-version", "2023-06-01")],
         }

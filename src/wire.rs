@@ -4,4 +4,5 @@ mod event_stream;
 pub mod frame;
 pub mod json;
 mod lines;
+pub mod percent;
 mod sse;

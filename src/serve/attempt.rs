@@ -103,7 +103,7 @@ pub(super) async fn attempt<H: Host>(host: &H, job: &Job<'_>, target: &Target, r
             Err(error) => return Tried::Unfit(error),
         }
     };
-    let mut url = dialect.url(base_url);
+    let mut url = dialect.url(base_url, &target.model, job.stream);
     if let Some(query) = job.query.filter(|_| same) {
         url = format!("{url}?{query}");
     }
