@@ -12,6 +12,7 @@ pub mod echo;
 pub mod error;
 pub mod host;
 pub mod limit;
+pub mod platform;
 pub mod price;
 pub mod record;
 pub mod relay;

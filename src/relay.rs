@@ -13,13 +13,17 @@ use crate::chat::{Event, Grammar, Response, Usage};
 use crate::dialect::{Decode, Dialect, Encode, Inbound, Label};
 use crate::error::{Error, Kind};
 use crate::host::{Broken, Host, Millis};
+use crate::platform::{Platform, unwrap};
 use crate::record::{End, Record, Tally};
 use crate::seal::{Seal, Sealer};
 use crate::wire::frame::{FRAME_BYTES_MAX, Frame, Framing, Splitter, Unframed};
 
 pub struct Relay {
     splitter: Splitter,
+    /// Of the frames that the decoder reads.
     framing: Framing,
+    /// Whether those are inside the frames that the body is made of.
+    is_wrapped: bool,
     decoder: Box<dyn Decode>,
     grammar: Grammar,
     /// `None` where the caller speaks the upstream's dialect.
@@ -41,6 +45,7 @@ pub struct Relay {
 /// What a relay is between.
 pub struct Ends {
     pub upstream: Dialect,
+    pub platform: Platform,
     pub framing: Framing,
     pub caller: Inbound,
     pub label: Label,
@@ -79,12 +84,14 @@ pub enum Stopped {
 
 impl Relay {
     pub fn new(ends: Ends, now: Millis) -> Self {
-        let Ends { upstream, framing, caller, label, seal, input_estimate, idle_ms } = ends;
+        let Ends { upstream, platform, framing, caller, label, seal, input_estimate, idle_ms } = ends;
         let usage_wanted = label.usage_wanted;
+        let is_wrapped = platform.wraps(framing);
         let translator = || Translator { sealer: Sealer::new(seal, upstream, caller), encoder: caller.encoder(label) };
         Self {
             splitter: Splitter::new(framing),
-            framing,
+            framing: if is_wrapped { Framing::Sse } else { framing },
+            is_wrapped,
             decoder: upstream.decoder(),
             grammar: Grammar::default(),
             translator: (upstream != caller.dialect()).then(translator),
@@ -106,7 +113,9 @@ impl Relay {
         let mut splitter = std::mem::take(&mut self.splitter);
         let began_whole = splitter.is_empty();
         let mut out = Vec::new();
-        let fed = splitter.feed(chunk, |frame| self.frame(frame, &mut out));
+        let fed = splitter.feed(chunk, |frame| {
+            if self.is_wrapped { self.wrapped(frame, &mut out) } else { self.frame(frame, &mut out) }
+        });
         let ends_whole = splitter.is_empty();
         self.splitter = splitter;
         if let Err(why) = fed
@@ -118,7 +127,7 @@ impl Relay {
             };
             self.fail(Error::new(Kind::BadUpstream, why), &mut out);
         }
-        if self.translator.is_none() && began_whole && ends_whole && out.len() == chunk.len() {
+        if self.translator.is_none() && !self.is_wrapped && began_whole && ends_whole && out.len() == chunk.len() {
             Write::Unchanged
         } else if out.is_empty() {
             Write::Nothing
@@ -221,10 +230,24 @@ impl Relay {
     /// that is all that is missing, and the body was not cut in the middle of a frame.
     fn rest(&mut self, out: &mut Vec<u8>) -> bool {
         let rest = self.splitter.take_rest();
+        if self.is_wrapped {
+            return rest.is_empty();
+        }
         let Some(frame) = Frame::read(self.framing, &rest) else { return false };
         match frame.data {
             None => rest.trim_ascii().is_empty() || rest.starts_with(b":"),
             Some(data) => !data.is_empty() && self.read(&rest, out).is_ok(),
+        }
+    }
+
+    fn wrapped(&mut self, raw: &[u8], out: &mut Vec<u8>) {
+        match unwrap(raw) {
+            Some(frame) => self.frame(&frame, out),
+            // Nothing of it can go to the caller, whatever that speaks.
+            None if !self.is_over() => {
+                self.fail(Error::new(Kind::BadUpstream, "the upstream sent a malformed frame"), out);
+            }
+            None => {}
         }
     }
 

@@ -1,6 +1,6 @@
 //! Framing and raw JSON: what stands between bytes and dialects.
 
-mod event_stream;
+pub(crate) mod event_stream;
 pub mod frame;
 pub mod json;
 mod lines;

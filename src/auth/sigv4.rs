@@ -84,8 +84,7 @@ fn canonical(method: &str, url: &str, headers: &Headers, body: &[u8]) -> (String
     let path = if path.len() < 2 { "/".to_owned() } else { path.join("/") };
     let mut query: Vec<&str> = query.split('&').filter(|pair| !pair.is_empty()).collect();
     query.sort_unstable();
-    let canonical =
-        format!("{method}\n{path}\n{}\n{fields}\n{names}\n{}", query.join("&"), hex(&Sha256::digest(body)));
+    let canonical = format!("{method}\n{path}\n{}\n{fields}\n{names}\n{}", query.join("&"), hex(&Sha256::digest(body)));
     (canonical, names)
 }
 
@@ -133,8 +132,7 @@ mod tests {
 
     fn signature(method: &str, url: &str, fields: &[(&str, &str)], body: &str) -> String {
         let headers: Headers = fields.iter().copied().chain([("x-amz-date", "20150830T123600Z")]).collect();
-        let authorization =
-            signer("service").authorization(method, url, &headers, body.as_bytes(), &timestamp(NOW));
+        let authorization = signer("service").authorization(method, url, &headers, body.as_bytes(), &timestamp(NOW));
         authorization.rsplit_once("Signature=").unwrap().1.to_owned()
     }
 
