@@ -19,4 +19,5 @@ pub mod relay;
 pub mod route;
 pub mod seal;
 pub mod serve;
+pub mod told;
 pub mod wire;

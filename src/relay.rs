@@ -16,6 +16,7 @@ use crate::host::{Broken, Host, Millis};
 use crate::platform::{Platform, unwrap};
 use crate::record::{End, Record, Tally};
 use crate::seal::{Seal, Sealer};
+use crate::told::Told;
 use crate::wire::frame::{FRAME_BYTES_MAX, Frame, Framing, Splitter, Unframed};
 
 pub struct Relay {
@@ -58,6 +59,7 @@ pub struct Ends {
 
 /// From the upstream's dialect into the caller's.
 struct Translator {
+    told: Told,
     sealer: Sealer,
     encoder: Box<dyn Encode>,
 }
@@ -87,7 +89,11 @@ impl Relay {
         let Ends { upstream, platform, framing, caller, label, seal, input_estimate, idle_ms } = ends;
         let usage_wanted = label.usage_wanted;
         let is_wrapped = platform.wraps(framing);
-        let translator = || Translator { sealer: Sealer::new(seal, upstream, caller), encoder: caller.encoder(label) };
+        let translator = || Translator {
+            told: Told::new(upstream, label.request.as_deref()),
+            sealer: Sealer::new(seal, upstream, caller),
+            encoder: caller.encoder(label),
+        };
         Self {
             splitter: Splitter::new(framing),
             framing: if is_wrapped { Framing::Sse } else { framing },
@@ -282,7 +288,7 @@ impl Relay {
 
     /// Counts `events` and, between dialects, writes them.
     fn take(&mut self, events: &mut Vec<Event>, out: &mut Vec<u8>) {
-        for event in events.drain(..) {
+        for mut event in events.drain(..) {
             let Ok(next) = self.grammar.after(&event) else {
                 // Within one dialect the caller judges its bytes itself.
                 if self.translator.is_some() && !self.is_over() {
@@ -295,7 +301,8 @@ impl Relay {
             if let Event::Error { message, .. } = &event {
                 self.failure = Some(Error::new(Kind::BadUpstream, message.clone()));
             }
-            if let Some(Translator { sealer, encoder }) = &mut self.translator {
+            if let Some(Translator { told, sealer, encoder }) = &mut self.translator {
+                told.event(&mut event);
                 sealer.event(event, |event| encoder.event(&event, out));
             }
         }

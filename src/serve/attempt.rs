@@ -17,6 +17,7 @@ use crate::platform::Platform;
 use crate::record::{Record, Tally};
 use crate::relay::{Ends, Raced, Relay, Stopped, estimate, measure, race};
 use crate::route::{Outcome, retry_after_ms};
+use crate::told::Told;
 use crate::wire::frame::Framing;
 use crate::wire::json::Fields;
 
@@ -242,6 +243,7 @@ impl Reading<'_> {
             Some(mut response) if !same || job.stream => {
                 headers.push("content-type", if job.stream { EVENT_STREAM } else { JSON });
                 if !same {
+                    Told::new(self.dialect, self.label.request.as_deref()).response(&mut response);
                     job.seal.close_response(&mut response, self.dialect, job.dialect);
                 }
                 told(job.dialect, &self.label, &response, job.stream)
