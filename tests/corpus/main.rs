@@ -6,5 +6,8 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
 mod anthropic;
+mod bedrock_converse;
+mod bedrock_invoke;
 mod cases;
+mod event_stream;
 mod openai_chat;
