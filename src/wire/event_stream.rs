@@ -218,7 +218,9 @@ mod tests {
 
     #[test]
     fn a_frame_names_its_event_exception_or_error() {
-        let cases: &[(&[(&str, &str)], &str, &str, &str)] = &[
+        /// The headers, the payload, and what is told as event and data.
+        type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str, &'a str);
+        let cases: &[Case<'_>] = &[
             (&[(":message-type", "event"), (":event-type", "messageStop")], "{}", "messageStop", "{}"),
             (
                 &[(":exception-type", "throttlingException"), (":message-type", "exception")],

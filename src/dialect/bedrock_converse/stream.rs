@@ -142,7 +142,8 @@ impl Decode for Decoder {
             }
             _ => {
                 // An exception says why; what may be added says something else, and is passed over.
-                if let Some(message) = read_error(data.as_bytes()) {
+                let unsaid = || name.ends_with("Exception").then(|| name.to_owned());
+                if let Some(message) = read_error(data.as_bytes()).or_else(unsaid) {
                     self.at = Place::Over;
                     events.push(Event::Error { kind: fault(name), message });
                 }
@@ -435,6 +436,8 @@ mod tests {
             let error = Event::Error { kind: kind.map(str::to_owned), message: "m".into() };
             assert_eq!(events, [start(), error]);
         }
+        let (events, _) = decode(&[START, ("toComeException", "{}")]);
+        assert_eq!(events[1], Event::Error { kind: None, message: "toComeException".into() });
         let (events, _) = decode(&[START, ("toComeEvent", r#"{"x":1}"#), STOP]);
         assert_eq!(events.last(), Some(&Event::End));
     }
