@@ -3,10 +3,12 @@
 //! What a dialect must be able to say is this file; adding one is a module and a line in each `match`.
 
 pub mod anthropic;
+pub mod bedrock_converse;
 pub mod cohere;
 pub mod ollama;
 pub mod openai_chat;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::chat;
@@ -23,6 +25,7 @@ pub enum Dialect {
     Anthropic,
     Cohere,
     Ollama,
+    BedrockConverse,
 }
 
 /// What a caller speaks: each is the dialect of some upstream too.
@@ -93,6 +96,7 @@ impl Dialect {
             Self::Anthropic => anthropic::write_request(request, lost),
             Self::Cohere => cohere::write_request(request, lost),
             Self::Ollama => ollama::write_request(request, lost),
+            Self::BedrockConverse => bedrock_converse::write_request(request, lost),
         }
     }
 
@@ -103,6 +107,7 @@ impl Dialect {
             Self::Anthropic => anthropic::read_response(body),
             Self::Cohere => cohere::read_response(body),
             Self::Ollama => ollama::read_response(body),
+            Self::BedrockConverse => bedrock_converse::read_response(body),
         }
     }
 
@@ -113,6 +118,7 @@ impl Dialect {
             Self::Anthropic => Box::<anthropic::Decoder>::default(),
             Self::Cohere => Box::<cohere::Decoder>::default(),
             Self::Ollama => Box::<ollama::Decoder>::default(),
+            Self::BedrockConverse => Box::<bedrock_converse::Decoder>::default(),
         }
     }
 
@@ -123,11 +129,12 @@ impl Dialect {
             Self::Anthropic => anthropic::read_error(body),
             Self::Cohere => cohere::read_error(body),
             Self::Ollama => ollama::read_error(body),
+            Self::BedrockConverse => bedrock_converse::read_error(body),
         }
     }
 
-    /// Where requests for a model go, below a provider's base URL.
-    pub fn url(self, base: &str) -> String {
+    /// Where requests for `model` go, below a provider's base URL.
+    pub fn url(self, base: &str, model: &str, stream: bool) -> String {
         let base = base.trim_end_matches('/');
         match self {
             Self::OpenaiChat => format!("{base}/chat/completions"),
@@ -135,6 +142,7 @@ impl Dialect {
             Self::Anthropic => format!("{}/v1/messages", base.strip_suffix("/v1").unwrap_or(base)),
             Self::Cohere => format!("{base}/chat"),
             Self::Ollama => format!("{}/api/chat", ollama::root(base)),
+            Self::BedrockConverse => bedrock_converse::url(base, model, stream),
         }
     }
 
@@ -144,7 +152,7 @@ impl Dialect {
             Self::OpenaiChat => Some(&openai_chat::Embeddings),
             Self::Cohere => Some(&cohere::Embeddings),
             Self::Ollama => Some(&ollama::Embeddings),
-            Self::Anthropic => None,
+            Self::Anthropic | Self::BedrockConverse => None,
         }
     }
 
@@ -152,14 +160,24 @@ impl Dialect {
     pub fn rerank_url(self, base: &str) -> Option<String> {
         match self {
             Self::OpenaiChat | Self::Cohere => Some(format!("{}/rerank", base.trim_end_matches('/'))),
-            Self::Anthropic | Self::Ollama => None,
+            Self::Anthropic | Self::Ollama | Self::BedrockConverse => None,
+        }
+    }
+
+    /// The name under which a tool is told; another one than the caller's where that does not fit.
+    pub fn tool_name(self, name: &str) -> Cow<'_, str> {
+        match self {
+            Self::OpenaiChat | Self::Anthropic | Self::Cohere | Self::Ollama => Cow::Borrowed(name),
+            Self::BedrockConverse => bedrock_converse::tool_name(name),
         }
     }
 
     /// The header that carries a provider's key.
     pub fn credential(self, key: &str) -> (&'static str, String) {
         match self {
-            Self::OpenaiChat | Self::Cohere | Self::Ollama => ("authorization", format!("Bearer {key}")),
+            Self::OpenaiChat | Self::Cohere | Self::Ollama | Self::BedrockConverse => {
+                ("authorization", format!("Bearer {key}"))
+            }
             Self::Anthropic => ("x-api-key", key.to_owned()),
         }
     }
@@ -167,7 +185,7 @@ impl Dialect {
     /// Headers that every request of this dialect needs, unless the caller's own were forwarded.
     pub fn required_headers(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            Self::OpenaiChat | Self::Cohere | Self::Ollama => &[],
+            Self::OpenaiChat | Self::Cohere | Self::Ollama | Self::BedrockConverse => &[],
             // The version that still takes `temperature`, which callers of other dialects send.
             Self::Anthropic => &[("anthropic-version", "2023-06-01")],
         }

@@ -136,6 +136,15 @@ impl Headers {
         self.0.push((name, value.into()));
     }
 
+    /// Takes every field of that name out; their values are one, joined by commas.
+    pub fn remove(&mut self, name: &str) -> Option<String> {
+        let (taken, kept): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.0).into_iter().partition(|(field, _)| field == name);
+        self.0 = kept;
+        let values: Vec<String> = taken.into_iter().map(|(_, value)| value).collect();
+        (!values.is_empty()).then(|| values.join(","))
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }

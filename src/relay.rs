@@ -14,13 +14,18 @@ use crate::config::Patience;
 use crate::dialect::{Decode, Dialect, Encode, Inbound, Label};
 use crate::error::{Error, Kind};
 use crate::host::{Broken, Host, Millis};
+use crate::platform::{Platform, unwrap};
 use crate::record::{End, Record, Tally};
 use crate::seal::{Seal, Sealer};
-use crate::wire::frame::{FRAME_BYTES_MAX, Frame, Framing, Splitter};
+use crate::told::Told;
+use crate::wire::frame::{FRAME_BYTES_MAX, Frame, Framing, Splitter, Unframed};
 
 pub struct Relay {
     splitter: Splitter,
+    /// Of the frames that the decoder reads.
     framing: Framing,
+    /// Whether those are inside the frames that the body is made of.
+    is_wrapped: bool,
     decoder: Box<dyn Decode>,
     grammar: Grammar,
     /// `None` where the caller speaks the upstream's dialect.
@@ -44,6 +49,7 @@ pub struct Relay {
 /// What a relay is between.
 pub struct Ends {
     pub upstream: Dialect,
+    pub platform: Platform,
     pub framing: Framing,
     pub caller: Inbound,
     pub label: Label,
@@ -65,8 +71,7 @@ pub enum Tick {
 
 /// From the upstream's dialect into the caller's.
 struct Translator {
-    /// The model that was asked, for upstreams that do not say which one answers.
-    model: String,
+    told: Told,
     sealer: Sealer,
     encoder: Box<dyn Encode>,
 }
@@ -93,16 +98,18 @@ pub enum Stopped {
 
 impl Relay {
     pub fn new(ends: Ends, now: Millis) -> Self {
-        let Ends { upstream, framing, caller, label, seal, input_estimate, patience } = ends;
+        let Ends { upstream, platform, framing, caller, label, seal, input_estimate, patience } = ends;
         let usage_wanted = label.usage_wanted;
+        let is_wrapped = platform.wraps(framing);
         let translator = || Translator {
-            model: label.request.as_ref().map(|request| request.model.clone()).unwrap_or_default(),
+            told: Told::new(upstream, label.request.as_deref()),
             sealer: Sealer::new(seal, upstream, caller),
             encoder: caller.encoder(label),
         };
         Self {
             splitter: Splitter::new(framing),
-            framing,
+            framing: if is_wrapped { Framing::Sse } else { framing },
+            is_wrapped,
             decoder: upstream.decoder(),
             grammar: Grammar::default(),
             translator: (upstream != caller.dialect()).then(translator),
@@ -125,13 +132,21 @@ impl Relay {
         let mut splitter = std::mem::take(&mut self.splitter);
         let began_whole = splitter.is_empty();
         let mut out = Vec::new();
-        let fed = splitter.feed(chunk, |frame| self.frame(frame, &mut out));
+        let fed = splitter.feed(chunk, |frame| {
+            if self.is_wrapped { self.wrapped(frame, &mut out) } else { self.frame(frame, &mut out) }
+        });
         let ends_whole = splitter.is_empty();
         self.splitter = splitter;
-        if fed.is_err() {
-            self.fail(Error::new(Kind::BadUpstream, "the upstream sent a frame without end"), &mut out);
+        if let Err(why) = fed
+            && !self.is_over()
+        {
+            let why = match why {
+                Unframed::TooLong => "the upstream sent a frame without end",
+                Unframed::Malformed => "the upstream sent a malformed frame",
+            };
+            self.fail(Error::new(Kind::BadUpstream, why), &mut out);
         }
-        if self.translator.is_none() && began_whole && ends_whole && out.len() == chunk.len() {
+        if self.translator.is_none() && !self.is_wrapped && began_whole && ends_whole && out.len() == chunk.len() {
             self.spoke = now;
             Write::Unchanged
         } else if out.is_empty() {
@@ -253,10 +268,24 @@ impl Relay {
     /// that is all that is missing, and the body was not cut in the middle of a frame.
     fn rest(&mut self, out: &mut Vec<u8>) -> bool {
         let rest = self.splitter.take_rest();
+        if self.is_wrapped {
+            return rest.is_empty();
+        }
         let Some(frame) = Frame::read(self.framing, &rest) else { return false };
         match frame.data {
             None => rest.trim_ascii().is_empty() || rest.starts_with(b":"),
             Some(data) => !data.is_empty() && self.read(&rest, out).is_ok(),
+        }
+    }
+
+    fn wrapped(&mut self, raw: &[u8], out: &mut Vec<u8>) {
+        match unwrap(raw) {
+            Some(frame) => self.frame(&frame, out),
+            // Nothing of it can go to the caller, whatever that speaks.
+            None if !self.is_over() => {
+                self.fail(Error::new(Kind::BadUpstream, "the upstream sent a malformed frame"), out);
+            }
+            None => {}
         }
     }
 
@@ -278,7 +307,7 @@ impl Relay {
         let mut events = std::mem::take(&mut self.events);
         let read = match Frame::read(self.framing, raw) {
             Some(frame) => self.decoder.frame(&frame, &mut events).map_err(|malformed| malformed.0),
-            None => Err("not UTF-8".to_owned()),
+            None => Err("a frame that is malformed or not UTF-8".to_owned()),
         };
         let extra = self.decoder.is_extra() && !self.usage_wanted;
         if self.translator.is_none() && !extra {
@@ -304,12 +333,8 @@ impl Relay {
             if let Event::Error { message, .. } = &event {
                 self.failure = Some(Error::new(Kind::BadUpstream, message.clone()));
             }
-            if let Some(Translator { model: asked, sealer, encoder }) = &mut self.translator {
-                if let Event::Start { model, .. } = &mut event
-                    && model.is_empty()
-                {
-                    *model = std::mem::take(asked);
-                }
+            if let Some(Translator { told, sealer, encoder }) = &mut self.translator {
+                told.event(&mut event);
                 sealer.event(event, |event| encoder.event(&event, out));
             }
         }

@@ -94,7 +94,8 @@ impl Outcome {
     /// Whether the next target may do better. The caller's own mistakes stay the caller's.
     pub fn falls(self) -> bool {
         match self {
-            Self::Status(status) => matches!(status, 408 | 409 | 429 | 500..),
+            // 424 is Bedrock's word for a model that failed.
+            Self::Status(status) => matches!(status, 408 | 409 | 424 | 429 | 500..),
             Self::Unreachable | Self::TimedOut | Self::Failed => true,
             Self::HungUp => false,
         }
@@ -214,7 +215,7 @@ mod tests {
 
     #[test]
     fn only_what_another_target_may_do_better_falls() {
-        for status in [408, 409, 429, 500, 502, 503, 504, 529] {
+        for status in [408, 409, 424, 429, 500, 502, 503, 504, 529] {
             assert!(Outcome::Status(status).falls(), "{status}");
         }
         for status in [200, 301, 400, 401, 402, 403, 404, 413, 422] {

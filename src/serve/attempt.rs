@@ -9,12 +9,13 @@ use super::Job;
 use super::head::{EVENT_STREAM, JSON, header_text, lost_text, reply_headers};
 use super::operation::{Operation, Question, Spoken, told};
 use crate::chat;
-use crate::config::{Patience, Reach, Target};
+use crate::config::{Credential, Patience, Reach, Target};
 use crate::dialect::{Dialect, Label};
 use crate::echo;
 use crate::embed::Encoding;
 use crate::error::{Error, Kind};
 use crate::host::{Answer, Broken, Headers, Host, Millis, Outgoing};
+use crate::platform::Platform;
 use crate::record::{Record, Tally};
 use crate::relay::{Ends, Raced, Relay, Stopped, estimate, measure, race};
 use crate::route::{Outcome, retry_after_ms};
@@ -71,8 +72,10 @@ impl Upset {
 
     /// An upstream that repeats its key, as some do with all headers of a request they refuse, is not repeated.
     pub(super) fn without_key(mut self, target: &Target, outcome: Outcome) -> Self {
-        let Reach::Upstream { key: Some(key), .. } = &target.provider.reach else { return self };
-        let holds = |text: &[u8]| !key.is_empty() && text.windows(key.len()).any(|part| part == key.as_bytes());
+        let Reach::Upstream { credential, .. } = &target.provider.reach else { return self };
+        let holds = |text: &[u8]| {
+            credential.secrets().any(|secret| text.windows(secret.len()).any(|part| part == secret.as_bytes()))
+        };
         self.verbatim = self
             .verbatim
             .filter(|(headers, body)| !holds(body) && headers.iter().all(|(_, value)| !holds(value.as_bytes())));
@@ -85,7 +88,7 @@ impl Upset {
 
 /// Asks one target, up to the point where the caller would see its answer.
 pub(super) async fn attempt<H: Host>(host: &H, job: &Job<'_>, target: &Target, record: &Record) -> Tried<H::Body> {
-    let Reach::Upstream { dialect, base_url, key } = &target.provider.reach else {
+    let Reach::Upstream { dialect, platform, base_url, credential } = &target.provider.reach else {
         let mut lost = Vec::new();
         if job.operation != Operation::Chat {
             return Tried::Unfit(job.operation.unknown_to(target));
@@ -95,18 +98,27 @@ pub(super) async fn attempt<H: Host>(host: &H, job: &Job<'_>, target: &Target, r
             Err(error) => Tried::Unfit(error),
         };
     };
-    let dialect = *dialect;
-    let Question { mut url, body, label, encoding, lost } = match job.question(target, dialect, base_url) {
+    let (dialect, platform) = (*dialect, *platform);
+    let Question { mut url, body, label, encoding, lost } = match job.question(target, dialect, platform, base_url) {
         Ok(question) => question,
         Err(error) => return Tried::Unfit(error),
     };
     if let Some(refused) = job.refuse(target, &lost) {
         return refused;
     }
-    if let Some(query) = job.query.filter(|_| dialect == job.dialect.dialect()) {
+    if let Some(query) = job.query.filter(|_| dialect == job.dialect.dialect() && platform == Platform::Native) {
         url = format!("{url}?{query}");
     }
-    let headers = job.outgoing_headers(dialect, key.as_deref());
+    let mut headers = job.outgoing_headers(dialect, platform);
+    let body = platform.dress(body, &mut headers);
+    match credential {
+        Credential::None => {}
+        Credential::Key(key) => {
+            let (name, value) = platform.credential(dialect, key);
+            headers.push(name, value);
+        }
+        Credential::Sigv4(signer) => signer.sign(&url, &mut headers, &body, host.now()),
+    }
     let patience = job.route.patience;
     let began = host.now();
     let deadline = began.saturating_add(patience.first_byte_ms);
@@ -127,10 +139,11 @@ pub(super) async fn attempt<H: Host>(host: &H, job: &Job<'_>, target: &Target, r
             Raced::Gone => return Tried::Gone(None),
         };
     if !(200..300).contains(&answer.status) {
-        return upstream_error(host, job, dialect, provider, answer, patience).await;
+        return upstream_error(host, job, (dialect, platform), provider, answer, patience).await;
     }
     let framing = answer.headers.get("content-type").and_then(Framing::of);
-    let reading = Reading { job, dialect, label, model: &target.model, encoding, provider, deadline, patience, lost };
+    let reading =
+        Reading { job, dialect, platform, label, model: &target.model, encoding, provider, deadline, patience, lost };
     let tried = match (framing, job.stream) {
         (Some(framing), true) => reading.stream(host, answer, framing).await,
         (Some(_), false) => Some(reading.failed(format!("{provider} sent a stream where a whole answer was due"))),
@@ -143,6 +156,7 @@ pub(super) async fn attempt<H: Host>(host: &H, job: &Job<'_>, target: &Target, r
 pub(super) struct Reading<'a> {
     pub(super) job: &'a Job<'a>,
     pub(super) dialect: Dialect,
+    platform: Platform,
     pub(super) label: Label,
     /// As the target knows it.
     pub(super) model: &'a str,
@@ -159,7 +173,7 @@ impl Reading<'_> {
     async fn stream<H: Host>(self, host: &H, answer: Answer<H::Body>, framing: Framing) -> Option<Tried<H::Body>> {
         let Answer { headers, body: mut upstream, .. } = answer;
         let now = host.now();
-        let mut relay = Relay::new(self.job.ends(self.dialect, framing, self.label.clone()), now);
+        let mut relay = Relay::new(self.job.ends((self.dialect, self.platform), framing, self.label.clone()), now);
         let mut deadline = self.deadline;
         let latest = now.saturating_add(CONTENT_MS_MAX);
         loop {
@@ -229,7 +243,7 @@ impl Reading<'_> {
 async fn upstream_error<H: Host>(
     host: &H,
     job: &Job<'_>,
-    dialect: Dialect,
+    (dialect, platform): (Dialect, Platform),
     provider: &str,
     answer: Answer<H::Body>,
     patience: Patience,
@@ -248,7 +262,8 @@ async fn upstream_error<H: Host>(
     let kind = if status < 400 { Kind::BadUpstream } else { Kind::Upstream(status) };
     let message = told.unwrap_or_else(|| format!("{provider} answered with status {status}"));
     let retry_after = retry_after_ms(&upstream).map(|wait| wait.min(RETRY_AFTER_MS_MAX).div_ceil(1000));
-    let verbatim = (dialect == job.dialect.dialect() && status >= 400 && is_json).then(|| {
+    let is_own = dialect == job.dialect.dialect() && platform.is_of_dialect(&bytes);
+    let verbatim = (is_own && status >= 400 && is_json).then(|| {
         let mut headers = reply_headers(job, dialect, &upstream);
         headers.push("content-type", upstream.get("content-type").unwrap_or(JSON));
         (headers, bytes)
@@ -306,7 +321,8 @@ fn echoed<B>(job: &Job<'_>, request: Arc<chat::Request>, record: &Record, lost: 
     let label = Label { request: Some(request), ..job.label.clone() };
     let bytes = told(echo::DIALECT, &Label { usage_wanted: true, ..label.clone() }, &response, job.stream);
     let (body, tally) = if job.stream {
-        let mut relay = Relay::new(job.ends(echo::DIALECT.dialect(), Framing::Sse, label), record.started);
+        let mut relay =
+            Relay::new(job.ends((echo::DIALECT.dialect(), Platform::Native), Framing::Sse, label), record.started);
         relay.hold(&bytes, record.started);
         relay.end_held(Stopped::Closed);
         (relay.take_held().into(), relay.tally())
@@ -333,9 +349,10 @@ impl Job<'_> {
         }))
     }
 
-    fn ends(&self, upstream: Dialect, framing: Framing, label: Label) -> Ends {
+    fn ends(&self, (upstream, platform): (Dialect, Platform), framing: Framing, label: Label) -> Ends {
         Ends {
             upstream,
+            platform,
             framing,
             caller: self.dialect,
             label,

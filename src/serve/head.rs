@@ -3,6 +3,7 @@
 use super::Job;
 use crate::dialect::{Dialect, Inbound};
 use crate::host::Headers;
+use crate::platform::Platform;
 use crate::record::Record;
 
 pub(super) const JSON: &str = "application/json";
@@ -19,7 +20,8 @@ const FORWARDED_WITHIN: &[&str] =
 const RETURNED: &[&str] = &["request-id", "x-request-id", "x-should-retry"];
 
 impl Job<'_> {
-    pub(super) fn outgoing_headers(&self, dialect: Dialect, key: Option<&str>) -> Headers {
+    /// All but the credential.
+    pub(super) fn outgoing_headers(&self, dialect: Dialect, platform: Platform) -> Headers {
         let same = dialect == self.dialect.dialect();
         let forwarded = |name: &str| {
             FORWARDED.contains(&name)
@@ -31,7 +33,7 @@ impl Job<'_> {
         let mut headers: Headers =
             self.headers.iter().filter(|(name, value)| forwarded(name) && is_text(value)).collect();
         headers.push("content-type", JSON);
-        headers.push("accept", if self.stream { "text/event-stream" } else { JSON });
+        headers.push("accept", platform.accepts(dialect, self.stream));
         headers.push("accept-encoding", "identity");
         for (name, value) in dialect.required_headers() {
             if headers.get(name).is_none() {
@@ -40,9 +42,6 @@ impl Job<'_> {
         }
         if headers.get("user-agent").is_none() {
             headers.push("user-agent", concat!("tollgate/", env!("CARGO_PKG_VERSION")));
-        }
-        if let Some((name, value)) = key.map(|key| dialect.credential(key)) {
-            headers.push(name, value);
         }
         headers
     }

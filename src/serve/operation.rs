@@ -13,9 +13,11 @@ use crate::config::Target;
 use crate::dialect::{Dialect, Inbound, Label, Malformed, openai_chat};
 use crate::embed::Encoding;
 use crate::error::Error;
+use crate::platform::Platform;
 use crate::record::Tally;
 use crate::relay::{estimate, measure};
 use crate::rerank;
+use crate::told::Told;
 use crate::wire::json::Fields;
 
 /// Tokens held for the answer of a request that states no most.
@@ -77,10 +79,16 @@ impl Operation {
 }
 
 impl Job<'_> {
-    /// What is sent to a target that speaks `dialect`.
-    pub(super) fn question(&self, target: &Target, dialect: Dialect, base_url: &str) -> Result<Question, Error> {
+    /// What is sent to a target that speaks `dialect` on `platform`.
+    pub(super) fn question(
+        &self,
+        target: &Target,
+        dialect: Dialect,
+        platform: Platform,
+        base_url: &str,
+    ) -> Result<Question, Error> {
         match self.operation {
-            Operation::Chat => self.chat(target, dialect, base_url),
+            Operation::Chat => self.chat(target, dialect, platform, base_url),
             Operation::Embeddings => self.embeddings(target, dialect, base_url),
             Operation::Rerank => self.rerank(target, dialect, base_url),
         }
@@ -102,8 +110,8 @@ impl Job<'_> {
     }
 
     /// The caller's own bytes with another `model`, or through the canonical form.
-    fn chat(&self, target: &Target, dialect: Dialect, base_url: &str) -> Result<Question, Error> {
-        let url = dialect.url(base_url);
+    fn chat(&self, target: &Target, dialect: Dialect, platform: Platform, base_url: &str) -> Result<Question, Error> {
+        let url = platform.url(dialect, base_url, &target.model, self.stream);
         let mut label = self.label.clone();
         if dialect == self.dialect.dialect() && !self.sealed {
             let body = self.dialect.splice(&self.body, &target.model);
@@ -157,9 +165,7 @@ impl Reading<'_> {
             return Ok(Spoken::untouched(bytes, tally));
         }
         if !same {
-            if let Some(request) = self.label.request.as_ref().filter(|_| response.model.is_empty()) {
-                response.model.clone_from(&request.model);
-            }
+            Told::new(self.dialect, self.label.request.as_deref()).response(&mut response);
             job.seal.close_response(&mut response, self.dialect, job.dialect);
         }
         let kind = if job.stream { EVENT_STREAM } else { JSON };

@@ -39,7 +39,8 @@ fn exchange(dialect: &str, path: &str, ask: &Value, (status, kind, answer): (u16
     let script = [(0, head), (0, Act::Piece(Bytes::from(answer.to_owned()))), (0, Act::Close)].into();
     world.targets.borrow_mut().insert("up".to_owned(), [script].into());
     let (lines, settled) = (RefCell::default(), RefCell::default());
-    let host = Scripted { world: world.clone(), gone_at: None, lines, settled };
+    let (begun, beats) = Default::default();
+    let host = Scripted { world: world.clone(), gone_at: None, lines, settled, begun, beats };
     let request = Incoming {
         method: "POST".to_owned(),
         path: path.to_owned(),
