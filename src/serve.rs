@@ -65,6 +65,7 @@ fn door(path: &str) -> Option<Door> {
     }
     Some(match rest {
         "/chat/completions" => Door::Chat(Inbound::OpenaiChat, "/v1/chat/completions"),
+        "/responses" => Door::Chat(Inbound::OpenaiResponses, "/v1/responses"),
         "/messages" => Door::Chat(Inbound::Anthropic, "/v1/messages"),
         "/models" => Door::Models,
         "/usage" => Door::Usage,
@@ -109,7 +110,7 @@ fn home() -> Vec<u8> {
     let home = concat!(
         r#"{"name":"tollgate","version":""#,
         env!("CARGO_PKG_VERSION"),
-        r#"","endpoints":["POST /v1/chat/completions","POST /v1/messages","GET /v1/models","GET /v1/usage","GET /health"],"#,
+        r#"","endpoints":["POST /v1/chat/completions","POST /v1/responses","POST /v1/messages","GET /v1/models","GET /v1/usage","GET /health"],"#,
         r#""try":"POST /v1/chat/completions with {\"model\":\"tollgate/echo\",\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}"}"#,
     );
     home.into()
@@ -258,7 +259,7 @@ async fn admit<H: Host>(
     record: &mut Record,
 ) -> Result<Vec<(&'static str, String)>, Refusal> {
     // Which of the two counts is for the upstream to say; none of them may be 0, which some take for no bound.
-    let stated = ["max_completion_tokens", "max_tokens"].iter().filter_map(|name| body.get::<u64>(name).ok().flatten());
+    let stated = ["max_completion_tokens", "max_tokens", "max_output_tokens"].iter().filter_map(|name| body.get::<u64>(name).ok().flatten());
     let stated = stated.max().filter(|tokens| *tokens > 0);
     // No tokenizer makes two tokens of one byte pair of prose; what it makes of a prompt of symbols is billed all the same.
     let input = (body_bytes as u64).div_ceil(2);

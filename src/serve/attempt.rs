@@ -91,7 +91,7 @@ pub(super) async fn attempt<H: Host>(host: &H, job: &Job<'_>, target: &Target, r
     let dialect = *dialect;
     let same = dialect == job.dialect.dialect();
     let mut label = job.label.clone();
-    let body = if same && !job.sealed {
+    let body = if same && !job.sealed && job.dialect.is_own(&job.body) {
         job.dialect.splice(&job.body, &target.model)
     } else {
         match job.canonical(target, dialect, &mut lost) {

@@ -1,0 +1,1 @@
+//! Small cases after the official documentation.
