@@ -8,3 +8,4 @@
 mod anthropic;
 mod cases;
 mod openai_chat;
+mod openai_responses;

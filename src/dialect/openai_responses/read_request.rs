@@ -292,7 +292,9 @@ impl Reading<'_> {
         let mut parts = Vec::with_capacity(wire.len());
         for (index, raw) in wire.into_iter().enumerate() {
             let path = format!("{path}[{index}]");
-            parts.extend(self.part(parse(&raw, &path)?, &path)?.map(Part::new));
+            let part = self.part(parse(&raw, &path)?, &path)?;
+            // Other dialects refuse a text without words.
+            parts.extend(part.filter(|part| !matches!(part, Content::Text(text) if text.is_empty())).map(Part::new));
         }
         Ok(parts)
     }
