@@ -93,6 +93,10 @@ pub async fn serve<H: Host>(gateway: &Gateway, host: &H, request: Incoming) -> R
         Some(Door::Chat(dialect, path)) if request.method == "POST" => {
             return chat(gateway, host, dialect, Record::open(id, path, host.now()), request).await;
         }
+        Some(Door::Chat(..)) if asks_for_websocket(&request.headers) => Err(Error::new(
+            Kind::NoWebSocket,
+            "this path takes POST; there is no WebSocket here",
+        )),
         Some(Door::Chat(..)) => return wrong_method(dialect, &id, "POST"),
         Some(_) if !is_get => return wrong_method(dialect, &id, "GET"),
         Some(Door::Home) => Ok(home()),
@@ -402,6 +406,11 @@ fn refused<B>(dialect: Inbound, id: &str, error: &Error, limits: Vec<(&'static s
         headers.push(name, value);
     }
     whole(error.status(), headers, dialect.error_body(error, id))
+}
+
+/// Codex tries one first, and of all refusals understands 426 at once: others it tries again for seconds, and 400 ends it.
+fn asks_for_websocket(headers: &Headers) -> bool {
+    headers.get("upgrade").is_some_and(|protocol| protocol.eq_ignore_ascii_case("websocket"))
 }
 
 fn wrong_method<B>(dialect: Inbound, id: &str, allow: &'static str) -> Reply<B> {

@@ -516,6 +516,7 @@ struct ResponseOut<'a> {
     top_logprobs: u64,
     top_p: Option<&'a Number>,
     truncation: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<UsageOut>,
     metadata: Empty,
 }

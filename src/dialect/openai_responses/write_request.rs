@@ -170,6 +170,10 @@ impl<'a> Items<'a> {
                 // Everything keeps its place among the words.
                 self.say(role, std::mem::take(&mut content));
                 match &part.content {
+                    // What the model said has a shape with an id, but for one text.
+                    Content::Text(text) => {
+                        self.out.push(ItemOut::Message { role, content: ContentOut::Text(Cow::Borrowed(text)) });
+                    }
                     Content::ToolCall(call) if message.role == Role::Assistant => self.call(call, &mut custom),
                     Content::ToolResult { call, parts, is_error } if message.role == Role::User => {
                         let is_custom = custom.contains(&call.as_str());
@@ -189,14 +193,11 @@ impl<'a> Items<'a> {
         self.out
     }
 
-    fn say(&mut self, role: &'static str, mut parts: Vec<PartOut<'a>>) {
+    fn say(&mut self, role: &'static str, parts: Vec<PartOut<'a>>) {
         let content = match parts.as_slice() {
             [] => return,
             // One text is a string, which every server takes; more are an array, so that their borders stay.
-            [PartOut::Input { .. } | PartOut::Output { .. }] => match parts.pop() {
-                Some(PartOut::Input { text } | PartOut::Output { text }) => ContentOut::Text(Cow::Borrowed(text)),
-                _ => return,
-            },
+            [PartOut::Input { text }] => ContentOut::Text(Cow::Borrowed(text)),
             _ => ContentOut::Parts(parts),
         };
         self.out.push(ItemOut::Message { role, content });
@@ -230,7 +231,11 @@ impl<'a> Items<'a> {
             None if self.replays && is_told => (None, Some([PartOut::Thought { text }])),
             None => return lost.note_if(is_told, "messages.reasoning"),
         };
+        // OpenAI's encrypted reasoning is bound to the id it had, and is taken without one; of reasoning in plain text
+        // servers want some id. Sources: maximhq/bifrost#5186 and #6488, read 2026-11.
+        let id = sealed.is_none().then(|| format!("rs_{}", self.out.len()));
         self.out.push(ItemOut::Reasoning {
+            id,
             summary: summary.into_iter().collect(),
             content,
             encrypted_content: sealed,
@@ -246,10 +251,9 @@ fn is_cached(part: &Part) -> bool {
 /// A part of a message; `None` for what is an item of its own, or has no place.
 fn words(content: &Content, role: Role) -> Option<PartOut<'_>> {
     Some(match content {
-        Content::Text(text) if role == Role::Assistant => PartOut::Output { text },
-        Content::Text(text) => PartOut::Input { text },
+        Content::Text(text) if role != Role::Assistant => PartOut::Input { text },
         _ if role != Role::User => return None,
-        Content::Image(media) => PartOut::Image { image_url: url(media) },
+        Content::Image(media) => PartOut::Image { image_url: url(media), detail: "auto" },
         Content::Document { media: media @ Media::Inline { .. }, name } => {
             // OpenAI refuses a file without a name.
             PartOut::File { filename: name.as_deref().unwrap_or("document.pdf"), file_data: url(media) }
@@ -394,6 +398,8 @@ enum ItemOut<'a> {
     Message { role: &'static str, content: ContentOut<'a> },
     #[serde(rename = "reasoning")]
     Reasoning {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<String>,
         /// Always there, empty too: OpenAI refuses an item without it.
         summary: Vec<PartOut<'a>>,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -435,10 +441,8 @@ enum ContentOut<'a> {
 enum PartOut<'a> {
     #[serde(rename = "input_text")]
     Input { text: &'a str },
-    #[serde(rename = "output_text")]
-    Output { text: &'a str },
     #[serde(rename = "input_image")]
-    Image { image_url: Cow<'a, str> },
+    Image { image_url: Cow<'a, str>, detail: &'static str },
     #[serde(rename = "input_file")]
     File { filename: &'a str, file_data: Cow<'a, str> },
     #[serde(rename = "input_file")]
