@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use super::{lines, sse};
+use super::{array, lines, sse};
 
 /// An unfinished frame longer than this is not a stream that a model sent.
 pub const FRAME_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -17,6 +17,8 @@ pub enum Framing {
     Sse,
     /// A JSON value to a line.
     Lines,
+    /// One JSON list, an element to a frame.
+    Array,
 }
 
 impl Framing {
@@ -29,14 +31,6 @@ impl Framing {
             _ => None,
         }
     }
-
-    /// Just after the end of the first frame, where that is at or after `from`.
-    fn end(self, bytes: &[u8], from: usize) -> Option<usize> {
-        match self {
-            Self::Sse => sse::end(bytes, from),
-            Self::Lines => lines::end(bytes, from),
-        }
-    }
 }
 
 /// Splits a stream into frames, wherever the chunks happen to end.
@@ -46,6 +40,8 @@ pub struct Splitter {
     held: Vec<u8>,
     /// How much of `held` is known to hold no end of a frame.
     scanned: usize,
+    /// The same where the framing is a list.
+    scan: array::Scan,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -59,11 +55,11 @@ impl Splitter {
     /// Takes `chunk` in and calls `each` with every frame that is now complete, raw bytes included.
     pub fn feed(&mut self, chunk: &[u8], mut each: impl FnMut(&[u8])) -> Result<(), TooLong> {
         if self.held.is_empty() {
-            let rest = split(self.framing, chunk, 0, &mut each);
+            let rest = split(self.framing, chunk, 0, &mut self.scan, &mut each);
             self.held.extend_from_slice(rest);
         } else {
             self.held.extend_from_slice(chunk);
-            let rest = split(self.framing, &self.held, self.scanned, &mut each).len();
+            let rest = split(self.framing, &self.held, self.scanned, &mut self.scan, &mut each).len();
             self.held.drain(..self.held.len() - rest);
         }
         // An end may have begun in the last three bytes.
@@ -79,14 +75,26 @@ impl Splitter {
     /// What is left when the stream has ended: a last frame without its end, which real providers send.
     pub fn take_rest(&mut self) -> Vec<u8> {
         self.scanned = 0;
+        self.scan = array::Scan::default();
         std::mem::take(&mut self.held)
     }
 }
 
 /// Calls `each` with the complete frames at the head of `bytes`; `scanned` bytes hold no end of one.
-fn split<'a>(framing: Framing, mut bytes: &'a [u8], scanned: usize, each: &mut impl FnMut(&[u8])) -> &'a [u8] {
+fn split<'a>(
+    framing: Framing,
+    mut bytes: &'a [u8],
+    scanned: usize,
+    scan: &mut array::Scan,
+    each: &mut impl FnMut(&[u8]),
+) -> &'a [u8] {
     let mut from = scanned;
-    while let Some((frame, rest)) = framing.end(bytes, from).and_then(|end| bytes.split_at_checked(end)) {
+    let mut end = |bytes: &[u8], from| match framing {
+        Framing::Sse => sse::end(bytes, from),
+        Framing::Lines => lines::end(bytes, from),
+        Framing::Array => scan.end(bytes),
+    };
+    while let Some((frame, rest)) = end(bytes, from).and_then(|end| bytes.split_at_checked(end)) {
         each(frame);
         bytes = rest;
         from = 0;
@@ -108,6 +116,7 @@ impl<'a> Frame<'a> {
         match framing {
             Framing::Sse => sse::read(raw),
             Framing::Lines => lines::read(raw),
+            Framing::Array => array::read(raw),
         }
     }
 }
