@@ -3,13 +3,14 @@
 //! What a dialect must be able to say is this file; adding one is a module and a line in each `match`.
 
 pub mod anthropic;
+pub mod gemini;
 pub mod openai_chat;
 
 use std::sync::Arc;
 
 use crate::chat;
 use crate::error::Error;
-use crate::wire::frame::Frame;
+use crate::wire::frame::{Frame, Framing};
 use crate::wire::json::Fields;
 
 /// What an upstream speaks.
@@ -18,6 +19,7 @@ use crate::wire::json::Fields;
 pub enum Dialect {
     OpenaiChat,
     Anthropic,
+    Gemini,
 }
 
 /// What a caller speaks: each is the dialect of some upstream too.
@@ -25,6 +27,16 @@ pub enum Dialect {
 pub enum Inbound {
     OpenaiChat,
     Anthropic,
+    Gemini,
+}
+
+/// What a request wants of a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ask {
+    Answer,
+    Stream(Framing),
+    /// How many tokens the request has; nothing is answered.
+    TokenCount,
 }
 
 /// An upstream's bytes are not of its dialect. Says where, never quotes content.
@@ -58,6 +70,8 @@ pub struct Label {
     pub created: u64,
     /// Whether the caller asked for usage in the stream (OpenAI's `stream_options.include_usage`).
     pub usage_wanted: bool,
+    /// How the caller wants a stream framed, in dialects that leave the choice.
+    pub framing: Framing,
     /// What was asked, where it was read: some dialects repeat it in the answer, and give tools their own names back.
     pub request: Option<Arc<chat::Request>>,
 }
@@ -75,6 +89,7 @@ impl Dialect {
         match self {
             Self::OpenaiChat => openai_chat::write_request(request, lost),
             Self::Anthropic => anthropic::write_request(request, lost),
+            Self::Gemini => gemini::write_request(request, lost),
         }
     }
 
@@ -83,6 +98,7 @@ impl Dialect {
         match self {
             Self::OpenaiChat => openai_chat::read_response(body),
             Self::Anthropic => anthropic::read_response(body),
+            Self::Gemini => gemini::read_response(body),
         }
     }
 
@@ -91,6 +107,7 @@ impl Dialect {
         match self {
             Self::OpenaiChat => Box::<openai_chat::Decoder>::default(),
             Self::Anthropic => Box::<anthropic::Decoder>::default(),
+            Self::Gemini => Box::<gemini::Decoder>::default(),
         }
     }
 
@@ -99,16 +116,21 @@ impl Dialect {
         match self {
             Self::OpenaiChat => openai_chat::read_error(body),
             Self::Anthropic => anthropic::read_error(body),
+            Self::Gemini => gemini::read_error(body),
         }
     }
 
     /// Where requests for a model go, below a provider's base URL.
-    pub fn url(self, base: &str) -> String {
+    pub fn url(self, base: &str, model: &str, ask: Ask) -> String {
         let base = base.trim_end_matches('/');
         match self {
             Self::OpenaiChat => format!("{base}/chat/completions"),
             // Anthropic's SDKs want the base without a version, others with it; both are taken.
-            Self::Anthropic => format!("{}/v1/messages", base.strip_suffix("/v1").unwrap_or(base)),
+            Self::Anthropic => {
+                let path = if ask == Ask::TokenCount { "messages/count_tokens" } else { "messages" };
+                format!("{}/v1/{path}", base.strip_suffix("/v1").unwrap_or(base))
+            }
+            Self::Gemini => gemini::url(base, model, ask),
         }
     }
 
@@ -117,13 +139,14 @@ impl Dialect {
         match self {
             Self::OpenaiChat => ("authorization", format!("Bearer {key}")),
             Self::Anthropic => ("x-api-key", key.to_owned()),
+            Self::Gemini => gemini::credential(key),
         }
     }
 
     /// Headers that every request of this dialect needs, unless the caller's own were forwarded.
     pub fn required_headers(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            Self::OpenaiChat => &[],
+            Self::OpenaiChat | Self::Gemini => &[],
             // The version that still takes `temperature`, which callers of other dialects send.
             Self::Anthropic => &[("anthropic-version", "2023-06-01")],
         }
@@ -136,6 +159,7 @@ impl Inbound {
         match self {
             Self::OpenaiChat => Dialect::OpenaiChat,
             Self::Anthropic => Dialect::Anthropic,
+            Self::Gemini => Dialect::Gemini,
         }
     }
 
@@ -144,6 +168,7 @@ impl Inbound {
         match self {
             Self::OpenaiChat => openai_chat::read_request(body),
             Self::Anthropic => anthropic::read_request(body),
+            Self::Gemini => gemini::read_request(body),
         }
     }
 
@@ -153,6 +178,38 @@ impl Inbound {
         match self {
             Self::OpenaiChat => openai_chat::splice(body, model),
             Self::Anthropic => anthropic::splice(body, model),
+            Self::Gemini => gemini::splice(body, model),
+        }
+    }
+
+    /// The most tokens that an answer may have, and how many answers are asked for; each only where it is said.
+    pub fn output_asked(self, body: &Fields<'_>) -> (Option<u64>, Option<u64>) {
+        let number = |name| body.get::<u64>(name).ok().flatten();
+        match self {
+            // Which of the two counts is for the upstream to say.
+            Self::OpenaiChat | Self::Anthropic => {
+                (number("max_completion_tokens").max(number("max_tokens")), number("n"))
+            }
+            Self::Gemini => gemini::output_asked(body),
+        }
+    }
+
+    /// The conversation in a body that asks how many tokens it has.
+    pub fn read_count(self, body: &Fields<'_>) -> Result<chat::Request, Error> {
+        let body = match self {
+            Self::OpenaiChat => return self.read_request(body),
+            // The one field that this body does not have and others must.
+            Self::Anthropic => body.with(&[("max_tokens", "1")]),
+            Self::Gemini => gemini::count_body(body),
+        };
+        self.read_request(&Fields::read(&body).map_err(Error::invalid)?)
+    }
+
+    /// Answers how many tokens a request has.
+    pub fn write_count(self, tokens: u64) -> Vec<u8> {
+        match self {
+            Self::OpenaiChat | Self::Anthropic => anthropic::write_count(tokens),
+            Self::Gemini => gemini::write_count(tokens),
         }
     }
 
@@ -160,7 +217,7 @@ impl Inbound {
     pub fn usage_wanted(self, body: &Fields<'_>) -> bool {
         match self {
             Self::OpenaiChat => openai_chat::usage_wanted(body),
-            Self::Anthropic => true,
+            Self::Anthropic | Self::Gemini => true,
         }
     }
 
@@ -169,6 +226,7 @@ impl Inbound {
         match self {
             Self::OpenaiChat => openai_chat::write_response(response, label),
             Self::Anthropic => anthropic::write_response(response, label),
+            Self::Gemini => gemini::write_response(response, label),
         }
     }
 
@@ -177,6 +235,7 @@ impl Inbound {
         match self {
             Self::OpenaiChat => Box::new(openai_chat::Encoder::new(label)),
             Self::Anthropic => Box::new(anthropic::Encoder::new(label)),
+            Self::Gemini => Box::new(gemini::Encoder::new(label)),
         }
     }
 
@@ -185,6 +244,7 @@ impl Inbound {
         match self {
             Self::OpenaiChat => openai_chat::error_body(error),
             Self::Anthropic => anthropic::error_body(error, id),
+            Self::Gemini => gemini::error_body(error),
         }
     }
 
@@ -193,6 +253,7 @@ impl Inbound {
         match self {
             Self::OpenaiChat => openai_chat::error_frame(error),
             Self::Anthropic => anthropic::error_frame(error),
+            Self::Gemini => gemini::error_frame(error),
         }
     }
 
@@ -201,6 +262,7 @@ impl Inbound {
         match self {
             Self::OpenaiChat => openai_chat::write_models(models),
             Self::Anthropic => anthropic::write_models(models),
+            Self::Gemini => gemini::write_models(models),
         }
     }
 
@@ -208,7 +270,7 @@ impl Inbound {
     pub fn keeps_reasoning(self) -> bool {
         match self {
             Self::OpenaiChat => false,
-            Self::Anthropic => true,
+            Self::Anthropic | Self::Gemini => true,
         }
     }
 
@@ -216,13 +278,14 @@ impl Inbound {
     pub fn keeps_call_signatures(self) -> bool {
         match self {
             Self::OpenaiChat | Self::Anthropic => false,
+            Self::Gemini => true,
         }
     }
 
     /// Where this dialect's clients look for the id of a request.
     pub fn id_header(self) -> &'static str {
         match self {
-            Self::OpenaiChat => "x-request-id",
+            Self::OpenaiChat | Self::Gemini => "x-request-id",
             Self::Anthropic => "request-id",
         }
     }
@@ -232,6 +295,8 @@ impl Inbound {
         match self {
             Self::OpenaiChat => header.starts_with("openai-"),
             Self::Anthropic => header.starts_with("anthropic-"),
+            // Not `x-goog-api-key`, which is the caller's key here.
+            Self::Gemini => header == "x-goog-api-client",
         }
     }
 }

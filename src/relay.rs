@@ -15,6 +15,7 @@ use crate::error::{Error, Kind};
 use crate::host::{Broken, Host, Millis};
 use crate::record::{End, Record, Tally};
 use crate::seal::{Seal, Sealer};
+use crate::wire::array;
 use crate::wire::frame::{FRAME_BYTES_MAX, Frame, Framing, Splitter};
 
 pub struct Relay {
@@ -25,6 +26,10 @@ pub struct Relay {
     /// `None` where the caller speaks the upstream's dialect.
     translator: Option<Translator>,
     caller: Inbound,
+    /// How the caller gets frames.
+    told: Framing,
+    /// Whether a frame has gone out.
+    begun: bool,
     usage_wanted: bool,
     meter: Meter,
     /// Bytes for the caller that wait for the first content.
@@ -80,7 +85,7 @@ pub enum Stopped {
 impl Relay {
     pub fn new(ends: Ends, now: Millis) -> Self {
         let Ends { upstream, framing, caller, label, seal, input_estimate, idle_ms } = ends;
-        let usage_wanted = label.usage_wanted;
+        let (usage_wanted, told) = (label.usage_wanted, label.framing);
         let translator = || Translator { sealer: Sealer::new(seal, upstream, caller), encoder: caller.encoder(label) };
         Self {
             splitter: Splitter::new(framing),
@@ -89,6 +94,8 @@ impl Relay {
             grammar: Grammar::default(),
             translator: (upstream != caller.dialect()).then(translator),
             caller,
+            told,
+            begun: false,
             usage_wanted,
             meter: Meter { input_estimate, ..Meter::default() },
             held: Vec::new(),
@@ -248,6 +255,7 @@ impl Relay {
         }
         self.take(&mut events, out);
         self.events = events;
+        self.begun |= !out.is_empty();
         read
     }
 
@@ -273,7 +281,10 @@ impl Relay {
     }
 
     fn fail(&mut self, error: Error, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.caller.error_frame(&error));
+        match self.told {
+            Framing::Sse | Framing::Lines => out.extend_from_slice(&self.caller.error_frame(&error)),
+            Framing::Array => array::write_last(self.begun, Some(&self.caller.error_body(&error, "")), out),
+        }
         self.failure = Some(error);
     }
 }

@@ -2,6 +2,7 @@
 //! the host's verbs.
 
 mod attempt;
+mod door;
 mod head;
 
 use std::sync::{Mutex, PoisonError};
@@ -9,10 +10,11 @@ use std::sync::{Mutex, PoisonError};
 use serde::Serialize;
 
 use self::attempt::{Tried, Upset, attempt};
+use self::door::{Call, Door, door};
 use self::head::{JSON, header_text, label, name_request};
 use crate::auth::{self, Keyless};
 use crate::config::{Caller, Config};
-use crate::dialect::{Inbound, Label, Model};
+use crate::dialect::{Ask, Inbound, Label, Model};
 use crate::error::{Error, Kind};
 use crate::host::{Body, Headers, Host, Incoming, Millis, Reply, ReplyBody};
 use crate::limit::{Admission, Ticket, spend_counter};
@@ -20,7 +22,9 @@ use crate::price::{Picodollars, worst};
 use crate::record::{self, Attempt, End, Record, Served, Tally};
 use crate::route::{self, Health, Outcome, Route};
 use crate::seal::{self, Seal};
+use crate::wire::frame::Framing;
 use crate::wire::json::Fields;
+use crate::wire::query;
 
 /// What outlives a request: the configuration, and what was learned about targets.
 #[derive(Debug)]
@@ -46,42 +50,17 @@ impl Gateway {
     }
 }
 
-/// What a path stands for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Door {
-    Chat(Inbound, &'static str),
-    Models,
-    Usage,
-    Home,
-    Health,
-}
-
-/// The version part is optional and may stand twice: base URLs are given with and without it.
-fn door(path: &str) -> Option<Door> {
-    let mut rest = path.trim_end_matches('/');
-    while let Some(shorter) = rest.strip_prefix("/v1").filter(|shorter| shorter.is_empty() || shorter.starts_with('/'))
-    {
-        rest = shorter;
-    }
-    Some(match rest {
-        "/chat/completions" => Door::Chat(Inbound::OpenaiChat, "/v1/chat/completions"),
-        "/messages" => Door::Chat(Inbound::Anthropic, "/v1/messages"),
-        "/models" => Door::Models,
-        "/usage" => Door::Usage,
-        "" => Door::Home,
-        "/health" => Door::Health,
-        _ => return None,
-    })
-}
-
 /// Answers one request. Never fails: what goes wrong is an answer too.
 pub async fn serve<H: Host>(gateway: &Gateway, host: &H, request: Incoming) -> Reply<H::Body> {
     let id = format!("req_{:016x}{:016x}", host.random(), host.random());
     let is_get = matches!(request.method.as_str(), "GET" | "HEAD");
-    let door = door(&request.path);
-    let dialect = match door {
-        Some(Door::Chat(dialect, _)) => dialect,
+    let door = door(&request.path, request.query.as_deref());
+    let dialect = match &door {
+        Some(Door::Call(call)) => call.dialect,
+        Some(Door::Models(Some(dialect))) => *dialect,
         _ if request.headers.get("anthropic-version").is_some() => Inbound::Anthropic,
+        // Google's own clients list models under `/v1` too.
+        _ if request.headers.get("x-goog-api-key").is_some() || request.path.starts_with("/v1beta") => Inbound::Gemini,
         _ => Inbound::OpenaiChat,
     };
     let answer = match door {
@@ -89,15 +68,16 @@ pub async fn serve<H: Host>(gateway: &Gateway, host: &H, request: Incoming) -> R
             Kind::UnknownPath,
             format!("there is nothing at {}; GET / lists what there is", shown(&request.path)),
         )),
-        Some(Door::Chat(dialect, path)) if request.method == "POST" => {
-            return chat(gateway, host, dialect, Record::open(id, path, host.now()), request).await;
+        Some(Door::Call(call)) if request.method == "POST" => {
+            let record = Record::open(id, call.path, host.now());
+            return chat(gateway, host, call, record, request).await;
         }
-        Some(Door::Chat(..)) => return wrong_method(dialect, &id, "POST"),
+        Some(Door::Call(_)) => return wrong_method(dialect, &id, "POST"),
         Some(_) if !is_get => return wrong_method(dialect, &id, "GET"),
         Some(Door::Home) => Ok(home()),
         Some(Door::Health) => Ok(br#"{"status":"ok"}"#.to_vec()),
-        Some(Door::Models) => models(gateway, dialect, &request.headers),
-        Some(Door::Usage) => usage(gateway, host, &request.headers).await,
+        Some(Door::Models(_)) => models(gateway, dialect, &request),
+        Some(Door::Usage) => usage(gateway, host, &request).await,
     };
     match answer {
         Ok(body) => whole(200, Headers::from_iter([("content-type", JSON), ("x-tollgate-id", &id)]), body),
@@ -109,14 +89,18 @@ fn home() -> Vec<u8> {
     let home = concat!(
         r#"{"name":"tollgate","version":""#,
         env!("CARGO_PKG_VERSION"),
-        r#"","endpoints":["POST /v1/chat/completions","POST /v1/messages","GET /v1/models","GET /v1/usage","GET /health"],"#,
+        r#"","endpoints":["POST /v1/chat/completions","POST /v1/messages","POST /v1/messages/count_tokens","POST /v1beta/models/{model}:generateContent","POST /v1beta/models/{model}:streamGenerateContent","POST /v1beta/models/{model}:countTokens","GET /v1/models","GET /v1/usage","GET /health"],"#,
         r#""try":"POST /v1/chat/completions with {\"model\":\"tollgate/echo\",\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}"}"#,
     );
     home.into()
 }
 
-fn models(gateway: &Gateway, dialect: Inbound, headers: &Headers) -> Result<Vec<u8>, Error> {
-    auth::caller(&gateway.config, gateway.keyless, headers)?;
+fn caller(gateway: &Gateway, request: &Incoming) -> Result<Caller, Error> {
+    auth::caller(&gateway.config, gateway.keyless, &request.headers, request.query.as_deref())
+}
+
+fn models(gateway: &Gateway, dialect: Inbound, request: &Incoming) -> Result<Vec<u8>, Error> {
+    caller(gateway, request)?;
     let models: Vec<Model> =
         route::listed(&gateway.config).into_iter().map(|(id, owner)| Model { id, owner }).collect();
     Ok(dialect.write_models(&models))
@@ -131,8 +115,8 @@ struct Usage<'a> {
     days: Vec<record::Day>,
 }
 
-async fn usage<H: Host>(gateway: &Gateway, host: &H, headers: &Headers) -> Result<Vec<u8>, Error> {
-    let caller = auth::caller(&gateway.config, gateway.keyless, headers)?;
+async fn usage<H: Host>(gateway: &Gateway, host: &H, request: &Incoming) -> Result<Vec<u8>, Error> {
+    let caller = caller(gateway, request)?;
     let store_down = |_| Error::new(Kind::Internal, "the store that holds the counters cannot be reached");
     let counters = host.totals(&record::usage_prefix(&caller.name)).await.map_err(store_down)?;
     let spend = spend_counter(&caller.name, host.now());
@@ -150,12 +134,13 @@ async fn usage<H: Host>(gateway: &Gateway, host: &H, headers: &Headers) -> Resul
 /// An admitted request, ready to be tried.
 struct Job<'a> {
     dialect: Inbound,
-    query: Option<&'a str>,
+    ask: Ask,
+    /// What upstreams of the caller's dialect may see of the query.
+    query: Option<String>,
     headers: &'a Headers,
     body: Fields<'a>,
     body_bytes: u64,
     route: Route,
-    stream: bool,
     label: Label,
     seal: Seal,
     /// Whether the body may hold state of another provider, so that no upstream can be given it as it is.
@@ -167,11 +152,12 @@ struct Job<'a> {
 async fn chat<H: Host>(
     gateway: &Gateway,
     host: &H,
-    dialect: Inbound,
+    call: Call,
     mut record: Record,
     request: Incoming,
 ) -> Reply<H::Body> {
-    match prepare(gateway, host, dialect, &request, &mut record).await {
+    let dialect = call.dialect;
+    match prepare(gateway, host, call, &request, &mut record).await {
         Ok(job) => answer(gateway, host, &job, record).await,
         Err((error, limits)) => {
             record.status = error.status();
@@ -188,11 +174,12 @@ type Refusal = (Error, Vec<(&'static str, String)>);
 async fn prepare<'a, H: Host>(
     gateway: &Gateway,
     host: &H,
-    dialect: Inbound,
+    call: Call,
     request: &'a Incoming,
     record: &mut Record,
 ) -> Result<Job<'a>, Refusal> {
-    let caller = auth::caller(&gateway.config, gateway.keyless, &request.headers).map_err(plain)?;
+    let dialect = call.dialect;
+    let caller = caller(gateway, request).map_err(plain)?;
     record.caller.clone_from(&caller.name);
     let bytes = match &request.body {
         Body::Whole(bytes) => bytes,
@@ -203,10 +190,13 @@ async fn prepare<'a, H: Host>(
     };
     let body = Fields::read(bytes).map_err(Error::invalid).map_err(plain)?;
     let must = |name: &'static str, what: &'static str| move |_| plain(Error::field(name, format!("must be {what}")));
-    let model: String = body
-        .get("model")
-        .map_err(must("model", "a string"))?
-        .ok_or_else(|| plain(Error::field("model", "missing; GET /v1/models lists what there is")))?;
+    let model: String = match call.model {
+        Some(model) => model,
+        None => body
+            .get("model")
+            .map_err(must("model", "a string"))?
+            .ok_or_else(|| plain(Error::field("model", "missing; GET /v1/models lists what there is")))?,
+    };
     if model.len() > MODEL_NAME_BYTES_MAX || model.chars().any(char::is_control) {
         return Err(plain(Error::field(
             "model",
@@ -214,28 +204,39 @@ async fn prepare<'a, H: Host>(
         )));
     }
     record.model.clone_from(&model);
-    let stream: bool = body.get("stream").map_err(must("stream", "true or false"))?.unwrap_or(false);
-    record.stream = stream;
+    let ask = match call.ask {
+        Some(ask) => ask,
+        None => match body.get("stream").map_err(must("stream", "true or false"))? {
+            Some(true) => Ask::Stream(Framing::Sse),
+            Some(false) | None => Ask::Answer,
+        },
+    };
+    record.stream = matches!(ask, Ask::Stream(_));
     let mut route = route::resolve(&gateway.config, &model).map_err(plain)?;
     route.targets = gateway.health().order(route.targets, record.started);
 
-    let limits = admit(gateway, host, &caller, &body, bytes.len(), &route, record).await?;
+    let most = match ask {
+        // Providers count for nothing.
+        Ask::TokenCount => Some(Picodollars::default()),
+        Ask::Answer | Ask::Stream(_) => dearest(gateway, dialect, &body, bytes.len(), &route),
+    };
+    let limits = admit(host, &caller, most, record).await?;
     let label = Label {
         id: record.id.clone(),
         created: record.started / 1000,
         usage_wanted: dialect.usage_wanted(&body),
+        framing: if let Ask::Stream(framing) = ask { framing } else { Framing::Sse },
         request: None,
     };
     let seal = Seal(caller.sha256);
-    let (query, headers) = (request.query.as_deref(), &request.headers);
     Ok(Job {
         dialect,
-        query,
-        headers,
+        ask,
+        query: request.query.as_deref().and_then(query::passed_on),
+        headers: &request.headers,
         body,
         body_bytes: bytes.len() as u64,
         route,
-        stream,
         label,
         seal,
         sealed: seal::is_in(bytes),
@@ -247,27 +248,33 @@ fn plain(error: Error) -> Refusal {
     (error, Vec::new())
 }
 
-/// Takes a place under the caller's limits, and the most that the request may cost.
-async fn admit<H: Host>(
+/// The most that a request may cost; `None` where a price is not known.
+fn dearest(
     gateway: &Gateway,
-    host: &H,
-    caller: &Caller,
+    dialect: Inbound,
     body: &Fields<'_>,
     body_bytes: usize,
     route: &Route,
-    record: &mut Record,
-) -> Result<Vec<(&'static str, String)>, Refusal> {
-    // Which of the two counts is for the upstream to say; none of them may be 0, which some take for no bound.
-    let stated = ["max_completion_tokens", "max_tokens"].iter().filter_map(|name| body.get::<u64>(name).ok().flatten());
-    let stated = stated.max().filter(|tokens| *tokens > 0);
+) -> Option<Picodollars> {
+    let (stated, answers) = dialect.output_asked(body);
+    // None of the counts may be 0, which some take for no bound.
+    let stated = stated.filter(|tokens| *tokens > 0);
     // No tokenizer makes two tokens of one byte pair of prose; what it makes of a prompt of symbols is billed all the same.
     let input = (body_bytes as u64).div_ceil(2);
-    let answers = body.get::<u64>("n").ok().flatten().unwrap_or(1).max(1);
-    let output = stated.unwrap_or(OUTPUT_TOKENS_HELD).saturating_mul(answers);
-    let dearest = route.targets.iter().try_fold(Picodollars::default(), |most, target| {
+    let output = stated.unwrap_or(OUTPUT_TOKENS_HELD).saturating_mul(answers.unwrap_or(1).max(1));
+    route.targets.iter().try_fold(Picodollars::default(), |most, target| {
         let priced = gateway.config.prices.of(&target.to_string())?;
         Some(most.max(worst(input, output, &priced.price)))
-    });
+    })
+}
+
+/// Takes a place under the caller's limits, and the most that the request may cost.
+async fn admit<H: Host>(
+    host: &H,
+    caller: &Caller,
+    dearest: Option<Picodollars>,
+    record: &mut Record,
+) -> Result<Vec<(&'static str, String)>, Refusal> {
     let ticket = Ticket::open(&caller.name, caller.limits, dearest, record.started).map_err(|error| {
         (error, vec![("x-tollgate-limit", "spend-cap".to_owned()), ("x-should-retry", "false".to_owned())])
     })?;

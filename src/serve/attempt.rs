@@ -9,7 +9,8 @@ use super::Job;
 use super::head::{EVENT_STREAM, JSON, reply_headers};
 use crate::chat;
 use crate::config::{Patience, Reach, Target};
-use crate::dialect::{Dialect, Inbound, Label};
+use crate::count;
+use crate::dialect::{Ask, Dialect, Inbound, Label};
 use crate::echo;
 use crate::error::{Error, Kind};
 use crate::host::{Answer, Broken, Headers, Host, Millis, Outgoing};
@@ -82,6 +83,9 @@ impl Upset {
 /// Asks one target, up to the point where the caller would see its answer.
 pub(super) async fn attempt<H: Host>(host: &H, job: &Job<'_>, target: &Target, record: &Record) -> Tried<H::Body> {
     let mut lost = Vec::new();
+    if job.ask == Ask::TokenCount && !job.may_count(target) {
+        return counted(job);
+    }
     let Reach::Upstream { dialect, base_url, key } = &target.provider.reach else {
         return match job.canonical(target, echo::DIALECT.dialect(), &mut lost) {
             Ok(request) => echoed(job, request, record, lost),
@@ -103,9 +107,11 @@ pub(super) async fn attempt<H: Host>(host: &H, job: &Job<'_>, target: &Target, r
             Err(error) => return Tried::Unfit(error),
         }
     };
-    let mut url = dialect.url(base_url);
-    if let Some(query) = job.query.filter(|_| same) {
-        url = format!("{url}?{query}");
+    // Another dialect's stream is written anew anyway, and most of them are events.
+    let ask = if same || !job.streams() { job.ask } else { Ask::Stream(Framing::Sse) };
+    let mut url = dialect.url(base_url, &target.model, ask);
+    if let Some(query) = job.query.as_deref().filter(|_| same) {
+        url = format!("{url}{}{query}", if url.contains('?') { '&' } else { '?' });
     }
     let headers = job.outgoing_headers(dialect, key.as_deref());
     let patience = job.route.patience;
@@ -131,8 +137,10 @@ pub(super) async fn attempt<H: Host>(host: &H, job: &Job<'_>, target: &Target, r
         return upstream_error(host, job, dialect, provider, answer, patience).await;
     }
     let framing = answer.headers.get("content-type").and_then(Framing::of);
+    // A list has no content type of its own; only who asked for one knows.
+    let framing = framing.or((ask == Ask::Stream(Framing::Array)).then_some(Framing::Array));
     let reading = Reading { job, dialect, label, provider, deadline, patience, lost };
-    let tried = match (framing, job.stream) {
+    let tried = match (framing, job.streams()) {
         (Some(framing), true) => reading.stream(host, answer, framing).await,
         (Some(_), false) => Some(reading.failed(format!("{provider} sent a stream where a whole answer was due"))),
         (None, _) => reading.whole(host, answer).await,
@@ -179,7 +187,7 @@ impl Reading<'_> {
             }
             if relay.has_content() {
                 let mut headers = self.reply_headers(&headers);
-                headers.push("content-type", EVENT_STREAM);
+                headers.push("content-type", job_type(self.job));
                 headers.push("cache-control", "no-cache");
                 return Some(Tried::Stream { headers, upstream, relay: Box::new(relay), lost: self.lost });
             }
@@ -206,6 +214,11 @@ impl Reading<'_> {
                 Read::Gone { length } => return Some(Tried::Gone(Some(guess(length)))),
             };
         let same = self.dialect == job.dialect.dialect();
+        if job.ask == Ask::TokenCount {
+            let mut headers = self.reply_headers(&upstream);
+            headers.push("content-type", upstream.get("content-type").unwrap_or(JSON));
+            return Some(Tried::Whole { headers, body: bytes, tally: Tally::default(), lost: self.lost });
+        }
         let stated = match self.dialect.read_response(&bytes) {
             Ok(response) => Some(response),
             // A 200 may carry an error; anything else within one dialect is for the caller to judge.
@@ -226,12 +239,12 @@ impl Reading<'_> {
         };
         let mut headers = self.reply_headers(&upstream);
         let body = match stated {
-            Some(mut response) if !same || job.stream => {
-                headers.push("content-type", if job.stream { EVENT_STREAM } else { JSON });
+            Some(mut response) if !same || job.streams() => {
+                headers.push("content-type", job_type(job));
                 if !same {
                     job.seal.close_response(&mut response, self.dialect, job.dialect);
                 }
-                told(job.dialect, &self.label, &response, job.stream)
+                told(job.dialect, &self.label, &response, job.streams())
             }
             _ => {
                 headers.push("content-type", upstream.get("content-type").unwrap_or(JSON));
@@ -329,8 +342,9 @@ async fn read_whole<H: Host>(
 fn echoed<B>(job: &Job<'_>, request: Arc<chat::Request>, record: &Record, lost: Vec<String>) -> Tried<B> {
     let response = echo::answer(&request, &record.id, &request.model);
     let label = Label { request: Some(request), ..job.label.clone() };
-    let bytes = told(echo::DIALECT, &Label { usage_wanted: true, ..label.clone() }, &response, job.stream);
-    let (body, tally) = if job.stream {
+    let own = Label { usage_wanted: true, framing: Framing::Sse, ..label.clone() };
+    let bytes = told(echo::DIALECT, &own, &response, job.streams());
+    let (body, tally) = if job.streams() {
         let mut relay = Relay::new(job.ends(echo::DIALECT.dialect(), Framing::Sse, label), record.started);
         relay.hold(&bytes, record.started);
         relay.end_held(Stopped::Closed);
@@ -342,9 +356,29 @@ fn echoed<B>(job: &Job<'_>, request: Arc<chat::Request>, record: &Record, lost: 
         let body = if same { bytes } else { told(job.dialect, &label, &read, false) };
         (body, measure(&read, estimate(job.body_bytes)))
     };
-    let kind = if job.stream { EVENT_STREAM } else { JSON };
-    let headers = Headers::from_iter([("content-type", kind)]);
+    let headers = Headers::from_iter([("content-type", job_type(job))]);
     Tried::Whole { headers, body, tally, lost }
+}
+
+/// Our own estimate of a request's tokens, where no upstream of the caller's dialect can be asked.
+fn counted<B>(job: &Job<'_>) -> Tried<B> {
+    match job.dialect.read_count(&job.body) {
+        Ok(request) => Tried::Whole {
+            headers: Headers::from_iter([("content-type", JSON)]),
+            body: job.dialect.write_count(count::tokens(&request)).into(),
+            tally: Tally::default(),
+            lost: Vec::new(),
+        },
+        Err(error) => Tried::Unfit(error),
+    }
+}
+
+/// The content type of what the caller gets.
+fn job_type(job: &Job<'_>) -> &'static str {
+    match job.ask {
+        Ask::Stream(Framing::Sse | Framing::Lines) => EVENT_STREAM,
+        Ask::Stream(Framing::Array) | Ask::Answer | Ask::TokenCount => JSON,
+    }
 }
 
 /// A whole answer in `dialect`, as a stream tells it where one is wanted.
@@ -370,10 +404,20 @@ impl Job<'_> {
     ) -> Result<Arc<chat::Request>, Error> {
         let mut request = self.dialect.read_request(&self.body)?;
         request.model.clone_from(&target.model);
-        request.stream = self.stream;
+        request.stream = self.streams();
         lost.clone_from(&request.unread);
         self.seal.open_request(&mut request, self.dialect, dialect, lost);
         Ok(Arc::new(request))
+    }
+
+    pub(super) fn streams(&self) -> bool {
+        matches!(self.ask, Ask::Stream(_))
+    }
+
+    /// Whether a target can be asked to count: its API must be the caller's, and the body as the caller sent it.
+    fn may_count(&self, target: &Target) -> bool {
+        let is_own = |dialect: &Dialect| *dialect == self.dialect.dialect() && *dialect != Dialect::OpenaiChat;
+        !self.sealed && matches!(&target.provider.reach, Reach::Upstream { dialect, .. } if is_own(dialect))
     }
 
     fn ends(&self, upstream: Dialect, framing: Framing, label: Label) -> Ends {

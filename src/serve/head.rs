@@ -4,6 +4,7 @@ use super::Job;
 use crate::dialect::{Dialect, Inbound};
 use crate::host::Headers;
 use crate::record::Record;
+use crate::wire::frame::Framing;
 
 pub(super) const JSON: &str = "application/json";
 pub(super) const EVENT_STREAM: &str = "text/event-stream; charset=utf-8";
@@ -31,7 +32,10 @@ impl Job<'_> {
         let mut headers: Headers =
             self.headers.iter().filter(|(name, value)| forwarded(name) && is_text(value)).collect();
         headers.push("content-type", JSON);
-        headers.push("accept", if self.stream { "text/event-stream" } else { JSON });
+        headers.push(
+            "accept",
+            if self.streams() && self.label.framing == Framing::Sse { "text/event-stream" } else { JSON },
+        );
         headers.push("accept-encoding", "identity");
         for (name, value) in dialect.required_headers() {
             if headers.get(name).is_none() {
