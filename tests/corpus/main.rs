@@ -7,4 +7,5 @@
 
 mod anthropic;
 mod cases;
+mod gemini;
 mod openai_chat;

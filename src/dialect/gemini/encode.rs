@@ -109,7 +109,8 @@ impl Encoder {
             Framing::Array => array::write(self.begun, &piece, out),
             Framing::Sse | Framing::Lines => {
                 out.extend_from_slice(b"data: ");
-                out.extend_from_slice(&piece);
+                // Arguments keep the text that the model wrote, which may be lines; a line would end the event.
+                out.extend(piece.into_iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }));
                 // As Google ends its lines.
                 out.extend_from_slice(b"\r\n\r\n");
             }
