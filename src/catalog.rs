@@ -16,6 +16,9 @@ pub struct Provider {
     pub name: String,
     pub dialect: Dialect,
     pub base_url: String,
+    /// What may hold its key, the first that does; none for `{NAME}_API_KEY`.
+    #[serde(default)]
+    pub secrets: Vec<String>,
     /// How the names of its models begin, for callers that send them without the provider.
     pub prefixes: Vec<String>,
 }
@@ -110,7 +113,7 @@ mod tests {
             assert!(!row.source.is_empty() && row.read.len() == 10, "{}", row.model);
         }
         let names: Vec<String> = providers().into_iter().map(|provider| provider.name).collect();
-        assert_eq!(names, ["openai", "anthropic"]);
+        assert_eq!(names, ["openai", "anthropic", "google"]);
     }
 
     #[test]

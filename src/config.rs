@@ -187,13 +187,23 @@ impl Draft {
     pub fn secrets(&self) -> BTreeSet<String> {
         let mut names = BTreeSet::from([FIRST_SECRET.to_owned()]);
         for known in catalog::providers() {
-            names.extend([variable(&known.name, "API_KEY"), variable(&known.name, "BASE_URL")]);
+            names.extend(key_names(None, &known.name, Some(&known)));
+            names.insert(variable(&known.name, "BASE_URL"));
         }
         for (name, provider) in &self.providers {
-            names.insert(provider.secret.clone().unwrap_or_else(|| variable(name, "API_KEY")));
+            names.extend(key_names(provider.secret.as_ref(), name, None));
         }
         names.extend(self.callers.values().filter_map(|caller| caller.secret.clone()));
         names
+    }
+}
+
+/// The secrets that may hold a provider's key, the first before the others.
+fn key_names(own: Option<&String>, provider: &str, known: Option<&catalog::Provider>) -> Vec<String> {
+    match (own, known) {
+        (Some(own), _) => vec![own.clone()],
+        (None, Some(known)) if !known.secrets.is_empty() => known.secrets.clone(),
+        (None, _) => vec![variable(provider, "API_KEY")],
     }
 }
 
@@ -322,7 +332,7 @@ fn compile_providers(
         }
         let known = known.iter().find(|known| known.name == name);
         let Some(dialect) = provider.dialect.or(known.map(|known| known.dialect)) else {
-            mistakes.push(Mistake(format!("{at}.dialect: missing; \"openai-chat\" or \"anthropic\"")));
+            mistakes.push(Mistake(format!("{at}.dialect: missing; \"openai-chat\", \"anthropic\" or \"gemini\"")));
             continue;
         };
         let base_url = provider
@@ -339,13 +349,13 @@ fn compile_providers(
                 .push(Mistake(format!("{at}.base_url: \"{base_url}\" is not an http or https URL without a query")));
             continue;
         }
-        let key_name = provider.secret.clone().unwrap_or_else(|| variable(name, "API_KEY"));
-        let key = secret(&key_name);
+        let key_names = key_names(provider.secret.as_ref(), name, known);
+        let key = key_names.iter().find_map(|key_name| secret(key_name));
         if provider.auth == Some(Auth::None) && provider.secret.is_some() {
             mistakes.push(Mistake(format!("{at}: has a secret and auth = \"none\"; leave one out")));
         }
         if provider.auth != Some(Auth::None) && key.is_none() {
-            off.insert(name.to_owned(), key_name);
+            off.insert(name.to_owned(), key_names.join(" or "));
             continue;
         }
         let key = key.filter(|_| provider.auth != Some(Auth::None));
@@ -527,6 +537,7 @@ mod tests {
         let config = compile("", &[("OPENAI_API_KEY", "k"), ("OPENAI_BASE_URL", "http://localhost:1/v1")]).unwrap();
         assert_eq!(config.providers.keys().collect::<Vec<_>>(), ["openai", "tollgate"]);
         assert_eq!(config.off.get("anthropic").unwrap(), "ANTHROPIC_API_KEY");
+        assert_eq!(config.off.get("google").unwrap(), "GEMINI_API_KEY or GOOGLE_API_KEY");
         let Reach::Upstream { base_url, key, .. } = &config.providers["openai"].reach else { panic!("not upstream") };
         assert_eq!((base_url.as_str(), key.as_deref()), ("http://localhost:1/v1", Some("k")));
         assert!(config.callers.is_empty());
@@ -583,7 +594,7 @@ mod tests {
                 "models.m.idle_ms: 0 would end every request at once; leave it out or wait longer",
             ),
             (r#"{"models":{"m":{"targets":[]}}}"#, r#"models.m.targets: empty; name at least one "provider/model""#),
-            (r#"{"providers":{"p":{}}}"#, r#"providers.p.dialect: missing; "openai-chat" or "anthropic""#),
+            (r#"{"providers":{"p":{}}}"#, r#"providers.p.dialect: missing; "openai-chat", "anthropic" or "gemini""#),
             (
                 r#"{"providers":{"p":{"dialect":"anthropic"}}}"#,
                 r#"providers.p.base_url: missing; for example "https://example.com/v1""#,
@@ -629,6 +640,9 @@ mod tests {
             "ANTHROPIC_API_KEY",
             "ANTHROPIC_BASE_URL",
             "C",
+            "GEMINI_API_KEY",
+            "GOOGLE_API_KEY",
+            "GOOGLE_BASE_URL",
             "MY_GPU_API_KEY",
             "OPENAI_API_KEY",
             "OPENAI_BASE_URL",

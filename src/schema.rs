@@ -137,7 +137,7 @@ impl Writer<'_, '_> {
     fn target(&self, name: &str) -> Option<String> {
         let pointer = name.strip_prefix('#')?;
         let mut steps = pointer.split('/').skip(1);
-        let Some(first) = steps.next() else { return None };
+        let first = steps.next()?;
         let mut text = self.root.raw(&unescaped(first))?.get();
         for step in steps {
             text = Fields::read(text.as_bytes()).ok()?.raw(&unescaped(step))?.get();

@@ -27,19 +27,21 @@ pub fn is_complete(dialect: Inbound, body: &[u8]) -> bool {
             data == "[DONE]" || value["choices"][0]["finish_reason"].is_string() || value["usage"].is_object()
         }
         Inbound::Anthropic => event == "message_stop",
+        // The usage may come after the reason of the stop.
+        Inbound::Gemini => value["error"].is_null() && events.iter().any(|(_, data)| data.contains("\"finishReason\"")),
     }
 }
 
 /// Whether a client can read the last event, and it is an error.
 pub fn ends_with_error(dialect: Inbound, body: &[u8]) -> bool {
-    if !body.ends_with(b"\n\n") {
+    if !body.ends_with(b"\n\n") && !body.ends_with(b"\r\n\r\n") {
         return false;
     }
     let events = events(body);
     let Some((event, data)) = events.last() else { return false };
     let data: Value = serde_json::from_str(data).unwrap_or_default();
     let is_named = event == "error" && data["type"] == "error";
-    data["error"]["message"].is_string() && (dialect == Inbound::OpenaiChat || is_named)
+    data["error"]["message"].is_string() && (dialect != Inbound::Anthropic || is_named)
 }
 
 /// The text that a client would put together.
@@ -49,6 +51,7 @@ pub fn text(dialect: Inbound, body: &[u8]) -> String {
         let text = match dialect {
             Inbound::OpenaiChat => &data["choices"][0]["delta"]["content"],
             Inbound::Anthropic => &data["delta"]["text"],
+            Inbound::Gemini => &data["candidates"][0]["content"]["parts"][0]["text"],
         };
         text.as_str().unwrap_or_default().to_owned()
     });
@@ -70,6 +73,7 @@ pub fn told(dialect: Inbound, bytes: &[u8]) -> String {
             _ if data == "[DONE]" => Some("done".to_owned()),
             Inbound::OpenaiChat => chunk(&value),
             Inbound::Anthropic => message(&value),
+            Inbound::Gemini => piece(&value),
         };
         let known = known.unwrap_or_else(|| frame.trim().replace('\r', "\\r").replace('\n', "\\n"));
         // A flood is told by its first frames.
@@ -92,6 +96,21 @@ fn chunk(data: &Value) -> Option<String> {
         Some(reason) => Some(format!("stop({reason})")),
         None if delta["role"].is_string() && delta["content"] == "" => Some("start".to_owned()),
         None => delta["content"].is_string().then(|| delta["content"].to_string()),
+    }
+}
+
+fn piece(data: &Value) -> Option<String> {
+    let usage = &data["usageMetadata"];
+    let counts = || format!("usage({},{})", usage["promptTokenCount"], usage["candidatesTokenCount"]);
+    let Some(candidate) = data.get("candidates").and_then(|list| list.get(0)) else {
+        return usage.is_object().then(counts);
+    };
+    match candidate["finishReason"].as_str() {
+        Some(reason) if usage.is_object() => Some(format!("stop({reason}) {}", counts())),
+        Some(reason) => Some(format!("stop({reason})")),
+        None => candidate["content"]["parts"][0]["text"]
+            .is_string()
+            .then(|| candidate["content"]["parts"][0]["text"].to_string()),
     }
 }
 

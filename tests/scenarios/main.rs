@@ -52,6 +52,11 @@ fn a_whole_answer_is_of_its_dialect_or_none() {
 }
 
 #[test]
+fn gemini_is_spoken_to_callers_and_upstreams() {
+    check("gemini");
+}
+
+#[test]
 fn a_hang_up_cancels_and_is_settled() {
     check("hangups");
 }
@@ -287,14 +292,10 @@ async fn asked(gateway: &Gateway, world: Rc<World>, ask: &Ask) -> Told {
     world.until(ask.at).await;
     let (lines, settled) = (RefCell::default(), RefCell::default());
     let host = Scripted { world: world.clone(), gone_at: ask.gone_at, lines, settled };
-    let path = match ask.dialect {
-        Inbound::OpenaiChat => "/v1/chat/completions",
-        Inbound::Anthropic => "/v1/messages",
-    };
     let request = Incoming {
         method: "POST".to_owned(),
-        path: path.to_owned(),
-        query: None,
+        path: ask.path.to_owned(),
+        query: ask.query.map(str::to_owned),
         headers: [("authorization", "Bearer the key of ci")].into_iter().collect(),
         body: Body::Whole(ask.body.clone().into()),
     };
@@ -335,7 +336,7 @@ fn gateway(scenario: &Scenario) -> Gateway {
         json!({"dialect": dialect.dialect(), "base_url": format!("http://{name}/v1"), "secret": format!("the key of {name}")})
     };
     let providers: HashMap<&str, Value> =
-        ["oa", "ob", "aa", "ab", "anthropic"].map(|name| (name, provider(name))).into();
+        ["oa", "ob", "aa", "ab", "ga", "gb", "anthropic"].map(|name| (name, provider(name))).into();
     let draft = json!({
         "providers": providers,
         "models": {"try": {"targets": scenario.route, "first_byte_ms": first, "idle_ms": idle}},
@@ -344,6 +345,7 @@ fn gateway(scenario: &Scenario) -> Gateway {
             "oa/m": {"input": "2.50", "cached_input": "1.25", "output": "10"},
             "ob/m": {"input": "0.15", "cached_input": "0.075", "output": "0.60"},
             "aa/m": {"input": "3", "cached_input": "0.30", "cache_write": "3.75", "output": "15"},
+            "ga/m": {"input": "2", "cached_input": "0.20", "output": "12"},
             "ab/m": {"input": "1", "cached_input": "0.10", "cache_write": "1.25", "output": "5.000001"},
         },
     });

@@ -9,7 +9,7 @@ use tollgate::wire::frame::Framing;
 use crate::frames;
 use crate::script::Wire;
 
-const DIALECTS: [Inbound; 2] = [Inbound::OpenaiChat, Inbound::Anthropic];
+const DIALECTS: [Inbound; 3] = [Inbound::OpenaiChat, Inbound::Anthropic, Inbound::Gemini];
 const WORDS: &[&str] =
     &["start", "comment", "ping", "\"Hé\"", "\"llo, \u{1f980}\"", "comment", "stop", "usage", "done"];
 
@@ -21,7 +21,7 @@ fn stream(upstream: Inbound, line_end: &str) -> Vec<u8> {
 }
 
 fn relay(upstream: Inbound, caller: Inbound, usage_wanted: bool) -> Relay {
-    let label = Label { id: "req_1".into(), created: 1, usage_wanted, request: None };
+    let label = Label { id: "req_1".into(), created: 1, usage_wanted, ..Label::default() };
     let (upstream, framing, seal) = (upstream.dialect(), Framing::Sse, Seal::default());
     Relay::new(Ends { upstream, framing, caller, label, seal, input_estimate: 1, idle_ms: 1_000 }, 0)
 }
@@ -87,6 +87,7 @@ fn a_cut_stream_is_not_complete() {
                 // Not every server says `[DONE]`: after the finish reason a clean end of the body is one.
                 Inbound::OpenaiChat => "\"finish_reason\":\"stop\"",
                 Inbound::Anthropic => "\"type\":\"message_stop\"",
+                Inbound::Gemini => "\"finishReason\":\"STOP\"",
             };
             let finish = std::str::from_utf8(&stream).unwrap().find(finish).unwrap();
             for cut in 0..stream.len() {

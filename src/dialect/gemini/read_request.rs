@@ -460,16 +460,10 @@ fn list(raw: &RawValue) -> Vec<&RawValue> {
 
 /// Base64 in the standard alphabet: clients of Google send either, and give signatures back in the other one.
 fn standard(text: &str) -> String {
-    let mut text: String = text
-        .chars()
-        .map(|c| match c {
-            '-' => '+',
-            '_' => '/',
-            c => c,
-        })
-        .collect();
-    while text.len() % 4 != 0 && !text.contains('=') || text.len() % 4 == 3 {
-        text.push('=');
+    let mut text = text.replace('-', "+").replace('_', "/");
+    if !text.ends_with('=') {
+        let missing = text.len().next_multiple_of(4) - text.len();
+        text.extend(std::iter::repeat_n('=', missing));
     }
     text
 }
