@@ -224,7 +224,12 @@ impl Relay {
         let rest = self.splitter.take_rest();
         let Some(frame) = Frame::read(self.framing, &rest) else { return false };
         match frame.data {
-            None => rest.trim_ascii().is_empty() || rest.starts_with(b":"),
+            None if rest.trim_ascii().is_empty() => {
+                // Nothing but the last line's end, which belongs to the caller's bytes too.
+                out.extend_from_slice(if self.translator.is_none() { &rest } else { b"" });
+                true
+            }
+            None => rest.starts_with(b":"),
             Some(data) => !data.is_empty() && self.read(&rest, out).is_ok(),
         }
     }

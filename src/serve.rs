@@ -13,8 +13,9 @@ use self::attempt::{Tried, Upset, attempt};
 use self::door::{Call, Door, door};
 use self::head::{JSON, header_text, label, name_request};
 use crate::auth::{self, Keyless};
-use crate::config::{Caller, Config};
-use crate::dialect::{Ask, Inbound, Label, Model};
+use crate::config::{Caller, Config, Reach, Target};
+use crate::count;
+use crate::dialect::{Ask, Dialect, Inbound, Label, Model};
 use crate::error::{Error, Kind};
 use crate::host::{Body, Headers, Host, Incoming, Millis, Reply, ReplyBody};
 use crate::limit::{Admission, Ticket, spend_counter};
@@ -147,6 +148,19 @@ struct Job<'a> {
     sealed: bool,
     /// `x-ratelimit-*` of the caller's own limits.
     limits: Vec<(&'static str, String)>,
+}
+
+impl Job<'_> {
+    fn streams(&self) -> bool {
+        matches!(self.ask, Ask::Stream(_))
+    }
+
+    /// Tokens are counted by targets whose API is the caller's only, and of bodies as the caller sent them.
+    fn may_ask(&self, target: &Target) -> bool {
+        let is_own = |dialect: &Dialect| *dialect == self.dialect.dialect();
+        let is_asked = matches!(&target.provider.reach, Reach::Upstream { dialect, .. } if is_own(dialect));
+        self.ask != Ask::TokenCount || !self.sealed && is_asked
+    }
 }
 
 async fn chat<H: Host>(
@@ -306,7 +320,7 @@ async fn admit<H: Host>(
 /// Asks target after target until one answers.
 async fn answer<H: Host>(gateway: &Gateway, host: &H, job: &Job<'_>, mut record: Record) -> Reply<H::Body> {
     let mut last = Upset::new(Kind::Internal, "no target was tried".to_owned());
-    for target in &job.route.targets {
+    for target in job.route.targets.iter().filter(|target| job.may_ask(target)) {
         let began = host.now();
         let name = target.to_string();
         let tried = attempt(host, job, target, &record).await;
@@ -339,15 +353,14 @@ async fn answer<H: Host>(gateway: &Gateway, host: &H, job: &Job<'_>, mut record:
             Tried::Failed { outcome, upset } => {
                 last = upset.without_key(target, outcome);
                 if !outcome.falls() {
-                    break;
+                    return unanswered(host, job, record, last).await;
                 }
                 if let Some(wait) = last.error.retry_after {
                     gateway.health().rest(target, wait.saturating_mul(1000), host.now());
                 }
             }
             Tried::Unfit(error) => {
-                last = Upset { error, verbatim: None };
-                break;
+                return unanswered(host, job, record, Upset { error, verbatim: None }).await;
             }
             Tried::Gone(tally) => {
                 if tally.is_some() {
@@ -360,7 +373,23 @@ async fn answer<H: Host>(gateway: &Gateway, host: &H, job: &Job<'_>, mut record:
             }
         }
     }
-    unanswered(host, job, record, last).await
+    match job.ask {
+        Ask::TokenCount => counted(host, job, record).await,
+        Ask::Answer | Ask::Stream(_) => unanswered(host, job, record, last).await,
+    }
+}
+
+/// Our own estimate of a request's tokens, where no target tells.
+async fn counted<H: Host>(host: &H, job: &Job<'_>, mut record: Record) -> Reply<H::Body> {
+    let request = match job.dialect.read_count(&job.body) {
+        Ok(request) => request,
+        Err(error) => return unanswered(host, job, record, Upset { error, verbatim: None }).await,
+    };
+    record.status = 200;
+    let mut headers = Headers::from_iter([("content-type", JSON), ("x-tollgate-estimated", "true")]);
+    label(&mut headers, &record, job, &[]);
+    close(host, record, End::Complete, None).await;
+    whole(200, headers, job.dialect.write_count(count::tokens(&request)))
 }
 
 fn served(gateway: &Gateway, record: &mut Record, target: String, now: Millis) {

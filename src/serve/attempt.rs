@@ -9,7 +9,6 @@ use super::Job;
 use super::head::{EVENT_STREAM, JSON, reply_headers};
 use crate::chat;
 use crate::config::{Patience, Reach, Target};
-use crate::count;
 use crate::dialect::{Ask, Dialect, Inbound, Label};
 use crate::echo;
 use crate::error::{Error, Kind};
@@ -83,9 +82,6 @@ impl Upset {
 /// Asks one target, up to the point where the caller would see its answer.
 pub(super) async fn attempt<H: Host>(host: &H, job: &Job<'_>, target: &Target, record: &Record) -> Tried<H::Body> {
     let mut lost = Vec::new();
-    if job.ask == Ask::TokenCount && !job.may_count(target) {
-        return counted(job);
-    }
     let Reach::Upstream { dialect, base_url, key } = &target.provider.reach else {
         return match job.canonical(target, echo::DIALECT.dialect(), &mut lost) {
             Ok(request) => echoed(job, request, record, lost),
@@ -360,19 +356,6 @@ fn echoed<B>(job: &Job<'_>, request: Arc<chat::Request>, record: &Record, lost: 
     Tried::Whole { headers, body, tally, lost }
 }
 
-/// Our own estimate of a request's tokens, where no upstream of the caller's dialect can be asked.
-fn counted<B>(job: &Job<'_>) -> Tried<B> {
-    match job.dialect.read_count(&job.body) {
-        Ok(request) => Tried::Whole {
-            headers: Headers::from_iter([("content-type", JSON)]),
-            body: job.dialect.write_count(count::tokens(&request)).into(),
-            tally: Tally::default(),
-            lost: Vec::new(),
-        },
-        Err(error) => Tried::Unfit(error),
-    }
-}
-
 /// The content type of what the caller gets.
 fn job_type(job: &Job<'_>) -> &'static str {
     match job.ask {
@@ -408,16 +391,6 @@ impl Job<'_> {
         lost.clone_from(&request.unread);
         self.seal.open_request(&mut request, self.dialect, dialect, lost);
         Ok(Arc::new(request))
-    }
-
-    pub(super) fn streams(&self) -> bool {
-        matches!(self.ask, Ask::Stream(_))
-    }
-
-    /// Whether a target can be asked to count: its API must be the caller's, and the body as the caller sent it.
-    fn may_count(&self, target: &Target) -> bool {
-        let is_own = |dialect: &Dialect| *dialect == self.dialect.dialect() && *dialect != Dialect::OpenaiChat;
-        !self.sealed && matches!(&target.provider.reach, Reach::Upstream { dialect, .. } if is_own(dialect))
     }
 
     fn ends(&self, upstream: Dialect, framing: Framing, label: Label) -> Ends {
