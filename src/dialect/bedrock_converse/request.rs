@@ -47,6 +47,7 @@ pub fn write_request(request: &Request, lost: &mut Vec<String>) -> Vec<u8> {
     };
     let mut extra = plan.extra;
     writer.top_k(request, thinks, &mut extra);
+    writer.single(request, tool_config.as_ref(), &mut extra);
     let body = Body {
         system,
         messages,
@@ -92,6 +93,9 @@ const THINKS: Version = (3, 7);
 const STRICT: Version = (4, 1);
 const ADAPTIVE_TOO: Version = (4, 6);
 const ADAPTIVE: Version = (4, 7);
+
+/// The first Claude that others ask for one call at a time through Converse. Source: BerriAI/litellm.
+const SINGLE: Version = (4, 5);
 
 /// The first Claude whose prompts are cached on Bedrock. Source: "Prompt caching", Amazon Bedrock user guide.
 const CACHES: Version = (3, 5);
@@ -263,7 +267,7 @@ impl Writer<'_> {
 
     fn result<'a>(&mut self, content: &'a Content) -> Option<ResultBlock<'a>> {
         if let Content::Text(text) = content {
-            return (!text.is_empty()).then_some(ResultBlock::Text(text));
+            return (!text.trim().is_empty()).then_some(ResultBlock::Text(text));
         }
         let block = self.media.result(content);
         if block.is_none() {
@@ -310,9 +314,6 @@ impl Writer<'_> {
             Some(ToolChoice::Required) => tool_choice = Some(ToolChoiceOut::Any(Empty {})),
             Some(ToolChoice::Named(name)) => tool_choice = Some(ToolChoiceOut::Tool { name: tool_name(name) }),
         }
-        if request.parallel_tools == Some(false) && !tools.is_empty() {
-            self.lose("parallel_tool_calls");
-        }
         if tools.is_empty() {
             // "The toolConfig field must be defined when using toolUse and toolResult content blocks."
             tools = called.into_iter().map(|name| ToolOut::ToolSpec(stand_in(name))).collect();
@@ -358,6 +359,17 @@ impl Writer<'_> {
             self.lose("reasoning");
         }
         plan
+    }
+
+    /// One call at a time: only Claude has a word for it, which is refused beside a choice of Converse's own
+    /// (BerriAI/litellm#34347 and #36536).
+    fn single(&mut self, request: &Request, tools: Option<&ToolConfig<'_>>, extra: &mut Extra<'_>) {
+        let Some(config) = tools.filter(|_| request.parallel_tools == Some(false)) else { return };
+        if config.tool_choice.is_none() && self.maker.is_claude_since(SINGLE) {
+            extra.tool_choice = Some(body::Single { kind: "auto", disable_parallel_tool_use: true });
+        } else {
+            self.lose("parallel_tool_calls");
+        }
     }
 
     fn top_k(&mut self, request: &Request, thinks: bool, extra: &mut Extra<'_>) {
