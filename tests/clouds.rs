@@ -1,7 +1,7 @@
 //! Requests whose targets are on Bedrock or Vertex, from the caller's bytes to the upstream's and back, on a host that
 //! answers at once and remembers what it was asked.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::cell::RefCell;
 use std::future::pending;
