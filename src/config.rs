@@ -23,6 +23,8 @@ use crate::wire::json;
 pub struct Draft {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body_bytes_max: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub strict: Option<bool>,
     pub timeouts: Timeouts,
     pub providers: BTreeMap<String, ProviderDraft>,
     pub models: BTreeMap<String, AliasDraft>,
@@ -37,6 +39,9 @@ pub struct Timeouts {
     pub first_byte_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idle_ms: Option<u64>,
+    /// 0 is never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub heartbeat_ms: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize, Serialize)]
@@ -75,9 +80,14 @@ pub enum Auth {
 pub struct AliasDraft {
     pub targets: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub strict: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub first_byte_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idle_ms: Option<u64>,
+    /// 0 is never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub heartbeat_ms: Option<u64>,
 }
 
 #[derive(Debug, Deserialize, Serialize)]
@@ -112,6 +122,8 @@ pub struct PriceDraft {
 pub struct Config {
     /// A longer body is refused.
     pub body_bytes_max: usize,
+    /// Whether a target is passed over that could be given only part of a request.
+    pub strict: bool,
     pub patience: Patience,
     pub providers: BTreeMap<String, Arc<Provider>>,
     pub aliases: BTreeMap<String, Alias>,
@@ -166,6 +178,8 @@ impl Credential {
 pub struct Alias {
     /// In the order in which they are tried; those whose provider is off are left out.
     pub targets: Vec<Target>,
+    /// As [`Config::strict`].
+    pub strict: bool,
     pub patience: Patience,
 }
 
@@ -175,13 +189,15 @@ pub struct Target {
     pub model: String,
 }
 
-/// How long an upstream may be silent.
+/// How long an upstream may be silent, and how long the caller is left without a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patience {
     /// Until the first byte of the answer's body.
     pub first_byte_ms: u64,
     /// Between two pieces of the body.
     pub idle_ms: u64,
+    /// Until a caller who waits for a stream is told that it is on its way, and between two such words.
+    pub heartbeat_ms: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -196,7 +212,10 @@ pub struct Caller {
 pub struct Mistake(pub String);
 
 pub const BODY_BYTES_MAX: usize = 32 * 1024 * 1024;
-const PATIENCE: Patience = Patience { first_byte_ms: 120_000, idle_ms: 120_000 };
+/// Load balancers and proxies cut what is silent for 30 to 60 s; clients show a stall from 20 s on.
+const PATIENCE: Patience = Patience { first_byte_ms: 120_000, idle_ms: 120_000, heartbeat_ms: 15_000 };
+/// A hundred years: what no request lives to see, and every clock can add.
+const NEVER_MS: u64 = 100 * 365 * 24 * 60 * 60 * 1000;
 const FIRST_CALLER: &str = "default";
 const FIRST_SECRET: &str = "TOLLGATE_KEY";
 /// The provider whose models are built in.
@@ -247,14 +266,14 @@ impl Config {
         let mut mistakes = Vec::new();
         let known = Known::of(draft);
         let prices = compile_prices(draft, &known, &mut mistakes);
-        let Timeouts { first_byte_ms, idle_ms } = draft.timeouts;
-        let patience = compile_patience("timeouts", (first_byte_ms, idle_ms), PATIENCE, &mut mistakes);
+        let patience = compile_patience("timeouts", &draft.timeouts, PATIENCE, &mut mistakes);
         let (providers, off) = compile_providers(draft, &prices, &secret, &mut mistakes);
         let aliases = compile_aliases(draft, &known, &providers, patience, &mut mistakes);
         let callers = compile_callers(draft, &secret, &mut mistakes);
         if mistakes.is_empty() {
             let body_bytes_max = draft.body_bytes_max.unwrap_or(BODY_BYTES_MAX);
-            Ok(Self { body_bytes_max, patience, providers, aliases, callers, prices, off })
+            let strict = draft.strict.unwrap_or(false);
+            Ok(Self { body_bytes_max, strict, patience, providers, aliases, callers, prices, off })
         } else {
             Err(mistakes)
         }
@@ -297,13 +316,7 @@ impl Provider {
     }
 }
 
-/// `limits` are the first byte's and the idle one.
-fn compile_patience(
-    at: &str,
-    limits: (Option<u64>, Option<u64>),
-    otherwise: Patience,
-    mistakes: &mut Vec<Mistake>,
-) -> Patience {
+fn compile_patience(at: &str, written: &Timeouts, otherwise: Patience, mistakes: &mut Vec<Mistake>) -> Patience {
     let mut limit = |field: &str, written: Option<u64>, otherwise| {
         if written == Some(0) {
             mistakes
@@ -312,8 +325,12 @@ fn compile_patience(
         written.unwrap_or(otherwise)
     };
     Patience {
-        first_byte_ms: limit("first_byte_ms", limits.0, otherwise.first_byte_ms),
-        idle_ms: limit("idle_ms", limits.1, otherwise.idle_ms),
+        first_byte_ms: limit("first_byte_ms", written.first_byte_ms, otherwise.first_byte_ms),
+        idle_ms: limit("idle_ms", written.idle_ms, otherwise.idle_ms),
+        heartbeat_ms: match written.heartbeat_ms {
+            Some(0) => NEVER_MS,
+            written => written.unwrap_or(otherwise.heartbeat_ms),
+        },
     }
 }
 
@@ -480,9 +497,11 @@ fn compile_aliases(
                 None => mistakes.extend(known.check(&at, name).err()),
             }
         }
-        let limits = (alias.first_byte_ms, alias.idle_ms);
-        let patience = compile_patience(&format!("models.{name}"), limits, patience, mistakes);
-        aliases.insert(name.clone(), Alias { targets, patience });
+        let AliasDraft { first_byte_ms, idle_ms, heartbeat_ms, .. } = *alias;
+        let written = Timeouts { first_byte_ms, idle_ms, heartbeat_ms };
+        let patience = compile_patience(&format!("models.{name}"), &written, patience, mistakes);
+        let strict = alias.strict.or(draft.strict).unwrap_or(false);
+        aliases.insert(name.clone(), Alias { targets, strict, patience });
     }
     aliases
 }

@@ -4,12 +4,15 @@
 
 pub mod anthropic;
 pub mod bedrock_converse;
+pub mod cohere;
+pub mod ollama;
 pub mod openai_chat;
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::chat;
+use crate::embed;
 use crate::error::Error;
 use crate::wire::frame::Frame;
 use crate::wire::json::Fields;
@@ -20,6 +23,8 @@ use crate::wire::json::Fields;
 pub enum Dialect {
     OpenaiChat,
     Anthropic,
+    Cohere,
+    Ollama,
     BedrockConverse,
 }
 
@@ -52,6 +57,17 @@ pub trait Encode: Send {
     fn event(&mut self, event: &chat::Event, out: &mut Vec<u8>);
 }
 
+/// Asks for embeddings.
+pub trait Embed: Sync {
+    /// Where requests for `model` go, below a provider's base URL.
+    fn url(&self, base: &str, model: &str) -> String;
+
+    /// The body for an upstream. Names of fields that it cannot hold go to `lost`.
+    fn write(&self, request: &embed::Request, lost: &mut Vec<String>) -> Result<Vec<u8>, Error>;
+
+    fn read(&self, body: &[u8]) -> Result<embed::Response, Malformed>;
+}
+
 /// What a reply says about itself that does not come from the model.
 #[derive(Debug, Clone, Default)]
 pub struct Label {
@@ -78,6 +94,8 @@ impl Dialect {
         match self {
             Self::OpenaiChat => openai_chat::write_request(request, lost),
             Self::Anthropic => anthropic::write_request(request, lost),
+            Self::Cohere => cohere::write_request(request, lost),
+            Self::Ollama => ollama::write_request(request, lost),
             Self::BedrockConverse => bedrock_converse::write_request(request, lost),
         }
     }
@@ -87,6 +105,8 @@ impl Dialect {
         match self {
             Self::OpenaiChat => openai_chat::read_response(body),
             Self::Anthropic => anthropic::read_response(body),
+            Self::Cohere => cohere::read_response(body),
+            Self::Ollama => ollama::read_response(body),
             Self::BedrockConverse => bedrock_converse::read_response(body),
         }
     }
@@ -96,6 +116,8 @@ impl Dialect {
         match self {
             Self::OpenaiChat => Box::<openai_chat::Decoder>::default(),
             Self::Anthropic => Box::<anthropic::Decoder>::default(),
+            Self::Cohere => Box::<cohere::Decoder>::default(),
+            Self::Ollama => Box::<ollama::Decoder>::default(),
             Self::BedrockConverse => Box::<bedrock_converse::Decoder>::default(),
         }
     }
@@ -105,6 +127,8 @@ impl Dialect {
         match self {
             Self::OpenaiChat => openai_chat::read_error(body),
             Self::Anthropic => anthropic::read_error(body),
+            Self::Cohere => cohere::read_error(body),
+            Self::Ollama => ollama::read_error(body),
             Self::BedrockConverse => bedrock_converse::read_error(body),
         }
     }
@@ -116,14 +140,34 @@ impl Dialect {
             Self::OpenaiChat => format!("{base}/chat/completions"),
             // Anthropic's SDKs want the base without a version, others with it; both are taken.
             Self::Anthropic => format!("{}/v1/messages", base.strip_suffix("/v1").unwrap_or(base)),
+            Self::Cohere => format!("{base}/chat"),
+            Self::Ollama => format!("{}/api/chat", ollama::root(base)),
             Self::BedrockConverse => bedrock_converse::url(base, model, stream),
+        }
+    }
+
+    /// How its upstreams are asked for embeddings; `None` where they have none.
+    pub fn embeddings(self) -> Option<&'static dyn Embed> {
+        match self {
+            Self::OpenaiChat => Some(&openai_chat::Embeddings),
+            Self::Cohere => Some(&cohere::Embeddings),
+            Self::Ollama => Some(&ollama::Embeddings),
+            Self::Anthropic | Self::BedrockConverse => None,
+        }
+    }
+
+    /// Where its upstreams order documents, below a provider's base URL; `None` where they do not.
+    pub fn rerank_url(self, base: &str) -> Option<String> {
+        match self {
+            Self::OpenaiChat | Self::Cohere => Some(format!("{}/rerank", base.trim_end_matches('/'))),
+            Self::Anthropic | Self::Ollama | Self::BedrockConverse => None,
         }
     }
 
     /// The name under which a tool is told; another one than the caller's where that does not fit.
     pub fn tool_name(self, name: &str) -> Cow<'_, str> {
         match self {
-            Self::OpenaiChat | Self::Anthropic => Cow::Borrowed(name),
+            Self::OpenaiChat | Self::Anthropic | Self::Cohere | Self::Ollama => Cow::Borrowed(name),
             Self::BedrockConverse => bedrock_converse::tool_name(name),
         }
     }
@@ -131,7 +175,9 @@ impl Dialect {
     /// The header that carries a provider's key.
     pub fn credential(self, key: &str) -> (&'static str, String) {
         match self {
-            Self::OpenaiChat | Self::BedrockConverse => ("authorization", format!("Bearer {key}")),
+            Self::OpenaiChat | Self::Cohere | Self::Ollama | Self::BedrockConverse => {
+                ("authorization", format!("Bearer {key}"))
+            }
             Self::Anthropic => ("x-api-key", key.to_owned()),
         }
     }
@@ -139,7 +185,7 @@ impl Dialect {
     /// Headers that every request of this dialect needs, unless the caller's own were forwarded.
     pub fn required_headers(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            Self::OpenaiChat | Self::BedrockConverse => &[],
+            Self::OpenaiChat | Self::Cohere | Self::Ollama | Self::BedrockConverse => &[],
             // The version that still takes `temperature`, which callers of other dialects send.
             Self::Anthropic => &[("anthropic-version", "2023-06-01")],
         }
@@ -209,6 +255,14 @@ impl Inbound {
         match self {
             Self::OpenaiChat => openai_chat::error_frame(error),
             Self::Anthropic => anthropic::error_frame(error),
+        }
+    }
+
+    /// A frame that says nothing but that the answer is on its way. It may stand anywhere between two others.
+    pub fn heartbeat(self) -> &'static [u8] {
+        match self {
+            Self::OpenaiChat => b": ping\n\n",
+            Self::Anthropic => b"event: ping\ndata: {\"type\":\"ping\"}\n\n",
         }
     }
 

@@ -36,6 +36,10 @@ pub trait Host {
     /// Resolves when the upstream's head is there. Has no time limit of its own. Follows no redirect.
     async fn fetch(&self, request: Outgoing) -> Result<Answer<Self::Body>, Unreachable>;
 
+    /// Tells a caller who waits for a streamed reply that it is on its way: the head, with status 200, unless it went
+    /// out before, and `frame`. What [`crate::serve::serve`] returns later is the rest of the body.
+    async fn beat(&self, head: &Headers, frame: &'static [u8]);
+
     /// The next piece of a body, never empty; `None` at its clean end.
     async fn read(&self, body: &mut Self::Body) -> Result<Option<Bytes>, Broken>;
 

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use futures::future::{Either, select};
 
 use crate::chat::{Event, Grammar, Response, Usage};
+use crate::config::Patience;
 use crate::dialect::{Decode, Dialect, Encode, Inbound, Label};
 use crate::error::{Error, Kind};
 use crate::host::{Broken, Host, Millis};
@@ -37,9 +38,11 @@ pub struct Relay {
     /// Bytes of the upstream that were taken in without a first content.
     waited_through: usize,
     failure: Option<Error>,
-    idle_ms: Millis,
+    patience: Patience,
     /// When the upstream last said something, or when waiting for it began.
     heard: Millis,
+    /// When the caller was last told something.
+    spoke: Millis,
     events: Vec<Event>,
 }
 
@@ -53,8 +56,17 @@ pub struct Ends {
     pub seal: Seal,
     /// Tokens, for an upstream that does not tell.
     pub input_estimate: u64,
-    /// How long the upstream may be silent.
-    pub idle_ms: Millis,
+    pub patience: Patience,
+}
+
+/// What the time asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tick {
+    Wait,
+    /// The caller has not been told anything for long: this frame is due.
+    Beat(&'static [u8]),
+    /// The upstream has been silent for too long.
+    Idle,
 }
 
 /// From the upstream's dialect into the caller's.
@@ -86,7 +98,7 @@ pub enum Stopped {
 
 impl Relay {
     pub fn new(ends: Ends, now: Millis) -> Self {
-        let Ends { upstream, platform, framing, caller, label, seal, input_estimate, idle_ms } = ends;
+        let Ends { upstream, platform, framing, caller, label, seal, input_estimate, patience } = ends;
         let usage_wanted = label.usage_wanted;
         let is_wrapped = platform.wraps(framing);
         let translator = || Translator {
@@ -107,8 +119,9 @@ impl Relay {
             held: Vec::new(),
             waited_through: 0,
             failure: None,
-            idle_ms,
+            patience,
             heard: now,
+            spoke: now,
             events: Vec::new(),
         }
     }
@@ -134,10 +147,12 @@ impl Relay {
             self.fail(Error::new(Kind::BadUpstream, why), &mut out);
         }
         if self.translator.is_none() && !self.is_wrapped && began_whole && ends_whole && out.len() == chunk.len() {
+            self.spoke = now;
             Write::Unchanged
         } else if out.is_empty() {
             Write::Nothing
         } else {
+            self.spoke = now;
             Write::Bytes(out)
         }
     }
@@ -185,7 +200,24 @@ impl Relay {
 
     /// When the upstream will have been silent for too long.
     pub fn deadline(&self) -> Millis {
-        self.heard.saturating_add(self.idle_ms)
+        self.heard.saturating_add(self.patience.idle_ms)
+    }
+
+    /// When [`Self::tick`] is to be asked next.
+    pub fn wake(&self) -> Millis {
+        self.deadline().min(self.spoke.saturating_add(self.patience.heartbeat_ms))
+    }
+
+    /// What is to be done because nothing came until `now`.
+    pub fn tick(&mut self, now: Millis) -> Tick {
+        if now >= self.deadline() {
+            Tick::Idle
+        } else if now >= self.wake() {
+            self.spoke = now;
+            Tick::Beat(self.caller.heartbeat())
+        } else {
+            Tick::Wait
+        }
     }
 
     /// The upstream is waited for from now on. While a slow caller took what came before, it could not be heard.
@@ -378,6 +410,7 @@ pub struct Gone;
 pub async fn pump<H: Host>(host: &H, mut upstream: H::Body, mut relay: Relay, record: Record, mut caller: impl Sink) {
     let held = Bytes::from(relay.take_held());
     let mut gone = !held.is_empty() && caller.write(held).await.is_err();
+    relay.listen(host.now());
     let stopped = loop {
         if gone {
             break Stopped::HungUp;
@@ -385,8 +418,7 @@ pub async fn pump<H: Host>(host: &H, mut upstream: H::Body, mut relay: Relay, re
         if relay.is_over() {
             break Stopped::Closed;
         }
-        relay.listen(host.now());
-        let wait = relay.deadline().saturating_sub(host.now());
+        let wait = relay.wake().saturating_sub(host.now());
         match race(host, wait, host.read(&mut upstream)).await {
             Raced::Done(Ok(Some(chunk))) => {
                 gone = match relay.feed(&chunk, host.now()) {
@@ -394,10 +426,15 @@ pub async fn pump<H: Host>(host: &H, mut upstream: H::Body, mut relay: Relay, re
                     Write::Bytes(bytes) => caller.write(bytes.into()).await.is_err(),
                     Write::Nothing => false,
                 };
+                relay.listen(host.now());
             }
             Raced::Done(Ok(None)) => break Stopped::Closed,
             Raced::Done(Err(Broken)) => break Stopped::Broken,
-            Raced::TimedOut => break Stopped::Idle,
+            Raced::TimedOut => match relay.tick(host.now()) {
+                Tick::Idle => break Stopped::Idle,
+                Tick::Beat(frame) => gone = caller.write(Bytes::from_static(frame)).await.is_err(),
+                Tick::Wait => {}
+            },
             Raced::Gone => break Stopped::HungUp,
         }
     };

@@ -11,6 +11,8 @@ use crate::host::{Headers, Millis};
 #[derive(Debug)]
 pub struct Route {
     pub targets: Vec<Target>,
+    /// Whether those are passed over that could be given only part of the request.
+    pub strict: bool,
     pub patience: Patience,
 }
 
@@ -20,7 +22,7 @@ pub fn resolve(config: &Config, model: &str) -> Result<Route, Error> {
         if alias.targets.is_empty() {
             return Err(unknown(format!("the model \"{model}\" has no target whose provider has a key")));
         }
-        return Ok(Route { targets: alias.targets.clone(), patience: alias.patience });
+        return Ok(Route { targets: alias.targets.clone(), strict: alias.strict, patience: alias.patience });
     }
     let named = match model.split_once('/') {
         Some((provider, rest)) => {
@@ -43,7 +45,7 @@ pub fn resolve(config: &Config, model: &str) -> Result<Route, Error> {
     match named {
         Some((provider, model)) if provider.answers(model) => {
             let target = Target { provider: provider.clone(), model: model.to_owned() };
-            Ok(Route { targets: vec![target], patience: config.patience })
+            Ok(Route { targets: vec![target], strict: config.strict, patience: config.patience })
         }
         _ => {
             let names = listed(config);

@@ -6,18 +6,19 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Job;
-use super::head::{EVENT_STREAM, JSON, reply_headers};
+use super::head::{EVENT_STREAM, JSON, header_text, lost_text, reply_headers};
+use super::operation::{Operation, Question, Spoken, told};
 use crate::chat;
 use crate::config::{Credential, Patience, Reach, Target};
-use crate::dialect::{Dialect, Inbound, Label};
+use crate::dialect::{Dialect, Label};
 use crate::echo;
+use crate::embed::Encoding;
 use crate::error::{Error, Kind};
 use crate::host::{Answer, Broken, Headers, Host, Millis, Outgoing};
 use crate::platform::Platform;
 use crate::record::{Record, Tally};
 use crate::relay::{Ends, Raced, Relay, Stopped, estimate, measure, race};
 use crate::route::{Outcome, retry_after_ms};
-use crate::told::Told;
 use crate::wire::frame::Framing;
 use crate::wire::json::Fields;
 
@@ -51,6 +52,8 @@ pub(super) enum Tried<B> {
     },
     /// The request itself cannot be put into this target's dialect.
     Unfit(Error),
+    /// The target could be given only part of the request, and the caller wants all of it or nothing.
+    Lossy(Error),
     /// The caller has hung up; what had arrived.
     Gone(Option<Tally>),
 }
@@ -85,30 +88,25 @@ impl Upset {
 
 /// Asks one target, up to the point where the caller would see its answer.
 pub(super) async fn attempt<H: Host>(host: &H, job: &Job<'_>, target: &Target, record: &Record) -> Tried<H::Body> {
-    let mut lost = Vec::new();
     let Reach::Upstream { dialect, platform, base_url, credential } = &target.provider.reach else {
+        let mut lost = Vec::new();
+        if job.operation != Operation::Chat {
+            return Tried::Unfit(job.operation.unknown_to(target));
+        }
         return match job.canonical(target, echo::DIALECT.dialect(), &mut lost) {
-            Ok(request) => echoed(job, request, record, lost),
+            Ok(request) => job.refuse(target, &lost).unwrap_or_else(|| echoed(job, request, record, lost)),
             Err(error) => Tried::Unfit(error),
         };
     };
     let (dialect, platform) = (*dialect, *platform);
-    let same = dialect == job.dialect.dialect();
-    let mut label = job.label.clone();
-    let body = if same && !job.sealed {
-        job.dialect.splice(&job.body, &target.model)
-    } else {
-        match job.canonical(target, dialect, &mut lost) {
-            Ok(request) => {
-                let body = dialect.write_request(&request, &mut lost);
-                label.request = Some(request);
-                body
-            }
-            Err(error) => return Tried::Unfit(error),
-        }
+    let Question { mut url, body, label, encoding, lost } = match job.question(target, dialect, platform, base_url) {
+        Ok(question) => question,
+        Err(error) => return Tried::Unfit(error),
     };
-    let mut url = platform.url(dialect, base_url, &target.model, job.stream);
-    if let Some(query) = job.query.filter(|_| same && platform == Platform::Native) {
+    if let Some(refused) = job.refuse(target, &lost) {
+        return refused;
+    }
+    if let Some(query) = job.query.filter(|_| dialect == job.dialect.dialect() && platform == Platform::Native) {
         url = format!("{url}?{query}");
     }
     let mut headers = job.outgoing_headers(dialect, platform);
@@ -140,7 +138,8 @@ pub(super) async fn attempt<H: Host>(host: &H, job: &Job<'_>, target: &Target, r
             Raced::TimedOut => return too_slow(),
             Raced::Gone => return Tried::Gone(None),
         };
-    let reading = Reading { job, dialect, platform, label, provider, deadline, patience, lost };
+    let reading =
+        Reading { job, dialect, platform, label, model: &target.model, encoding, provider, deadline, patience, lost };
     if !(200..300).contains(&answer.status) {
         return reading.error(host, answer).await;
     }
@@ -154,12 +153,15 @@ pub(super) async fn attempt<H: Host>(host: &H, job: &Job<'_>, target: &Target, r
 }
 
 /// An answer that is being read, before the caller sees any of it.
-struct Reading<'a> {
-    job: &'a Job<'a>,
-    dialect: Dialect,
+pub(super) struct Reading<'a> {
+    pub(super) job: &'a Job<'a>,
+    pub(super) dialect: Dialect,
     platform: Platform,
-    label: Label,
-    provider: &'a str,
+    pub(super) label: Label,
+    /// As the target knows it.
+    pub(super) model: &'a str,
+    pub(super) encoding: Encoding,
+    pub(super) provider: &'a str,
     /// For the first byte of the body.
     deadline: Millis,
     patience: Patience,
@@ -203,57 +205,29 @@ impl Reading<'_> {
     /// `None` when nothing came for too long.
     async fn whole<H: Host>(self, host: &H, answer: Answer<H::Body>) -> Option<Tried<H::Body>> {
         let Answer { headers: upstream, mut body, .. } = answer;
-        let job = self.job;
-        let guess = |length: usize| Tally {
-            usage: chat::Usage {
-                input: estimate(job.body_bytes),
-                output: estimate(length as u64),
-                ..chat::Usage::default()
-            },
-            estimated: true,
-        };
         let bytes =
             match read_whole(host, &mut body, self.deadline, Some(self.patience.idle_ms), ANSWER_BYTES_MAX).await {
                 Read::Whole(bytes) => bytes,
                 Read::Broken => return Some(self.failed(format!("the answer of {} broke off", self.provider))),
                 Read::TimedOut => return None,
-                Read::Gone { length } => return Some(Tried::Gone(Some(guess(length)))),
+                Read::Gone { length } => return Some(Tried::Gone(Some(self.guess(length)))),
             };
-        let same = self.dialect == job.dialect.dialect();
-        let stated = match self.dialect.read_response(&bytes) {
-            Ok(response) => Some(response),
-            // A 200 may carry an error; anything else within one dialect is for the caller to judge.
-            Err(malformed) => match self.dialect.read_error(&bytes) {
-                Some(message) => return Some(self.failed(format!("{}: {message}", self.provider))),
-                None if same && Fields::read(&bytes).is_ok() => None,
-                None => {
-                    let why = malformed.0;
-                    return Some(
-                        self.failed(format!("{} sent an answer that is not of its dialect: {why}", self.provider)),
-                    );
-                }
-            },
-        };
-        let tally = match &stated {
-            Some(response) => measure(response, estimate(job.body_bytes)),
-            None => guess(bytes.len()),
-        };
         let mut headers = self.reply_headers(&upstream);
-        let body = match stated {
-            Some(mut response) if !same || job.stream => {
-                headers.push("content-type", if job.stream { EVENT_STREAM } else { JSON });
-                if !same {
-                    Told::new(self.dialect, self.label.request.as_deref()).response(&mut response);
-                    job.seal.close_response(&mut response, self.dialect, job.dialect);
-                }
-                told(job.dialect, &self.label, &response, job.stream)
+        Some(match self.spoken(&bytes) {
+            Ok(Spoken { kind, body, tally }) => {
+                // What goes through untouched says itself what it is.
+                headers.push("content-type", kind.or(upstream.get("content-type")).unwrap_or(JSON));
+                Tried::Whole { headers, body, tally, lost: self.lost }
             }
-            _ => {
-                headers.push("content-type", upstream.get("content-type").unwrap_or(JSON));
-                bytes
-            }
-        };
-        Some(Tried::Whole { headers, body, tally, lost: self.lost })
+            Err(why) => self.failed(why),
+        })
+    }
+
+    /// What so many bytes came to, where nobody tells. Only chats have an output that is counted.
+    pub(super) fn guess(&self, length: usize) -> Tally {
+        let output = if self.job.operation == Operation::Chat { estimate(length as u64) } else { 0 };
+        let input = estimate(self.job.body_bytes);
+        Tally { usage: chat::Usage { input, output, ..chat::Usage::default() }, estimated: true }
     }
 
     /// An answer with a status of failure: its words for the caller, and what they mean for the next attempt.
@@ -358,33 +332,15 @@ fn echoed<B>(job: &Job<'_>, request: Arc<chat::Request>, record: &Record, lost: 
     Tried::Whole { headers, body, tally, lost }
 }
 
-/// A whole answer in `dialect`, as a stream tells it where one is wanted.
-fn told(dialect: Inbound, label: &Label, response: &chat::Response, stream: bool) -> Bytes {
-    if !stream {
-        return dialect.write_response(response, label).into();
-    }
-    let mut encoder = dialect.encoder(label.clone());
-    let mut out = Vec::new();
-    for event in response.events() {
-        encoder.event(&event, &mut out);
-    }
-    out.into()
-}
-
 impl Job<'_> {
-    /// The request for a target that speaks `dialect`. What it cannot have goes to `lost`.
-    fn canonical(
-        &self,
-        target: &Target,
-        dialect: Dialect,
-        lost: &mut Vec<String>,
-    ) -> Result<Arc<chat::Request>, Error> {
-        let mut request = self.dialect.read_request(&self.body)?;
-        request.model.clone_from(&target.model);
-        request.stream = self.stream;
-        lost.clone_from(&request.unread);
-        self.seal.open_request(&mut request, self.dialect, dialect, lost);
-        Ok(Arc::new(request))
+    /// What comes of a target that would lose something, for a caller who does not want that.
+    fn refuse<B>(&self, target: &Target, lost: &[String]) -> Option<Tried<B>> {
+        let first = lost.first().filter(|_| self.strict)?;
+        let message = format!("{target} cannot be given {}; it is strictly wanted", header_text(&lost_text(lost)));
+        Some(Tried::Lossy(Error {
+            param: Some(header_text(&lost_text(std::slice::from_ref(first)))),
+            ..Error::invalid(message)
+        }))
     }
 
     fn ends(&self, upstream: Dialect, platform: Platform, framing: Framing, label: Label) -> Ends {
@@ -396,7 +352,7 @@ impl Job<'_> {
             label,
             seal: self.seal,
             input_estimate: estimate(self.body_bytes),
-            idle_ms: self.route.patience.idle_ms,
+            patience: self.route.patience,
         }
     }
 }

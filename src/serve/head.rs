@@ -57,8 +57,15 @@ pub(super) fn reply_headers(job: &Job<'_>, dialect: Dialect, upstream: &Headers)
     upstream.iter().filter(|(name, _)| returned(name)).collect()
 }
 
+/// The head of a streamed reply that begins before there is an answer.
+pub(super) fn early_head(job: &Job<'_>, record: &Record) -> Headers {
+    let mut headers = Headers::from_iter([("content-type", EVENT_STREAM), ("cache-control", "no-cache")]);
+    label(&mut headers, record, job);
+    headers
+}
+
 /// What every answer that reached a target says about itself.
-pub(super) fn label(headers: &mut Headers, record: &Record, job: &Job<'_>, lost: &[String]) {
+pub(super) fn label(headers: &mut Headers, record: &Record, job: &Job<'_>) {
     headers.push("x-tollgate-id", record.id.clone());
     name_request(headers, job.dialect, &record.id);
     if let Some(served) = &record.served {
@@ -67,8 +74,8 @@ pub(super) fn label(headers: &mut Headers, record: &Record, job: &Job<'_>, lost:
     if !record.attempts.is_empty() {
         headers.push("x-tollgate-attempts", header_text(&record.attempts_header()));
     }
-    if !lost.is_empty() {
-        headers.push("x-tollgate-lost", header_text(&lost_text(lost)));
+    if !record.lost.is_empty() {
+        headers.push("x-tollgate-lost", header_text(&record.lost));
     }
     for (name, value) in &job.limits {
         headers.push(*name, value.clone());
@@ -85,7 +92,7 @@ pub(super) fn name_request(headers: &mut Headers, dialect: Inbound, id: &str) {
 }
 
 /// The names that fit into a header, and how many more there are. Callers choose them, and may choose thousands.
-fn lost_text(lost: &[String]) -> String {
+pub(super) fn lost_text(lost: &[String]) -> String {
     let mut text = String::new();
     for (told, name) in lost.iter().enumerate() {
         let comma = if told == 0 { "" } else { ", " };

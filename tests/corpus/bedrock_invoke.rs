@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
+use tollgate::config::Patience;
 use tollgate::dialect::{Dialect, Inbound, Label};
 use tollgate::host::Headers;
 use tollgate::platform::Platform;
@@ -155,7 +156,7 @@ fn relayed(caller: Inbound, body: &[u8], size: usize) -> (String, End, u64) {
         label: Label { id: "ours".to_owned(), ..Label::default() },
         seal: Seal::default(),
         input_estimate: 1,
-        idle_ms: 1,
+        patience: Patience { first_byte_ms: 1, idle_ms: 1, heartbeat_ms: 1 },
     };
     let (mut relay, mut out) = (Relay::new(ends, 0), Vec::new());
     for chunk in body.chunks(size.max(1)) {

@@ -9,5 +9,8 @@ mod anthropic;
 mod bedrock_converse;
 mod bedrock_invoke;
 mod cases;
+mod cohere;
 mod event_stream;
+mod ollama;
 mod openai_chat;
+mod told;

@@ -1,4 +1,4 @@
-//! What is written, for models of several makers.
+//! What Bedrock is asked, case by case.
 
 use serde_json::{Value, json};
 
