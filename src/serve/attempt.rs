@@ -25,6 +25,7 @@ use crate::wire::json::Fields;
 /// A longer whole answer is not one that a model gave.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 const ERROR_BYTES_MAX: usize = 1024 * 1024;
+const ERROR_NAME: &str = "x-amzn-errortype";
 /// How long a target may show life without content. The SDKs of both dialects' own providers wait as long for an
 /// answer.
 const CONTENT_MS_MAX: Millis = 600_000;
@@ -245,7 +246,10 @@ impl Reading<'_> {
         let is_json = told.is_some() || Fields::read(&bytes).is_ok();
         // A redirect or a 1xx is no answer to a model call, and following it would carry the key elsewhere.
         let kind = if status < 400 { Kind::BadUpstream } else { Kind::Upstream(status) };
-        let message = told.unwrap_or_else(|| format!("{provider} answered with status {status}"));
+        // AWS names an error in a header, and does not always say more: `ExpiredTokenException:http://…`.
+        let name = upstream.get(ERROR_NAME).and_then(|name| name.split(':').next()).map(|name| format!(": {name}"));
+        let silent = || format!("{provider} answered with status {status}{}", name.unwrap_or_default());
+        let message = told.unwrap_or_else(silent);
         let retry_after = retry_after_ms(&upstream).map(|wait| wait.min(RETRY_AFTER_MS_MAX).div_ceil(1000));
         let is_own = dialect == job.dialect.dialect() && platform.is_of_dialect(&bytes);
         let verbatim = (is_own && status >= 400 && is_json).then(|| {
