@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::chat;
+use crate::chat::{self, Effort};
 
 const CLAUDE: &str = "us.anthropic.claude-sonnet-4-5-20250929-v1:0";
 
@@ -100,7 +100,7 @@ fn the_plain_fields_are_written() {
         "additionalModelResponseFieldPaths": ["/stop_sequence"],
     });
     assert_eq!(body, expected);
-    assert_eq!(lost, ["seed", "user"]);
+    assert_eq!(lost, ["seed", "user", "stop"]);
 }
 
 #[test]
