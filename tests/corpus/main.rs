@@ -8,6 +8,8 @@
 mod anthropic;
 mod cases;
 mod cohere;
+mod embed;
 mod ollama;
 mod openai_chat;
+mod rerank;
 mod told;
