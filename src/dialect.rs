@@ -4,6 +4,9 @@
 
 pub mod anthropic;
 pub mod cohere;
+// Of Gemini only embeddings are spoken; no target is of its dialect yet.
+#[path = "dialect/gemini/embed.rs"]
+pub mod gemini_embed;
 pub mod ollama;
 pub mod openai_chat;
 
