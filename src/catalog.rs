@@ -110,7 +110,7 @@ mod tests {
             assert!(!row.source.is_empty() && row.read.len() == 10, "{}", row.model);
         }
         let names: Vec<String> = providers().into_iter().map(|provider| provider.name).collect();
-        assert_eq!(names, ["openai", "anthropic"]);
+        assert_eq!(names, ["openai", "anthropic", "cohere"]);
     }
 
     #[test]

@@ -629,6 +629,8 @@ mod tests {
             "ANTHROPIC_API_KEY",
             "ANTHROPIC_BASE_URL",
             "C",
+            "COHERE_API_KEY",
+            "COHERE_BASE_URL",
             "MY_GPU_API_KEY",
             "OPENAI_API_KEY",
             "OPENAI_BASE_URL",
