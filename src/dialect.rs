@@ -12,6 +12,7 @@ pub mod openai_chat;
 
 use std::sync::Arc;
 
+use self::openai_chat::completions;
 use crate::chat;
 use crate::embed;
 use crate::error::Error;
@@ -26,6 +27,8 @@ pub enum Dialect {
     Anthropic,
     Cohere,
     Ollama,
+    /// Legacy text completions.
+    OpenaiCompletions,
 }
 
 /// What a caller speaks: each is the dialect of some upstream too.
@@ -33,6 +36,8 @@ pub enum Dialect {
 pub enum Inbound {
     OpenaiChat,
     Anthropic,
+    /// Legacy text completions.
+    OpenaiCompletions,
 }
 
 /// An upstream's bytes are not of its dialect. Says where, never quotes content.
@@ -96,6 +101,7 @@ impl Dialect {
             Self::Anthropic => anthropic::write_request(request, lost),
             Self::Cohere => cohere::write_request(request, lost),
             Self::Ollama => ollama::write_request(request, lost),
+            Self::OpenaiCompletions => completions::write_request(request, lost),
         }
     }
 
@@ -106,6 +112,7 @@ impl Dialect {
             Self::Anthropic => anthropic::read_response(body),
             Self::Cohere => cohere::read_response(body),
             Self::Ollama => ollama::read_response(body),
+            Self::OpenaiCompletions => completions::read_response(body),
         }
     }
 
@@ -116,16 +123,25 @@ impl Dialect {
             Self::Anthropic => Box::<anthropic::Decoder>::default(),
             Self::Cohere => Box::<cohere::Decoder>::default(),
             Self::Ollama => Box::<ollama::Decoder>::default(),
+            Self::OpenaiCompletions => Box::<completions::Decoder>::default(),
         }
     }
 
     /// The message in an upstream's error body, whatever shape it has; `None` where there is none.
     pub fn read_error(self, body: &[u8]) -> Option<String> {
         match self {
-            Self::OpenaiChat => openai_chat::read_error(body),
+            Self::OpenaiChat | Self::OpenaiCompletions => openai_chat::read_error(body),
             Self::Anthropic => anthropic::read_error(body),
             Self::Cohere => cohere::read_error(body),
             Self::Ollama => ollama::read_error(body),
+        }
+    }
+
+    /// What an upstream of this dialect is asked in by `caller`: some of OpenAI's models complete and do not chat.
+    pub fn towards(self, caller: Inbound, model: &str) -> Self {
+        match (self, caller) {
+            (Self::OpenaiChat, Inbound::OpenaiCompletions) if completions::completes(model) => Self::OpenaiCompletions,
+            _ => self,
         }
     }
 
@@ -138,13 +154,14 @@ impl Dialect {
             Self::Anthropic => format!("{}/v1/messages", base.strip_suffix("/v1").unwrap_or(base)),
             Self::Cohere => format!("{base}/chat"),
             Self::Ollama => format!("{}/api/chat", ollama::root(base)),
+            Self::OpenaiCompletions => format!("{base}/completions"),
         }
     }
 
     /// How its upstreams are asked for embeddings; `None` where they have none.
     pub fn embeddings(self) -> Option<&'static dyn Embed> {
         match self {
-            Self::OpenaiChat => Some(&openai_chat::Embeddings),
+            Self::OpenaiChat | Self::OpenaiCompletions => Some(&openai_chat::Embeddings),
             Self::Cohere => Some(&cohere::Embeddings),
             Self::Ollama => Some(&ollama::Embeddings),
             Self::Anthropic => None,
@@ -154,7 +171,9 @@ impl Dialect {
     /// Where its upstreams order documents, below a provider's base URL; `None` where they do not.
     pub fn rerank_url(self, base: &str) -> Option<String> {
         match self {
-            Self::OpenaiChat | Self::Cohere => Some(format!("{}/rerank", base.trim_end_matches('/'))),
+            Self::OpenaiChat | Self::OpenaiCompletions | Self::Cohere => {
+                Some(format!("{}/rerank", base.trim_end_matches('/')))
+            }
             Self::Anthropic | Self::Ollama => None,
         }
     }
@@ -162,7 +181,9 @@ impl Dialect {
     /// The header that carries a provider's key.
     pub fn credential(self, key: &str) -> (&'static str, String) {
         match self {
-            Self::OpenaiChat | Self::Cohere | Self::Ollama => ("authorization", format!("Bearer {key}")),
+            Self::OpenaiChat | Self::OpenaiCompletions | Self::Cohere | Self::Ollama => {
+                ("authorization", format!("Bearer {key}"))
+            }
             Self::Anthropic => ("x-api-key", key.to_owned()),
         }
     }
@@ -170,7 +191,7 @@ impl Dialect {
     /// Headers that every request of this dialect needs, unless the caller's own were forwarded.
     pub fn required_headers(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            Self::OpenaiChat | Self::Cohere | Self::Ollama => &[],
+            Self::OpenaiChat | Self::OpenaiCompletions | Self::Cohere | Self::Ollama => &[],
             // The version that still takes `temperature`, which callers of other dialects send.
             Self::Anthropic => &[("anthropic-version", "2023-06-01")],
         }
@@ -183,6 +204,7 @@ impl Inbound {
         match self {
             Self::OpenaiChat => Dialect::OpenaiChat,
             Self::Anthropic => Dialect::Anthropic,
+            Self::OpenaiCompletions => Dialect::OpenaiCompletions,
         }
     }
 
@@ -191,6 +213,7 @@ impl Inbound {
         match self {
             Self::OpenaiChat => openai_chat::read_request(body),
             Self::Anthropic => anthropic::read_request(body),
+            Self::OpenaiCompletions => completions::read_request(body),
         }
     }
 
@@ -198,7 +221,7 @@ impl Inbound {
     /// for usage to be reported.
     pub fn splice(self, body: &Fields<'_>, model: &str) -> Vec<u8> {
         match self {
-            Self::OpenaiChat => openai_chat::splice(body, model),
+            Self::OpenaiChat | Self::OpenaiCompletions => openai_chat::splice(body, model),
             Self::Anthropic => anthropic::splice(body, model),
         }
     }
@@ -206,7 +229,7 @@ impl Inbound {
     /// Whether the caller wants usage told in the stream.
     pub fn usage_wanted(self, body: &Fields<'_>) -> bool {
         match self {
-            Self::OpenaiChat => openai_chat::usage_wanted(body),
+            Self::OpenaiChat | Self::OpenaiCompletions => openai_chat::usage_wanted(body),
             Self::Anthropic => true,
         }
     }
@@ -216,6 +239,7 @@ impl Inbound {
         match self {
             Self::OpenaiChat => openai_chat::write_response(response, label),
             Self::Anthropic => anthropic::write_response(response, label),
+            Self::OpenaiCompletions => completions::write_response(response, label),
         }
     }
 
@@ -224,13 +248,14 @@ impl Inbound {
         match self {
             Self::OpenaiChat => Box::new(openai_chat::Encoder::new(label)),
             Self::Anthropic => Box::new(anthropic::Encoder::new(label)),
+            Self::OpenaiCompletions => Box::new(completions::Encoder::new(label)),
         }
     }
 
     /// The body of an answer that is an error.
     pub fn error_body(self, error: &Error, id: &str) -> Vec<u8> {
         match self {
-            Self::OpenaiChat => openai_chat::error_body(error),
+            Self::OpenaiChat | Self::OpenaiCompletions => openai_chat::error_body(error),
             Self::Anthropic => anthropic::error_body(error, id),
         }
     }
@@ -238,7 +263,7 @@ impl Inbound {
     /// The frame that ends a stream with an error.
     pub fn error_frame(self, error: &Error) -> Vec<u8> {
         match self {
-            Self::OpenaiChat => openai_chat::error_frame(error),
+            Self::OpenaiChat | Self::OpenaiCompletions => openai_chat::error_frame(error),
             Self::Anthropic => anthropic::error_frame(error),
         }
     }
@@ -246,7 +271,7 @@ impl Inbound {
     /// The body of `GET /v1/models`.
     pub fn write_models(self, models: &[Model]) -> Vec<u8> {
         match self {
-            Self::OpenaiChat => openai_chat::write_models(models),
+            Self::OpenaiChat | Self::OpenaiCompletions => openai_chat::write_models(models),
             Self::Anthropic => anthropic::write_models(models),
         }
     }
@@ -254,7 +279,7 @@ impl Inbound {
     /// Whether its clients give reasoning back with its signatures.
     pub fn keeps_reasoning(self) -> bool {
         match self {
-            Self::OpenaiChat => false,
+            Self::OpenaiChat | Self::OpenaiCompletions => false,
             Self::Anthropic => true,
         }
     }
@@ -262,14 +287,14 @@ impl Inbound {
     /// Whether its clients give a signature of a tool call back.
     pub fn keeps_call_signatures(self) -> bool {
         match self {
-            Self::OpenaiChat | Self::Anthropic => false,
+            Self::OpenaiChat | Self::Anthropic | Self::OpenaiCompletions => false,
         }
     }
 
     /// Where this dialect's clients look for the id of a request.
     pub fn id_header(self) -> &'static str {
         match self {
-            Self::OpenaiChat => "x-request-id",
+            Self::OpenaiChat | Self::OpenaiCompletions => "x-request-id",
             Self::Anthropic => "request-id",
         }
     }
@@ -277,7 +302,7 @@ impl Inbound {
     /// Headers of this dialect that a caller may set for an upstream of the same dialect.
     pub fn forwards(self, header: &str) -> bool {
         match self {
-            Self::OpenaiChat => header.starts_with("openai-"),
+            Self::OpenaiChat | Self::OpenaiCompletions => header.starts_with("openai-"),
             Self::Anthropic => header.starts_with("anthropic-"),
         }
     }

@@ -67,6 +67,7 @@ fn door(path: &str) -> Option<Door> {
     }
     Some(match rest {
         "/chat/completions" => Door::Chat(Inbound::OpenaiChat, "/v1/chat/completions"),
+        "/completions" => Door::Chat(Inbound::OpenaiCompletions, "/v1/completions"),
         "/messages" => Door::Chat(Inbound::Anthropic, "/v1/messages"),
         "/embeddings" => Door::Ask(Operation::Embeddings, "/v1/embeddings"),
         "/rerank" => Door::Ask(Operation::Rerank, "/v1/rerank"),
@@ -120,7 +121,7 @@ fn home() -> Vec<u8> {
     let home = concat!(
         r#"{"name":"tollgate","version":""#,
         env!("CARGO_PKG_VERSION"),
-        r#"","endpoints":["POST /v1/chat/completions","POST /v1/messages","POST /v1/embeddings","POST /v1/rerank","GET /v1/models","GET /v1/usage","GET /health"],"#,
+        r#"","endpoints":["POST /v1/chat/completions","POST /v1/messages","POST /v1/embeddings","POST /v1/rerank","POST /v1/completions","GET /v1/models","GET /v1/usage","GET /health"],"#,
         r#""try":"POST /v1/chat/completions with {\"model\":\"tollgate/echo\",\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}"}"#,
     );
     home.into()

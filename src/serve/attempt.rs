@@ -93,7 +93,7 @@ pub(super) async fn attempt<H: Host>(host: &H, job: &Job<'_>, target: &Target, r
             Err(error) => Tried::Unfit(error),
         };
     };
-    let dialect = *dialect;
+    let dialect = dialect.towards(job.dialect, &target.model);
     let Question { mut url, body, label, encoding, lost } = match job.question(target, dialect, base_url) {
         Ok(question) => question,
         Err(error) => return Tried::Unfit(error),

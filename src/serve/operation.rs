@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde::de::IgnoredAny;
 
 use super::Job;
 use super::attempt::Reading;
@@ -62,7 +63,12 @@ impl Operation {
         // Which of the two counts is for the upstream to say; none of them may be 0, which some take for no bound.
         let stated = ["max_completion_tokens", "max_tokens"];
         let stated = stated.iter().filter_map(|name| body.get::<u64>(name).ok().flatten()).max();
-        let answers = body.get::<u64>("n").ok().flatten().unwrap_or(1).max(1);
+        let number = |name| body.get::<u64>(name).ok().flatten().unwrap_or(1);
+        // Legacy completions have an answer to each prompt, of text or of tokens, and may be asked for the best of many.
+        let texts = body.get::<Vec<String>>("prompt").ok().flatten().map(|prompts| prompts.len());
+        let tokens = || body.get::<Vec<Vec<IgnoredAny>>>("prompt").ok().flatten().map(|prompts| prompts.len());
+        let prompts = texts.or_else(tokens).map_or(1, |prompts| prompts as u64);
+        let answers = number("n").max(number("best_of")).max(1).saturating_mul(prompts.max(1));
         stated.filter(|tokens| *tokens > 0).unwrap_or(OUTPUT_TOKENS_HELD).saturating_mul(answers)
     }
 
@@ -119,7 +125,7 @@ impl Job<'_> {
     fn embeddings(&self, target: &Target, dialect: Dialect, base_url: &str) -> Result<Question, Error> {
         let embeddings = dialect.embeddings().ok_or_else(|| self.operation.unknown_to(target))?;
         let url = embeddings.url(base_url.trim_end_matches('/'), &target.model);
-        if dialect == Dialect::OpenaiChat {
+        if matches!(dialect, Dialect::OpenaiChat | Dialect::OpenaiCompletions) {
             let body = openai_chat::splice_embeddings(&self.body, &target.model);
             return Ok(Question { url, body, ..Question::default() });
         }
@@ -168,7 +174,7 @@ impl Reading<'_> {
     }
 
     fn embeddings(&self, bytes: &Bytes) -> Result<Spoken, String> {
-        let same = self.dialect == Dialect::OpenaiChat;
+        let same = matches!(self.dialect, Dialect::OpenaiChat | Dialect::OpenaiCompletions);
         let unknown = || Malformed("it has no embeddings".to_owned());
         let read = self.dialect.embeddings().ok_or_else(unknown).and_then(|embeddings| embeddings.read(bytes));
         let Some(mut response) = self.stated(same, bytes, read)? else {
@@ -218,4 +224,27 @@ pub(super) fn told(dialect: Inbound, label: &Label, response: &chat::Response, s
         encoder.event(&event, &mut out);
     }
     out.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_answer_that_is_asked_for_is_held() {
+        let cases = [
+            (Operation::Chat, r#"{"messages":[]}"#, OUTPUT_TOKENS_HELD),
+            (Operation::Chat, r#"{"max_tokens":0}"#, OUTPUT_TOKENS_HELD),
+            (Operation::Chat, r#"{"max_tokens":5,"max_completion_tokens":7,"n":2}"#, 14),
+            (Operation::Chat, r#"{"max_tokens":5,"prompt":"a","best_of":3,"n":2}"#, 15),
+            (Operation::Chat, r#"{"max_tokens":5,"prompt":["a","b"]}"#, 10),
+            (Operation::Chat, r#"{"max_tokens":5,"prompt":[1,2,3]}"#, 5),
+            (Operation::Chat, r#"{"max_tokens":5,"prompt":[[1],[2],[3]]}"#, 15),
+            (Operation::Embeddings, r#"{"input":"a","max_tokens":5}"#, 0),
+            (Operation::Rerank, r#"{"query":"a"}"#, 0),
+        ];
+        for (operation, body, most) in cases {
+            assert_eq!(operation.output_max(&Fields::read(body.as_bytes()).unwrap()), most, "{body}");
+        }
+    }
 }

@@ -11,5 +11,6 @@ mod cohere;
 mod embed;
 mod ollama;
 mod openai_chat;
+mod openai_completions;
 mod rerank;
 mod told;

@@ -23,7 +23,7 @@ pub fn is_complete(dialect: Inbound, body: &[u8]) -> bool {
     let Some((event, data)) = events.iter().rfind(|(_, data)| means(data)) else { return false };
     let value: Value = serde_json::from_str(data).unwrap_or_default();
     match dialect {
-        Inbound::OpenaiChat => {
+        Inbound::OpenaiChat | Inbound::OpenaiCompletions => {
             data == "[DONE]" || value["choices"][0]["finish_reason"].is_string() || value["usage"].is_object()
         }
         Inbound::Anthropic => event == "message_stop",
@@ -49,6 +49,7 @@ pub fn text(dialect: Inbound, body: &[u8]) -> String {
         let text = match dialect {
             Inbound::OpenaiChat => &data["choices"][0]["delta"]["content"],
             Inbound::Anthropic => &data["delta"]["text"],
+            Inbound::OpenaiCompletions => &data["choices"][0]["text"],
         };
         text.as_str().unwrap_or_default().to_owned()
     });
@@ -68,7 +69,7 @@ pub fn told(dialect: Inbound, bytes: &[u8]) -> String {
         let value: Value = serde_json::from_str(&data).unwrap_or_default();
         let known = match dialect {
             _ if data == "[DONE]" => Some("done".to_owned()),
-            Inbound::OpenaiChat => chunk(&value),
+            Inbound::OpenaiChat | Inbound::OpenaiCompletions => chunk(&value),
             Inbound::Anthropic => message(&value),
         };
         let known = known.unwrap_or_else(|| frame.trim().replace('\r', "\\r").replace('\n', "\\n"));

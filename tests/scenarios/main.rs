@@ -291,6 +291,7 @@ async fn asked(gateway: &Gateway, world: Rc<World>, ask: &Ask) -> Told {
     let path = match ask.dialect {
         Inbound::OpenaiChat => "/v1/chat/completions",
         Inbound::Anthropic => "/v1/messages",
+        Inbound::OpenaiCompletions => "/v1/completions",
     };
     let request = Incoming {
         method: "POST".to_owned(),
