@@ -3,7 +3,8 @@
 //! What Cohere bounds more tightly than others is bounded, and what it has no place for is listed in `lost`: a field
 //! that it does not know is refused at every depth (OpenRouterTeam/openrouter-examples#71, BerriAI/litellm#24031).
 //!
-//! Sources: "Chat", Cohere API reference; "Structured outputs" and "Reasoning", Cohere documentation; read 2026-11.
+//! Sources: "Chat", Cohere API reference; "Parameter types for tool use" and "Reasoning Capabilities", Cohere
+//! documentation; cohere-ai/cohere-developer-experience#523, on temperature; read 2026-11.
 
 use std::borrow::Cow;
 
