@@ -7,6 +7,7 @@
 //! Source: "Generating content", Gemini API documentation, and the discovery document of Vertex AI v1, read 2026-11.
 
 mod decode;
+mod embed;
 mod encode;
 mod partial;
 mod read_request;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 pub use decode::{Decoder, read_response};
+pub use embed::Embeddings;
 pub use encode::{Encoder, write_response};
 pub use read_request::{count_body, output_asked, read_request};
 pub use write_request::write_request;

@@ -99,7 +99,7 @@ pub(super) async fn attempt<H: Host>(host: &H, job: &Job<'_>, target: &Target, r
             Err(error) => Tried::Unfit(error),
         };
     };
-    let (dialect, platform) = (*dialect, *platform);
+    let (dialect, platform) = (dialect.towards(job.dialect, &target.model), *platform);
     let Question { mut url, body, label, encoding, lost } = match job.question(target, dialect, platform, base_url) {
         Ok(question) => question,
         Err(error) => return Tried::Unfit(error),

@@ -46,6 +46,7 @@ pub(super) fn door(path: &str, query: Option<&str>) -> Option<Door> {
     let rest = unversioned(path);
     Some(match rest {
         "/chat/completions" => Call::by_body(Inbound::OpenaiChat, "/v1/chat/completions"),
+        "/completions" => Call::by_body(Inbound::OpenaiCompletions, "/v1/completions"),
         "/responses" => Call::by_body(Inbound::OpenaiResponses, "/v1/responses"),
         "/messages" => Call::by_body(Inbound::Anthropic, "/v1/messages"),
         "/embeddings" => Call::openai("/v1/embeddings", Ask::Embeddings),
