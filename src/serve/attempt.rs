@@ -15,7 +15,7 @@ use crate::error::{Error, Kind};
 use crate::host::{Answer, Broken, Headers, Host, Millis, Outgoing};
 use crate::record::{Record, Tally};
 use crate::relay::{Ends, Raced, Relay, Stopped, estimate, measure, race};
-use crate::route::{Outcome, retry_after_ms};
+use crate::route::{Outcome, retry_after_ms, seconds_ms};
 use crate::wire::frame::Framing;
 use crate::wire::json::Fields;
 
@@ -281,7 +281,8 @@ async fn upstream_error<H: Host>(
     // A redirect or a 1xx is no answer to a model call, and following it would carry the key elsewhere.
     let kind = if status < 400 { Kind::BadUpstream } else { Kind::Upstream(status) };
     let message = told.unwrap_or_else(|| format!("{provider} answered with status {status}"));
-    let retry_after = retry_after_ms(&upstream).map(|wait| wait.min(RETRY_AFTER_MS_MAX).div_ceil(1000));
+    let wait = retry_after_ms(&upstream).or_else(|| seconds_ms(&dialect.read_wait(&bytes)?));
+    let retry_after = wait.map(|wait| wait.min(RETRY_AFTER_MS_MAX).div_ceil(1000));
     let verbatim = (dialect == job.dialect.dialect() && status >= 400 && is_json).then(|| {
         let mut headers = reply_headers(job, dialect, &upstream);
         headers.push("content-type", upstream.get("content-type").unwrap_or(JSON));

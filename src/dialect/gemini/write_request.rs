@@ -24,7 +24,11 @@ pub fn write_request(request: &Request, lost: &mut Vec<String>) -> Vec<u8> {
     lost.note_if(request.user.is_some(), "user");
     // Whether one call or several is for the model to say.
     lost.note_if(request.parallel_tools == Some(false), "parallel_tool_calls");
-    let (response_mime_type, response_schema) = match &request.format {
+    // "Function calling with a response mime type: 'application/json' is unsupported", say the models before the third
+    // generation.
+    let is_barred = !request.tools.is_empty() && !generation.is_third();
+    lost.note_if(is_barred && request.format.is_some(), "response_format");
+    let (response_mime_type, response_schema) = match request.format.as_ref().filter(|_| !is_barred) {
         None => (None, None),
         Some(Format::Json) => (Some("application/json"), None),
         Some(Format::Schema { schema, .. }) => {
@@ -91,7 +95,8 @@ impl Generation {
         }
     }
 
-    fn wants_signatures(self) -> bool {
+    /// Whether it is of the third generation or later: it knows calls by ids, and wants them signed.
+    fn is_third(self) -> bool {
         matches!(self, Self::Level { .. })
     }
 }
@@ -246,7 +251,7 @@ impl<'a, 'l, 'v> Contents<'a, 'l, 'v> {
     /// Source: "Thought signatures", Gemini API documentation, read 2026-11.
     fn sign(&self, parts: &mut [PartOut<'a>]) {
         let first = parts.iter_mut().find(|part| part.function_call.is_some());
-        if let Some(first) = first.filter(|_| self.generation.wants_signatures()) {
+        if let Some(first) = first.filter(|_| self.generation.is_third()) {
             first.thought_signature = first.thought_signature.take().or(SENTINELS.first().copied().map(Cow::Borrowed));
         }
     }
@@ -279,7 +284,7 @@ impl<'a, 'l, 'v> Contents<'a, 'l, 'v> {
 
     /// Earlier generations know calls by name and order only, and Vertex AI refuses a field that it does not know.
     fn without_id(&self, mut call: super::encode::CallOut<'a>) -> super::encode::CallOut<'a> {
-        call.id = call.id.filter(|_| self.generation.wants_signatures());
+        call.id = call.id.filter(|_| self.generation.is_third());
         call
     }
 
@@ -316,7 +321,7 @@ impl<'a, 'l, 'v> Contents<'a, 'l, 'v> {
         }
         PartOut {
             function_response: Some(ResultOut {
-                id: Some(call).filter(|id| !id.is_empty() && self.generation.wants_signatures()),
+                id: Some(call).filter(|id| !id.is_empty() && self.generation.is_third()),
                 name: name.unwrap_or(call),
                 response: response(&texts, is_error),
                 parts: others,
