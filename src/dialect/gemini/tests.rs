@@ -153,6 +153,16 @@ fn an_upstreams_message_is_found_in_every_shape() {
 }
 
 #[test]
+fn models_are_listed_as_google_lists_them() {
+    let models = [Model { id: "openai/gpt-5".into(), owner: "openai".into() }];
+    let list: Value = serde_json::from_slice(&write_models(&models)).unwrap();
+    let row = json!({"name": "models/openai/gpt-5", "displayName": "openai/gpt-5",
+        "supportedGenerationMethods": ["generateContent", "streamGenerateContent", "countTokens"]});
+    assert_eq!(list, json!({"models": [row]}));
+    assert_eq!(write_count(7), br#"{"totalTokens":7}"#);
+}
+
+#[test]
 fn the_wait_stands_among_the_details() {
     let body = |delay: &str| {
         format!(
@@ -273,7 +283,7 @@ fn results_find_their_calls_by_name_and_order() {
     let request = read(
         r#"{"contents":[{"role":"model","parts":[{"functionCall":{"name":"f","args":{"a":1}}},{"functionCall":{"name":"g"}},{"functionCall":{"name":"f"}}]},
         {"role":"user","parts":[{"functionResponse":{"name":"f","response":{"r":1}}},{"functionResponse":{"name":"f","response":{"error":"no"}}},
-        {"functionResponse":{"name":"g","response":{"r":3}}}]}]}"#,
+        {"functionResponse":{"id":"unknown","name":"g","response":{"r":3}}}]}]}"#,
     );
     let results: Vec<(&str, bool)> = request.messages[1]
         .parts

@@ -4,6 +4,7 @@
 //! left out is named in `lost`.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -200,14 +201,14 @@ struct Contents<'a, 'l, 'v> {
     generation: Generation,
     system: Vec<PartOut<'a>>,
     out: Vec<ContentOut<'a>>,
-    /// Id and name of every call so far.
-    calls: Vec<(&'a str, &'a str)>,
+    /// The tool of every call so far, by the call's id.
+    calls: HashMap<&'a str, &'a str>,
     lost: &'l mut Lost<'v>,
 }
 
 impl<'a, 'l, 'v> Contents<'a, 'l, 'v> {
     fn new(generation: Generation, lost: &'l mut Lost<'v>) -> Self {
-        Self { generation, system: Vec::new(), out: Vec::new(), calls: Vec::new(), lost }
+        Self { generation, system: Vec::new(), out: Vec::new(), calls: HashMap::new(), lost }
     }
 
     fn write(mut self, messages: &'a [Message]) -> (Vec<PartOut<'a>>, Vec<ContentOut<'a>>) {
@@ -270,7 +271,7 @@ impl<'a, 'l, 'v> Contents<'a, 'l, 'v> {
                 Content::Reasoning { text, signature } => out.push(PartOut::thought(text, signature.as_deref())),
                 Content::SealedReasoning(sealed) => out.push(PartOut::sealed(sealed)),
                 Content::ToolCall(call) => {
-                    self.calls.push((&call.id, &call.name));
+                    self.calls.insert(&call.id, &call.name);
                     let mut part = PartOut::call(call);
                     self.lost.note_if(!args(&call.arguments).1, "messages.tool_call.arguments (broken)");
                     part.function_call = part.function_call.map(|call| self.without_id(call));
@@ -306,7 +307,7 @@ impl<'a, 'l, 'v> Contents<'a, 'l, 'v> {
     }
 
     fn result(&mut self, call: &'a str, parts: &'a [Part], is_error: bool) -> PartOut<'a> {
-        let name = self.calls.iter().rev().find(|(id, _)| *id == call).map(|(_, name)| *name);
+        let name = self.calls.get(call).copied();
         let mut texts = Vec::new();
         let mut others = Vec::new();
         for part in parts {
