@@ -456,6 +456,105 @@ fn naive_gist(body: &Value) -> Vec<String> {
     says
 }
 
+/// Conversations with a result whose call is not there, or has another id.
+const ORPHANED: &[&str] = &["dd-trace-py__anthropic-anthropic-completion-tools-call-with-tool-result-stream-helper"];
+
+/// What Gemini's `Schema` has. Source: "Schema", Gemini API reference, read 2026-11.
+const SCHEMA: &[&str] = &[
+    "type",
+    "format",
+    "title",
+    "description",
+    "nullable",
+    "enum",
+    "maxItems",
+    "minItems",
+    "properties",
+    "required",
+    "minProperties",
+    "maxProperties",
+    "minLength",
+    "maxLength",
+    "pattern",
+    "example",
+    "anyOf",
+    "propertyOrdering",
+    "default",
+    "items",
+    "minimum",
+    "maximum",
+];
+
+/// What in a schema Gemini would refuse.
+fn refused(schema: &Value) -> Option<String> {
+    let schema = schema.as_object().unwrap();
+    if let Some(name) = schema.keys().find(|name| !SCHEMA.contains(&name.as_str())) {
+        return Some(name.clone());
+    }
+    let kind = schema.get("type").and_then(Value::as_str);
+    if kind.is_none() && schema.get("anyOf").is_none() || kind.is_some_and(|kind| kind != kind.to_uppercase()) {
+        return Some(format!("type {kind:?}"));
+    }
+    if kind == Some("ARRAY") && schema.get("items").is_none() {
+        return Some("a list of nothing".to_owned());
+    }
+    if schema.get("enum").is_some_and(|list| list.as_array().unwrap().iter().any(|value| !value.is_string())) {
+        return Some("enum".to_owned());
+    }
+    let properties = schema.get("properties").and_then(Value::as_object);
+    for name in schema.get("required").and_then(Value::as_array).into_iter().flatten() {
+        if !properties.is_some_and(|properties| properties.contains_key(name.as_str().unwrap())) {
+            return Some(format!("required {name}"));
+        }
+    }
+    let inner = properties.into_iter().flat_map(|properties| properties.values());
+    let alternatives = schema.get("anyOf").and_then(Value::as_array).into_iter().flatten();
+    inner.chain(schema.get("items")).chain(alternatives).find_map(refused)
+}
+
+#[test]
+fn what_callers_of_others_ask_can_be_asked_of_gemini() {
+    let (mut read, mut faults) = (0, Faults::default());
+    let mut lost = std::collections::BTreeMap::<String, usize>::new();
+    for (api, inbound) in [("openai-chat", Inbound::OpenaiChat), ("anthropic-messages", Inbound::Anthropic)] {
+        for case in cases(api) {
+            let Some(body) = case.body("request.json") else { continue };
+            let Ok(mut request) = inbound.read_request(&Fields::read(&body).unwrap()) else { continue };
+            request.model = "gemini-3-pro".to_owned();
+            let mut losses = Vec::new();
+            let written = Dialect::Gemini.write_request(&request, &mut losses);
+            losses.into_iter().for_each(|field| *lost.entry(field).or_default() += 1);
+            let value: Value = serde_json::from_slice(&written).unwrap();
+            let contents = value["contents"].as_array().unwrap();
+            faults.check(&case, contents.windows(2).all(|pair| pair[0]["role"] != pair[1]["role"]), || {
+                "roles".to_owned()
+            });
+            let mut calls = Vec::new();
+            for content in contents {
+                let parts = content["parts"].as_array().unwrap();
+                faults.check(&case, !parts.is_empty(), || "a turn without parts".to_owned());
+                let called: Vec<&Value> = parts.iter().filter(|part| part.get("functionCall").is_some()).collect();
+                calls.extend(called.iter().map(|part| &part["functionCall"]["name"]));
+                let signed = called.first().is_none_or(|first| first["thoughtSignature"].is_string());
+                faults.check(&case, signed, || "a first call without a signature".to_owned());
+                for result in parts.iter().filter_map(|part| part.get("functionResponse")) {
+                    faults.check(&case, result["response"].is_object(), || format!("{result}"));
+                    let known = calls.contains(&&result["name"]) || ORPHANED.contains(&case.short());
+                    faults.check(&case, known, || format!("a result of {}", result["name"]));
+                }
+            }
+            let declared = value["tools"][0]["functionDeclarations"].as_array().into_iter().flatten();
+            let schemas = declared.filter_map(|tool| tool.get("parameters"));
+            for schema in schemas.chain(value["generationConfig"].get("responseSchema")) {
+                faults.check(&case, refused(schema).is_none(), || format!("{:?} in {schema}", refused(schema)));
+            }
+            read += 1;
+        }
+    }
+    println!("{read} requests of others\nlost: {lost:#?}");
+    faults.report();
+}
+
 #[test]
 fn every_known_fault_is_understood() {
     let mut read = 0;
