@@ -209,6 +209,12 @@ fn every_recorded_stream_says_what_its_bytes_say() {
         }
         if expected.stop.is_some() {
             written_again(&mut faults, &case, &events, &expected);
+            for caller in [Inbound::OpenaiChat, Inbound::Anthropic] {
+                let found = told_to(caller, &events);
+                let same = found.text == expected.text && found.thoughts == expected.thoughts;
+                faults.check(&case, same, || format!("{caller:?} is told {found:?}"));
+                faults.check(&case, found.calls == expected.calls, || format!("{caller:?} is told {:?}", found.calls));
+            }
         }
         cut(&mut faults, &case, framing, &body, &events);
     }
@@ -258,6 +264,17 @@ fn written_again(faults: &mut Faults, case: &Case, events: &[Event], expected: &
         let found = naive(&values(&text));
         faults.check(case, same(&found, expected), || format!("written {found:?}\n instead of {expected:?}"));
     }
+}
+
+/// What callers of another dialect are told of it, as their clients read it.
+fn told_to(caller: Inbound, events: &[Event]) -> Answer {
+    let mut encoder = caller.encoder(label());
+    let mut out = Vec::new();
+    events.iter().for_each(|event| encoder.event(event, &mut out));
+    let (mut splitter, mut decoder, mut again) = (Splitter::default(), caller.dialect().decoder(), Vec::new());
+    splitter.feed(&out, |raw| decoder.frame(&Frame::read(Framing::Sse, raw).unwrap(), &mut again).unwrap()).unwrap();
+    assert_eq!(walk(&again), Some(Grammar::Ended));
+    told(&again)
 }
 
 /// But for ids that were not given, which are ours then.
