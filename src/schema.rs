@@ -81,7 +81,7 @@ impl Writer<'_, '_> {
         }
     }
 
-    /// `beside` are fields that stand beside a reference to this schema, and win over its own.
+    /// `beside` are fields that stand beside a reference to this schema, the outermost first, and win over its own.
     fn schema(&mut self, text: &str, depth: usize, beside: &[(String, String)]) {
         if depth > DEPTH_MAX || self.out.len() > BYTES_MAX {
             self.lose("(deeper schemas)");
@@ -101,9 +101,9 @@ impl Writer<'_, '_> {
             if let [only] = others.as_slice()
                 && fields.raw("properties").is_none()
             {
-                let mut around = own(fields, &[name]);
+                let mut around = beside.to_vec();
+                around.extend(own(fields, &[name]));
                 around.extend((!nulls.is_empty()).then(|| ("nullable".to_owned(), "true".to_owned())));
-                around.extend(beside.iter().cloned());
                 return self.schema(only.get(), depth + 1, &around);
             }
         }
@@ -126,8 +126,7 @@ impl Writer<'_, '_> {
             return self.anything();
         };
         self.within.push(name);
-        let mut around = own(fields, &["$ref"]);
-        around.extend(beside.iter().cloned());
+        let around = [beside, &own(fields, &["$ref"])].concat();
         self.schema(&target, depth + 1, &around);
         self.within.pop();
     }
