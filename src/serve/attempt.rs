@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Job;
-use super::head::{EVENT_STREAM, JSON, reply_headers};
+use super::head::{JSON, reply_headers};
 use crate::chat;
 use crate::config::{Patience, Reach, Target};
 use crate::dialect::{Ask, Dialect, Inbound, Label};
@@ -183,7 +183,7 @@ impl Reading<'_> {
             }
             if relay.has_content() {
                 let mut headers = self.reply_headers(&headers);
-                headers.push("content-type", job_type(self.job));
+                headers.push("content-type", self.job.content_type());
                 headers.push("cache-control", "no-cache");
                 return Some(Tried::Stream { headers, upstream, relay: Box::new(relay), lost: self.lost });
             }
@@ -236,7 +236,7 @@ impl Reading<'_> {
         let mut headers = self.reply_headers(&upstream);
         let body = match stated {
             Some(mut response) if !same || job.streams() => {
-                headers.push("content-type", job_type(job));
+                headers.push("content-type", job.content_type());
                 if !same {
                     job.seal.close_response(&mut response, self.dialect, job.dialect);
                 }
@@ -353,16 +353,8 @@ fn echoed<B>(job: &Job<'_>, request: Arc<chat::Request>, record: &Record, lost: 
         let body = if same { bytes } else { told(job.dialect, &label, &read, false) };
         (body, measure(&read, estimate(job.body_bytes)))
     };
-    let headers = Headers::from_iter([("content-type", job_type(job))]);
+    let headers = Headers::from_iter([("content-type", job.content_type())]);
     Tried::Whole { headers, body, tally, lost }
-}
-
-/// The content type of what the caller gets.
-fn job_type(job: &Job<'_>) -> &'static str {
-    match job.ask {
-        Ask::Stream(Framing::Sse | Framing::Lines) => EVENT_STREAM,
-        Ask::Stream(Framing::Array) | Ask::Answer | Ask::TokenCount => JSON,
-    }
 }
 
 /// A whole answer in `dialect`, as a stream tells it where one is wanted.

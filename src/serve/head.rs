@@ -1,7 +1,7 @@
 //! The heads of requests to upstreams and of replies to callers: what passes, and what we say about ourselves.
 
 use super::Job;
-use crate::dialect::{Dialect, Inbound};
+use crate::dialect::{Ask, Dialect, Inbound};
 use crate::host::Headers;
 use crate::record::Record;
 use crate::wire::frame::Framing;
@@ -20,6 +20,14 @@ const FORWARDED_WITHIN: &[&str] =
 const RETURNED: &[&str] = &["request-id", "x-request-id", "x-should-retry"];
 
 impl Job<'_> {
+    /// Of an answer to the caller.
+    pub(super) fn content_type(&self) -> &'static str {
+        match self.ask {
+            Ask::Stream(Framing::Sse | Framing::Lines) => EVENT_STREAM,
+            Ask::Stream(Framing::Array) | Ask::Answer | Ask::TokenCount => JSON,
+        }
+    }
+
     pub(super) fn outgoing_headers(&self, dialect: Dialect, key: Option<&str>) -> Headers {
         let same = dialect == self.dialect.dialect();
         let forwarded = |name: &str| {
@@ -32,10 +40,8 @@ impl Job<'_> {
         let mut headers: Headers =
             self.headers.iter().filter(|(name, value)| forwarded(name) && is_text(value)).collect();
         headers.push("content-type", JSON);
-        headers.push(
-            "accept",
-            if self.streams() && self.label.framing == Framing::Sse { "text/event-stream" } else { JSON },
-        );
+        let is_list = same && self.ask == Ask::Stream(Framing::Array);
+        headers.push("accept", if self.streams() && !is_list { "text/event-stream" } else { JSON });
         headers.push("accept-encoding", "identity");
         for (name, value) in dialect.required_headers() {
             if headers.get(name).is_none() {
