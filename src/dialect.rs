@@ -182,6 +182,14 @@ impl Dialect {
         }
     }
 
+    /// How long an error body says to wait, in seconds as `retry-after` has them; most say it in that header.
+    pub fn read_wait(self, body: &[u8]) -> Option<String> {
+        match self {
+            Self::Gemini => gemini::read_wait(body),
+            _ => None,
+        }
+    }
+
     /// Where requests for a model go, below a provider's base URL.
     pub fn url(self, base: &str, model: &str, ask: Ask) -> String {
         let base = base.trim_end_matches('/');

@@ -132,6 +132,31 @@ pub fn read_error(body: &[u8]) -> Option<String> {
     fault(text).map(|fault| fault.message)
 }
 
+/// How many seconds an error body says to wait: Google has no header for it.
+pub fn read_wait(body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Outer {
+        error: Option<Status>,
+    }
+    #[derive(Deserialize)]
+    struct Status {
+        details: Option<Vec<Detail>>,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Detail {
+        retry_delay: Option<String>,
+    }
+    let text = std::str::from_utf8(body).ok()?;
+    let outer: Outer = if text.trim_start().starts_with('[') {
+        json::parse::<Vec<Outer>>(text).ok()?.into_iter().next()?
+    } else {
+        json::parse(text).ok()?
+    };
+    let delay = outer.error?.details?.into_iter().find_map(|detail| detail.retry_delay)?;
+    delay.strip_suffix('s').map(str::to_owned)
+}
+
 /// What an upstream says went wrong.
 struct Fault {
     kind: Option<String>,
