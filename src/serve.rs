@@ -93,10 +93,9 @@ pub async fn serve<H: Host>(gateway: &Gateway, host: &H, request: Incoming) -> R
         Some(Door::Chat(dialect, path)) if request.method == "POST" => {
             return chat(gateway, host, dialect, Record::open(id, path, host.now()), request).await;
         }
-        Some(Door::Chat(..)) if asks_for_websocket(&request.headers) => Err(Error::new(
-            Kind::NoWebSocket,
-            "this path takes POST; there is no WebSocket here",
-        )),
+        Some(Door::Chat(..)) if asks_for_websocket(&request.headers) => {
+            Err(Error::new(Kind::NoWebSocket, "this path takes POST; there is no WebSocket here"))
+        }
         Some(Door::Chat(..)) => return wrong_method(dialect, &id, "POST"),
         Some(_) if !is_get => return wrong_method(dialect, &id, "GET"),
         Some(Door::Home) => Ok(home()),
@@ -263,7 +262,9 @@ async fn admit<H: Host>(
     record: &mut Record,
 ) -> Result<Vec<(&'static str, String)>, Refusal> {
     // Which of the two counts is for the upstream to say; none of them may be 0, which some take for no bound.
-    let stated = ["max_completion_tokens", "max_tokens", "max_output_tokens"].iter().filter_map(|name| body.get::<u64>(name).ok().flatten());
+    let stated = ["max_completion_tokens", "max_tokens", "max_output_tokens"]
+        .iter()
+        .filter_map(|name| body.get::<u64>(name).ok().flatten());
     let stated = stated.max().filter(|tokens| *tokens > 0);
     // No tokenizer makes two tokens of one byte pair of prose; what it makes of a prompt of symbols is billed all the same.
     let input = (body_bytes as u64).div_ceil(2);

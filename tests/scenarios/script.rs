@@ -280,9 +280,10 @@ impl Wire {
             ),
             "stop" => ": nothing was said\n\n".to_owned(),
             "done" => frame("response.completed", &format!(",\"response\":{}", response("completed", USAGE))),
-            "error" => {
-                frame("response.failed", &format!(",\"response\":{}", response("failed", &format!(",\"error\":{ERROR}"))))
-            }
+            "error" => frame(
+                "response.failed",
+                &format!(",\"response\":{}", response("failed", &format!(",\"error\":{ERROR}"))),
+            ),
             "failure" => format!("{{\"error\":{ERROR}}}"),
             "answer" => response(
                 "completed",

@@ -41,7 +41,7 @@ pub fn write_request(request: &Request, lost: &mut Vec<String>) -> Vec<u8> {
     let at_will = gpt(name).is_some_and(|version| version >= REASONS_AT_WILL);
     let is_asked = request.reasoning.as_ref().is_some_and(|effort| *effort != Effort::Off);
     let (mut temperature, mut top_p) = (request.temperature.as_ref(), request.top_p.as_ref());
-    if reasons && !(at_will && !is_asked) {
+    if reasons && (is_asked || !at_will) {
         lost.note_if(temperature.take().is_some(), "temperature");
         lost.note_if(top_p.take().is_some(), "top_p");
     }
