@@ -231,7 +231,12 @@ impl Reading<'_> {
                 if !same {
                     job.seal.close_response(&mut response, self.dialect, job.dialect);
                 }
-                told(job.dialect, &self.label, &response, job.stream)
+                let mut label = self.label.clone();
+                if same {
+                    // It was not read for the upstream, and what it says of its tools is needed now.
+                    label.request = job.dialect.read_request(&job.body).ok().map(Arc::new);
+                }
+                told(job.dialect, &label, &response, job.stream)
             }
             _ => {
                 headers.push("content-type", upstream.get("content-type").unwrap_or(JSON));

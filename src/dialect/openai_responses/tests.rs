@@ -709,6 +709,17 @@ fn sampling_is_left_out_where_it_is_refused() {
     assert_eq!(written(&request).1, ["stop", "top_k", "seed"]);
 }
 
+#[test]
+fn an_answer_has_at_least_the_bound_that_openai_takes() {
+    let ask = |model: &str, most| written(&Request { max_tokens: Some(most), ..asked(model) });
+    let (body, lost) = ask("gpt-5", 1);
+    assert_eq!((&body["max_output_tokens"], lost), (&json!(16), vec!["max_tokens (below 16)".to_owned()]));
+    for (model, most) in [("gpt-5", 16), ("grok-4", 1)] {
+        let (body, lost) = ask(model, most);
+        assert_eq!((&body["max_output_tokens"], lost), (&json!(most), Vec::new()));
+    }
+}
+
 /// maximhq/bifrost#5186: encrypted reasoning is bound to the id it had.
 #[test]
 fn reasoning_goes_back_with_its_proof_and_no_other_id() {
