@@ -1,4 +1,8 @@
 //! Who is calling. Keys are compared as digests, so the time taken says nothing about them.
+//!
+//! Below it stands how the gateway itself proves who it is, where a provider wants more than a key.
+
+pub mod sigv4;
 
 use crate::config::{Caller, Config, sha256};
 use crate::error::{Error, Kind};

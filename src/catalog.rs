@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use serde::Deserialize;
 
 use crate::dialect::Dialect;
+use crate::platform::Platform;
 use crate::price::Price;
 use crate::wire::json;
 
@@ -15,7 +16,12 @@ use crate::wire::json;
 pub struct Provider {
     pub name: String,
     pub dialect: Dialect,
+    #[serde(default)]
+    pub platform: Platform,
+    /// With `{region}` where the provider has one server for each.
     pub base_url: String,
+    /// The name of the secret that holds its key, where its own SDK does not call it after the provider.
+    pub secret: Option<String>,
     /// How the names of its models begin, for callers that send them without the provider.
     pub prefixes: Vec<String>,
 }
@@ -110,7 +116,7 @@ mod tests {
             assert!(!row.source.is_empty() && row.read.len() == 10, "{}", row.model);
         }
         let names: Vec<String> = providers().into_iter().map(|provider| provider.name).collect();
-        assert_eq!(names, ["openai", "anthropic"]);
+        assert_eq!(names, ["openai", "anthropic", "amazon-bedrock", "bedrock-anthropic"]);
     }
 
     #[test]

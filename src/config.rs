@@ -9,9 +9,11 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::auth::sigv4::Signer;
 use crate::catalog::{self, Priced, Prices};
 use crate::dialect::Dialect;
 use crate::limit::Limits;
+use crate::platform::Platform;
 use crate::price::{Picodollars, Price};
 use crate::wire::json;
 
@@ -21,6 +23,8 @@ use crate::wire::json;
 pub struct Draft {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body_bytes_max: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub strict: Option<bool>,
     pub timeouts: Timeouts,
     pub providers: BTreeMap<String, ProviderDraft>,
     pub models: BTreeMap<String, AliasDraft>,
@@ -35,15 +39,23 @@ pub struct Timeouts {
     pub first_byte_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idle_ms: Option<u64>,
+    /// 0 is never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub heartbeat_ms: Option<u64>,
 }
 
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, expecting = "what a provider needs")]
 pub struct ProviderDraft {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dialect: Option<Dialect>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub platform: Option<Platform>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub base_url: Option<String>,
+    /// What stands for `{region}` in the base URL, and what requests are signed for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
     /// The name of the secret that holds the key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,
@@ -58,6 +70,8 @@ pub struct ProviderDraft {
 pub enum Auth {
     /// The header that the dialect's own provider wants.
     Key,
+    /// AWS Signature Version 4, with the access key that AWS's own tools find.
+    Sigv4,
     None,
 }
 
@@ -66,9 +80,14 @@ pub enum Auth {
 pub struct AliasDraft {
     pub targets: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub strict: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub first_byte_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idle_ms: Option<u64>,
+    /// 0 is never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub heartbeat_ms: Option<u64>,
 }
 
 #[derive(Debug, Deserialize, Serialize)]
@@ -103,6 +122,8 @@ pub struct PriceDraft {
 pub struct Config {
     /// A longer body is refused.
     pub body_bytes_max: usize,
+    /// Whether a target is passed over that could be given only part of a request.
+    pub strict: bool,
     pub patience: Patience,
     pub providers: BTreeMap<String, Arc<Provider>>,
     pub aliases: BTreeMap<String, Alias>,
@@ -128,15 +149,37 @@ pub struct Provider {
 #[derive(Debug)]
 pub enum Reach {
     /// Over the network.
-    Upstream { dialect: Dialect, base_url: String, key: Option<String> },
+    Upstream { dialect: Dialect, platform: Platform, base_url: String, credential: Credential },
     /// Answered here, by [`crate::echo`].
     Echo,
+}
+
+/// What a provider is shown to know who asks.
+#[derive(Debug)]
+pub enum Credential {
+    None,
+    Key(String),
+    Sigv4(Signer),
+}
+
+impl Credential {
+    /// What nobody but the provider may see.
+    pub fn secrets(&self) -> impl Iterator<Item = &str> {
+        let secrets = match self {
+            Self::None => [None, None],
+            Self::Key(key) => [Some(key.as_str()), None],
+            Self::Sigv4(signer) => [Some(signer.secret_key.as_str()), signer.session_token.as_deref()],
+        };
+        secrets.into_iter().flatten().filter(|secret| !secret.is_empty())
+    }
 }
 
 #[derive(Debug)]
 pub struct Alias {
     /// In the order in which they are tried; those whose provider is off are left out.
     pub targets: Vec<Target>,
+    /// As [`Config::strict`].
+    pub strict: bool,
     pub patience: Patience,
 }
 
@@ -146,13 +189,15 @@ pub struct Target {
     pub model: String,
 }
 
-/// How long an upstream may be silent.
+/// How long an upstream may be silent, and how long the caller is left without a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patience {
     /// Until the first byte of the answer's body.
     pub first_byte_ms: u64,
     /// Between two pieces of the body.
     pub idle_ms: u64,
+    /// Until a caller who waits for a stream is told that it is on its way, and between two such words.
+    pub heartbeat_ms: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -167,12 +212,22 @@ pub struct Caller {
 pub struct Mistake(pub String);
 
 pub const BODY_BYTES_MAX: usize = 32 * 1024 * 1024;
-const PATIENCE: Patience = Patience { first_byte_ms: 120_000, idle_ms: 120_000 };
+/// Load balancers and proxies cut what is silent for 30 to 60 s; clients show a stall from 20 s on.
+const PATIENCE: Patience = Patience { first_byte_ms: 120_000, idle_ms: 120_000, heartbeat_ms: 15_000 };
+/// A hundred years: what no request lives to see, and every clock can add.
+const NEVER_MS: u64 = 100 * 365 * 24 * 60 * 60 * 1000;
 const FIRST_CALLER: &str = "default";
 const FIRST_SECRET: &str = "TOLLGATE_KEY";
 /// The provider whose models are built in.
 pub const BUILT_IN: &str = "tollgate";
 const NAME_LENGTH_MAX: usize = 64;
+/// Where AWS's own tools look for an access key and a region.
+const AWS_ACCESS_KEY: &str = "AWS_ACCESS_KEY_ID";
+const AWS_SECRET_KEY: &str = "AWS_SECRET_ACCESS_KEY";
+const AWS_SESSION_TOKEN: &str = "AWS_SESSION_TOKEN";
+const AWS_REGION: &str = "AWS_REGION";
+/// The service that requests to Bedrock are signed for.
+const BEDROCK: &str = "bedrock";
 
 impl Draft {
     /// From the JSON that the wasm hosts load; nothing is an empty draft.
@@ -185,9 +240,11 @@ impl Draft {
 
     /// The names of every secret that [`Config::compile`] will ask for.
     pub fn secrets(&self) -> BTreeSet<String> {
-        let mut names = BTreeSet::from([FIRST_SECRET.to_owned()]);
+        let fixed = [FIRST_SECRET, AWS_ACCESS_KEY, AWS_SECRET_KEY, AWS_SESSION_TOKEN, AWS_REGION];
+        let mut names = BTreeSet::from(fixed.map(str::to_owned));
         for known in catalog::providers() {
-            names.extend([variable(&known.name, "API_KEY"), variable(&known.name, "BASE_URL")]);
+            names.insert(variable(&known.name, "BASE_URL"));
+            names.insert(known.secret.unwrap_or_else(|| variable(&known.name, "API_KEY")));
         }
         for (name, provider) in &self.providers {
             names.insert(provider.secret.clone().unwrap_or_else(|| variable(name, "API_KEY")));
@@ -209,14 +266,14 @@ impl Config {
         let mut mistakes = Vec::new();
         let known = Known::of(draft);
         let prices = compile_prices(draft, &known, &mut mistakes);
-        let Timeouts { first_byte_ms, idle_ms } = draft.timeouts;
-        let patience = compile_patience("timeouts", (first_byte_ms, idle_ms), PATIENCE, &mut mistakes);
+        let patience = compile_patience("timeouts", &draft.timeouts, PATIENCE, &mut mistakes);
         let (providers, off) = compile_providers(draft, &prices, &secret, &mut mistakes);
         let aliases = compile_aliases(draft, &known, &providers, patience, &mut mistakes);
         let callers = compile_callers(draft, &secret, &mut mistakes);
         if mistakes.is_empty() {
             let body_bytes_max = draft.body_bytes_max.unwrap_or(BODY_BYTES_MAX);
-            Ok(Self { body_bytes_max, patience, providers, aliases, callers, prices, off })
+            let strict = draft.strict.unwrap_or(false);
+            Ok(Self { body_bytes_max, strict, patience, providers, aliases, callers, prices, off })
         } else {
             Err(mistakes)
         }
@@ -259,13 +316,7 @@ impl Provider {
     }
 }
 
-/// `limits` are the first byte's and the idle one.
-fn compile_patience(
-    at: &str,
-    limits: (Option<u64>, Option<u64>),
-    otherwise: Patience,
-    mistakes: &mut Vec<Mistake>,
-) -> Patience {
+fn compile_patience(at: &str, written: &Timeouts, otherwise: Patience, mistakes: &mut Vec<Mistake>) -> Patience {
     let mut limit = |field: &str, written: Option<u64>, otherwise| {
         if written == Some(0) {
             mistakes
@@ -274,8 +325,12 @@ fn compile_patience(
         written.unwrap_or(otherwise)
     };
     Patience {
-        first_byte_ms: limit("first_byte_ms", limits.0, otherwise.first_byte_ms),
-        idle_ms: limit("idle_ms", limits.1, otherwise.idle_ms),
+        first_byte_ms: limit("first_byte_ms", written.first_byte_ms, otherwise.first_byte_ms),
+        idle_ms: limit("idle_ms", written.idle_ms, otherwise.idle_ms),
+        heartbeat_ms: match written.heartbeat_ms {
+            Some(0) => NEVER_MS,
+            written => written.unwrap_or(otherwise.heartbeat_ms),
+        },
     }
 }
 
@@ -309,7 +364,7 @@ fn compile_providers(
     providers.insert(BUILT_IN.to_owned(), Arc::new(echo));
 
     let known = catalog::providers();
-    let unwritten = ProviderDraft { dialect: None, base_url: None, secret: None, auth: None, models: Vec::new() };
+    let unwritten = ProviderDraft::default();
     let mut written: BTreeMap<&str, &ProviderDraft> =
         known.iter().map(|known| (known.name.as_str(), &unwritten)).collect();
     written.extend(draft.providers.iter().map(|(name, provider)| (name.as_str(), provider)));
@@ -336,21 +391,59 @@ fn compile_providers(
             mistakes.push(Mistake(format!("{at}.base_url: missing; for example \"https://example.com/v1\"")));
             continue;
         };
+        let platform = provider.platform.or(known.map(|known| known.platform)).unwrap_or_default();
+        if !platform.carries(dialect) {
+            mistakes.push(Mistake(format!("{at}.platform: carries the dialect \"anthropic\" only")));
+            continue;
+        }
+        let region = provider.region.clone().or_else(|| secret(AWS_REGION));
+        if let Some(region) = region.as_deref().filter(|region| !is_region(region)) {
+            mistakes.push(Mistake(format!("{at}.region: \"{region}\" is not a region like \"us-east-1\"")));
+            continue;
+        }
+        let base_url = match (&region, base_url.contains("{region}")) {
+            (Some(region), true) => base_url.replace("{region}", region),
+            (None, true) => {
+                off.insert(name.to_owned(), AWS_REGION.to_owned());
+                continue;
+            }
+            (_, false) => base_url,
+        };
         if !is_base_url(&base_url) {
             mistakes
                 .push(Mistake(format!("{at}.base_url: \"{base_url}\" is not an http or https URL without a query")));
             continue;
         }
-        let key_name = provider.secret.clone().unwrap_or_else(|| variable(name, "API_KEY"));
-        let key = secret(&key_name);
-        if provider.auth == Some(Auth::None) && provider.secret.is_some() {
-            mistakes.push(Mistake(format!("{at}: has a secret and auth = \"none\"; leave one out")));
+        if let (Some(auth), Some(_)) = (provider.auth.filter(|auth| *auth != Auth::Key), &provider.secret) {
+            let (auth, why) = match auth {
+                Auth::Sigv4 => ("sigv4", ", whose key is AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
+                Auth::Key | Auth::None => ("none", ""),
+            };
+            mistakes.push(Mistake(format!("{at}: has a secret and auth = \"{auth}\"{why}; leave one out")));
         }
-        if provider.auth != Some(Auth::None) && key.is_none() {
-            off.insert(name.to_owned(), key_name);
+        let signs = dialect == Dialect::BedrockConverse || platform == Platform::Bedrock;
+        if provider.auth == Some(Auth::Sigv4) && !signs {
+            mistakes.push(Mistake(format!("{at}.auth: \"sigv4\" is for Amazon Bedrock only")));
             continue;
         }
-        let key = key.filter(|_| provider.auth != Some(Auth::None));
+        let own = provider.secret.clone().or_else(|| known.and_then(|known| known.secret.clone()));
+        let key_name = own.unwrap_or_else(|| variable(name, "API_KEY"));
+        let key = || secret(&key_name).map(Credential::Key).ok_or(key_name.clone());
+        let credential = match provider.auth {
+            Some(Auth::None) => Ok(Credential::None),
+            Some(Auth::Key) => key(),
+            Some(Auth::Sigv4) => access_key(region.as_deref(), secret),
+            // A key made for Bedrock before one for all of AWS; where there is neither, the former is easier to make.
+            None if signs => key().or_else(|missing| access_key(region.as_deref(), secret).map_err(|_| missing)),
+            None => key(),
+        };
+        let credential = match credential {
+            Ok(credential) => credential,
+            Err(missing) => {
+                off.insert(name.to_owned(), missing);
+                continue;
+            }
+        };
         let mut models = provider.models.clone();
         models.extend(
             prices
@@ -360,10 +453,22 @@ fn compile_providers(
                 .map(str::to_owned),
         );
         let prefixes = known.map(|known| known.prefixes.clone()).unwrap_or_default();
-        let reach = Reach::Upstream { dialect, base_url, key };
+        let reach = Reach::Upstream { dialect, platform, base_url, credential };
         providers.insert(name.to_owned(), Arc::new(Provider { name: name.to_owned(), reach, models, prefixes }));
     }
     (providers, off)
+}
+
+/// The access key that AWS's own tools find, or the name of what is missing.
+fn access_key(region: Option<&str>, secret: &impl Fn(&str) -> Option<String>) -> Result<Credential, Missing> {
+    let must = |name: &str| secret(name).ok_or_else(|| name.to_owned());
+    Ok(Credential::Sigv4(Signer {
+        access_key: must(AWS_ACCESS_KEY)?,
+        secret_key: must(AWS_SECRET_KEY)?,
+        session_token: secret(AWS_SESSION_TOKEN),
+        region: region.map(str::to_owned).ok_or_else(|| AWS_REGION.to_owned())?,
+        service: BEDROCK,
+    }))
 }
 
 fn compile_aliases(
@@ -394,9 +499,11 @@ fn compile_aliases(
                 None => mistakes.extend(known.check(&at, name).err()),
             }
         }
-        let limits = (alias.first_byte_ms, alias.idle_ms);
-        let patience = compile_patience(&format!("models.{name}"), limits, patience, mistakes);
-        aliases.insert(name.clone(), Alias { targets, patience });
+        let AliasDraft { first_byte_ms, idle_ms, heartbeat_ms, .. } = *alias;
+        let written = Timeouts { first_byte_ms, idle_ms, heartbeat_ms };
+        let patience = compile_patience(&format!("models.{name}"), &written, patience, mistakes);
+        let strict = alias.strict.or(draft.strict).unwrap_or(false);
+        aliases.insert(name.clone(), Alias { targets, strict, patience });
     }
     aliases
 }
@@ -484,12 +591,18 @@ fn check_name(name: &str) -> Result<(), String> {
     if name == BUILT_IN { Err(format!("\"{BUILT_IN}\" is taken by the built-in models")) } else { Ok(()) }
 }
 
+/// It becomes part of a host's name, and a credential goes there.
+fn is_region(region: &str) -> bool {
+    let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    !region.is_empty() && region.len() <= NAME_LENGTH_MAX && region.bytes().all(fits)
+}
+
 fn is_base_url(url: &str) -> bool {
     let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
     rest.is_some_and(|rest| {
         !rest.is_empty()
             && !rest.starts_with('/')
-            && rest.bytes().all(|b| b.is_ascii_graphic() && !b"?#\\\"".contains(&b))
+            && rest.bytes().all(|b| b.is_ascii_graphic() && !b"?#\\\"{}".contains(&b))
     })
 }
 
@@ -524,13 +637,44 @@ mod tests {
         Config::compile(&draft, lookup).map_err(|mistakes| mistakes.into_iter().map(|Mistake(text)| text).collect())
     }
 
+    /// The base URL and the secrets of a provider.
+    fn reach(config: &Config, name: &str) -> (String, Vec<String>) {
+        let Reach::Upstream { base_url, credential, .. } = &config.providers[name].reach else {
+            panic!("not upstream")
+        };
+        (base_url.clone(), credential.secrets().map(str::to_owned).collect())
+    }
+
+    #[test]
+    fn bedrock_takes_a_key_of_its_own_or_signs_with_that_of_aws() {
+        let host = |region: &str| format!("https://bedrock-runtime.{region}.amazonaws.com");
+        let region = ("AWS_REGION", "eu-west-1");
+        let access = [("AWS_ACCESS_KEY_ID", "id"), ("AWS_SECRET_ACCESS_KEY", "s"), ("AWS_SESSION_TOKEN", "t")];
+        let bearer = ("AWS_BEARER_TOKEN_BEDROCK", "b");
+        let secrets = |secrets: &[&str]| secrets.iter().map(|secret| (*secret).to_owned()).collect::<Vec<_>>();
+
+        let config = compile("", &[region, bearer, access[0], access[1]]).unwrap();
+        for name in ["amazon-bedrock", "bedrock-anthropic"] {
+            assert_eq!(reach(&config, name), (host("eu-west-1"), secrets(&["b"])));
+        }
+        let config = compile("", &[region, access[0], access[1], access[2]]).unwrap();
+        assert_eq!(reach(&config, "amazon-bedrock"), (host("eu-west-1"), secrets(&["s", "t"])));
+        let signed = r#"{"providers":{"amazon-bedrock":{"auth":"sigv4","region":"us-east-1"}}}"#;
+        let config = compile(signed, &[region, bearer, access[0], access[1]]).unwrap();
+        assert_eq!(reach(&config, "amazon-bedrock"), (host("us-east-1"), secrets(&["s"])));
+
+        let off = |json: &str, given: &[(&str, &str)]| compile(json, given).unwrap().off["amazon-bedrock"].clone();
+        assert_eq!(off("", &[bearer]), "AWS_REGION");
+        assert_eq!(off("", &[region]), "AWS_BEARER_TOKEN_BEDROCK");
+        assert_eq!(off(signed, &[bearer, access[0]]), "AWS_SECRET_ACCESS_KEY");
+    }
+
     #[test]
     fn a_key_alone_turns_a_provider_on() {
         let config = compile("", &[("OPENAI_API_KEY", "k"), ("OPENAI_BASE_URL", "http://localhost:1/v1")]).unwrap();
         assert_eq!(config.providers.keys().collect::<Vec<_>>(), ["openai", "tollgate"]);
         assert_eq!(config.off.get("anthropic").unwrap(), "ANTHROPIC_API_KEY");
-        let Reach::Upstream { base_url, key, .. } = &config.providers["openai"].reach else { panic!("not upstream") };
-        assert_eq!((base_url.as_str(), key.as_deref()), ("http://localhost:1/v1", Some("k")));
+        assert_eq!(reach(&config, "openai"), ("http://localhost:1/v1".to_owned(), vec!["k".to_owned()]));
         assert!(config.callers.is_empty());
     }
 
@@ -601,6 +745,27 @@ mod tests {
                 r#"{"providers":{"p":{"dialect":"anthropic","base_url":"x"}},"models":{"m":{"targets":["p/x"]}}}"#,
                 r#"providers.p.base_url: "x" is not an http or https URL without a query"#,
             ),
+            (
+                r#"{"providers":{"p":{"dialect":"openai-chat","platform":"vertex","base_url":"http://x"}}}"#,
+                r#"providers.p.platform: carries the dialect "anthropic" only"#,
+            ),
+            (
+                r#"{"providers":{"p":{"dialect":"anthropic","auth":"sigv4","base_url":"http://x"}}}"#,
+                r#"providers.p.auth: "sigv4" is for Amazon Bedrock only"#,
+            ),
+            (
+                r#"{"providers":{"amazon-bedrock":{"region":"x.evil.example/"}}}"#,
+                r#"providers.amazon-bedrock.region: "x.evil.example/" is not a region like "us-east-1""#,
+            ),
+            (
+                r#"{"providers":{"p":{"dialect":"anthropic","platform":"vertex","base_url":"https://x/{project}"}}}"#,
+                r#"providers.p.base_url: "https://x/{project}" is not an http or https URL without a query"#,
+            ),
+            (
+                r#"{"providers":{"amazon-bedrock":{"auth":"sigv4","secret":"S","region":"a"}}}"#,
+                "providers.amazon-bedrock: has a secret and auth = \"sigv4\", whose key is AWS_ACCESS_KEY_ID and \
+                 AWS_SECRET_ACCESS_KEY; leave one out",
+            ),
             (r#"{"providers":{"P!":{}}}"#, r#"providers.P!: a name has 1 to 64 of a-z, 0-9, "-", "_", ".""#),
             (r#"{"callers":{"c":{}}}"#, "callers.c: needs secret (the name of the secret with the key) or sha256"),
             (r#"{"callers":{"c":{"secret":"C"}}}"#, "callers.c.secret: no secret named C is set"),
@@ -631,8 +796,15 @@ mod tests {
         let draft =
             Draft::from_json(Some(r#"{"providers":{"my-gpu":{},"p":{"secret":"S"}},"callers":{"c":{"secret":"C"}}}"#));
         let expected = [
+            "AMAZON_BEDROCK_BASE_URL",
             "ANTHROPIC_API_KEY",
             "ANTHROPIC_BASE_URL",
+            "AWS_ACCESS_KEY_ID",
+            "AWS_BEARER_TOKEN_BEDROCK",
+            "AWS_REGION",
+            "AWS_SECRET_ACCESS_KEY",
+            "AWS_SESSION_TOKEN",
+            "BEDROCK_ANTHROPIC_BASE_URL",
             "C",
             "MY_GPU_API_KEY",
             "OPENAI_API_KEY",

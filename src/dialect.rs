@@ -3,12 +3,17 @@
 //! What a dialect must be able to say is this file; adding one is a module and a line in each `match`.
 
 pub mod anthropic;
+pub mod bedrock_converse;
+pub mod cohere;
+pub mod ollama;
 pub mod openai_chat;
 pub mod openai_responses;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::chat;
+use crate::embed;
 use crate::error::Error;
 use crate::wire::frame::Frame;
 use crate::wire::json::Fields;
@@ -20,6 +25,9 @@ pub enum Dialect {
     OpenaiChat,
     Anthropic,
     OpenaiResponses,
+    Cohere,
+    Ollama,
+    BedrockConverse,
 }
 
 /// What a caller speaks: each is the dialect of some upstream too.
@@ -58,6 +66,17 @@ pub trait Encode: Send {
     }
 }
 
+/// Asks for embeddings.
+pub trait Embed: Sync {
+    /// Where requests for `model` go, below a provider's base URL.
+    fn url(&self, base: &str, model: &str) -> String;
+
+    /// The body for an upstream. Names of fields that it cannot hold go to `lost`.
+    fn write(&self, request: &embed::Request, lost: &mut Vec<String>) -> Result<Vec<u8>, Error>;
+
+    fn read(&self, body: &[u8]) -> Result<embed::Response, Malformed>;
+}
+
 /// What a reply says about itself that does not come from the model.
 #[derive(Debug, Clone, Default)]
 pub struct Label {
@@ -85,6 +104,9 @@ impl Dialect {
             Self::OpenaiChat => openai_chat::write_request(request, lost),
             Self::Anthropic => anthropic::write_request(request, lost),
             Self::OpenaiResponses => openai_responses::write_request(request, lost),
+            Self::Cohere => cohere::write_request(request, lost),
+            Self::Ollama => ollama::write_request(request, lost),
+            Self::BedrockConverse => bedrock_converse::write_request(request, lost),
         }
     }
 
@@ -94,6 +116,9 @@ impl Dialect {
             Self::OpenaiChat => openai_chat::read_response(body),
             Self::Anthropic => anthropic::read_response(body),
             Self::OpenaiResponses => openai_responses::read_response(body),
+            Self::Cohere => cohere::read_response(body),
+            Self::Ollama => ollama::read_response(body),
+            Self::BedrockConverse => bedrock_converse::read_response(body),
         }
     }
 
@@ -103,6 +128,9 @@ impl Dialect {
             Self::OpenaiChat => Box::<openai_chat::Decoder>::default(),
             Self::Anthropic => Box::<anthropic::Decoder>::default(),
             Self::OpenaiResponses => Box::<openai_responses::Decoder>::default(),
+            Self::Cohere => Box::<cohere::Decoder>::default(),
+            Self::Ollama => Box::<ollama::Decoder>::default(),
+            Self::BedrockConverse => Box::<bedrock_converse::Decoder>::default(),
         }
     }
 
@@ -112,24 +140,62 @@ impl Dialect {
             // The two of OpenAI have one shape of error.
             Self::OpenaiChat | Self::OpenaiResponses => openai_chat::read_error(body),
             Self::Anthropic => anthropic::read_error(body),
+            Self::Cohere => cohere::read_error(body),
+            Self::Ollama => ollama::read_error(body),
+            Self::BedrockConverse => bedrock_converse::read_error(body),
         }
     }
 
-    /// Where requests for a model go, below a provider's base URL.
-    pub fn url(self, base: &str) -> String {
+    /// Where requests for `model` go, below a provider's base URL.
+    pub fn url(self, base: &str, model: &str, stream: bool) -> String {
         let base = base.trim_end_matches('/');
         match self {
             Self::OpenaiChat => format!("{base}/chat/completions"),
             // Anthropic's SDKs want the base without a version, others with it; both are taken.
             Self::Anthropic => format!("{}/v1/messages", base.strip_suffix("/v1").unwrap_or(base)),
             Self::OpenaiResponses => format!("{base}/responses"),
+            Self::Cohere => format!("{base}/chat"),
+            Self::Ollama => format!("{}/api/chat", ollama::root(base)),
+            Self::BedrockConverse => bedrock_converse::url(base, model, stream),
+        }
+    }
+
+    /// How its upstreams are asked for embeddings; `None` where they have none.
+    pub fn embeddings(self) -> Option<&'static dyn Embed> {
+        match self {
+            Self::OpenaiChat | Self::OpenaiResponses => Some(&openai_chat::Embeddings),
+            Self::Cohere => Some(&cohere::Embeddings),
+            Self::Ollama => Some(&ollama::Embeddings),
+            Self::Anthropic | Self::BedrockConverse => None,
+        }
+    }
+
+    /// Where its upstreams order documents, below a provider's base URL; `None` where they do not.
+    pub fn rerank_url(self, base: &str) -> Option<String> {
+        match self {
+            Self::OpenaiChat | Self::OpenaiResponses | Self::Cohere => {
+                Some(format!("{}/rerank", base.trim_end_matches('/')))
+            }
+            Self::Anthropic | Self::Ollama | Self::BedrockConverse => None,
+        }
+    }
+
+    /// The name under which a tool is told; another one than the caller's where that does not fit.
+    pub fn tool_name(self, name: &str) -> Cow<'_, str> {
+        match self {
+            Self::OpenaiChat | Self::OpenaiResponses | Self::Anthropic | Self::Cohere | Self::Ollama => {
+                Cow::Borrowed(name)
+            }
+            Self::BedrockConverse => bedrock_converse::tool_name(name),
         }
     }
 
     /// The header that carries a provider's key.
     pub fn credential(self, key: &str) -> (&'static str, String) {
         match self {
-            Self::OpenaiChat | Self::OpenaiResponses => ("authorization", format!("Bearer {key}")),
+            Self::OpenaiChat | Self::OpenaiResponses | Self::Cohere | Self::Ollama | Self::BedrockConverse => {
+                ("authorization", format!("Bearer {key}"))
+            }
             Self::Anthropic => ("x-api-key", key.to_owned()),
         }
     }
@@ -137,7 +203,7 @@ impl Dialect {
     /// Headers that every request of this dialect needs, unless the caller's own were forwarded.
     pub fn required_headers(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            Self::OpenaiChat | Self::OpenaiResponses => &[],
+            Self::OpenaiChat | Self::OpenaiResponses | Self::Cohere | Self::Ollama | Self::BedrockConverse => &[],
             // The version that still takes `temperature`, which callers of other dialects send.
             Self::Anthropic => &[("anthropic-version", "2023-06-01")],
         }
@@ -220,6 +286,14 @@ impl Inbound {
             Self::OpenaiChat => openai_chat::error_frame(error),
             Self::Anthropic => anthropic::error_frame(error),
             Self::OpenaiResponses => openai_responses::error_frame(error),
+        }
+    }
+
+    /// A frame that says nothing but that the answer is on its way. It may stand anywhere between two others.
+    pub fn heartbeat(self) -> &'static [u8] {
+        match self {
+            Self::OpenaiChat | Self::OpenaiResponses => b": ping\n\n",
+            Self::Anthropic => b"event: ping\ndata: {\"type\":\"ping\"}\n\n",
         }
     }
 

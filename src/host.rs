@@ -36,6 +36,10 @@ pub trait Host {
     /// Resolves when the upstream's head is there. Has no time limit of its own. Follows no redirect.
     async fn fetch(&self, request: Outgoing) -> Result<Answer<Self::Body>, Unreachable>;
 
+    /// Tells a caller who waits for a streamed reply that it is on its way: the head, with status 200, unless it went
+    /// out before, and `frame`. What [`crate::serve::serve`] returns later is the rest of the body.
+    async fn beat(&self, head: &Headers, frame: &'static [u8]);
+
     /// The next piece of a body, never empty; `None` at its clean end.
     async fn read(&self, body: &mut Self::Body) -> Result<Option<Bytes>, Broken>;
 
@@ -130,6 +134,15 @@ impl Headers {
         let mut name = name.into();
         name.make_ascii_lowercase();
         self.0.push((name, value.into()));
+    }
+
+    /// Takes every field of that name out; their values are one, joined by commas.
+    pub fn remove(&mut self, name: &str) -> Option<String> {
+        let (taken, kept): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.0).into_iter().partition(|(field, _)| field == name);
+        self.0 = kept;
+        let values: Vec<String> = taken.into_iter().map(|(_, value)| value).collect();
+        (!values.is_empty()).then(|| values.join(","))
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {

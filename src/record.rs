@@ -26,6 +26,8 @@ pub struct Record {
     pub stream: bool,
     pub status: u16,
     pub attempts: Vec<Attempt>,
+    /// What the request asked for that the one who answers could not be given: names, in bounds.
+    pub lost: String,
     pub first_byte_ms: Option<Millis>,
     /// Present once the request was admitted.
     pub ticket: Option<Ticket>,
@@ -89,6 +91,7 @@ impl Record {
             stream: false,
             status: 0,
             attempts: Vec::new(),
+            lost: String::new(),
             first_byte_ms: None,
             ticket: None,
             served: None,
@@ -148,6 +151,7 @@ impl Record {
             stream: self.stream,
             end: end.name(),
             attempts,
+            lost: &self.lost,
             input_tokens: usage.input,
             cached_input_tokens: usage.cached_input,
             cache_write_tokens: usage.cache_write,
@@ -187,6 +191,8 @@ struct Line<'a> {
     stream: bool,
     end: &'static str,
     attempts: Vec<AttemptLine<'a>>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    lost: &'a str,
     input_tokens: u64,
     cached_input_tokens: u64,
     cache_write_tokens: u64,

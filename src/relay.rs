@@ -10,16 +10,22 @@ use bytes::Bytes;
 use futures::future::{Either, select};
 
 use crate::chat::{Event, Grammar, Response, Usage};
+use crate::config::Patience;
 use crate::dialect::{Decode, Dialect, Encode, Inbound, Label};
 use crate::error::{Error, Kind};
 use crate::host::{Broken, Host, Millis};
+use crate::platform::{Platform, unwrap};
 use crate::record::{End, Record, Tally};
 use crate::seal::{Seal, Sealer};
-use crate::wire::frame::{FRAME_BYTES_MAX, Frame, Framing, Splitter};
+use crate::told::Told;
+use crate::wire::frame::{FRAME_BYTES_MAX, Frame, Framing, Splitter, Unframed};
 
 pub struct Relay {
     splitter: Splitter,
+    /// Of the frames that the decoder reads.
     framing: Framing,
+    /// Whether those are inside the frames that the body is made of.
+    is_wrapped: bool,
     decoder: Box<dyn Decode>,
     grammar: Grammar,
     /// `None` where the caller speaks the upstream's dialect.
@@ -32,27 +38,40 @@ pub struct Relay {
     /// Bytes of the upstream that were taken in without a first content.
     waited_through: usize,
     failure: Option<Error>,
-    idle_ms: Millis,
+    patience: Patience,
     /// When the upstream last said something, or when waiting for it began.
     heard: Millis,
+    /// When the caller was last told something.
+    spoke: Millis,
     events: Vec<Event>,
 }
 
 /// What a relay is between.
 pub struct Ends {
     pub upstream: Dialect,
+    pub platform: Platform,
     pub framing: Framing,
     pub caller: Inbound,
     pub label: Label,
     pub seal: Seal,
     /// Tokens, for an upstream that does not tell.
     pub input_estimate: u64,
-    /// How long the upstream may be silent.
-    pub idle_ms: Millis,
+    pub patience: Patience,
+}
+
+/// What the time asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tick {
+    Wait,
+    /// The caller has not been told anything for long: this frame is due.
+    Beat(&'static [u8]),
+    /// The upstream has been silent for too long.
+    Idle,
 }
 
 /// From the upstream's dialect into the caller's.
 struct Translator {
+    told: Told,
     sealer: Sealer,
     encoder: Box<dyn Encode>,
 }
@@ -79,12 +98,18 @@ pub enum Stopped {
 
 impl Relay {
     pub fn new(ends: Ends, now: Millis) -> Self {
-        let Ends { upstream, framing, caller, label, seal, input_estimate, idle_ms } = ends;
+        let Ends { upstream, platform, framing, caller, label, seal, input_estimate, patience } = ends;
         let usage_wanted = label.usage_wanted;
-        let translator = || Translator { sealer: Sealer::new(seal, upstream, caller), encoder: caller.encoder(label) };
+        let is_wrapped = platform.wraps(framing);
+        let translator = || Translator {
+            told: Told::new(upstream, label.request.as_deref()),
+            sealer: Sealer::new(seal, upstream, caller),
+            encoder: caller.encoder(label),
+        };
         Self {
             splitter: Splitter::new(framing),
-            framing,
+            framing: if is_wrapped { Framing::Sse } else { framing },
+            is_wrapped,
             decoder: upstream.decoder(),
             grammar: Grammar::default(),
             translator: (upstream != caller.dialect()).then(translator),
@@ -94,8 +119,9 @@ impl Relay {
             held: Vec::new(),
             waited_through: 0,
             failure: None,
-            idle_ms,
+            patience,
             heard: now,
+            spoke: now,
             events: Vec::new(),
         }
     }
@@ -106,17 +132,27 @@ impl Relay {
         let mut splitter = std::mem::take(&mut self.splitter);
         let began_whole = splitter.is_empty();
         let mut out = Vec::new();
-        let fed = splitter.feed(chunk, |frame| self.frame(frame, &mut out));
+        let fed = splitter.feed(chunk, |frame| {
+            if self.is_wrapped { self.wrapped(frame, &mut out) } else { self.frame(frame, &mut out) }
+        });
         let ends_whole = splitter.is_empty();
         self.splitter = splitter;
-        if fed.is_err() {
-            self.fail(Error::new(Kind::BadUpstream, "the upstream sent a frame without end"), &mut out);
+        if let Err(why) = fed
+            && !self.is_over()
+        {
+            let why = match why {
+                Unframed::TooLong => "the upstream sent a frame without end",
+                Unframed::Malformed => "the upstream sent a malformed frame",
+            };
+            self.fail(Error::new(Kind::BadUpstream, why), &mut out);
         }
-        if self.translator.is_none() && began_whole && ends_whole && out.len() == chunk.len() {
+        if self.translator.is_none() && !self.is_wrapped && began_whole && ends_whole && out.len() == chunk.len() {
+            self.spoke = now;
             Write::Unchanged
         } else if out.is_empty() {
             Write::Nothing
         } else {
+            self.spoke = now;
             Write::Bytes(out)
         }
     }
@@ -164,7 +200,24 @@ impl Relay {
 
     /// When the upstream will have been silent for too long.
     pub fn deadline(&self) -> Millis {
-        self.heard.saturating_add(self.idle_ms)
+        self.heard.saturating_add(self.patience.idle_ms)
+    }
+
+    /// When [`Self::tick`] is to be asked next.
+    pub fn wake(&self) -> Millis {
+        self.deadline().min(self.spoke.saturating_add(self.patience.heartbeat_ms))
+    }
+
+    /// What is to be done because nothing came until `now`.
+    pub fn tick(&mut self, now: Millis) -> Tick {
+        if now >= self.deadline() {
+            Tick::Idle
+        } else if now >= self.wake() {
+            self.spoke = now;
+            Tick::Beat(self.caller.heartbeat())
+        } else {
+            Tick::Wait
+        }
     }
 
     /// The upstream is waited for from now on. While a slow caller took what came before, it could not be heard.
@@ -215,10 +268,24 @@ impl Relay {
     /// that is all that is missing, and the body was not cut in the middle of a frame.
     fn rest(&mut self, out: &mut Vec<u8>) -> bool {
         let rest = self.splitter.take_rest();
+        if self.is_wrapped {
+            return rest.is_empty();
+        }
         let Some(frame) = Frame::read(self.framing, &rest) else { return false };
         match frame.data {
             None => rest.trim_ascii().is_empty() || rest.starts_with(b":"),
             Some(data) => !data.is_empty() && self.read(&rest, out).is_ok(),
+        }
+    }
+
+    fn wrapped(&mut self, raw: &[u8], out: &mut Vec<u8>) {
+        match unwrap(raw) {
+            Some(frame) => self.frame(&frame, out),
+            // Nothing of it can go to the caller, whatever that speaks.
+            None if !self.is_over() => {
+                self.fail(Error::new(Kind::BadUpstream, "the upstream sent a malformed frame"), out);
+            }
+            None => {}
         }
     }
 
@@ -240,7 +307,7 @@ impl Relay {
         let mut events = std::mem::take(&mut self.events);
         let read = match Frame::read(self.framing, raw) {
             Some(frame) => self.decoder.frame(&frame, &mut events).map_err(|malformed| malformed.0),
-            None => Err("not UTF-8".to_owned()),
+            None => Err("a frame that is malformed or not UTF-8".to_owned()),
         };
         let extra = self.decoder.is_extra() && !self.usage_wanted;
         if self.translator.is_none() && !extra {
@@ -253,7 +320,7 @@ impl Relay {
 
     /// Counts `events` and, between dialects, writes them.
     fn take(&mut self, events: &mut Vec<Event>, out: &mut Vec<u8>) {
-        for event in events.drain(..) {
+        for mut event in events.drain(..) {
             let Ok(next) = self.grammar.after(&event) else {
                 // Within one dialect the caller judges its bytes itself.
                 if self.translator.is_some() && !self.is_over() {
@@ -266,7 +333,8 @@ impl Relay {
             if let Event::Error { message, .. } = &event {
                 self.failure = Some(Error::new(Kind::BadUpstream, message.clone()));
             }
-            if let Some(Translator { sealer, encoder }) = &mut self.translator {
+            if let Some(Translator { told, sealer, encoder }) = &mut self.translator {
+                told.event(&mut event);
                 sealer.event(event, |event| encoder.event(&event, out));
             }
         }
@@ -343,6 +411,7 @@ pub struct Gone;
 pub async fn pump<H: Host>(host: &H, mut upstream: H::Body, mut relay: Relay, record: Record, mut caller: impl Sink) {
     let held = Bytes::from(relay.take_held());
     let mut gone = !held.is_empty() && caller.write(held).await.is_err();
+    relay.listen(host.now());
     let stopped = loop {
         if gone {
             break Stopped::HungUp;
@@ -350,8 +419,7 @@ pub async fn pump<H: Host>(host: &H, mut upstream: H::Body, mut relay: Relay, re
         if relay.is_over() {
             break Stopped::Closed;
         }
-        relay.listen(host.now());
-        let wait = relay.deadline().saturating_sub(host.now());
+        let wait = relay.wake().saturating_sub(host.now());
         match race(host, wait, host.read(&mut upstream)).await {
             Raced::Done(Ok(Some(chunk))) => {
                 gone = match relay.feed(&chunk, host.now()) {
@@ -359,10 +427,15 @@ pub async fn pump<H: Host>(host: &H, mut upstream: H::Body, mut relay: Relay, re
                     Write::Bytes(bytes) => caller.write(bytes.into()).await.is_err(),
                     Write::Nothing => false,
                 };
+                relay.listen(host.now());
             }
             Raced::Done(Ok(None)) => break Stopped::Closed,
             Raced::Done(Err(Broken)) => break Stopped::Broken,
-            Raced::TimedOut => break Stopped::Idle,
+            Raced::TimedOut => match relay.tick(host.now()) {
+                Tick::Idle => break Stopped::Idle,
+                Tick::Beat(frame) => gone = caller.write(Bytes::from_static(frame)).await.is_err(),
+                Tick::Wait => {}
+            },
             Raced::Gone => break Stopped::HungUp,
         }
     };

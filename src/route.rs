@@ -11,6 +11,8 @@ use crate::host::{Headers, Millis};
 #[derive(Debug)]
 pub struct Route {
     pub targets: Vec<Target>,
+    /// Whether those are passed over that could be given only part of the request.
+    pub strict: bool,
     pub patience: Patience,
 }
 
@@ -20,7 +22,7 @@ pub fn resolve(config: &Config, model: &str) -> Result<Route, Error> {
         if alias.targets.is_empty() {
             return Err(unknown(format!("the model \"{model}\" has no target whose provider has a key")));
         }
-        return Ok(Route { targets: alias.targets.clone(), patience: alias.patience });
+        return Ok(Route { targets: alias.targets.clone(), strict: alias.strict, patience: alias.patience });
     }
     let named = match model.split_once('/') {
         Some((provider, rest)) => {
@@ -43,7 +45,7 @@ pub fn resolve(config: &Config, model: &str) -> Result<Route, Error> {
     match named {
         Some((provider, model)) if provider.answers(model) => {
             let target = Target { provider: provider.clone(), model: model.to_owned() };
-            Ok(Route { targets: vec![target], patience: config.patience })
+            Ok(Route { targets: vec![target], strict: config.strict, patience: config.patience })
         }
         _ => {
             let names = listed(config);
@@ -92,7 +94,8 @@ impl Outcome {
     /// Whether the next target may do better. The caller's own mistakes stay the caller's.
     pub fn falls(self) -> bool {
         match self {
-            Self::Status(status) => matches!(status, 408 | 409 | 429 | 500..),
+            // 424 is Bedrock's word for a model that failed.
+            Self::Status(status) => matches!(status, 408 | 409 | 424 | 429 | 500..),
             Self::Unreachable | Self::TimedOut | Self::Failed => true,
             Self::HungUp => false,
         }
@@ -212,7 +215,7 @@ mod tests {
 
     #[test]
     fn only_what_another_target_may_do_better_falls() {
-        for status in [408, 409, 429, 500, 502, 503, 504, 529] {
+        for status in [408, 409, 424, 429, 500, 502, 503, 504, 529] {
             assert!(Outcome::Status(status).falls(), "{status}");
         }
         for status in [200, 301, 400, 401, 402, 403, 404, 413, 422] {

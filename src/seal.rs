@@ -404,6 +404,22 @@ mod tests {
         assert_eq!(SEAL.signature(Inbound::Anthropic, Dialect::OpenaiChat, "s".into()), None);
     }
 
+    /// pydantic/pydantic-ai#3757: a thought that Bedrock signed is not one that Anthropic signed.
+    #[test]
+    fn falling_back_from_bedrock_to_anthropic_leaves_no_foreign_signature_pydantic_ai_3757() {
+        let (bedrock, anthropic) = (Dialect::BedrockConverse, Dialect::Anthropic);
+        for caller in [Inbound::Anthropic, Inbound::OpenaiChat] {
+            let (parts, lost) = turn(answer(), bedrock, caller, |_| true, anthropic);
+            let is_proof = |part: &Part| match &part.content {
+                Content::Reasoning { signature, .. } => signature.is_some(),
+                content => matches!(content, Content::SealedReasoning(_)),
+            };
+            assert!(!parts.iter().any(is_proof) && !lost.is_empty(), "{parts:?}");
+            let (parts, lost) = turn(answer(), bedrock, caller, |_| true, bedrock);
+            assert_eq!((parts, lost.len()), (answer(), 0));
+        }
+    }
+
     #[test]
     fn what_another_caller_was_told_cannot_be_brought_forward() {
         let marked = SEAL.mark(Dialect::Anthropic, "sig");

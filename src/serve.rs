@@ -3,13 +3,19 @@
 
 mod attempt;
 mod head;
+mod operation;
 
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use futures::future::{Either, select};
 use serde::Serialize;
 
 use self::attempt::{Tried, Upset, attempt};
-use self::head::{JSON, header_text, label, name_request};
+use self::head::{JSON, early_head, header_text, label, lost_text, name_request};
+use self::operation::Operation;
 use crate::auth::{self, Keyless};
 use crate::config::{Caller, Config};
 use crate::dialect::{Inbound, Label, Model};
@@ -30,8 +36,6 @@ pub struct Gateway {
     health: Mutex<Health>,
 }
 
-/// Tokens held for the answer of a request that states no most.
-const OUTPUT_TOKENS_HELD: u64 = 4096;
 const MODEL_NAME_BYTES_MAX: usize = 200;
 /// Nobody reads the reply to a caller who has hung up; the log shows the status that proxies use for it.
 const HUNG_UP: u16 = 499;
@@ -50,6 +54,8 @@ impl Gateway {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Door {
     Chat(Inbound, &'static str),
+    /// What all callers ask for in one shape, with errors in OpenAI's.
+    Ask(Operation, &'static str),
     Models,
     Usage,
     Home,
@@ -67,6 +73,9 @@ fn door(path: &str) -> Option<Door> {
         "/chat/completions" => Door::Chat(Inbound::OpenaiChat, "/v1/chat/completions"),
         "/responses" => Door::Chat(Inbound::OpenaiResponses, "/v1/responses"),
         "/messages" => Door::Chat(Inbound::Anthropic, "/v1/messages"),
+        "/embeddings" => Door::Ask(Operation::Embeddings, "/v1/embeddings"),
+        "/rerank" => Door::Ask(Operation::Rerank, "/v1/rerank"),
+        "/v2/rerank" => Door::Ask(Operation::Rerank, "/v2/rerank"),
         "/models" => Door::Models,
         "/usage" => Door::Usage,
         "" => Door::Home,
@@ -82,6 +91,7 @@ pub async fn serve<H: Host>(gateway: &Gateway, host: &H, request: Incoming) -> R
     let door = door(&request.path);
     let dialect = match door {
         Some(Door::Chat(dialect, _)) => dialect,
+        Some(Door::Ask(..)) => Inbound::OpenaiChat,
         _ if request.headers.get("anthropic-version").is_some() => Inbound::Anthropic,
         _ => Inbound::OpenaiChat,
     };
@@ -91,12 +101,17 @@ pub async fn serve<H: Host>(gateway: &Gateway, host: &H, request: Incoming) -> R
             format!("there is nothing at {}; GET / lists what there is", shown(&request.path)),
         )),
         Some(Door::Chat(dialect, path)) if request.method == "POST" => {
-            return chat(gateway, host, dialect, Record::open(id, path, host.now()), request).await;
+            let record = Record::open(id, path, host.now());
+            return ask(gateway, host, Operation::Chat, dialect, record, request).await;
+        }
+        Some(Door::Ask(operation, path)) if request.method == "POST" => {
+            let record = Record::open(id, path, host.now());
+            return ask(gateway, host, operation, dialect, record, request).await;
         }
         Some(Door::Chat(..)) if asks_for_websocket(&request.headers) => {
             Err(Error::new(Kind::NoWebSocket, "this path takes POST; there is no WebSocket here"))
         }
-        Some(Door::Chat(..)) => return wrong_method(dialect, &id, "POST"),
+        Some(Door::Chat(..) | Door::Ask(..)) => return wrong_method(dialect, &id, "POST"),
         Some(_) if !is_get => return wrong_method(dialect, &id, "GET"),
         Some(Door::Home) => Ok(home()),
         Some(Door::Health) => Ok(br#"{"status":"ok"}"#.to_vec()),
@@ -113,7 +128,7 @@ fn home() -> Vec<u8> {
     let home = concat!(
         r#"{"name":"tollgate","version":""#,
         env!("CARGO_PKG_VERSION"),
-        r#"","endpoints":["POST /v1/chat/completions","POST /v1/responses","POST /v1/messages","GET /v1/models","GET /v1/usage","GET /health"],"#,
+        r#"","endpoints":["POST /v1/chat/completions","POST /v1/responses","POST /v1/messages","POST /v1/embeddings","POST /v1/rerank","GET /v1/models","GET /v1/usage","GET /health"],"#,
         r#""try":"POST /v1/chat/completions with {\"model\":\"tollgate/echo\",\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}"}"#,
     );
     home.into()
@@ -153,6 +168,7 @@ async fn usage<H: Host>(gateway: &Gateway, host: &H, headers: &Headers) -> Resul
 
 /// An admitted request, ready to be tried.
 struct Job<'a> {
+    operation: Operation,
     dialect: Inbound,
     query: Option<&'a str>,
     headers: &'a Headers,
@@ -161,21 +177,33 @@ struct Job<'a> {
     route: Route,
     stream: bool,
     label: Label,
+    /// Whether a target that could be given only part of the request is passed over.
+    strict: bool,
     seal: Seal,
     /// Whether the body may hold state of another provider, so that no upstream can be given it as it is.
     sealed: bool,
     /// `x-ratelimit-*` of the caller's own limits.
     limits: Vec<(&'static str, String)>,
+    /// Whether the head of the reply has gone out without an answer.
+    begun: AtomicBool,
 }
 
-async fn chat<H: Host>(
+async fn ask<H: Host>(
     gateway: &Gateway,
     host: &H,
+    operation: Operation,
     dialect: Inbound,
     mut record: Record,
     request: Incoming,
 ) -> Reply<H::Body> {
-    match prepare(gateway, host, dialect, &request, &mut record).await {
+    match prepare(gateway, host, operation, dialect, &request, &mut record).await {
+        Ok(job) if job.stream => {
+            let beats = pin!(beat(host, &job, early_head(&job, &record)));
+            match select(pin!(answer(gateway, host, &job, record)), beats).await {
+                Either::Left((reply, _)) => reply,
+                Either::Right((never, _)) => match never {},
+            }
+        }
         Ok(job) => answer(gateway, host, &job, record).await,
         Err((error, limits)) => {
             record.status = error.status();
@@ -186,12 +214,22 @@ async fn chat<H: Host>(
     }
 }
 
+/// Tells a caller who waits for long that the answer is on its way. Another target may still give it.
+async fn beat<H: Host>(host: &H, job: &Job<'_>, head: Headers) -> Infallible {
+    loop {
+        host.sleep(job.route.patience.heartbeat_ms).await;
+        job.begun.store(true, Ordering::Relaxed);
+        host.beat(&head, job.dialect.heartbeat()).await;
+    }
+}
+
 type Refusal = (Error, Vec<(&'static str, String)>);
 
 /// Everything that can refuse a request before it costs anything.
 async fn prepare<'a, H: Host>(
     gateway: &Gateway,
     host: &H,
+    operation: Operation,
     dialect: Inbound,
     request: &'a Incoming,
     record: &mut Record,
@@ -218,12 +256,17 @@ async fn prepare<'a, H: Host>(
         )));
     }
     record.model.clone_from(&model);
-    let stream: bool = body.get("stream").map_err(must("stream", "true or false"))?.unwrap_or(false);
+    let stream = match operation {
+        Operation::Chat => body.get("stream").map_err(must("stream", "true or false"))?.unwrap_or(false),
+        Operation::Embeddings | Operation::Rerank => false,
+    };
     record.stream = stream;
     let mut route = route::resolve(&gateway.config, &model).map_err(plain)?;
     route.targets = gateway.health().order(route.targets, record.started);
 
-    let limits = admit(gateway, host, &caller, &body, bytes.len(), &route, record).await?;
+    // No tokenizer makes two tokens of one byte pair of prose; what it makes of a prompt of symbols is billed all the same.
+    let input = (bytes.len() as u64).div_ceil(2);
+    let limits = admit(gateway, host, &caller, (input, operation.output_max(&body)), &route, record).await?;
     let label = Label {
         id: record.id.clone(),
         created: record.started / 1000,
@@ -233,17 +276,20 @@ async fn prepare<'a, H: Host>(
     let seal = Seal(caller.sha256);
     let (query, headers) = (request.query.as_deref(), &request.headers);
     Ok(Job {
+        operation,
         dialect,
         query,
         headers,
         body,
         body_bytes: bytes.len() as u64,
-        route,
         stream,
         label,
+        strict: route.strict || request.headers.get("x-tollgate-strict").is_some_and(|value| value != "false"),
+        route,
         seal,
         sealed: seal::is_in(bytes),
         limits,
+        begun: AtomicBool::new(false),
     })
 }
 
@@ -251,25 +297,15 @@ fn plain(error: Error) -> Refusal {
     (error, Vec::new())
 }
 
-/// Takes a place under the caller's limits, and the most that the request may cost.
+/// Takes a place under the caller's limits, and the most that so many tokens of input and output may cost.
 async fn admit<H: Host>(
     gateway: &Gateway,
     host: &H,
     caller: &Caller,
-    body: &Fields<'_>,
-    body_bytes: usize,
+    (input, output): (u64, u64),
     route: &Route,
     record: &mut Record,
 ) -> Result<Vec<(&'static str, String)>, Refusal> {
-    // Which of the two counts is for the upstream to say; none of them may be 0, which some take for no bound.
-    let stated = ["max_completion_tokens", "max_tokens", "max_output_tokens"]
-        .iter()
-        .filter_map(|name| body.get::<u64>(name).ok().flatten());
-    let stated = stated.max().filter(|tokens| *tokens > 0);
-    // No tokenizer makes two tokens of one byte pair of prose; what it makes of a prompt of symbols is billed all the same.
-    let input = (body_bytes as u64).div_ceil(2);
-    let answers = body.get::<u64>("n").ok().flatten().unwrap_or(1).max(1);
-    let output = stated.unwrap_or(OUTPUT_TOKENS_HELD).saturating_mul(answers);
     let dearest = route.targets.iter().try_fold(Picodollars::default(), |most, target| {
         let priced = gateway.config.prices.of(&target.to_string())?;
         Some(most.max(worst(input, output, &priced.price)))
@@ -314,21 +350,23 @@ async fn answer<H: Host>(gateway: &Gateway, host: &H, job: &Job<'_>, mut record:
             Tried::Failed { outcome, .. } => Some(*outcome),
             Tried::Whole { .. } | Tried::Stream { .. } => Some(Outcome::Status(200)),
             Tried::Gone(_) => Some(Outcome::HungUp),
-            Tried::Unfit(_) => None,
+            Tried::Unfit(_) | Tried::Lossy(_) => None,
         };
         record.attempts.extend(outcome.map(|outcome| Attempt { target: name.clone(), outcome, ms }));
         match tried {
             Tried::Whole { mut headers, body, tally, lost } => {
+                record.lost = lost_text(&lost);
                 served(gateway, &mut record, name, host.now());
                 let cost = record.cost(&tally).map_or_else(|| "unknown".to_owned(), |cost| cost.0.to_string());
                 headers.push("x-tollgate-cost", cost);
-                label(&mut headers, &record, job, &lost);
+                label(&mut headers, &record, job);
                 close(host, record, End::Complete, Some(tally)).await;
                 return Reply { status: 200, headers, body: ReplyBody::Whole(body) };
             }
             Tried::Stream { mut headers, upstream, relay, lost } => {
+                record.lost = lost_text(&lost);
                 served(gateway, &mut record, name, host.now());
-                label(&mut headers, &record, job, &lost);
+                label(&mut headers, &record, job);
                 return Reply {
                     status: 200,
                     headers,
@@ -344,6 +382,7 @@ async fn answer<H: Host>(gateway: &Gateway, host: &H, job: &Job<'_>, mut record:
                     gateway.health().rest(target, wait.saturating_mul(1000), host.now());
                 }
             }
+            Tried::Lossy(error) => last = Upset { error, verbatim: None },
             Tried::Unfit(error) => {
                 last = Upset { error, verbatim: None };
                 break;
@@ -383,8 +422,12 @@ async fn unanswered<H: Host>(host: &H, job: &Job<'_>, mut record: Record, last: 
     if let Some(seconds) = error.retry_after {
         headers.push("retry-after", seconds.to_string());
     }
-    label(&mut headers, &record, job, &[]);
-    let status = record.status;
+    label(&mut headers, &record, job);
+    let (status, body) = match job.begun.load(Ordering::Relaxed) {
+        // The head promised a stream.
+        true => (200, job.dialect.error_frame(&error).into()),
+        false => (record.status, body),
+    };
     close(host, record, End::Unanswered, None).await;
     Reply { status, headers, body: ReplyBody::Whole(body) }
 }

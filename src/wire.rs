@@ -1,6 +1,8 @@
 //! Framing and raw JSON: what stands between bytes and dialects.
 
+pub(crate) mod event_stream;
 pub mod frame;
 pub mod json;
 mod lines;
+pub mod percent;
 mod sse;

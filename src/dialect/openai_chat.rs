@@ -5,6 +5,7 @@
 
 mod answer;
 mod decode;
+mod embed;
 mod encode;
 mod read_request;
 mod write_request;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 pub use decode::{Decoder, read_response};
+pub use embed::{Embeddings, read_embeddings, splice_embeddings, write_embeddings};
 pub use encode::{Encoder, write_response};
 pub use read_request::{read_request, splice, usage_wanted};
 pub use write_request::write_request;

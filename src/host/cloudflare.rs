@@ -12,6 +12,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::channel::oneshot;
+use futures::future::{Either, select};
 use js_sys::Uint8Array;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
@@ -29,7 +31,7 @@ use crate::auth::Keyless;
 use crate::config::{Config, Draft, Mistake};
 use crate::limit::{Add, Admission, Bound};
 use crate::record::Record;
-use crate::relay::{Relay, Stopped, Write};
+use crate::relay::{Relay, Stopped, Tick, Write};
 use crate::serve::{Gateway, serve};
 
 #[wasm_bindgen(module = "/src/host/cloudflare/host.js")]
@@ -52,12 +54,19 @@ extern "C" {
     fn reader(body: &ReadableStream) -> Result<ReadableStreamDefaultReader, JsValue>;
     #[wasm_bindgen(catch)]
     async fn read(reader: &ReadableStreamDefaultReader) -> Result<JsValue, JsValue>;
-    fn pump(
+    type Opened;
+    fn open() -> Opened;
+    #[wasm_bindgen(method, getter)]
+    fn readable(this: &Opened) -> ReadableStream;
+    async fn say(opened: &Opened, bytes: &[u8]);
+    async fn close(opened: &Opened);
+    #[wasm_bindgen(catch)]
+    async fn pump(
         reader: &ReadableStreamDefaultReader,
         caller: &AbortSignal,
         relay: Pumped,
-        context: &JsValue,
-    ) -> ReadableStream;
+        opened: &Opened,
+    ) -> Result<JsValue, JsValue>;
 }
 
 #[event(fetch)]
@@ -74,10 +83,22 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
         }
     };
     let store = Rc::new(Store::new(&env));
-    let host = Visit { caller: request.signal(), context: context.clone(), store };
+    let (early, begun) = oneshot::channel();
+    let host = Rc::new(Visit { caller: request.signal(), context: context.clone(), store, early: Early::new(early) });
     let incoming = incoming(&request, gateway.config.body_bytes_max).await?;
-    let answer = serve(&gateway, &host, incoming).await;
-    Ok(respond(answer, host)?)
+    let visit = host.clone();
+    let served = Box::pin(async move { serve(&gateway, &*visit, incoming).await });
+    match select(served, begun).await {
+        Either::Left((answer, _)) => Ok(respond(answer, host)?),
+        Either::Right((Ok((head, opened)), served)) => {
+            let readable = opened.readable();
+            let opened = opened.clone();
+            context.wait_until(async move { finish(served.await.body, host, &opened).await });
+            Ok(reply(200, &written(&head), &readable)?)
+        }
+        // The sender goes with the host, which goes with the answer.
+        Either::Right((Err(_), served)) => Ok(respond(served.await, host)?),
+    }
 }
 
 thread_local! {
@@ -142,17 +163,36 @@ async fn incoming(request: &Request, body_bytes_max: usize) -> Result<Incoming, 
     Ok(Incoming { method: request.method(), path: path.to_owned(), query, headers, body })
 }
 
-fn respond(answer: Reply<Upstream>, host: Visit) -> Result<Response, JsValue> {
+fn respond(answer: Reply<Upstream>, host: Rc<Visit>) -> Result<Response, JsValue> {
     let body = match answer.body {
         ReplyBody::Whole(bytes) => Uint8Array::from(bytes.as_ref()).into(),
-        ReplyBody::Relayed { upstream, relay, record } => {
-            let Some(reader) = upstream.hand_over() else { return Err(JsValue::from_str("the upstream has no body")) };
-            let (caller, context) = (host.caller.clone(), host.context.clone());
-            let pumped = Pumped { relay: *relay, record: Some(*record), end: None, host };
-            pump(&reader, &caller, pumped, context.as_ref().as_ref()).into()
+        relayed @ ReplyBody::Relayed { .. } => {
+            let opened = open();
+            let readable = opened.readable();
+            let context = host.context.clone();
+            context.wait_until(async move { finish(relayed, host, &opened).await });
+            readable.into()
         }
     };
     reply(answer.status, &written(&answer.headers), &body)
+}
+
+/// Carries the body of a reply to its end.
+async fn finish(body: ReplyBody<Upstream>, host: Rc<Visit>, opened: &Opened) {
+    match body {
+        ReplyBody::Whole(bytes) => {
+            say(opened, &bytes).await;
+            close(opened).await;
+        }
+        ReplyBody::Relayed { upstream, relay, record } => {
+            // It was held back for its first content, so there is a body.
+            let Some(reader) = upstream.hand_over() else { return close(opened).await };
+            let caller = host.caller.clone();
+            let pumped = Pumped { relay: *relay, record: Some(*record), end: None, host };
+            // Fails only with the whole isolate.
+            let _ = pump(&reader, &caller, pumped, opened).await;
+        }
+    }
 }
 
 /// A relay as the pump in JavaScript drives it. JavaScript owns it; `settle` takes it back.
@@ -161,7 +201,7 @@ pub struct Pumped {
     relay: Relay,
     record: Option<Record>,
     end: Option<crate::record::End>,
-    host: Visit,
+    host: Rc<Visit>,
 }
 
 #[wasm_bindgen]
@@ -180,8 +220,18 @@ impl Pumped {
         }
     }
 
-    pub fn deadline(&self) -> f64 {
-        self.relay.deadline() as f64
+    /// When `tick` is to be called next.
+    pub fn wake(&self) -> f64 {
+        self.relay.wake() as f64
+    }
+
+    /// What is due because nothing came; `undefined` when the upstream has been silent for too long.
+    pub fn tick(&mut self, now: f64) -> Option<Vec<u8>> {
+        match self.relay.tick(now as Millis) {
+            Tick::Wait => Some(Vec::new()),
+            Tick::Beat(frame) => Some(frame.to_vec()),
+            Tick::Idle => None,
+        }
     }
 
     #[wasm_bindgen(getter)]
@@ -215,6 +265,21 @@ pub struct Visit {
     caller: AbortSignal,
     context: Rc<Context>,
     store: Rc<Store>,
+    early: Early,
+}
+
+/// A head that goes out before there is an answer, and the body behind it.
+struct Early {
+    head: RefCell<Option<Begin>>,
+    opened: RefCell<Option<Rc<Opened>>>,
+}
+
+type Begin = oneshot::Sender<(Headers, Rc<Opened>)>;
+
+impl Early {
+    fn new(head: Begin) -> Self {
+        Self { head: RefCell::new(Some(head)), opened: RefCell::default() }
+    }
 }
 
 impl Host for Visit {
@@ -238,6 +303,19 @@ impl Host for Visit {
 
     async fn fetch(&self, request: Outgoing) -> Result<Answer<Upstream>, Unreachable> {
         upstream::fetch(request, &self.caller).await
+    }
+
+    async fn beat(&self, head: &Headers, frame: &'static [u8]) {
+        if let Some(early) = self.early.head.take() {
+            let opened = Rc::new(open());
+            self.early.opened.replace(Some(opened.clone()));
+            // It is waited for until there is an answer.
+            let _ = early.send((head.clone(), opened));
+        }
+        let opened = self.early.opened.borrow().clone();
+        if let Some(opened) = opened {
+            say(&opened, frame).await;
+        }
     }
 
     async fn read(&self, upstream: &mut Upstream) -> Result<Option<Bytes>, Broken> {

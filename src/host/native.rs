@@ -16,7 +16,7 @@ use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::num::NonZero;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -26,7 +26,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -40,7 +40,7 @@ use super::{
 use crate::auth::{self, Keyless};
 use crate::config::Config;
 use crate::limit::{Add, Admission, Bound};
-use crate::relay::pump;
+use crate::relay::{Sink as _, pump};
 use crate::serve::{Gateway, serve};
 
 /// Where to listen and keep counters.
@@ -188,14 +188,58 @@ async fn stop_signal() {
 /// Dropped by hyper when the caller hangs up; what is under way is then finished as a task.
 async fn handle(lane: Arc<Lane>, request: hyper::Request<Received>) -> hyper::Response<reply::Body> {
     let gone = CancellationToken::new();
-    let host = Request { lane, gone: gone.clone() };
-    let tasks = host.lane.shared.tasks.clone();
-    let served = async move {
+    let tasks = lane.shared.tasks.clone();
+    let (early, begun) = oneshot::channel();
+    let slot = Slot::new(gone.clone());
+    let host = Request { lane, gone: gone.clone(), slot: slot.clone(), early: Mutex::new(Some(early)) };
+    let mut served = Work::new(&tasks, gone.clone(), async move {
         let gateway = &host.lane.shared.gateway;
         let incoming = incoming(request, gateway).await;
-        respond(serve(gateway, &host, incoming).await, host)
+        (serve(gateway, &host, incoming).await, host)
+    });
+    let (status, headers, body) = tokio::select! {
+        (Reply { status, headers, body }, host) = &mut served => (status, headers, match body {
+            ReplyBody::Whole(bytes) => reply::Body::Whole(bytes),
+            relayed @ ReplyBody::Relayed { .. } => pumped(&tasks, gone, slot, async move { finish(relayed, host).await }),
+        }),
+        Ok(headers) = begun => {
+            let rest = async move {
+                let (reply, host) = served.await;
+                finish(reply.body, host).await;
+            };
+            (200, headers, pumped(&tasks, gone, slot, rest))
+        }
     };
-    Work::new(&tasks, gone, served).await
+    let mut response = hyper::Response::new(body);
+    *response.status_mut() = hyper::StatusCode::from_u16(status).unwrap_or_default();
+    for (name, value) in headers.iter() {
+        let name = hyper::header::HeaderName::from_bytes(name.as_bytes());
+        let value = hyper::header::HeaderValue::from_str(value);
+        if let (Ok(name), Ok(value)) = (name, value) {
+            response.headers_mut().append(name, value);
+        }
+    }
+    response
+}
+
+/// A body that `pump` writes into `slot`. One that nobody asks for is dropped with its pump, which settles.
+fn pumped(
+    tasks: &TaskTracker,
+    gone: CancellationToken,
+    slot: Slot,
+    pump: impl Future<Output = ()> + Send + 'static,
+) -> reply::Body {
+    reply::Body::Pumped { pump: Work::new(tasks, gone, pump), slot }
+}
+
+/// Carries the body, after a head that has gone out.
+async fn finish(body: ReplyBody<Received>, host: Request) {
+    let mut slot = host.slot.clone();
+    match body {
+        // Whether it arrives changes nothing any more.
+        ReplyBody::Whole(bytes) => drop(slot.write(bytes).await),
+        ReplyBody::Relayed { upstream, relay, record } => pump(&host, upstream, *relay, *record, slot).await,
+    }
 }
 
 async fn incoming(request: hyper::Request<Received>, gateway: &Gateway) -> Incoming {
@@ -250,34 +294,13 @@ fn headers(fields: &hyper::HeaderMap) -> Headers {
     fields.iter().map(|(name, value)| (name.as_str(), String::from_utf8_lossy(value.as_bytes()))).collect()
 }
 
-/// A reply that is never asked for its body is dropped with its pump, which settles.
-fn respond(reply: Reply<Received>, host: Request) -> hyper::Response<reply::Body> {
-    let body = match reply.body {
-        ReplyBody::Whole(bytes) => reply::Body::Whole(bytes),
-        ReplyBody::Relayed { upstream, relay, record } => {
-            let (tasks, gone) = (host.lane.shared.tasks.clone(), host.gone.clone());
-            let slot = Slot::new(gone.clone());
-            let sink = slot.clone();
-            let pump = async move { pump(&host, upstream, *relay, *record, sink).await };
-            reply::Body::Pumped { pump: Work::new(&tasks, gone, pump), slot }
-        }
-    };
-    let mut response = hyper::Response::new(body);
-    *response.status_mut() = hyper::StatusCode::from_u16(reply.status).unwrap_or_default();
-    for (name, value) in reply.headers.iter() {
-        let name = hyper::header::HeaderName::from_bytes(name.as_bytes());
-        let value = hyper::header::HeaderValue::from_str(value);
-        if let (Ok(name), Ok(value)) = (name, value) {
-            response.headers_mut().append(name, value);
-        }
-    }
-    response
-}
-
 /// The host as one request sees it.
 struct Request {
     lane: Arc<Lane>,
     gone: CancellationToken,
+    slot: Slot,
+    /// For the head, if it goes out before there is an answer.
+    early: Mutex<Option<oneshot::Sender<Headers>>>,
 }
 
 impl Host for Request {
@@ -310,6 +333,15 @@ impl Host for Request {
         let response = self.lane.upstreams.request(request).await.map_err(|error| Unreachable(error.to_string()))?;
         let (head, body) = response.into_parts();
         Ok(Answer { status: head.status.as_u16(), headers: headers(&head.headers), body })
+    }
+
+    async fn beat(&self, head: &Headers, frame: &'static [u8]) {
+        let early = self.early.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(early) = early {
+            // Nobody takes it only where the caller has gone.
+            let _ = early.send(head.clone());
+        }
+        let _ = self.slot.clone().write(Bytes::from_static(frame)).await;
     }
 
     async fn read(&self, body: &mut Received) -> Result<Option<Bytes>, Broken> {

@@ -6,17 +6,18 @@
 
 mod body;
 mod counters;
+mod outlet;
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
-use std::future::pending;
 use std::io::Write as _;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use futures::StreamExt as _;
-use futures::lock::Mutex;
+use futures::channel::oneshot;
+use futures::future::{Either, select};
 use http_body_util::BodyDataStream;
 use spin_sdk::http::body::IncomingBodyExt as _;
 use spin_sdk::http::{FullBody, Request};
@@ -24,9 +25,9 @@ use spin_sdk::variables;
 use spin_sdk::wasip3::http::types::{ErrorCode, Fields, RequestOptions, Response};
 use spin_sdk::wasip3::http_compat::{IncomingResponseBody, RequestOptionsExtension};
 use spin_sdk::wasip3::{random, spawn, wit_future, wit_stream};
-use spin_sdk::wit_bindgen::{StreamResult, StreamWriter};
 
 use self::body::{bounded, drain};
+use self::outlet::Outlet;
 use super::{Answer, Broken, Headers, Host, Incoming, Millis, Outgoing, Reply, ReplyBody, StoreDown, Unreachable};
 use crate::auth::Keyless;
 use crate::config::{Config, Draft, Mistake};
@@ -39,8 +40,6 @@ use crate::serve::{Gateway, serve};
 const CONNECT: Duration = Duration::from_secs(10);
 /// Spin would give up on a silent upstream after ten minutes; how long is too long is for `serve` to say.
 const NO_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
-/// How soon it is noticed that a caller has left while the upstream is silent.
-const PROBE: Duration = Duration::from_millis(200);
 
 thread_local! {
     /// Lives as long as the instance: at most 128 requests, or a second without one. So a changed variable is soon seen.
@@ -49,7 +48,8 @@ thread_local! {
 
 #[spin_sdk::http_service]
 async fn handle(request: Request) -> Result<Response, ErrorCode> {
-    let exchange = Exchange::default();
+    let (early, begun) = oneshot::channel();
+    let exchange = Rc::new(Exchange { early: RefCell::new(Some(early)), ..Exchange::default() });
     let gateway = match gateway().await {
         Ok(gateway) => gateway,
         Err(mistakes) => {
@@ -57,12 +57,26 @@ async fn handle(request: Request) -> Result<Response, ErrorCode> {
                 log(&format!("the configuration cannot be used: {mistake}"));
             }
             spawn(drain(request.into_body().stream()));
-            return respond(exchange, misconfigured());
+            return Ok(respond(exchange, misconfigured()));
         }
     };
     let incoming = incoming(request, gateway.config.body_bytes_max).await;
-    let reply = serve(&gateway, &exchange, incoming).await;
-    respond(exchange, reply)
+    let host = exchange.clone();
+    let served = Box::pin(async move { serve(&gateway, &*host, incoming).await });
+    Ok(match select(served, begun).await {
+        Either::Left((reply, _)) => respond(exchange, reply),
+        Either::Right((Ok((headers, frame)), served)) => {
+            let response = open(&exchange, 200, &headers, None);
+            spawn(async move {
+                // Whether it arrives changes nothing: a caller who has gone is told by a probe.
+                let _ = exchange.body.write(Bytes::from_static(frame)).await;
+                finish(served.await.body, &exchange).await;
+            });
+            response
+        }
+        // The sender goes with the host, which goes with the reply.
+        Either::Right((Err(_), served)) => respond(exchange, served.await),
+    })
 }
 
 async fn gateway() -> Result<Rc<Gateway>, Vec<Mistake>> {
@@ -117,73 +131,78 @@ fn headers(fields: &http::HeaderMap) -> Headers {
 }
 
 /// The head, now; the body, then what is to be settled, in a task of their own.
-fn respond(mut exchange: Exchange, reply: Reply<Chunks>) -> Result<Response, ErrorCode> {
+fn respond(exchange: Rc<Exchange>, reply: Reply<Chunks>) -> Response {
+    let length = match &reply.body {
+        ReplyBody::Whole(bytes) => Some(bytes.len()),
+        ReplyBody::Relayed { .. } => None,
+    };
+    let response = open(&exchange, reply.status, &reply.headers, length);
+    spawn(async move { finish(reply.body, &exchange).await });
+    response
+}
+
+/// A reply whose body `exchange` writes.
+fn open(exchange: &Exchange, status: u16, headers: &Headers, length: Option<usize>) -> Response {
     let fields = Fields::new();
-    for (name, value) in reply.headers.iter() {
+    for (name, value) in headers.iter() {
         // Spin refuses what HTTP forbids; the rest of the head is as good without it.
         let _ = fields.append(name, value.as_bytes());
     }
-    if let ReplyBody::Whole(bytes) = &reply.body {
-        let _ = fields.append("content-length", bytes.len().to_string().as_bytes());
+    if let Some(length) = length {
+        let _ = fields.append("content-length", length.to_string().as_bytes());
     }
     let (writer, bytes) = wit_stream::new();
     // Its writer, dropped here, says that no trailers follow.
     let (_, trailers) = wit_future::new(|| Ok(None));
     let (response, _) = Response::new(fields, Some(bytes), trailers);
-    let set = response.set_status_code(reply.status);
-    *exchange.body.get_mut() = Some(writer);
-    spawn(async move {
-        let mut caller = Caller(&exchange);
-        match reply.body {
-            ReplyBody::Whole(bytes) => {
-                // Whether it arrives changes nothing any more.
-                let _ = caller.write(bytes).await;
-                drop(caller);
-            }
-            ReplyBody::Relayed { upstream, relay, record } => {
-                pump(&exchange, upstream, *relay, *record, caller).await;
-            }
-        }
-        counters::settle(exchange.unsettled.take()).await;
-    });
-    set.map(|()| response).map_err(|()| ErrorCode::InternalError(None))
+    // A status that HTTP does not have stays 200; none of ours is one.
+    let _ = response.set_status_code(status);
+    exchange.body.open(writer);
+    response
 }
+
+/// Carries the body to its end, then settles.
+async fn finish(body: ReplyBody<Chunks>, exchange: &Exchange) {
+    let mut caller = Caller(exchange);
+    match body {
+        ReplyBody::Whole(bytes) => {
+            // Whether it arrives changes nothing any more.
+            let _ = caller.write(bytes).await;
+            drop(caller);
+        }
+        ReplyBody::Relayed { upstream, relay, record } => pump(exchange, upstream, *relay, *record, caller).await,
+    }
+    let unsettled = exchange.unsettled.take();
+    counters::settle(unsettled).await;
+}
+
+/// Takes a head that goes out before there is an answer, and the first frame behind it.
+type Early = oneshot::Sender<(Headers, &'static [u8])>;
 
 type Chunks = BodyDataStream<IncomingResponseBody>;
 
 /// The host as one request sees it.
 #[derive(Default)]
 struct Exchange {
-    /// The reply's body, from its head to its end. Locked while it is written to, so that no probe comes between.
-    body: Mutex<Option<StreamWriter<u8>>>,
+    body: Rc<Outlet>,
     /// Kept until the reply is out.
     unsettled: RefCell<Vec<Add>>,
+    early: RefCell<Option<Early>>,
 }
 
+/// The reply's body until it is to end.
 struct Caller<'a>(&'a Exchange);
 
 impl Sink for Caller<'_> {
     async fn write(&mut self, bytes: Bytes) -> Result<(), Gone> {
-        let mut body = self.0.body.lock().await;
-        let body = body.as_mut().ok_or(Gone)?;
-        // Not `write_all`, which panics if a write reports the cancellation of the probe before it.
-        let (mut result, mut rest) = body.write(bytes.into()).await;
-        while result != StreamResult::Dropped {
-            if rest.remaining() == 0 {
-                return Ok(());
-            }
-            (result, rest) = body.write_buf(rest).await;
-        }
-        Err(Gone)
+        self.0.body.write(bytes).await
     }
 }
 
 impl Drop for Caller<'_> {
     /// Ends the reply's body, though the exchange goes on.
     fn drop(&mut self) {
-        if let Some(mut body) = self.0.body.try_lock() {
-            body.take();
-        }
+        self.0.body.close();
     }
 }
 
@@ -203,18 +222,8 @@ impl Host for Exchange {
         spin_sdk::time::sleep(Duration::from_millis(ms)).await;
     }
 
-    /// Spin does not tell; but an empty write is refused once the caller has left. There is nothing to write to
-    /// before the reply's head.
     async fn gone(&self) {
-        loop {
-            spin_sdk::time::sleep(PROBE).await;
-            let mut body = self.body.lock().await;
-            let Some(body) = body.as_mut() else { break };
-            if body.write(Vec::new()).await.0 == StreamResult::Dropped {
-                return;
-            }
-        }
-        pending().await
+        self.body.left().await;
     }
 
     async fn fetch(&self, request: Outgoing) -> Result<Answer<Chunks>, Unreachable> {
@@ -237,6 +246,14 @@ impl Host for Exchange {
         Ok(Answer { status: head.status.as_u16(), headers: headers(&head.headers), body: body.stream() })
     }
 
+    async fn beat(&self, head: &Headers, frame: &'static [u8]) {
+        match self.early.take() {
+            // It is waited for until there is a reply.
+            Some(early) => drop(early.send((head.clone(), frame))),
+            None => self.body.clone().beat(frame),
+        }
+    }
+
     async fn read(&self, body: &mut Chunks) -> Result<Option<Bytes>, Broken> {
         while let Some(chunk) = body.next().await {
             let chunk = chunk.map_err(|_| Broken)?;
@@ -253,7 +270,7 @@ impl Host for Exchange {
 
     /// Of a relayed reply before its end; of a whole one when it is out, since a store may take its time.
     async fn settle(&self, adds: Vec<Add>) {
-        if self.body.lock().await.is_some() {
+        if self.body.is_open().await {
             counters::settle(adds).await;
         } else {
             self.unsettled.borrow_mut().extend(adds);

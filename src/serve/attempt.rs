@@ -6,13 +6,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Job;
-use super::head::{EVENT_STREAM, JSON, reply_headers};
+use super::head::{EVENT_STREAM, JSON, header_text, lost_text, reply_headers};
+use super::operation::{Operation, Question, Spoken, told};
 use crate::chat;
-use crate::config::{Patience, Reach, Target};
-use crate::dialect::{Dialect, Inbound, Label};
+use crate::config::{Credential, Patience, Reach, Target};
+use crate::dialect::{Dialect, Label};
 use crate::echo;
+use crate::embed::Encoding;
 use crate::error::{Error, Kind};
 use crate::host::{Answer, Broken, Headers, Host, Millis, Outgoing};
+use crate::platform::Platform;
 use crate::record::{Record, Tally};
 use crate::relay::{Ends, Raced, Relay, Stopped, estimate, measure, race};
 use crate::route::{Outcome, retry_after_ms};
@@ -49,6 +52,8 @@ pub(super) enum Tried<B> {
     },
     /// The request itself cannot be put into this target's dialect.
     Unfit(Error),
+    /// The target could be given only part of the request, and the caller wants all of it or nothing.
+    Lossy(Error),
     /// The caller has hung up; what had arrived.
     Gone(Option<Tally>),
 }
@@ -67,8 +72,10 @@ impl Upset {
 
     /// An upstream that repeats its key, as some do with all headers of a request they refuse, is not repeated.
     pub(super) fn without_key(mut self, target: &Target, outcome: Outcome) -> Self {
-        let Reach::Upstream { key: Some(key), .. } = &target.provider.reach else { return self };
-        let holds = |text: &[u8]| !key.is_empty() && text.windows(key.len()).any(|part| part == key.as_bytes());
+        let Reach::Upstream { credential, .. } = &target.provider.reach else { return self };
+        let holds = |text: &[u8]| {
+            credential.secrets().any(|secret| text.windows(secret.len()).any(|part| part == secret.as_bytes()))
+        };
         self.verbatim = self
             .verbatim
             .filter(|(headers, body)| !holds(body) && headers.iter().all(|(_, value)| !holds(value.as_bytes())));
@@ -81,33 +88,37 @@ impl Upset {
 
 /// Asks one target, up to the point where the caller would see its answer.
 pub(super) async fn attempt<H: Host>(host: &H, job: &Job<'_>, target: &Target, record: &Record) -> Tried<H::Body> {
-    let mut lost = Vec::new();
-    let Reach::Upstream { dialect, base_url, key } = &target.provider.reach else {
+    let Reach::Upstream { dialect, platform, base_url, credential } = &target.provider.reach else {
+        let mut lost = Vec::new();
+        if job.operation != Operation::Chat {
+            return Tried::Unfit(job.operation.unknown_to(target));
+        }
         return match job.canonical(target, echo::DIALECT.dialect(), &mut lost) {
-            Ok(request) => echoed(job, request, record, lost),
+            Ok(request) => job.refuse(target, &lost).unwrap_or_else(|| echoed(job, request, record, lost)),
             Err(error) => Tried::Unfit(error),
         };
     };
-    let dialect = *dialect;
-    let same = dialect == job.dialect.dialect();
-    let mut label = job.label.clone();
-    let body = if same && !job.sealed && job.dialect.is_own(&job.body) {
-        job.dialect.splice(&job.body, &target.model)
-    } else {
-        match job.canonical(target, dialect, &mut lost) {
-            Ok(request) => {
-                let body = dialect.write_request(&request, &mut lost);
-                label.request = Some(request);
-                body
-            }
-            Err(error) => return Tried::Unfit(error),
-        }
+    let (dialect, platform) = (*dialect, *platform);
+    let Question { mut url, body, label, encoding, lost } = match job.question(target, dialect, platform, base_url) {
+        Ok(question) => question,
+        Err(error) => return Tried::Unfit(error),
     };
-    let mut url = dialect.url(base_url);
-    if let Some(query) = job.query.filter(|_| same) {
+    if let Some(refused) = job.refuse(target, &lost) {
+        return refused;
+    }
+    if let Some(query) = job.query.filter(|_| dialect == job.dialect.dialect() && platform == Platform::Native) {
         url = format!("{url}?{query}");
     }
-    let headers = job.outgoing_headers(dialect, key.as_deref());
+    let mut headers = job.outgoing_headers(dialect, platform);
+    let body = platform.dress(body, &mut headers);
+    match credential {
+        Credential::None => {}
+        Credential::Key(key) => {
+            let (name, value) = platform.credential(dialect, key);
+            headers.push(name, value);
+        }
+        Credential::Sigv4(signer) => signer.sign(&url, &mut headers, &body, host.now()),
+    }
     let patience = job.route.patience;
     let began = host.now();
     let deadline = began.saturating_add(patience.first_byte_ms);
@@ -128,10 +139,11 @@ pub(super) async fn attempt<H: Host>(host: &H, job: &Job<'_>, target: &Target, r
             Raced::Gone => return Tried::Gone(None),
         };
     if !(200..300).contains(&answer.status) {
-        return upstream_error(host, job, dialect, provider, answer, patience).await;
+        return upstream_error(host, job, (dialect, platform), provider, answer, patience).await;
     }
     let framing = answer.headers.get("content-type").and_then(Framing::of);
-    let reading = Reading { job, dialect, label, provider, deadline, patience, lost };
+    let reading =
+        Reading { job, dialect, platform, label, model: &target.model, encoding, provider, deadline, patience, lost };
     let tried = match (framing, job.stream) {
         (Some(framing), true) => reading.stream(host, answer, framing).await,
         (Some(_), false) => Some(reading.failed(format!("{provider} sent a stream where a whole answer was due"))),
@@ -141,11 +153,15 @@ pub(super) async fn attempt<H: Host>(host: &H, job: &Job<'_>, target: &Target, r
 }
 
 /// A 200 that is being read, before the caller sees any of it.
-struct Reading<'a> {
-    job: &'a Job<'a>,
-    dialect: Dialect,
-    label: Label,
-    provider: &'a str,
+pub(super) struct Reading<'a> {
+    pub(super) job: &'a Job<'a>,
+    pub(super) dialect: Dialect,
+    platform: Platform,
+    pub(super) label: Label,
+    /// As the target knows it.
+    pub(super) model: &'a str,
+    pub(super) encoding: Encoding,
+    pub(super) provider: &'a str,
     /// For the first byte of the body.
     deadline: Millis,
     patience: Patience,
@@ -157,7 +173,7 @@ impl Reading<'_> {
     async fn stream<H: Host>(self, host: &H, answer: Answer<H::Body>, framing: Framing) -> Option<Tried<H::Body>> {
         let Answer { headers, body: mut upstream, .. } = answer;
         let now = host.now();
-        let mut relay = Relay::new(self.job.ends(self.dialect, framing, self.label.clone()), now);
+        let mut relay = Relay::new(self.job.ends((self.dialect, self.platform), framing, self.label.clone()), now);
         let mut deadline = self.deadline;
         let latest = now.saturating_add(CONTENT_MS_MAX);
         loop {
@@ -189,61 +205,29 @@ impl Reading<'_> {
     /// `None` when nothing came for too long.
     async fn whole<H: Host>(self, host: &H, answer: Answer<H::Body>) -> Option<Tried<H::Body>> {
         let Answer { headers: upstream, mut body, .. } = answer;
-        let job = self.job;
-        let guess = |length: usize| Tally {
-            usage: chat::Usage {
-                input: estimate(job.body_bytes),
-                output: estimate(length as u64),
-                ..chat::Usage::default()
-            },
-            estimated: true,
-        };
         let bytes =
             match read_whole(host, &mut body, self.deadline, Some(self.patience.idle_ms), ANSWER_BYTES_MAX).await {
                 Read::Whole(bytes) => bytes,
                 Read::Broken => return Some(self.failed(format!("the answer of {} broke off", self.provider))),
                 Read::TimedOut => return None,
-                Read::Gone { length } => return Some(Tried::Gone(Some(guess(length)))),
+                Read::Gone { length } => return Some(Tried::Gone(Some(self.guess(length)))),
             };
-        let same = self.dialect == job.dialect.dialect();
-        let stated = match self.dialect.read_response(&bytes) {
-            Ok(response) => Some(response),
-            // A 200 may carry an error; anything else within one dialect is for the caller to judge.
-            Err(malformed) => match self.dialect.read_error(&bytes) {
-                Some(message) => return Some(self.failed(format!("{}: {message}", self.provider))),
-                None if same && Fields::read(&bytes).is_ok() => None,
-                None => {
-                    let why = malformed.0;
-                    return Some(
-                        self.failed(format!("{} sent an answer that is not of its dialect: {why}", self.provider)),
-                    );
-                }
-            },
-        };
-        let tally = match &stated {
-            Some(response) => measure(response, estimate(job.body_bytes)),
-            None => guess(bytes.len()),
-        };
         let mut headers = self.reply_headers(&upstream);
-        let body = match stated {
-            Some(mut response) if !same || job.stream => {
-                headers.push("content-type", if job.stream { EVENT_STREAM } else { JSON });
-                if !same {
-                    job.seal.close_response(&mut response, self.dialect, job.dialect);
-                }
-                let mut label = self.label.clone();
-                if same {
-                    // It was not read for the upstream, and what it says of its tools is needed now.
-                    label.request = job.dialect.read_request(&job.body).ok().map(Arc::new);
-                }
-                told(job.dialect, &label, &response, job.stream)
+        Some(match self.spoken(&bytes) {
+            Ok(Spoken { kind, body, tally }) => {
+                // What goes through untouched says itself what it is.
+                headers.push("content-type", kind.or(upstream.get("content-type")).unwrap_or(JSON));
+                Tried::Whole { headers, body, tally, lost: self.lost }
             }
-            _ => {
-                headers.push("content-type", upstream.get("content-type").unwrap_or(JSON));
-                bytes
-            }
-        };
-        Some(Tried::Whole { headers, body, tally, lost: self.lost })
+            Err(why) => self.failed(why),
+        })
+    }
+
+    /// What so many bytes came to, where nobody tells. Only chats have an output that is counted.
+    pub(super) fn guess(&self, length: usize) -> Tally {
+        let output = if self.job.operation == Operation::Chat { estimate(length as u64) } else { 0 };
+        let input = estimate(self.job.body_bytes);
+        Tally { usage: chat::Usage { input, output, ..chat::Usage::default() }, estimated: true }
     }
 
     fn failed<B>(&self, message: String) -> Tried<B> {
@@ -259,7 +243,7 @@ impl Reading<'_> {
 async fn upstream_error<H: Host>(
     host: &H,
     job: &Job<'_>,
-    dialect: Dialect,
+    (dialect, platform): (Dialect, Platform),
     provider: &str,
     answer: Answer<H::Body>,
     patience: Patience,
@@ -278,7 +262,8 @@ async fn upstream_error<H: Host>(
     let kind = if status < 400 { Kind::BadUpstream } else { Kind::Upstream(status) };
     let message = told.unwrap_or_else(|| format!("{provider} answered with status {status}"));
     let retry_after = retry_after_ms(&upstream).map(|wait| wait.min(RETRY_AFTER_MS_MAX).div_ceil(1000));
-    let verbatim = (dialect == job.dialect.dialect() && status >= 400 && is_json).then(|| {
+    let is_own = dialect == job.dialect.dialect() && platform.is_of_dialect(&bytes);
+    let verbatim = (is_own && status >= 400 && is_json).then(|| {
         let mut headers = reply_headers(job, dialect, &upstream);
         headers.push("content-type", upstream.get("content-type").unwrap_or(JSON));
         (headers, bytes)
@@ -336,7 +321,8 @@ fn echoed<B>(job: &Job<'_>, request: Arc<chat::Request>, record: &Record, lost: 
     let label = Label { request: Some(request), ..job.label.clone() };
     let bytes = told(echo::DIALECT, &Label { usage_wanted: true, ..label.clone() }, &response, job.stream);
     let (body, tally) = if job.stream {
-        let mut relay = Relay::new(job.ends(echo::DIALECT.dialect(), Framing::Sse, label), record.started);
+        let mut relay =
+            Relay::new(job.ends((echo::DIALECT.dialect(), Platform::Native), Framing::Sse, label), record.started);
         relay.hold(&bytes, record.started);
         relay.end_held(Stopped::Closed);
         (relay.take_held().into(), relay.tally())
@@ -352,44 +338,27 @@ fn echoed<B>(job: &Job<'_>, request: Arc<chat::Request>, record: &Record, lost: 
     Tried::Whole { headers, body, tally, lost }
 }
 
-/// A whole answer in `dialect`, as a stream tells it where one is wanted.
-fn told(dialect: Inbound, label: &Label, response: &chat::Response, stream: bool) -> Bytes {
-    if !stream {
-        return dialect.write_response(response, label).into();
-    }
-    let mut encoder = dialect.encoder(label.clone());
-    let mut out = Vec::new();
-    for event in response.events() {
-        encoder.event(&event, &mut out);
-    }
-    out.into()
-}
-
 impl Job<'_> {
-    /// The request for a target that speaks `dialect`. What it cannot have goes to `lost`.
-    fn canonical(
-        &self,
-        target: &Target,
-        dialect: Dialect,
-        lost: &mut Vec<String>,
-    ) -> Result<Arc<chat::Request>, Error> {
-        let mut request = self.dialect.read_request(&self.body)?;
-        request.model.clone_from(&target.model);
-        request.stream = self.stream;
-        lost.clone_from(&request.unread);
-        self.seal.open_request(&mut request, self.dialect, dialect, lost);
-        Ok(Arc::new(request))
+    /// What comes of a target that would lose something, for a caller who does not want that.
+    fn refuse<B>(&self, target: &Target, lost: &[String]) -> Option<Tried<B>> {
+        let first = lost.first().filter(|_| self.strict)?;
+        let message = format!("{target} cannot be given {}; it is strictly wanted", header_text(&lost_text(lost)));
+        Some(Tried::Lossy(Error {
+            param: Some(header_text(&lost_text(std::slice::from_ref(first)))),
+            ..Error::invalid(message)
+        }))
     }
 
-    fn ends(&self, upstream: Dialect, framing: Framing, label: Label) -> Ends {
+    fn ends(&self, (upstream, platform): (Dialect, Platform), framing: Framing, label: Label) -> Ends {
         Ends {
             upstream,
+            platform,
             framing,
             caller: self.dialect,
             label,
             seal: self.seal,
             input_estimate: estimate(self.body_bytes),
-            idle_ms: self.route.patience.idle_ms,
+            patience: self.route.patience,
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::Job;
 use crate::dialect::{Dialect, Inbound};
 use crate::host::Headers;
+use crate::platform::Platform;
 use crate::record::Record;
 
 pub(super) const JSON: &str = "application/json";
@@ -19,7 +20,8 @@ const FORWARDED_WITHIN: &[&str] =
 const RETURNED: &[&str] = &["request-id", "x-request-id", "x-should-retry"];
 
 impl Job<'_> {
-    pub(super) fn outgoing_headers(&self, dialect: Dialect, key: Option<&str>) -> Headers {
+    /// All but the credential.
+    pub(super) fn outgoing_headers(&self, dialect: Dialect, platform: Platform) -> Headers {
         let same = dialect == self.dialect.dialect();
         let forwarded = |name: &str| {
             FORWARDED.contains(&name)
@@ -31,7 +33,7 @@ impl Job<'_> {
         let mut headers: Headers =
             self.headers.iter().filter(|(name, value)| forwarded(name) && is_text(value)).collect();
         headers.push("content-type", JSON);
-        headers.push("accept", if self.stream { "text/event-stream" } else { JSON });
+        headers.push("accept", platform.accepts(dialect, self.stream));
         headers.push("accept-encoding", "identity");
         for (name, value) in dialect.required_headers() {
             if headers.get(name).is_none() {
@@ -40,9 +42,6 @@ impl Job<'_> {
         }
         if headers.get("user-agent").is_none() {
             headers.push("user-agent", concat!("tollgate/", env!("CARGO_PKG_VERSION")));
-        }
-        if let Some((name, value)) = key.map(|key| dialect.credential(key)) {
-            headers.push(name, value);
         }
         headers
     }
@@ -58,8 +57,15 @@ pub(super) fn reply_headers(job: &Job<'_>, dialect: Dialect, upstream: &Headers)
     upstream.iter().filter(|(name, _)| returned(name)).collect()
 }
 
+/// The head of a streamed reply that begins before there is an answer.
+pub(super) fn early_head(job: &Job<'_>, record: &Record) -> Headers {
+    let mut headers = Headers::from_iter([("content-type", EVENT_STREAM), ("cache-control", "no-cache")]);
+    label(&mut headers, record, job);
+    headers
+}
+
 /// What every answer that reached a target says about itself.
-pub(super) fn label(headers: &mut Headers, record: &Record, job: &Job<'_>, lost: &[String]) {
+pub(super) fn label(headers: &mut Headers, record: &Record, job: &Job<'_>) {
     headers.push("x-tollgate-id", record.id.clone());
     name_request(headers, job.dialect, &record.id);
     if let Some(served) = &record.served {
@@ -68,8 +74,8 @@ pub(super) fn label(headers: &mut Headers, record: &Record, job: &Job<'_>, lost:
     if !record.attempts.is_empty() {
         headers.push("x-tollgate-attempts", header_text(&record.attempts_header()));
     }
-    if !lost.is_empty() {
-        headers.push("x-tollgate-lost", header_text(&lost_text(lost)));
+    if !record.lost.is_empty() {
+        headers.push("x-tollgate-lost", header_text(&record.lost));
     }
     for (name, value) in &job.limits {
         headers.push(*name, value.clone());
@@ -86,7 +92,7 @@ pub(super) fn name_request(headers: &mut Headers, dialect: Inbound, id: &str) {
 }
 
 /// The names that fit into a header, and how many more there are. Callers choose them, and may choose thousands.
-fn lost_text(lost: &[String]) -> String {
+pub(super) fn lost_text(lost: &[String]) -> String {
     let mut text = String::new();
     for (told, name) in lost.iter().enumerate() {
         let comma = if told == 0 { "" } else { ", " };

@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use super::{lines, sse};
+use super::{event_stream, lines, sse};
 
 /// An unfinished frame longer than this is not a stream that a model sent.
 pub const FRAME_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -17,6 +17,8 @@ pub enum Framing {
     Sse,
     /// A JSON value to a line.
     Lines,
+    /// Amazon's binary frames.
+    EventStream,
 }
 
 impl Framing {
@@ -25,16 +27,18 @@ impl Framing {
         let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         match kind.as_str() {
             "text/event-stream" => Some(Self::Sse),
+            "application/vnd.amazon.eventstream" => Some(Self::EventStream),
             "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Some(Self::Lines),
             _ => None,
         }
     }
 
     /// Just after the end of the first frame, where that is at or after `from`.
-    fn end(self, bytes: &[u8], from: usize) -> Option<usize> {
+    fn end(self, bytes: &[u8], from: usize) -> Result<Option<usize>, Unframed> {
         match self {
-            Self::Sse => sse::end(bytes, from),
-            Self::Lines => lines::end(bytes, from),
+            Self::Sse => Ok(sse::end(bytes, from)),
+            Self::Lines => Ok(lines::end(bytes, from)),
+            Self::EventStream => event_stream::end(bytes),
         }
     }
 }
@@ -48,8 +52,14 @@ pub struct Splitter {
     scanned: usize,
 }
 
+/// Why no more frames can be told apart.
 #[derive(Debug, PartialEq, Eq)]
-pub struct TooLong;
+pub enum Unframed {
+    /// Longer than [`FRAME_BYTES_MAX`].
+    TooLong,
+    /// Its length cannot be right.
+    Malformed,
+}
 
 impl Splitter {
     pub fn new(framing: Framing) -> Self {
@@ -57,18 +67,18 @@ impl Splitter {
     }
 
     /// Takes `chunk` in and calls `each` with every frame that is now complete, raw bytes included.
-    pub fn feed(&mut self, chunk: &[u8], mut each: impl FnMut(&[u8])) -> Result<(), TooLong> {
+    pub fn feed(&mut self, chunk: &[u8], mut each: impl FnMut(&[u8])) -> Result<(), Unframed> {
         if self.held.is_empty() {
-            let rest = split(self.framing, chunk, 0, &mut each);
+            let rest = split(self.framing, chunk, 0, &mut each)?;
             self.held.extend_from_slice(rest);
         } else {
             self.held.extend_from_slice(chunk);
-            let rest = split(self.framing, &self.held, self.scanned, &mut each).len();
+            let rest = split(self.framing, &self.held, self.scanned, &mut each)?.len();
             self.held.drain(..self.held.len() - rest);
         }
         // An end may have begun in the last three bytes.
         self.scanned = self.held.len().saturating_sub(3);
-        if self.held.len() > FRAME_BYTES_MAX { Err(TooLong) } else { Ok(()) }
+        if self.held.len() > FRAME_BYTES_MAX { Err(Unframed::TooLong) } else { Ok(()) }
     }
 
     /// Whether every byte fed so far belonged to a frame that was handed out.
@@ -84,14 +94,19 @@ impl Splitter {
 }
 
 /// Calls `each` with the complete frames at the head of `bytes`; `scanned` bytes hold no end of one.
-fn split<'a>(framing: Framing, mut bytes: &'a [u8], scanned: usize, each: &mut impl FnMut(&[u8])) -> &'a [u8] {
+fn split<'a>(
+    framing: Framing,
+    mut bytes: &'a [u8],
+    scanned: usize,
+    each: &mut impl FnMut(&[u8]),
+) -> Result<&'a [u8], Unframed> {
     let mut from = scanned;
-    while let Some((frame, rest)) = framing.end(bytes, from).and_then(|end| bytes.split_at_checked(end)) {
+    while let Some((frame, rest)) = framing.end(bytes, from)?.and_then(|end| bytes.split_at_checked(end)) {
         each(frame);
         bytes = rest;
         from = 0;
     }
-    bytes
+    Ok(bytes)
 }
 
 /// What one frame says.
@@ -108,6 +123,7 @@ impl<'a> Frame<'a> {
         match framing {
             Framing::Sse => sse::read(raw),
             Framing::Lines => lines::read(raw),
+            Framing::EventStream => event_stream::read(raw),
         }
     }
 }

@@ -78,6 +78,28 @@ impl<'a> Fields<'a> {
         out
     }
 
+    /// The object's text without the fields of these names; every other byte stays, but for a comma.
+    pub fn without(&self, names: &[&str]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.text.len());
+        let open = self.text.find('{').map_or(0, |brace| brace + 1);
+        out.extend_from_slice(self.text.get(..open).unwrap_or_default().as_bytes());
+        let (mut at, mut is_first) = (open, true);
+        for (field, raw) in &self.fields {
+            let (_, end) = self.span(raw);
+            let piece = self.text.get(at..end).unwrap_or_default();
+            at = end;
+            if names.iter().any(|name| field == name) {
+                continue;
+            }
+            // The comma before it is the last one's, which may be gone.
+            let after_comma = piece.trim_start().strip_prefix(',').filter(|_| is_first);
+            out.extend_from_slice(after_comma.unwrap_or(piece).as_bytes());
+            is_first = false;
+        }
+        out.extend_from_slice(self.text.get(at..).unwrap_or_default().as_bytes());
+        out
+    }
+
     fn span(&self, raw: &RawValue) -> (usize, usize) {
         // A RawValue borrowed from `text` is a slice of it, so the difference of the addresses is its place.
         let start = (raw.get().as_ptr() as usize).saturating_sub(self.text.as_ptr() as usize);
@@ -168,6 +190,22 @@ mod tests {
     fn several_values_change_at_once() {
         let out = Fields::read(br#"{"a":1,"b":2}"#).unwrap().with(&[("b", "3"), ("a", "4"), ("c", "5"), ("d", "6")]);
         assert_eq!(out, br#"{"a":4,"b":3,"c":5,"d":6}"#);
+    }
+
+    #[test]
+    fn fields_are_taken_out_and_every_other_byte_stays() {
+        let cases = [
+            (r#"{"a":1,"b":2,"c":3}"#, r#"{"b":2}"#),
+            (r#" { "a" : 1 , "b" : {"a":1} , "c":3 } "#, r#" { "b" : {"a":1} } "#),
+            (r#"{"a":1}"#, "{}"),
+            (r#"{"b":1.50 , "x":"a"}"#, r#"{"b":1.50 , "x":"a"}"#),
+            (r#"{"b":1,"a":{},"a":2,"x":3}"#, r#"{"b":1,"x":3}"#),
+            ("{}", "{}"),
+        ];
+        for (input, expected) in cases {
+            let out = Fields::read(input.as_bytes()).unwrap().without(&["a", "c"]);
+            assert_eq!(String::from_utf8(out).unwrap(), expected, "{input}");
+        }
     }
 
     #[test]

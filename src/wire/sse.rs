@@ -57,7 +57,7 @@ pub(super) fn read(raw: &[u8]) -> Option<Frame<'_>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::frame::{FRAME_BYTES_MAX, Splitter, TooLong};
+    use super::super::frame::{FRAME_BYTES_MAX, Splitter, Unframed};
     use super::*;
 
     fn frames(chunks: &[&[u8]]) -> (Vec<Vec<u8>>, Vec<u8>) {
@@ -116,6 +116,6 @@ mod tests {
         let mut splitter = Splitter::default();
         let chunk = vec![b'x'; FRAME_BYTES_MAX];
         assert_eq!(splitter.feed(&chunk, |_| ()), Ok(()));
-        assert_eq!(splitter.feed(b"x", |_| ()), Err(TooLong));
+        assert_eq!(splitter.feed(b"x", |_| ()), Err(Unframed::TooLong));
     }
 }

@@ -125,7 +125,7 @@ impl Run {
         let _among_others = if scenario.alone { None } else { Some(self.floor.read().await) };
         let test = Test {
             kind,
-            host,
+            host: Arc::clone(&host),
             upstream: Arc::clone(&self.upstream),
             setup: self.setup(kind),
             caller: scenario.caller.clone(),
@@ -134,6 +134,10 @@ impl Run {
             scratch: scratch().join(format!("{}-{}", kind.name(), scenario.caller)),
         };
         let ended = tokio::time::timeout(PATIENCE, (scenario.run)(test)).await;
+        // It takes the requests of other scenarios with it.
+        if let Some(line) = host.log().iter().find(|line| line.contains("instance lost")) {
+            return Err(format!("a request, not necessarily this one, brought its instance down: {line}"));
+        }
         ended.map_err(|_| format!("not done after {PATIENCE:?}"))
     }
 

@@ -4,6 +4,7 @@ mod bytes;
 mod fallback;
 mod faults;
 mod hangup;
+mod heartbeats;
 mod input;
 mod limits;
 mod log;
@@ -36,6 +37,7 @@ pub(crate) fn all() -> Suite {
         fallback::add,
         faults::add,
         hangup::add,
+        heartbeats::add,
         limits::add,
         totals::add,
         input::add,

@@ -19,6 +19,9 @@ pub(crate) const BODY_BYTES_MAX: usize = 1 << 20;
 /// The first-byte and idle limits of hasty aliases: short to wait for, long for a busy machine.
 const HASTY_MS: u64 = 2000;
 
+/// After so long the callers of beating aliases are told that an answer is on its way.
+const BEATING_MS: u64 = 200;
+
 #[derive(Default)]
 pub(crate) struct Suite {
     pub(crate) scenarios: Vec<Scenario>,
@@ -63,6 +66,11 @@ impl Suite {
     pub(crate) fn hasty_alias(&mut self, name: &str, targets: &[String]) {
         let alias = json!({"targets": targets, "first_byte_ms": HASTY_MS, "idle_ms": HASTY_MS});
         self.aliases.insert(name.to_owned(), alias);
+    }
+
+    /// The same for callers who are told soon that they are waiting.
+    pub(crate) fn beating_alias(&mut self, name: &str, targets: &[String]) {
+        self.aliases.insert(name.to_owned(), json!({"targets": targets, "heartbeat_ms": BEATING_MS}));
     }
 
     /// The configuration of all hosts. `dead` is an address where nobody listens.

@@ -6,6 +6,12 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
 mod anthropic;
+mod bedrock_converse;
+mod bedrock_invoke;
 mod cases;
+mod cohere;
+mod event_stream;
+mod ollama;
 mod openai_chat;
 mod openai_responses;
+mod told;

@@ -1,6 +1,8 @@
 //! The relay alone: however its input is cut into pieces, and wherever it ends.
 
+use tollgate::config::Patience;
 use tollgate::dialect::{Inbound, Label};
+use tollgate::platform::Platform;
 use tollgate::record::End;
 use tollgate::relay::{Ends, Relay, Stopped, Write};
 use tollgate::seal::Seal;
@@ -22,8 +24,10 @@ fn stream(upstream: Inbound, line_end: &str) -> Vec<u8> {
 
 fn relay(upstream: Inbound, caller: Inbound, usage_wanted: bool) -> Relay {
     let label = Label { id: "req_1".into(), created: 1, usage_wanted, request: None };
+    let patience = Patience { first_byte_ms: 1_000, idle_ms: 1_000, heartbeat_ms: 1_000 };
     let (upstream, framing, seal) = (upstream.dialect(), Framing::Sse, Seal::default());
-    Relay::new(Ends { upstream, framing, caller, label, seal, input_estimate: 1, idle_ms: 1_000 }, 0)
+    let platform = Platform::Native;
+    Relay::new(Ends { upstream, platform, framing, caller, label, seal, input_estimate: 1, patience }, 0)
 }
 
 /// Everything that the caller gets of `pieces`.

@@ -41,8 +41,10 @@ pub struct Settings {
     pub rpm: Option<u32>,
     pub first: Option<Millis>,
     pub idle: Option<Millis>,
+    pub heartbeat: Option<Millis>,
     pub settle_ms: Millis,
     pub store_down: bool,
+    pub strict: bool,
 }
 
 #[derive(Debug)]
@@ -118,7 +120,9 @@ fn settings(words: &[String]) -> Settings {
             ("rpm", requests) => settings.rpm = Some(number(requests)),
             ("first", ms) => settings.first = Some(number(ms)),
             ("idle", ms) => settings.idle = Some(number(ms)),
+            ("heartbeat", ms) => settings.heartbeat = Some(number(ms)),
             ("settle", ms) => settings.settle_ms = number(ms),
+            ("strict", _) => settings.strict = true,
             ("store-down", _) => settings.store_down = true,
             _ => panic!("{word}?"),
         }

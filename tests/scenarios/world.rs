@@ -27,6 +27,8 @@ pub struct World {
     random: Cell<u64>,
     /// What each target does, request by request; the last is repeated.
     pub targets: RefCell<HashMap<String, VecDeque<Script>>>,
+    /// What the upstreams were sent, each with its address.
+    pub sent: RefCell<Vec<(String, Bytes)>>,
     pub counters: RefCell<BTreeMap<String, i64>>,
     pub store_down: Cell<bool>,
     pub settle_ms: Cell<Millis>,
@@ -87,6 +89,10 @@ pub struct Scripted {
     pub gone_at: Option<Millis>,
     pub lines: RefCell<Vec<String>>,
     pub settled: RefCell<Vec<Millis>>,
+    /// When the head went out without an answer, if it did.
+    pub begun: RefCell<Option<(Millis, Headers)>>,
+    /// What was said before there was an answer.
+    pub beats: RefCell<Vec<(Millis, Bytes)>>,
 }
 
 /// An upstream at work. Dropped before its end it was cancelled.
@@ -150,6 +156,7 @@ impl Host for Scripted {
             assert!(value.ends_with(&format!("key of {target}")), "{name}: {value} was sent to {target}");
         }
         let script = self.world.script(target);
+        self.world.sent.borrow_mut().push((request.url.clone(), request.body.clone()));
         let world = self.world.clone();
         let mut upstream = Upstream { since: world.passed(), world, target: target.to_owned(), script };
         match upstream.next().await {
@@ -159,6 +166,11 @@ impl Host for Scripted {
             }
             _ => Err(Unreachable(format!("{target} is not there"))),
         }
+    }
+
+    async fn beat(&self, head: &Headers, frame: &'static [u8]) {
+        self.begun.borrow_mut().get_or_insert_with(|| (self.world.passed(), head.clone()));
+        self.beats.borrow_mut().push((self.world.passed(), Bytes::from_static(frame)));
     }
 
     async fn read(&self, body: &mut Upstream) -> Result<Option<Bytes>, Broken> {

@@ -53,15 +53,20 @@ export const reader = (body) => body.getReader();
 // The next chunk, or undefined at the end.
 export const read = async (reader) => (await reader.read()).value;
 
-// Passes the rest of an upstream's body through `relay` (the Rust class) and returns the stream for the caller.
-// Takes the relay: `settle` frees it.
-export function pump(reader, caller, relay, context) {
+// The body of a reply whose bytes are yet to come.
+export function open() {
   const { readable, writable } = new IdentityTransformStream();
-  context.waitUntil(run(reader, caller, relay, writable.getWriter()));
-  return readable;
+  return { readable, writer: writable.getWriter() };
 }
 
-async function run(reader, caller, relay, writer) {
+// Whether it arrives changes nothing: a caller who has gone is told by a signal.
+export const say = ({ writer }, bytes) => writer.write(bytes).catch(() => {});
+
+export const close = ({ writer }) => writer.close().catch(() => {});
+
+// Passes the rest of an upstream's body through `relay` (the Rust class) to the caller. Takes the relay: `settle`
+// frees it.
+export async function pump(reader, caller, relay, { writer }) {
   let end = "closed";
   let reading = false;
   let stalled = 0; // ms since the last chunk in which we waited for the caller: that is not the upstream's silence
@@ -84,8 +89,10 @@ async function run(reader, caller, relay, writer) {
   const watch = () => {
     try {
       const now = Date.now() - stalled;
-      if (reading && relay.deadline() <= now) return stop("idle");
-      timer = setTimeout(watch, Math.min(Math.max(relay.deadline() - now, 1), 0x7fffffff));
+      const beat = reading ? relay.tick(now) : "";
+      if (beat === undefined) return stop("idle");
+      put(beat);
+      timer = setTimeout(watch, Math.min(Math.max(relay.wake() - now, 1), 0x7fffffff));
     } catch {
       cancel(); // a panic elsewhere took the relay; the loop below finds that out by itself
     }

@@ -7,6 +7,7 @@ use web_sys::{AbortController, AbortSignal, ReadableStream, ReadableStreamDefaul
 
 use super::{pairs, parse, read, reader, send, whole, written};
 use crate::host::{Answer, Broken, Outgoing, Unreachable};
+use crate::wire::frame::Framing;
 
 /// The longest whole answer that is taken from an upstream; an isolate has 128 MB for all its requests.
 const ANSWER_BYTES_MAX: f64 = 33_554_432.0;
@@ -45,7 +46,7 @@ pub(super) async fn fetch(request: Outgoing, caller: &AbortSignal) -> Result<Ans
     let response = send(&request.url, &head, &request.body, caller, &signal).await.map_err(unreachable)?;
     let response: Response = response.dyn_into().map_err(unreachable)?;
     let headers = parse(&pairs(&response.headers()));
-    let is_stream = headers.get("content-type").is_some_and(|kind| kind.contains("event-stream"));
+    let is_stream = headers.get("content-type").and_then(Framing::of).is_some();
     let state = State::Fresh { body: response.body(), is_stream };
     Ok(Answer { status: response.status(), headers, body: Upstream { attempt, state } })
 }

@@ -63,7 +63,7 @@ async fn before_the_head(test: Test, pair: Pair) {
     test.settles([]).await;
 }
 
-async fn upstream_sees_it(test: &Test) {
+pub(super) async fn upstream_sees_it(test: &Test) {
     let left = Instant::now();
     let outcome = test.exchange().outcome(4 * AT_ONCE).await;
     let Some(Outcome::ClosedByGateway(at)) = outcome else { panic!("the upstream goes on: {outcome:?}") };

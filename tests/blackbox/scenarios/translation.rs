@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::{Pair, add_pairs};
 use crate::answer::Answer;
 use crate::caller::Dialect;
+use crate::client;
 use crate::suite::Suite;
 use crate::test::Test;
 
@@ -173,6 +174,12 @@ async fn lost(test: Test, caller: Dialect, fields: Value) {
     for (field, value) in fields.as_object().expect("fields by name") {
         request[field] = value.clone();
     }
+    let headers: Vec<_> =
+        caller.headers(&test.key).into_iter().chain([("x-tollgate-strict", "true".to_owned())]).collect();
+    let address = test.host.address;
+    let refused = client::send(address, "POST", caller.path(), &headers, request.to_string()).await.whole().await;
+    assert_eq!(refused.status, 400, "who wants all or nothing gets nothing: {}", refused.text());
+    assert!(test.upstream.exchanges(&test.marker).is_empty());
     let reply = test.answer(caller, &request).await;
     let mut listed: Vec<_> = reply.header("x-tollgate-lost").unwrap_or_default().split(',').map(str::trim).collect();
     listed.sort_unstable();

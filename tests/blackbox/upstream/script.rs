@@ -13,8 +13,9 @@
 //! | `interleaved-tools`, `sloppy-tools` | only Chat Completions: calls by turns; with empty ids and names |
 //! | `malformed` | a reply that is not JSON |
 //!
-//! Before any of these may stand `bytewise-` (one byte at a time), `crlf-` and `comments-` (SSE comments between
-//! the frames); before an answer also `gated-` (each piece waits for the test's permit).
+//! Before any of these may stand `bytewise-` (one byte at a time), `crlf-`, `comments-` (SSE comments between the
+//! frames) and `late-` (the head waits for the test's permit); before an answer also `gated-` (each piece waits for it)
+//! or `paused-` (what follows three pieces does).
 
 use std::time::Duration;
 
@@ -55,8 +56,12 @@ pub(crate) fn steps(dialect: Dialect, request: &Value) -> Vec<Step> {
     let name = request["model"].as_str().unwrap_or_default();
     let (bytewise, rest) = prefix(name, "bytewise-");
     let (crlf, rest) = prefix(rest, "crlf-");
-    let (comments, model) = prefix(rest, "comments-");
+    let (comments, rest) = prefix(rest, "comments-");
+    let (late, model) = prefix(rest, "late-");
     let mut steps = plain_steps(dialect, name, model, request);
+    if late {
+        steps.insert(0, Step::Gate);
+    }
     if comments {
         commented(&mut steps);
     }
@@ -81,6 +86,7 @@ fn plain_steps(dialect: Dialect, name: &str, model: &str, request: &Value) -> Ve
         return failed(dialect, 429, FAILURE, vec![("retry-after", seconds.to_owned())]);
     }
     let (gated, model) = prefix(model, "gated-");
+    let (paused, model) = prefix(model, "paused-");
     let answer = answer(model, request);
     match model {
         "slow-first-byte" => return vec![Step::Hang],
@@ -117,6 +123,10 @@ fn plain_steps(dialect: Dialect, name: &str, model: &str, request: &Value) -> Ve
         model => match model.strip_prefix("drip-").and_then(|count| count.parse().ok()) {
             Some(count) => steps.extend(dripped(&frames, count)),
             None if gated => steps.extend(frames.iter().flat_map(gate).chain([Step::End])),
+            None if paused => {
+                let (begun, rest) = frames.split_at(third_content(&frames) + 1);
+                steps.extend(sends(begun).chain([Step::Gate]).chain(sends(rest)).chain([Step::End]));
+            }
             None => steps.extend(sends(&frames).chain([Step::End])),
         },
     }

@@ -1,0 +1,553 @@
+//! Writes a request.
+//!
+//! Converse is one form for many makers' models, and each refuses what it does not know: what only some take goes by the
+//! maker's name in the model id. What must give way is adapted or listed as lost.
+
+mod body;
+mod media;
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use self::body::{
+    Block, Body, CachePoint, Empty, Extra, Inference, JsonText, Nova, OutputConfig, Reasoning, ReasoningText,
+    ResultBlock, Schema, System, TextFormat, Thinking, Tier, ToolChoiceOut, ToolConfig, ToolOut, ToolSpec, Turn,
+};
+use self::media::Media;
+use super::{tool_id, tool_name};
+use crate::chat::{Content, Effort, Format, Json, Message, Number, Part, Request, Role, Tool, ToolCall, ToolChoice};
+use crate::wire::json::{self, Fields};
+
+pub fn write_request(request: &Request, lost: &mut Vec<String>) -> Vec<u8> {
+    let mut writer = Writer { maker: Maker::of(&request.model), media: Media::default(), lost };
+    for name in request.settings().filter(|name| !matches!(*name, "top_k" | "service_tier")) {
+        writer.lose(name);
+    }
+    if request.user.is_some() {
+        writer.lose("user");
+    }
+    let leading = request.messages.iter().take_while(|message| message.role == Role::System).count();
+    let (leading, rest) = request.messages.split_at_checked(leading).unwrap_or_default();
+    let system = writer.system(leading);
+    let messages = writer.turns(rest);
+    let tool_config = writer.tools(request);
+    let plan = writer.plan(request, &messages, tool_config.as_ref());
+    let thinks = plan.extra.thinking.is_some();
+    let stop = request.stop.iter().map(String::as_str).filter(|stop| !stop.is_empty()).collect::<Vec<_>>();
+    // Which sequence was met is told only where it is asked for.
+    let asks_stop = !stop.is_empty() && matches!(writer.maker, Maker::Anthropic(_));
+    let path = if request.stream { "/delta/stop_sequence" } else { "/stop_sequence" };
+    let inference = Inference {
+        max_tokens: plan.max_tokens,
+        temperature: writer.temperature(request, thinks),
+        top_p: writer.top_p(request, thinks),
+        stop_sequences: stop,
+    };
+    let mut extra = plan.extra;
+    writer.top_k(request, thinks, &mut extra);
+    let body = Body {
+        system,
+        messages,
+        inference_config: (!inference.is_empty()).then_some(inference),
+        tool_config,
+        output_config: writer.format(request),
+        service_tier: writer.tier(request),
+        additional_model_request_fields: (!extra.is_empty()).then_some(extra),
+        additional_model_response_field_paths: asks_stop.then_some([path]),
+    };
+    // Strings, numbers and JSON texts cannot fail to be written.
+    serde_json::to_vec(&body).unwrap_or_default()
+}
+
+/// Who made a model, as its id says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Maker {
+    Anthropic(Version),
+    /// Nova, and whether it is the second, which reasons.
+    Amazon {
+        reasons: bool,
+    },
+    Mistral,
+    Cohere,
+    /// The open-weight models.
+    Openai,
+    Qwen,
+    Other,
+}
+
+type Version = (u32, u32);
+
+/// What is left for the answer beside a budget for thinking, where the caller did not say.
+const ANSWER_TOKENS: u64 = 4096;
+
+/// The smallest budget for thinking that Claude takes.
+const BUDGET_MIN: u64 = 1024;
+
+/// The first Claude that thinks aloud, that holds answers to a schema and takes one of two sampling fields, that takes
+/// adaptive thinking, and that takes no other and no sampling. Source: as in Anthropic's own API, of which Bedrock hands
+/// these refusals on.
+const THINKS: Version = (3, 7);
+const STRICT: Version = (4, 1);
+const ADAPTIVE_TOO: Version = (4, 6);
+const ADAPTIVE: Version = (4, 7);
+
+/// The first Claude whose prompts are cached on Bedrock. Source: "Prompt caching", Amazon Bedrock user guide.
+const CACHES: Version = (3, 5);
+
+impl Maker {
+    fn of(model: &str) -> Self {
+        // `us.anthropic.claude-sonnet-4-5-20250929-v1:0`, or an ARN that ends like this.
+        let is = |name: &str| model.contains(name);
+        if is("claude") {
+            Self::Anthropic(version(model))
+        } else if is("amazon.nova") {
+            Self::Amazon { reasons: is("nova-2") }
+        } else if is("mistral.") {
+            Self::Mistral
+        } else if is("cohere.") {
+            Self::Cohere
+        } else if is("openai.") {
+            Self::Openai
+        } else if is("qwen.") {
+            Self::Qwen
+        } else {
+            Self::Other
+        }
+    }
+
+    fn is_claude_since(self, least: Version) -> bool {
+        matches!(self, Self::Anthropic(version) if version >= least)
+    }
+
+    fn caches(self) -> bool {
+        self.is_claude_since(CACHES) || matches!(self, Self::Amazon { .. })
+    }
+}
+
+/// Of a Claude: (4, 5) in the name above, (0, 0) where it is not to be seen.
+fn version(model: &str) -> Version {
+    let name = model.rsplit_once("claude").map_or("", |(_, name)| name);
+    let mut words = name.split(|c: char| !c.is_ascii_alphanumeric());
+    // Longer numbers are dates.
+    let number = |word: &str| word.parse().ok().filter(|_| word.len() <= 2);
+    let major = words.find_map(number).unwrap_or_default();
+    (major, words.next().and_then(number).unwrap_or_default())
+}
+
+/// How the answer is bounded and thought about.
+#[derive(Default)]
+struct Plan<'a> {
+    max_tokens: Option<u64>,
+    extra: Extra<'a>,
+}
+
+struct Writer<'l> {
+    maker: Maker,
+    media: Media,
+    lost: &'l mut Vec<String>,
+}
+
+impl Writer<'_> {
+    fn lose(&mut self, name: &str) {
+        if !self.lost.iter().any(|lost| lost == name) {
+            self.lost.push(name.to_owned());
+        }
+    }
+
+    fn system<'a>(&mut self, messages: &'a [Message]) -> Vec<System<'a>> {
+        let mut blocks = Vec::new();
+        for part in messages.iter().flat_map(|message| &message.parts) {
+            match &part.content {
+                Content::Text(text) if text.trim().is_empty() => {}
+                Content::Text(text) => {
+                    blocks.push(System::Text(text));
+                    blocks.extend(self.cache(part).map(System::CachePoint));
+                }
+                other => self.lose(name(other)),
+            }
+        }
+        blocks
+    }
+
+    /// Turns alternate, begin with the user, and have their results first.
+    fn turns<'a>(&mut self, messages: &'a [Message]) -> Vec<Turn<'a>> {
+        let mut turns: Vec<Turn<'a>> = Vec::new();
+        for message in messages {
+            let role = match message.role {
+                Role::Assistant => "assistant",
+                // Most models refuse system messages between others; hoisted to `system` they would change the prefix
+                // that is cached (BerriAI/litellm#32578).
+                Role::User | Role::System => "user",
+            };
+            let (mut results, mut rest) = (Vec::new(), Vec::new());
+            for part in &message.parts {
+                let Some(block) = self.block(message.role, part) else { continue };
+                let place = if matches!(block, Block::ToolResult { .. }) { &mut results } else { &mut rest };
+                place.push(block);
+                place.extend(self.cache(part).map(Block::CachePoint));
+            }
+            match turns.last_mut() {
+                _ if results.is_empty() && rest.is_empty() => {}
+                Some(last) if last.role == role => {
+                    last.results.extend(results);
+                    last.rest.extend(rest);
+                }
+                _ => turns.push(Turn { role, results, rest }),
+            }
+        }
+        // "A conversation must start with a user message."
+        if turns.first().is_none_or(|turn| turn.role != "user") {
+            turns.insert(0, Turn { role: "user", results: Vec::new(), rest: vec![Block::Text(Cow::Borrowed("."))] });
+        }
+        for turn in &mut turns {
+            let has = |wanted: fn(&Block<'_>) -> bool| turn.rest.iter().any(wanted);
+            // "If you include a ContentBlock with a document field in the array, you must also include a ContentBlock
+            // with a text field."
+            if has(|block| matches!(block, Block::Document(_))) && !has(|block| matches!(block, Block::Text(_))) {
+                turn.rest.push(Block::Text(Cow::Borrowed(".")));
+            }
+        }
+        if let Some(Turn { role: "assistant", rest, .. }) = turns.last_mut()
+            && let Some(Block::Text(text)) = rest.last_mut()
+        {
+            // Claude's "final assistant content cannot end with trailing whitespace".
+            *text = Cow::Owned(text.trim_end().to_owned());
+        }
+        turns
+    }
+
+    fn block<'a>(&mut self, role: Role, part: &'a Part) -> Option<Block<'a>> {
+        match (&part.content, role) {
+            // "The text field in the ContentBlock object is blank."
+            (Content::Text(text), _) => (!text.trim().is_empty()).then_some(Block::Text(Cow::Borrowed(text))),
+            (Content::Image(_) | Content::Audio(_) | Content::Video(_) | Content::Document { .. }, Role::User) => {
+                let block = self.media.block(&part.content);
+                if block.is_none() {
+                    self.lose(name(&part.content));
+                }
+                block
+            }
+            (Content::ToolResult { call, parts, is_error }, Role::User) => {
+                let tool_use_id = tool_id(call, self.maker == Maker::Mistral);
+                let mut content: Vec<ResultBlock<'a>> =
+                    parts.iter().filter_map(|part| self.result(&part.content)).collect();
+                if content.is_empty() {
+                    content.push(ResultBlock::Text(if *is_error { "error" } else { "(empty)" }));
+                }
+                // Only some models take a status; success is what the others know.
+                Some(Block::ToolResult { tool_use_id, content, status: is_error.then_some("error") })
+            }
+            (Content::Reasoning { text, signature: Some(signature) }, Role::Assistant) => {
+                Some(Block::Reasoning(Reasoning::ReasoningText(ReasoningText { text, signature })))
+            }
+            (Content::SealedReasoning(sealed), Role::Assistant) => {
+                Some(Block::Reasoning(Reasoning::RedactedContent(sealed)))
+            }
+            (Content::ToolCall(ToolCall { id, name, arguments, .. }), Role::Assistant) => {
+                let (input, is_whole) = input(arguments);
+                if !is_whole {
+                    self.lose("messages.tool_calls.arguments");
+                }
+                let tool_use_id = tool_id(id, self.maker == Maker::Mistral);
+                Some(Block::ToolUse { tool_use_id, name: tool_name(name), input })
+            }
+            // Without its proof Claude refuses a thought, and other models want none back.
+            (other, _) => {
+                self.lose(name(other));
+                None
+            }
+        }
+    }
+
+    fn result<'a>(&mut self, content: &'a Content) -> Option<ResultBlock<'a>> {
+        if let Content::Text(text) = content {
+            return (!text.is_empty()).then_some(ResultBlock::Text(text));
+        }
+        let block = self.media.result(content);
+        if block.is_none() {
+            self.lose(name(content));
+        }
+        block
+    }
+
+    /// The point behind `part` up to which its prompt is cached. The markers of a result's own parts are its too: nothing
+    /// inside it can be marked.
+    fn cache(&mut self, part: &Part) -> Option<CachePoint> {
+        let within = match &part.content {
+            Content::ToolResult { parts, .. } => parts.iter().rev().find_map(|part| part.cache.as_ref()),
+            _ => None,
+        };
+        let marker = part.cache.as_ref().or(within)?;
+        if !self.maker.caches() {
+            self.lose("cache_control");
+            return None;
+        }
+        Some(cache_point(marker))
+    }
+
+    fn tools<'a>(&mut self, request: &'a Request) -> Option<ToolConfig<'a>> {
+        let mut tools = Vec::new();
+        for tool in &request.tools {
+            tools.push(ToolOut::ToolSpec(self.tool(tool)));
+            match &tool.cache {
+                Some(marker) if self.maker.is_claude_since(CACHES) => {
+                    tools.push(ToolOut::CachePoint(cache_point(marker)));
+                }
+                Some(_) => self.lose("cache_control"),
+                None => {}
+            }
+        }
+        let called = called(&request.messages);
+        let mut tool_choice = None;
+        match &request.tool_choice {
+            // There is no word for it, so that the tools are not told; where some were called they must be.
+            Some(ToolChoice::None) if called.is_empty() => tools.clear(),
+            Some(ToolChoice::None) if !tools.is_empty() => self.lose("tool_choice"),
+            Some(ToolChoice::None | ToolChoice::Auto) | None => {}
+            Some(ToolChoice::Required | ToolChoice::Named(_)) if tools.is_empty() => self.lose("tool_choice"),
+            Some(ToolChoice::Required) => tool_choice = Some(ToolChoiceOut::Any(Empty {})),
+            Some(ToolChoice::Named(name)) => tool_choice = Some(ToolChoiceOut::Tool { name: tool_name(name) }),
+        }
+        if request.parallel_tools == Some(false) && !tools.is_empty() {
+            self.lose("parallel_tool_calls");
+        }
+        if tools.is_empty() {
+            // "The toolConfig field must be defined when using toolUse and toolResult content blocks."
+            tools = called.into_iter().map(|name| ToolOut::ToolSpec(stand_in(name))).collect();
+        }
+        (!tools.is_empty()).then_some(ToolConfig { tools, tool_choice })
+    }
+
+    fn tool<'a>(&mut self, tool: &'a Tool) -> ToolSpec<'a> {
+        let strict = tool.strict.filter(|strict| *strict);
+        let holds = self.maker.is_claude_since(STRICT);
+        if strict.is_some() && !holds {
+            self.lose("tools.strict");
+        }
+        ToolSpec {
+            name: tool_name(&tool.name),
+            description: tool.description.as_deref().filter(|text| !text.is_empty()),
+            input_schema: Schema { json: schema(tool.schema.as_ref()) },
+            strict: strict.filter(|_| holds),
+        }
+    }
+
+    fn plan<'a>(&mut self, request: &'a Request, turns: &[Turn<'_>], tools: Option<&ToolConfig<'_>>) -> Plan<'a> {
+        let mut plan = Plan { max_tokens: request.max_tokens, ..Plan::default() };
+        let Some(effort) = request.reasoning.as_ref().filter(|effort| budget(effort) != Some(0)) else { return plan };
+        let extra = &mut plan.extra;
+        match self.maker {
+            Maker::Anthropic(version) => {
+                let planned = claude(request, effort, version, turns, tools);
+                if planned.is_none() {
+                    self.lose("reasoning");
+                }
+                return planned.unwrap_or(plan);
+            }
+            Maker::Openai => extra.reasoning_effort = level(effort),
+            Maker::Qwen => extra.reasoning_config = level(effort),
+            Maker::Amazon { reasons: true } => {
+                extra.nova_reasoning = level(effort)
+                    .map(|max_reasoning_effort| body::NovaReasoning { kind: "enabled", max_reasoning_effort });
+            }
+            Maker::Amazon { reasons: false } | Maker::Mistral | Maker::Cohere | Maker::Other => {}
+        }
+        if extra.is_empty() {
+            self.lose("reasoning");
+        }
+        plan
+    }
+
+    fn top_k(&mut self, request: &Request, thinks: bool, extra: &mut Extra<'_>) {
+        if request.top_k.is_none() {
+            return;
+        }
+        match self.maker {
+            Maker::Anthropic(version) if !thinks && version < ADAPTIVE => extra.top_k = request.top_k,
+            Maker::Amazon { .. } => extra.nova_inference = Some(Nova { top_k: request.top_k }),
+            Maker::Mistral => extra.top_k = request.top_k,
+            Maker::Cohere => extra.k = request.top_k,
+            _ => self.lose("top_k"),
+        }
+    }
+
+    /// Converse's temperature ends at 1; OpenAI's at 2. Beside Claude's thinking it must be 1.
+    fn temperature<'a>(&mut self, request: &'a Request, thinks: bool) -> Option<Cow<'a, Number>> {
+        let number = request.temperature.as_ref()?;
+        let value = number.value();
+        if thinks || self.maker.is_claude_since(ADAPTIVE) {
+            if value != 1.0 {
+                self.lose("temperature");
+            }
+            return None;
+        }
+        if (0.0..=1.0).contains(&value) {
+            return Some(Cow::Borrowed(number));
+        }
+        self.lose("temperature");
+        Some(Cow::Owned(Number::from(u64::from(value > 1.0))))
+    }
+
+    fn top_p<'a>(&mut self, request: &'a Request, thinks: bool) -> Option<&'a Number> {
+        let number = request.top_p.as_ref()?;
+        let is_free = !thinks || (0.95..=1.0).contains(&number.value());
+        let is_alone = !self.maker.is_claude_since(STRICT) || request.temperature.is_none();
+        if is_free && is_alone && !self.maker.is_claude_since(ADAPTIVE) {
+            return Some(number);
+        }
+        self.lose("top_p");
+        None
+    }
+
+    fn format<'a>(&mut self, request: &'a Request) -> Option<OutputConfig<'a>> {
+        match request.format.as_ref()? {
+            Format::Schema { name, schema: Json(schema), .. } => {
+                Some(OutputConfig { text_format: TextFormat::new(JsonText { name, schema: schema.get() }) })
+            }
+            Format::Json => {
+                self.lose("response_format");
+                None
+            }
+        }
+    }
+
+    fn tier<'a>(&mut self, request: &'a Request) -> Option<Tier<'a>> {
+        match request.service_tier.as_deref()? {
+            // What Bedrock does unasked.
+            "auto" | "standard_only" => None,
+            kind @ ("default" | "priority" | "flex") => Some(Tier { kind }),
+            _ => {
+                self.lose("service_tier");
+                None
+            }
+        }
+    }
+}
+
+/// Claude's thinking gives way to everything that it cannot go with, as in Anthropic's own API. `None` where it does.
+fn claude<'a>(
+    request: &Request,
+    effort: &Effort,
+    version: Version,
+    turns: &[Turn<'_>],
+    tools: Option<&ToolConfig<'_>>,
+) -> Option<Plan<'a>> {
+    let budget = budget(effort)?.max(BUDGET_MIN);
+    let is_forced = tools.is_some_and(|config| config.tool_choice.is_some());
+    let is_begun = turns.last().is_some_and(|turn| turn.role == "assistant");
+    if is_forced || is_begun || version < THINKS {
+        return None;
+    }
+    let roomy = request.max_tokens.unwrap_or(budget.saturating_add(ANSWER_TOKENS));
+    let max_tokens = Some(roomy);
+    if version >= ADAPTIVE || (*effort == Effort::Adaptive && version >= ADAPTIVE_TOO) {
+        let display = (request.reasoning_told == Some(true)).then_some("summarized");
+        let effort = (*effort != Effort::Adaptive).then(|| level(effort)).flatten();
+        let output_config = effort.map(|effort| body::EffortOut { effort });
+        let thinking = Some(Thinking::Adaptive { display });
+        return Some(Plan { max_tokens, extra: Extra { thinking, output_config, ..Extra::default() } });
+    }
+    // "Expected `thinking` or `redacted_thinking`, but found `tool_use`" otherwise (BerriAI/litellm#15601).
+    if turns.iter().any(Turn::calls_without_thinking) || roomy <= BUDGET_MIN {
+        return None;
+    }
+    let budget_tokens = budget.min(roomy.saturating_sub(1));
+    let thinking = Some(Thinking::Enabled { budget_tokens });
+    Some(Plan { max_tokens, extra: Extra { thinking, ..Extra::default() } })
+}
+
+/// Tokens for thinking; `None` for a word that is not known. The steps are those of other translators, and none is a
+/// promise of a provider's.
+fn budget(effort: &Effort) -> Option<u64> {
+    match effort {
+        Effort::Off => Some(0),
+        Effort::Budget(tokens) => Some(*tokens),
+        Effort::Adaptive => Some(8192),
+        Effort::Level(level) => Some(match level.as_str() {
+            "none" => 0,
+            "minimal" => BUDGET_MIN,
+            "low" => 2048,
+            "medium" => 8192,
+            "high" => 16384,
+            "xhigh" | "max" => 32768,
+            _ => return None,
+        }),
+    }
+}
+
+/// The nearest of the three words that all makers know.
+fn level(effort: &Effort) -> Option<&'static str> {
+    Some(match budget(effort)? {
+        0..=2048 => "low",
+        2049..=8192 => "medium",
+        _ => "high",
+    })
+}
+
+/// A `cache_control` in Bedrock's words.
+fn cache_point(Json(marker): &Json) -> CachePoint {
+    #[derive(Deserialize)]
+    struct Marker {
+        ttl: Option<String>,
+    }
+    let ttl = json::parse::<Marker>(marker.get()).ok().and_then(|marker| marker.ttl);
+    CachePoint { kind: "default", ttl: ttl.filter(|ttl| ttl == "5m" || ttl == "1h") }
+}
+
+/// The names of all tools that were called, each once.
+fn called(messages: &[Message]) -> Vec<&str> {
+    let mut names = Vec::new();
+    for part in messages.iter().flat_map(|message| &message.parts) {
+        match &part.content {
+            Content::ToolCall(call) if !names.contains(&call.name.as_str()) => names.push(call.name.as_str()),
+            _ => {}
+        }
+    }
+    names
+}
+
+/// A tool that was called before and is not offered any more.
+fn stand_in(name: &str) -> ToolSpec<'_> {
+    ToolSpec { name: tool_name(name), description: None, input_schema: Schema { json: schema(None) }, strict: None }
+}
+
+/// `arguments` as the object that `input` must be, and whether nothing was lost.
+fn input(arguments: &str) -> (Cow<'_, RawValue>, bool) {
+    let own = |text: String| Cow::Owned(RawValue::from_string(text).unwrap_or_default());
+    let empty = || own("{}".to_owned());
+    match json::parse::<&RawValue>(arguments.trim()) {
+        Ok(raw) if raw.get().starts_with('{') => (Cow::Borrowed(raw), true),
+        Ok(raw) if raw.get() == "null" => (empty(), true),
+        Ok(raw) => (own(format!("{{\"value\":{raw}}}")), true),
+        Err(_) => (empty(), arguments.trim().is_empty()),
+    }
+}
+
+/// The schema must be of an object and say so; OpenAI's may be absent or leave the type out.
+fn schema(schema: Option<&Json>) -> Cow<'_, RawValue> {
+    let own = |text: String| Cow::Owned(RawValue::from_string(text).unwrap_or_default());
+    match schema.map(|Json(raw)| (raw, Fields::read(raw.get().as_bytes()))) {
+        Some((raw, Ok(fields))) if fields.raw("type").is_some() => Cow::Borrowed(raw),
+        Some((_, Ok(fields))) => own(String::from_utf8(fields.with(&[("type", "\"object\"")])).unwrap_or_default()),
+        None | Some((_, Err(_))) => own(r#"{"type":"object","properties":{}}"#.to_owned()),
+    }
+}
+
+/// How `lost` calls a part that has no place where it stands.
+fn name(content: &Content) -> &'static str {
+    match content {
+        Content::Text(_) => "messages.content (text)",
+        Content::Image(_) => "messages.content (image)",
+        Content::Audio(_) => "messages.content (audio)",
+        Content::Video(_) => "messages.content (video)",
+        Content::Document { .. } => "messages.content (document)",
+        Content::Reasoning { .. } | Content::SealedReasoning(_) => "messages.reasoning",
+        Content::ToolCall(_) => "messages.tool_calls",
+        Content::ToolResult { .. } => "messages.content (tool_result)",
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,203 @@
+//! What can be asked besides a chat, and of upstreams whose dialect no caller speaks: what these are sent, and what
+//! becomes of their answers.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use tollgate::auth::Keyless;
+use tollgate::config::{Config, Draft};
+use tollgate::host::{Body, Headers, Incoming, ReplyBody};
+use tollgate::relay::pump;
+use tollgate::serve::{Gateway, serve};
+
+use crate::script::Act;
+use crate::world::{Caller, Received, Scripted, Task, World};
+
+/// What the upstreams were sent, and what the caller got.
+struct Exchange {
+    sent: Vec<(String, Value)>,
+    status: u16,
+    headers: Headers,
+    body: String,
+    line: Value,
+}
+
+/// Asks `path` for `model` in a gateway whose provider `up` speaks `dialect` and answers `answer`.
+fn exchange(dialect: &str, path: &str, ask: &Value, (status, kind, answer): (u16, &str, &str)) -> Exchange {
+    let draft = json!({
+        "providers": {"up": {"dialect": dialect, "base_url": "http://up/v1", "secret": "the key of up"}},
+        "callers": {"ci": {"secret": "the key of ci"}},
+        "prices": {"up/m": {"input": "1", "output": "10"}},
+    });
+    let draft = Draft::from_json(Some(&draft.to_string())).unwrap();
+    let secret = |name: &str| name.starts_with("the key of").then(|| name.to_owned());
+    let gateway = Gateway::new(Config::compile(&draft, secret).unwrap(), Keyless::Refused);
+    let world = Rc::new(World::default());
+    let head = Act::Head { status, headers: vec![("content-type".to_owned(), kind.to_owned())] };
+    let script = [(0, head), (0, Act::Piece(Bytes::from(answer.to_owned()))), (0, Act::Close)].into();
+    world.targets.borrow_mut().insert("up".to_owned(), [script].into());
+    let (lines, settled) = (RefCell::default(), RefCell::default());
+    let (begun, beats) = Default::default();
+    let host = Scripted { world: world.clone(), gone_at: None, lines, settled, begun, beats };
+    let request = Incoming {
+        method: "POST".to_owned(),
+        path: path.to_owned(),
+        query: None,
+        headers: [("authorization", "Bearer the key of ci")].into_iter().collect(),
+        body: Body::Whole(ask.to_string().into()),
+    };
+    let told = RefCell::new(None);
+    let received = RefCell::new(Received::default());
+    let task: Task<'_> = Box::pin(async {
+        let reply = serve(&gateway, &host, request).await;
+        *told.borrow_mut() = Some((reply.status, reply.headers));
+        match reply.body {
+            ReplyBody::Whole(body) => received.borrow_mut().pieces.push((0, body)),
+            ReplyBody::Relayed { upstream, relay, record } => {
+                let caller = Caller { world: &world, gone_at: None, slow_ms: 0, received: &received };
+                pump(&host, upstream, *relay, *record, caller).await;
+            }
+        }
+    });
+    world.run(vec![task]);
+    let (status, headers) = told.into_inner().unwrap();
+    let pieces: Vec<Bytes> = received.into_inner().pieces.into_iter().map(|(_, piece)| piece).collect();
+    let read = |body: &Bytes| serde_json::from_slice(body).unwrap();
+    let sent = world.sent.borrow().iter().map(|(url, body)| (url.clone(), read(body))).collect();
+    let line = serde_json::from_str(&host.lines.into_inner()[0]).unwrap();
+    Exchange { sent, status, headers, body: String::from_utf8(pieces.concat()).unwrap(), line }
+}
+
+fn json_of(body: &str) -> Value {
+    serde_json::from_str(body).unwrap()
+}
+
+const JSON: &str = "application/json";
+
+#[test]
+fn embeddings_of_the_callers_own_shape_go_through_as_they_are() {
+    let ask = json!({"model": "up/m", "input": ["a"], "truncation": true});
+    let answer = r#"{"object":"list","data":[{"object":"embedding","embedding":[0.10],"index":0}],"x":1,"usage":{"total_tokens":7}}"#;
+    let told = exchange("openai-chat", "/v1/embeddings", &ask, (200, "application/json; charset=utf-8", answer));
+    let sent = json!({"model": "m", "input": ["a"], "truncation": true});
+    assert_eq!(told.sent, [("http://up/v1/embeddings".to_owned(), sent)]);
+    assert_eq!((told.status, told.body.as_str()), (200, answer));
+    assert_eq!(told.headers.get("content-type"), Some("application/json; charset=utf-8"));
+    assert_eq!(told.headers.get("x-tollgate-cost"), Some("7000000"));
+    assert_eq!(told.line["path"], "/v1/embeddings");
+}
+
+#[test]
+fn embeddings_of_another_shape_are_translated_and_packed() {
+    let ask =
+        json!({"model": "up/m", "input": ["a", "b"], "encoding_format": "base64", "user": "u", "truncate": "END"});
+    let cohere = r#"{"id":"1","embeddings":{"float":[[1.50],[-2]]},"meta":{"billed_units":{"input_tokens":3}}}"#;
+    let told = exchange("cohere", "/v1/embeddings", &ask, (200, JSON, cohere));
+    let sent =
+        json!({"model": "m", "texts": ["a", "b"], "input_type": "search_document", "embedding_types": ["float"]});
+    assert_eq!(told.sent, [("http://up/v1/embed".to_owned(), sent)]);
+    let expected = json!({
+        "object": "list", "model": "m", "usage": {"prompt_tokens": 3, "total_tokens": 3},
+        "data": [{"object": "embedding", "index": 0, "embedding": "AADAPw=="},
+            {"object": "embedding", "index": 1, "embedding": "AAAAwA=="}],
+    });
+    assert_eq!((told.status, json_of(&told.body)), (200, expected));
+    assert_eq!(told.headers.get("x-tollgate-lost"), Some("truncate, user"));
+    assert_eq!(told.headers.get("x-tollgate-cost"), Some("3000000"));
+
+    let ask = json!({"model": "up/m", "input": "a"});
+    let ollama = r#"{"model":"m:latest","embeddings":[[0.10]],"prompt_eval_count":2}"#;
+    let told = exchange("ollama", "/v1/embeddings", &ask, (200, JSON, ollama));
+    assert_eq!(told.sent, [("http://up/api/embed".to_owned(), json!({"model": "m", "input": ["a"]}))]);
+    assert_eq!(
+        told.body,
+        r#"{"object":"list","data":[{"object":"embedding","index":0,"embedding":[0.10]}],"model":"m:latest","usage":{"prompt_tokens":2,"total_tokens":2}}"#
+    );
+}
+
+#[test]
+fn what_an_upstream_cannot_do_is_refused_without_asking_it() {
+    let cases = [
+        ("anthropic", "/v1/embeddings", json!({"model": "up/m", "input": "a"}), "model"),
+        ("cohere", "/v1/embeddings", json!({"model": "up/m", "input": [1, 2]}), "input"),
+        ("cohere", "/v1/embeddings", json!({"model": "up/m"}), "input"),
+        ("ollama", "/v1/rerank", json!({"model": "up/m", "query": "q", "documents": ["a"]}), "model"),
+        ("openai-chat", "/v1/embeddings", json!({"model": "tollgate/echo", "input": "a"}), "model"),
+    ];
+    for (dialect, path, ask, param) in cases {
+        let told = exchange(dialect, path, &ask, (200, JSON, "{}"));
+        assert_eq!((told.status, told.sent.len()), (400, 0), "{dialect}: {}", told.body);
+        assert_eq!(json_of(&told.body)["error"]["param"], param, "{}", told.body);
+    }
+}
+
+#[test]
+fn an_embedding_that_is_an_error_is_told_in_the_callers_shape() {
+    let ask = json!({"model": "up/m", "input": "a"});
+    let told = exchange("cohere", "/v1/embeddings", &ask, (404, JSON, r#"{"message":"model 'm' not found"}"#));
+    assert_eq!(told.status, 404);
+    assert_eq!(json_of(&told.body)["error"]["message"], "model 'm' not found");
+    let told = exchange("cohere", "/v1/embeddings", &ask, (200, JSON, r#"{"embeddings":"none"}"#));
+    assert_eq!(told.status, 502, "{}", told.body);
+}
+
+#[test]
+fn documents_are_ordered_by_whoever_can() {
+    let ask = json!({"model": "up/m", "query": "q", "documents": ["a", "b"], "top_n": 1});
+    let sent = json!({"model": "m", "query": "q", "documents": ["a", "b"], "top_n": 1});
+    let cohere =
+        r#"{"id":"1","results":[{"index":1,"relevance_score":0.9}],"meta":{"billed_units":{"search_units":1}}}"#;
+    let jina = r#"{"results":[{"index":1,"relevance_score":0.9}],"usage":{"total_tokens":12}}"#;
+    for (dialect, path, answer, cost) in
+        [("cohere", "/v2/rerank", cohere, None), ("openai-chat", "/v1/rerank", jina, Some("12000000"))]
+    {
+        let told = exchange(dialect, path, &ask, (200, JSON, answer));
+        assert_eq!(told.sent, [("http://up/v1/rerank".to_owned(), sent.clone())]);
+        assert_eq!((told.status, told.body.as_str()), (200, answer));
+        assert_eq!(told.line["path"], path);
+        if let Some(cost) = cost {
+            assert_eq!(told.headers.get("x-tollgate-cost"), Some(cost));
+        }
+    }
+}
+
+#[test]
+fn an_answer_without_a_model_names_the_one_that_was_asked() {
+    let stream = concat!(
+        r#"data: {"type":"message-start","id":"a","delta":{"message":{"role":"assistant"}}}"#,
+        "\n\n",
+        r#"data: {"type":"content-delta","index":0,"delta":{"message":{"content":{"text":"Hi"}}}}"#,
+        "\n\n",
+        r#"data: {"type":"message-end","delta":{"finish_reason":"COMPLETE"}}"#,
+        "\n\n",
+    );
+    let answer = r#"{"id":"a","message":{"role":"assistant","content":[{"type":"text","text":"Hi"}]},"finish_reason":"COMPLETE"}"#;
+    for (kind, answer) in [("text/event-stream", stream), (JSON, answer)] {
+        let ask = json!({"model": "up/m", "stream": answer == stream, "messages": [{"role": "user", "content": "hi"}]});
+        let told = exchange("cohere", "/v1/chat/completions", &ask, (200, kind, answer));
+        assert_eq!(told.sent[0].0, "http://up/v1/chat");
+        assert!(told.body.contains(r#""model":"m""#), "{}", told.body);
+        assert_eq!(told.line["end"], "complete", "{}", told.line);
+    }
+}
+
+#[test]
+fn lines_become_events() {
+    let lines = concat!(
+        r#"{"model":"m","created_at":"2026","message":{"role":"assistant","content":"Hi"},"done":false}"#,
+        "\n",
+        r#"{"model":"m","created_at":"2026","message":{"role":"assistant","content":""},"done":true,"done_reason":"stop","prompt_eval_count":2,"eval_count":1}"#,
+        "\n",
+    );
+    let ask = json!({"model": "up/m", "stream": true, "messages": [{"role": "user", "content": "hi"}]});
+    let told = exchange("ollama", "/v1/chat/completions", &ask, (200, "application/x-ndjson", lines));
+    assert_eq!(told.sent[0].0, "http://up/api/chat");
+    assert!(told.body.contains(r#""content":"Hi""#) && told.body.ends_with("data: [DONE]\n\n"), "{}", told.body);
+    assert_eq!(told.line["end"], "complete", "{}", told.line);
+    // Cut before its last line it is told as cut.
+    let cut = lines.lines().next().unwrap().to_owned() + "\n";
+    let told = exchange("ollama", "/v1/chat/completions", &ask, (200, "application/x-ndjson", &cut));
+    assert_eq!(told.line["end"], "cut", "{}", told.line);
+}
