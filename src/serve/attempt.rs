@@ -6,11 +6,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Job;
-use super::head::{EVENT_STREAM, JSON, header_text, lost_text, reply_headers};
-use super::operation::{Operation, Question, Spoken, told};
+use super::head::{JSON, header_text, lost_text, reply_headers};
+use super::question::{Question, Spoken, content_type, told, unknown_to};
 use crate::chat;
 use crate::config::{Credential, Patience, Reach, Target};
-use crate::dialect::{Dialect, Label};
+use crate::dialect::{Ask, Dialect, Label};
 use crate::echo;
 use crate::embed::Encoding;
 use crate::error::{Error, Kind};
@@ -90,8 +90,8 @@ impl Upset {
 pub(super) async fn attempt<H: Host>(host: &H, job: &Job<'_>, target: &Target, record: &Record) -> Tried<H::Body> {
     let Reach::Upstream { dialect, platform, base_url, credential } = &target.provider.reach else {
         let mut lost = Vec::new();
-        if job.operation != Operation::Chat {
-            return Tried::Unfit(job.operation.unknown_to(target));
+        if matches!(job.ask, Ask::Embeddings | Ask::Rerank) {
+            return Tried::Unfit(unknown_to(target, job.ask));
         }
         return match job.canonical(target, echo::DIALECT.dialect(), &mut lost) {
             Ok(request) => job.refuse(target, &lost).unwrap_or_else(|| echoed(job, request, record, lost)),
@@ -106,8 +106,9 @@ pub(super) async fn attempt<H: Host>(host: &H, job: &Job<'_>, target: &Target, r
     if let Some(refused) = job.refuse(target, &lost) {
         return refused;
     }
-    if let Some(query) = job.query.filter(|_| dialect == job.dialect.dialect() && platform == Platform::Native) {
-        url = format!("{url}?{query}");
+    let is_own = dialect == job.dialect.dialect() && platform == Platform::Native;
+    if let Some(query) = job.query.as_deref().filter(|_| is_own) {
+        url = format!("{url}{}{query}", if url.contains('?') { '&' } else { '?' });
     }
     let mut headers = job.outgoing_headers(dialect, platform);
     let body = platform.dress(body, &mut headers);
@@ -142,9 +143,11 @@ pub(super) async fn attempt<H: Host>(host: &H, job: &Job<'_>, target: &Target, r
         return upstream_error(host, job, (dialect, platform), provider, answer, patience).await;
     }
     let framing = answer.headers.get("content-type").and_then(Framing::of);
+    // A list has no content type of its own; only who asked for one knows.
+    let framing = framing.or((is_own && job.ask == Ask::Stream(Framing::Array)).then_some(Framing::Array));
     let reading =
         Reading { job, dialect, platform, label, model: &target.model, encoding, provider, deadline, patience, lost };
-    let tried = match (framing, job.stream) {
+    let tried = match (framing, job.streams()) {
         (Some(framing), true) => reading.stream(host, answer, framing).await,
         (Some(_), false) => Some(reading.failed(format!("{provider} sent a stream where a whole answer was due"))),
         (None, _) => reading.whole(host, answer).await,
@@ -195,7 +198,7 @@ impl Reading<'_> {
             }
             if relay.has_content() {
                 let mut headers = self.reply_headers(&headers);
-                headers.push("content-type", EVENT_STREAM);
+                headers.push("content-type", content_type(self.job.ask));
                 headers.push("cache-control", "no-cache");
                 return Some(Tried::Stream { headers, upstream, relay: Box::new(relay), lost: self.lost });
             }
@@ -225,7 +228,7 @@ impl Reading<'_> {
 
     /// What so many bytes came to, where nobody tells. Only chats have an output that is counted.
     pub(super) fn guess(&self, length: usize) -> Tally {
-        let output = if self.job.operation == Operation::Chat { estimate(length as u64) } else { 0 };
+        let output = if matches!(self.job.ask, Ask::Answer | Ask::Stream(_)) { estimate(length as u64) } else { 0 };
         let input = estimate(self.job.body_bytes);
         Tally { usage: chat::Usage { input, output, ..chat::Usage::default() }, estimated: true }
     }
@@ -319,8 +322,9 @@ async fn read_whole<H: Host>(
 fn echoed<B>(job: &Job<'_>, request: Arc<chat::Request>, record: &Record, lost: Vec<String>) -> Tried<B> {
     let response = echo::answer(&request, &record.id, &request.model);
     let label = Label { request: Some(request), ..job.label.clone() };
-    let bytes = told(echo::DIALECT, &Label { usage_wanted: true, ..label.clone() }, &response, job.stream);
-    let (body, tally) = if job.stream {
+    let own = Label { usage_wanted: true, framing: Framing::Sse, ..label.clone() };
+    let bytes = told(echo::DIALECT, &own, &response, job.streams());
+    let (body, tally) = if job.streams() {
         let mut relay =
             Relay::new(job.ends((echo::DIALECT.dialect(), Platform::Native), Framing::Sse, label), record.started);
         relay.hold(&bytes, record.started);
@@ -333,8 +337,7 @@ fn echoed<B>(job: &Job<'_>, request: Arc<chat::Request>, record: &Record, lost: 
         let body = if same { bytes } else { told(job.dialect, &label, &read, false) };
         (body, measure(&read, estimate(job.body_bytes)))
     };
-    let kind = if job.stream { EVENT_STREAM } else { JSON };
-    let headers = Headers::from_iter([("content-type", kind)]);
+    let headers = Headers::from_iter([("content-type", content_type(job.ask))]);
     Tried::Whole { headers, body, tally, lost }
 }
 
