@@ -25,6 +25,7 @@ use crate::wire::json::Fields;
 /// A longer whole answer is not one that a model gave.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 const ERROR_BYTES_MAX: usize = 1024 * 1024;
+const ERROR_NAME: &str = "x-amzn-errortype";
 /// How long a target may show life without content. The SDKs of both dialects' own providers wait as long for an
 /// answer.
 const CONTENT_MS_MAX: Millis = 600_000;
@@ -139,14 +140,14 @@ pub(super) async fn attempt<H: Host>(host: &H, job: &Job<'_>, target: &Target, r
             Raced::TimedOut => return too_slow(),
             Raced::Gone => return Tried::Gone(None),
         };
+    let reading =
+        Reading { job, dialect, platform, label, model: &target.model, encoding, provider, deadline, patience, lost };
     if !(200..300).contains(&answer.status) {
-        return upstream_error(host, job, (dialect, platform), provider, answer, patience).await;
+        return reading.error(host, answer).await;
     }
     let framing = answer.headers.get("content-type").and_then(Framing::of);
     // A list has no content type of its own; only who asked for one knows.
     let framing = framing.or((is_own && job.ask == Ask::Stream(Framing::Array)).then_some(Framing::Array));
-    let reading =
-        Reading { job, dialect, platform, label, model: &target.model, encoding, provider, deadline, patience, lost };
     let tried = match (framing, job.streams()) {
         (Some(framing), true) => reading.stream(host, answer, framing).await,
         (Some(_), false) => Some(reading.failed(format!("{provider} sent a stream where a whole answer was due"))),
@@ -155,7 +156,7 @@ pub(super) async fn attempt<H: Host>(host: &H, job: &Job<'_>, target: &Target, r
     tried.unwrap_or_else(too_slow)
 }
 
-/// A 200 that is being read, before the caller sees any of it.
+/// An answer that is being read, before the caller sees any of it.
 pub(super) struct Reading<'a> {
     pub(super) job: &'a Job<'a>,
     pub(super) dialect: Dialect,
@@ -176,7 +177,7 @@ impl Reading<'_> {
     async fn stream<H: Host>(self, host: &H, answer: Answer<H::Body>, framing: Framing) -> Option<Tried<H::Body>> {
         let Answer { headers, body: mut upstream, .. } = answer;
         let now = host.now();
-        let mut relay = Relay::new(self.job.ends((self.dialect, self.platform), framing, self.label.clone()), now);
+        let mut relay = Relay::new(self.job.ends(self.dialect, self.platform, framing, self.label.clone()), now);
         let mut deadline = self.deadline;
         let latest = now.saturating_add(CONTENT_MS_MAX);
         loop {
@@ -233,6 +234,36 @@ impl Reading<'_> {
         Tally { usage: chat::Usage { input, output, ..chat::Usage::default() }, estimated: true }
     }
 
+    /// An answer with a status of failure: its words for the caller, and what they mean for the next attempt.
+    async fn error<H: Host>(self, host: &H, answer: Answer<H::Body>) -> Tried<H::Body> {
+        let Self { job, dialect, platform, provider, patience, .. } = self;
+        let Answer { status, headers: upstream, mut body } = answer;
+        // The next target waits for these words: they have as long as a first byte, all together.
+        let deadline = host.now().saturating_add(patience.first_byte_ms.min(patience.idle_ms));
+        let bytes = match read_whole(host, &mut body, deadline, None, ERROR_BYTES_MAX).await {
+            Read::Whole(bytes) => bytes,
+            Read::Broken | Read::TimedOut => Bytes::new(),
+            Read::Gone { .. } => return Tried::Gone(None),
+        };
+        let told = dialect.read_error(&bytes);
+        let is_json = told.is_some() || Fields::read(&bytes).is_ok();
+        // A redirect or a 1xx is no answer to a model call, and following it would carry the key elsewhere.
+        let kind = if status < 400 { Kind::BadUpstream } else { Kind::Upstream(status) };
+        // AWS names an error in a header, and does not always say more: `ExpiredTokenException:http://…`.
+        let name = upstream.get(ERROR_NAME).and_then(|name| name.split(':').next()).map(|name| format!(": {name}"));
+        let silent = || format!("{provider} answered with status {status}{}", name.unwrap_or_default());
+        let message = told.unwrap_or_else(silent);
+        let retry_after = retry_after_ms(&upstream).map(|wait| wait.min(RETRY_AFTER_MS_MAX).div_ceil(1000));
+        let is_own = dialect == job.dialect.dialect() && platform.is_of_dialect(&bytes);
+        let verbatim = (is_own && status >= 400 && is_json).then(|| {
+            let mut headers = reply_headers(job, dialect, &upstream);
+            headers.push("content-type", upstream.get("content-type").unwrap_or(JSON));
+            (headers, bytes)
+        });
+        let error = Error { retry_after, ..Error::new(kind, message) };
+        Tried::Failed { outcome: Outcome::Status(status), upset: Upset { error, verbatim } }
+    }
+
     fn failed<B>(&self, message: String) -> Tried<B> {
         Tried::Failed { outcome: Outcome::Failed, upset: Upset::new(Kind::BadUpstream, message) }
     }
@@ -240,39 +271,6 @@ impl Reading<'_> {
     fn reply_headers(&self, upstream: &Headers) -> Headers {
         reply_headers(self.job, self.dialect, upstream)
     }
-}
-
-/// An answer with a status of failure: its words for the caller, and what they mean for the next attempt.
-async fn upstream_error<H: Host>(
-    host: &H,
-    job: &Job<'_>,
-    (dialect, platform): (Dialect, Platform),
-    provider: &str,
-    answer: Answer<H::Body>,
-    patience: Patience,
-) -> Tried<H::Body> {
-    let Answer { status, headers: upstream, mut body } = answer;
-    // The next target waits for these words: they have as long as a first byte, all together.
-    let deadline = host.now().saturating_add(patience.first_byte_ms.min(patience.idle_ms));
-    let bytes = match read_whole(host, &mut body, deadline, None, ERROR_BYTES_MAX).await {
-        Read::Whole(bytes) => bytes,
-        Read::Broken | Read::TimedOut => Bytes::new(),
-        Read::Gone { .. } => return Tried::Gone(None),
-    };
-    let told = dialect.read_error(&bytes);
-    let is_json = told.is_some() || Fields::read(&bytes).is_ok();
-    // A redirect or a 1xx is no answer to a model call, and following it would carry the key elsewhere.
-    let kind = if status < 400 { Kind::BadUpstream } else { Kind::Upstream(status) };
-    let message = told.unwrap_or_else(|| format!("{provider} answered with status {status}"));
-    let retry_after = retry_after_ms(&upstream).map(|wait| wait.min(RETRY_AFTER_MS_MAX).div_ceil(1000));
-    let is_own = dialect == job.dialect.dialect() && platform.is_of_dialect(&bytes);
-    let verbatim = (is_own && status >= 400 && is_json).then(|| {
-        let mut headers = reply_headers(job, dialect, &upstream);
-        headers.push("content-type", upstream.get("content-type").unwrap_or(JSON));
-        (headers, bytes)
-    });
-    let error = Error { retry_after, ..Error::new(kind, message) };
-    Tried::Failed { outcome: Outcome::Status(status), upset: Upset { error, verbatim } }
 }
 
 enum Read {
@@ -326,7 +324,7 @@ fn echoed<B>(job: &Job<'_>, request: Arc<chat::Request>, record: &Record, lost: 
     let bytes = told(echo::DIALECT, &own, &response, job.streams());
     let (body, tally) = if job.streams() {
         let mut relay =
-            Relay::new(job.ends((echo::DIALECT.dialect(), Platform::Native), Framing::Sse, label), record.started);
+            Relay::new(job.ends(echo::DIALECT.dialect(), Platform::Native, Framing::Sse, label), record.started);
         relay.hold(&bytes, record.started);
         relay.end_held(Stopped::Closed);
         (relay.take_held().into(), relay.tally())
@@ -352,7 +350,7 @@ impl Job<'_> {
         }))
     }
 
-    fn ends(&self, (upstream, platform): (Dialect, Platform), framing: Framing, label: Label) -> Ends {
+    fn ends(&self, upstream: Dialect, platform: Platform, framing: Framing, label: Label) -> Ends {
         Ends {
             upstream,
             platform,

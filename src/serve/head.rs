@@ -18,7 +18,7 @@ const FORWARDED: &[&str] = &["traceparent", "tracestate", "idempotency-key"];
 const FORWARDED_WITHIN: &[&str] =
     &["user-agent", "x-app", "x-stainless-", "x-claude-code-", "x-client-request-id", "x-session-"];
 /// Headers of an upstream that the caller sees.
-const RETURNED: &[&str] = &["request-id", "x-request-id", "x-should-retry"];
+const RETURNED: &[&str] = &["request-id", "x-request-id", "x-amzn-requestid", "x-should-retry"];
 
 impl Job<'_> {
     /// All but the credential.

@@ -62,6 +62,14 @@ fn every_recorded_stream_is_unwrapped_byte_by_byte() {
             let (_, end, _) = relayed(Inbound::Anthropic, &body[..at], 64);
             faults.check(&case, end == End::Cut, || format!("{end:?} although cut at {at}"));
         }
+        for at in (0..body.len()).step_by(body.len() / 20 + 1) {
+            let mut broken = body.clone();
+            broken[at] ^= 1;
+            for caller in [Inbound::Anthropic, Inbound::OpenaiChat] {
+                let (_, end, _) = relayed(caller, &broken, 64);
+                faults.check(&case, end != End::Complete, || format!("{end:?} although byte {at} is broken"));
+            }
+        }
         read += 1;
     }
     faults.report();
