@@ -58,7 +58,10 @@ pub(crate) fn main() -> ExitCode {
 fn print_json(file: &Path) -> Result<(), String> {
     let draft = read(file)?;
     // Secrets live where the gateway will run, so any will do here, if each is another.
-    let secret = |name: &str| Some(format!("https://{name}.elsewhere"));
+    let secret = |name: &str| {
+        let own = name.to_ascii_lowercase().replace('_', "-");
+        Some(if name.ends_with("_URL") { format!("https://{own}.elsewhere") } else { own })
+    };
     Config::compile(&draft, secret).map_err(|mistakes| listed(&mistakes))?;
     println!("{}", serde_json::to_string(&draft).map_err(|error| error.to_string())?);
     Ok(())
