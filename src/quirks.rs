@@ -1,6 +1,6 @@
 //! What a provider's servers do otherwise than their dialect says, as data: a row of the catalogue or of the
 //! configuration. Fields that they refuse, call by another name or spell in another way; reasoning that stands in the
-//! text; usage that counts in another way.
+//! text. How they count tokens needs no row: the sums tell.
 
 mod think;
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use self::think::Splitter;
 use self::think::split as split_thought;
-use crate::chat::{Event, Response, Usage};
+use crate::chat::{Event, Response};
 use crate::wire::json::{Fields, parse, quoted};
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -20,9 +20,6 @@ pub struct Quirks {
     /// Reasoning stands in the text, between `<think>` and `</think>`.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub think_tags: bool,
-    /// Tokens of reasoning are not among those of the output.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub reasoning_apart: bool,
 }
 
 /// One change of the fields at the top of a request.
@@ -68,17 +65,8 @@ impl Quirks {
         body
     }
 
-    fn usage(&self, usage: &mut Usage) {
-        if self.reasoning_apart {
-            usage.output = usage.output.saturating_add(usage.reasoning);
-        }
-    }
-
     /// A whole answer as its dialect would have it.
     pub fn response(&self, response: &mut Response) {
-        if let Some(usage) = &mut response.usage {
-            self.usage(usage);
-        }
         if self.think_tags {
             split_thought(response);
         }
@@ -128,28 +116,22 @@ impl Rule {
 /// Reads a stream's events as its dialect would have told them.
 #[derive(Debug, Default)]
 pub struct Reader {
-    quirks: Quirks,
+    think_tags: bool,
     thought: Splitter,
 }
 
 impl Reader {
     pub fn new(quirks: &Quirks) -> Self {
-        // The rules are for requests.
-        Self { quirks: Quirks { requests: Vec::new(), ..quirks.clone() }, thought: Splitter::default() }
+        Self { think_tags: quirks.think_tags, thought: Splitter::default() }
     }
 
     /// Whether the upstream's bytes say something else than the caller is told.
     pub fn retells(&self) -> bool {
-        self.quirks.think_tags
+        self.think_tags
     }
 
     pub fn read(&mut self, events: &mut Vec<Event>) {
-        for event in &mut *events {
-            if let Event::Usage(usage) = event {
-                self.quirks.usage(usage);
-            }
-        }
-        if self.quirks.think_tags {
+        if self.think_tags {
             let told = std::mem::take(events);
             for event in told {
                 self.thought.event(event, events);
@@ -195,17 +177,5 @@ mod tests {
         let body = r#"{"stop":["a"],"reasoning_effort":"low"}"#;
         assert_eq!(ask(xai, "grok-4.20", body).0, "{}");
         assert_eq!(ask(xai, "grok-3", body).0, r#"{"reasoning_effort":"low"}"#);
-    }
-
-    #[test]
-    fn reasoning_apart_is_added_to_the_output() {
-        let quirks: Quirks = parse(r#"{"reasoning_apart":true}"#).unwrap();
-        let usage = Usage { output: 5, reasoning: 7, ..Usage::default() };
-        let mut response = Response { usage: Some(usage), ..Response::default() };
-        let mut events = vec![Event::Usage(usage)];
-        quirks.response(&mut response);
-        Reader::new(&quirks).read(&mut events);
-        assert_eq!(events, [Event::Usage(Usage { output: 12, ..usage })]);
-        assert_eq!(response.usage, Some(Usage { output: 12, ..usage }));
     }
 }
