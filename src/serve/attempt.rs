@@ -14,7 +14,7 @@ use crate::dialect::{Ask, Dialect, Label};
 use crate::echo;
 use crate::embed::Encoding;
 use crate::error::{Error, Kind};
-use crate::host::{Answer, Broken, Headers, Host, Millis, Outgoing};
+use crate::host::{Answer, Broken, Headers, Host, Millis, Outgoing, Unreachable};
 use crate::platform::Platform;
 use crate::quirks::{Quirks, Reader};
 use crate::record::{Record, Tally};
@@ -25,6 +25,7 @@ use crate::wire::json::Fields;
 
 /// A longer whole answer is not one that a model gave.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+const CAUSE_CHARS_MAX: usize = 300;
 const ERROR_BYTES_MAX: usize = 1024 * 1024;
 const ERROR_NAME: &str = "x-amzn-errortype";
 /// How long a target may show life without content. The SDKs of both dialects' own providers wait as long for an
@@ -65,11 +66,17 @@ pub(super) struct Upset {
     pub(super) error: Error,
     /// The upstream's own words, where they are in the caller's dialect.
     pub(super) verbatim: Option<(Headers, Bytes)>,
+    /// For the operator only.
+    pub(super) cause: String,
 }
 
 impl Upset {
     pub(super) fn new(kind: Kind, message: String) -> Self {
-        Self { error: Error::new(kind, message), verbatim: None }
+        Self::of(Error::new(kind, message))
+    }
+
+    pub(super) fn of(error: Error) -> Self {
+        Self { error, verbatim: None, cause: String::new() }
     }
 
     /// An upstream that repeats its key, as some do with all headers of a request they refuse, is not repeated.
@@ -134,8 +141,10 @@ pub(super) async fn attempt<H: Host>(host: &H, job: &Job<'_>, target: &Target, r
     let answer =
         match race(host, patience.first_byte_ms, host.fetch(Outgoing { url, headers, body: body.into() })).await {
             Raced::Done(Ok(answer)) => answer,
-            Raced::Done(Err(_)) => {
+            Raced::Done(Err(Unreachable(cause))) => {
+                let cause = cause.chars().take(CAUSE_CHARS_MAX).collect();
                 let upset = Upset::new(Kind::BadUpstream, format!("{provider} could not be reached"));
+                let upset = Upset { cause, ..upset };
                 return Tried::Failed { outcome: Outcome::Unreachable, upset };
             }
             Raced::TimedOut => return too_slow(),
@@ -276,7 +285,7 @@ impl Reading<'_> {
             (headers, bytes)
         });
         let error = Error { retry_after, ..Error::new(kind, message) };
-        Tried::Failed { outcome: Outcome::Status(status), upset: Upset { error, verbatim } }
+        Tried::Failed { outcome: Outcome::Status(status), upset: Upset { error, verbatim, cause: String::new() } }
     }
 
     fn failed<B>(&self, message: String) -> Tried<B> {
