@@ -4,7 +4,9 @@
 //! One isolate serves many requests at once and may go away at any time: nothing here holds the only copy of a number.
 
 mod counters;
+mod early;
 mod gone;
+mod pumped;
 mod upstream;
 
 use std::cell::RefCell;
@@ -22,7 +24,9 @@ use web_sys::{AbortSignal, ReadableStream, ReadableStreamDefaultReader, Request,
 use worker::{Context, Delay, Env, event};
 
 use self::counters::Store;
+use self::early::Early;
 use self::gone::Gone;
+use self::pumped::Pumped;
 use self::upstream::Upstream;
 use super::{
     Answer, Body, Broken, Headers, Host, Incoming, Millis, Outgoing, Reply, ReplyBody, StoreDown, Unreachable,
@@ -30,8 +34,6 @@ use super::{
 use crate::auth::Keyless;
 use crate::config::{Config, Draft, Mistake};
 use crate::limit::{Add, Admission, Bound};
-use crate::record::Record;
-use crate::relay::{Relay, Stopped, Tick, Write};
 use crate::serve::{Gateway, serve};
 
 #[wasm_bindgen(module = "/src/host/cloudflare/host.js")]
@@ -188,74 +190,9 @@ async fn finish(body: ReplyBody<Upstream>, host: Rc<Visit>, opened: &Opened) {
             // It was held back for its first content, so there is a body.
             let Some(reader) = upstream.hand_over() else { return close(opened).await };
             let caller = host.caller.clone();
-            let pumped = Pumped { relay: *relay, record: Some(*record), end: None, host };
+            let pumped = Pumped::new(*relay, *record, host);
             // Fails only with the whole isolate.
             let _ = pump(&reader, &caller, pumped, opened).await;
-        }
-    }
-}
-
-/// A relay as the pump in JavaScript drives it. JavaScript owns it; `settle` takes it back.
-#[wasm_bindgen]
-pub struct Pumped {
-    relay: Relay,
-    record: Option<Record>,
-    end: Option<crate::record::End>,
-    host: Rc<Visit>,
-}
-
-#[wasm_bindgen]
-impl Pumped {
-    /// What was read before the reply began.
-    pub fn held(&mut self) -> Vec<u8> {
-        self.relay.take_held()
-    }
-
-    /// `undefined` passes the chunk on as it is.
-    pub fn feed(&mut self, chunk: &[u8]) -> Option<Vec<u8>> {
-        match self.relay.feed(chunk, now()) {
-            Write::Unchanged => None,
-            Write::Bytes(bytes) => Some(bytes),
-            Write::Nothing => Some(Vec::new()),
-        }
-    }
-
-    /// When `tick` is to be called next.
-    pub fn wake(&self) -> f64 {
-        self.relay.wake() as f64
-    }
-
-    /// What is due because nothing came; `undefined` when the upstream has been silent for too long.
-    pub fn tick(&mut self, now: f64) -> Option<Vec<u8>> {
-        match self.relay.tick(now as Millis) {
-            Tick::Wait => Some(Vec::new()),
-            Tick::Beat(frame) => Some(frame),
-            Tick::Idle => None,
-        }
-    }
-
-    #[wasm_bindgen(getter)]
-    pub fn over(&self) -> bool {
-        self.relay.is_over()
-    }
-
-    /// The last bytes. `how` is the pump's word for why it stopped.
-    pub fn finish(&mut self, how: &str) -> Vec<u8> {
-        let (tail, end) = self.relay.end(match how {
-            "hangup" => Stopped::HungUp,
-            "idle" => Stopped::Idle,
-            "broken" => Stopped::Broken,
-            _ => Stopped::Closed,
-        });
-        self.end = Some(end);
-        tail
-    }
-
-    pub async fn settle(mut self) {
-        if let (Some(record), Some(end)) = (self.record.take(), self.end) {
-            let settlement = record.close(end, Some(self.relay.tally()), now());
-            self.host.log(&settlement.line);
-            self.host.store.settle(settlement.adds).await;
         }
     }
 }
@@ -266,20 +203,6 @@ pub struct Visit {
     context: Rc<Context>,
     store: Rc<Store>,
     early: Early,
-}
-
-/// A head that goes out before there is an answer, and the body behind it.
-struct Early {
-    head: RefCell<Option<Begin>>,
-    opened: RefCell<Option<Rc<Opened>>>,
-}
-
-type Begin = oneshot::Sender<(Headers, Rc<Opened>)>;
-
-impl Early {
-    fn new(head: Begin) -> Self {
-        Self { head: RefCell::new(Some(head)), opened: RefCell::default() }
-    }
 }
 
 impl Host for Visit {
@@ -306,16 +229,7 @@ impl Host for Visit {
     }
 
     async fn beat(&self, head: &Headers, frame: &'static [u8]) {
-        if let Some(early) = self.early.head.take() {
-            let opened = Rc::new(open());
-            self.early.opened.replace(Some(opened.clone()));
-            // It is waited for until there is an answer.
-            let _ = early.send((head.clone(), opened));
-        }
-        let opened = self.early.opened.borrow().clone();
-        if let Some(opened) = opened {
-            say(&opened, frame).await;
-        }
+        self.early.beat(head, frame).await;
     }
 
     async fn read(&self, upstream: &mut Upstream) -> Result<Option<Bytes>, Broken> {

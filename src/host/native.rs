@@ -6,22 +6,22 @@
 //! threads, each chunk of a stream would wake a second thread for nothing, some 50 µs. A request is served in its
 //! connection's task, and goes on in one of its own when the connection breaks.
 
+mod incoming;
 mod reply;
+mod request;
 mod store;
 mod upstream;
 mod work;
 
 use std::convert::Infallible;
-use std::io::{self, Write as _};
+use std::io;
 use std::net::SocketAddr;
 use std::num::NonZero;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::{Body as _, Incoming as Received};
+use hyper::body::Incoming as Received;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
@@ -30,16 +30,15 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::incoming::incoming;
 use self::reply::Slot;
+use self::request::Request;
 use self::store::Store;
 use self::upstream::{Connections, connections};
 use self::work::Work;
-use super::{
-    Answer, Body, Broken, Headers, Host, Incoming, Millis, Outgoing, Reply, ReplyBody, StoreDown, Unreachable,
-};
-use crate::auth::{self, Keyless};
+use super::{Reply, ReplyBody};
+use crate::auth::Keyless;
 use crate::config::Config;
-use crate::limit::{Add, Admission, Bound};
 use crate::relay::{Sink as _, pump};
 use crate::serve::{Gateway, serve};
 
@@ -53,12 +52,6 @@ pub struct Options {
 
 /// As long as a store may take to count what was cut off.
 const HURRY: Duration = Duration::from_secs(2);
-/// For all of a caller's body.
-const BODY: Duration = Duration::from_secs(300);
-/// For a body that nobody wants.
-const DISCARD: Duration = Duration::from_secs(5);
-const DISCARD_BYTES_MAX: usize = 64 * 1024 * 1024;
-
 /// What all threads have in common.
 struct Shared {
     gateway: Gateway,
@@ -239,141 +232,5 @@ async fn finish(body: ReplyBody<Received>, host: Request) {
         // Whether it arrives changes nothing any more.
         ReplyBody::Whole(bytes) => drop(slot.write(bytes).await),
         ReplyBody::Relayed { upstream, relay, record } => pump(&host, upstream, *relay, *record, slot).await,
-    }
-}
-
-async fn incoming(request: hyper::Request<Received>, gateway: &Gateway) -> Incoming {
-    let body_bytes_max = gateway.config.body_bytes_max;
-    let (head, body) = request.into_parts();
-    let mut headers: Headers = headers(&head.headers);
-    if let Some(authority) = head.uri.authority().filter(|_| headers.get("host").is_none()) {
-        headers.push("host", authority.as_str());
-    }
-    let declared = body.size_hint().lower();
-    let body = if auth::caller(&gateway.config, gateway.keyless, &headers, head.uri.query()).is_err() {
-        // No memory for those who will be refused.
-        discard(body).await;
-        Body::Whole(Bytes::new())
-    } else if declared > body_bytes_max as u64 {
-        discard(body).await;
-        Body::TooLarge
-    } else {
-        match tokio::time::timeout(BODY, Limited::new(body, body_bytes_max).collect()).await {
-            Ok(Ok(body)) => Body::Whole(body.to_bytes()),
-            Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Body::TooLarge,
-            // The caller broke off or stalls: what is missing makes the request unreadable.
-            Ok(Err(_)) | Err(_) => Body::Whole(Bytes::new()),
-        }
-    };
-    Incoming {
-        method: head.method.as_str().to_owned(),
-        path: head.uri.path().to_owned(),
-        query: head.uri.query().map(str::to_owned),
-        headers,
-        body,
-    }
-}
-
-/// Reads a body that nobody wants, within bounds: a connection that is closed on unread bytes is reset, and the caller
-/// would not see why it was refused.
-async fn discard(mut body: Received) {
-    let read = async {
-        let mut left = DISCARD_BYTES_MAX;
-        while let Some(Ok(frame)) = body.frame().await {
-            left = left.saturating_sub(frame.data_ref().map_or(1, Bytes::len));
-            if left == 0 {
-                break;
-            }
-        }
-    };
-    // In time or not, the refusal goes out.
-    let _ = tokio::time::timeout(DISCARD, read).await;
-}
-
-fn headers(fields: &hyper::HeaderMap) -> Headers {
-    fields.iter().map(|(name, value)| (name.as_str(), String::from_utf8_lossy(value.as_bytes()))).collect()
-}
-
-/// An error and what led to it: the name that is not known, the certificate that is not trusted.
-fn causes(error: &dyn std::error::Error) -> String {
-    let all = std::iter::successors(Some(error), |error| error.source());
-    all.map(ToString::to_string).collect::<Vec<_>>().join(": ")
-}
-
-/// The host as one request sees it.
-struct Request {
-    lane: Arc<Lane>,
-    gone: CancellationToken,
-    slot: Slot,
-    /// For the head, if it goes out before there is an answer.
-    early: Mutex<Option<oneshot::Sender<Headers>>>,
-}
-
-impl Host for Request {
-    type Body = Received;
-
-    fn now(&self) -> Millis {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Millis::try_from(since.as_millis()).unwrap_or(Millis::MAX)
-    }
-
-    fn random(&self) -> u64 {
-        // The operating system's randomness does not fail on the systems that tokio runs on.
-        getrandom::u64().unwrap_or_default()
-    }
-
-    async fn sleep(&self, ms: u64) {
-        tokio::time::sleep(Duration::from_millis(ms)).await;
-    }
-
-    async fn gone(&self) {
-        self.gone.cancelled().await;
-    }
-
-    async fn fetch(&self, request: Outgoing) -> Result<Answer<Received>, Unreachable> {
-        let mut builder = hyper::Request::post(request.url);
-        for (name, value) in request.headers.iter() {
-            builder = builder.header(name, value);
-        }
-        let request = builder.body(Full::new(request.body)).map_err(|error| Unreachable(error.to_string()))?;
-        let response = self.lane.upstreams.request(request).await.map_err(|error| Unreachable(causes(&error)))?;
-        let (head, body) = response.into_parts();
-        Ok(Answer { status: head.status.as_u16(), headers: headers(&head.headers), body })
-    }
-
-    async fn beat(&self, head: &Headers, frame: &'static [u8]) {
-        let early = self.early.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(early) = early {
-            // Nobody takes it only where the caller has gone.
-            let _ = early.send(head.clone());
-        }
-        let _ = self.slot.clone().write(Bytes::from_static(frame)).await;
-    }
-
-    async fn read(&self, body: &mut Received) -> Result<Option<Bytes>, Broken> {
-        while let Some(frame) = body.frame().await {
-            match frame.map_err(|_| Broken)?.into_data() {
-                Ok(data) if !data.is_empty() => return Ok(Some(data)),
-                _ => {}
-            }
-        }
-        Ok(None)
-    }
-
-    async fn admit(&self, bounds: &[Bound]) -> Result<Admission, StoreDown> {
-        Ok(self.lane.shared.store.admit(bounds, self.now()))
-    }
-
-    async fn settle(&self, adds: Vec<Add>) {
-        self.lane.shared.store.settle(adds).await;
-    }
-
-    async fn totals(&self, prefix: &str) -> Result<Vec<(String, i64)>, StoreDown> {
-        Ok(self.lane.shared.store.totals(prefix))
-    }
-
-    fn log(&self, line: &str) {
-        // Nobody reads a closed pipe.
-        let _ = writeln!(std::io::stdout().lock(), "{line}");
     }
 }
