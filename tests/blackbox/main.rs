@@ -17,6 +17,7 @@ mod answer;
 mod caller;
 mod client;
 mod host;
+mod program;
 mod scenarios;
 mod sse;
 mod suite;
@@ -83,12 +84,15 @@ fn main() {
             },
         ));
     }
-    for kind in chosen_hosts() {
-        for scenario in scenarios.iter().filter(|scenario| scenario.hosts.contains(&kind)) {
-            let (run, scenario) = (Arc::clone(&run), Arc::clone(scenario));
-            trials.push(Trial::test(format!("{}::{}", kind.name(), scenario.name), move || {
-                run.runtime.block_on(run.play(kind, &scenario)).map_err(Into::into)
-            }));
+    let kinds = chosen_hosts();
+    for last in [false, true] {
+        for (kind, scenario) in kinds.iter().flat_map(|kind| scenarios.iter().map(|scenario| (*kind, scenario))) {
+            if scenario.last == last && scenario.hosts.contains(&kind) {
+                let (run, scenario) = (Arc::clone(&run), Arc::clone(scenario));
+                trials.push(Trial::test(format!("{}::{}", kind.name(), scenario.name), move || {
+                    run.runtime.block_on(run.play(kind, &scenario)).map_err(Into::into)
+                }));
+            }
         }
     }
     let conclusion = libtest_mimic::run(&arguments, trials);

@@ -1,6 +1,7 @@
 //! The scenarios, by what they are about.
 
 mod bytes;
+mod clients;
 mod fallback;
 mod faults;
 mod hangup;
@@ -44,6 +45,7 @@ pub(crate) fn all() -> Suite {
         surface::add,
         log::add,
         starts::add,
+        clients::add,
     ];
     for add in modules {
         add(&mut suite);

@@ -34,6 +34,8 @@ pub(crate) struct Scenario {
     pub(crate) hosts: Vec<Kind>,
     /// Nothing else may run meanwhile.
     pub(crate) alone: bool,
+    /// Plays after all that are not, on whatever host: its processes would take others the time they count on.
+    pub(crate) last: bool,
     limits: Value,
     pub(crate) run: Arc<Run>,
 }
@@ -51,6 +53,7 @@ impl Suite {
             caller: format!("caller-{}", self.scenarios.len()),
             hosts: Kind::ALL.to_vec(),
             alone: false,
+            last: false,
             limits: json!({}),
             run: Arc::new(move |test| Box::pin(run(test))),
         });
@@ -126,6 +129,11 @@ impl Scenario {
 
     pub(crate) fn alone(&mut self) -> &mut Self {
         self.alone = true;
+        self
+    }
+
+    pub(crate) fn last(&mut self) -> &mut Self {
+        self.last = true;
         self
     }
 }

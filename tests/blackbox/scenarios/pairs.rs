@@ -132,7 +132,7 @@ async fn read(test: &Test, pair: Pair, request: &Value, stream: bool) -> Reading
 }
 
 /// The results of calls in an upstream's request of either dialect: id and text.
-fn results_in(messages: &[Value]) -> Vec<(String, String)> {
+pub(super) fn results_in(messages: &[Value]) -> Vec<(String, String)> {
     let blocks = messages.iter().flat_map(|message| {
         let blocks = message["content"].as_array().map(Vec::as_slice).unwrap_or_default();
         if message["role"] == "tool" { std::slice::from_ref(message) } else { blocks }

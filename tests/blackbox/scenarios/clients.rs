@@ -1,0 +1,192 @@
+//! Callers with the official SDKs, in the versions that `tests/clients` pins: what the upstream meant is what their
+//! users get, as the SDK's own objects and as its own exceptions, whichever dialect the upstream speaks.
+
+use serde_json::{Value, json};
+
+use super::pairs::results_in;
+use super::target;
+use crate::answer::{AFTER_TOOLS, Answer, Stop};
+use crate::caller::Dialect;
+use crate::program::Program;
+use crate::suite::Suite;
+use crate::test::Test;
+use crate::upstream::script::FAILURE;
+
+/// An SDK and what its users see.
+struct Client {
+    name: &'static str,
+    program: Program,
+    /// Its words for an end, and for calls.
+    stops: [&'static str; 2],
+    /// The exceptions for a 400 and a 401.
+    refusals: [&'static str; 2],
+    /// Whether it lists models.
+    lists: bool,
+}
+
+static CLIENTS: [Client; 5] = [
+    Client {
+        name: "openai_python",
+        program: Program::new("python/openai_chat.py"),
+        stops: ["stop", "tool_calls"],
+        refusals: ["BadRequestError", "AuthenticationError"],
+        lists: true,
+    },
+    Client {
+        name: "openai_node",
+        program: Program::new("node/openai_chat.mjs"),
+        stops: ["stop", "tool_calls"],
+        refusals: ["BadRequestError", "AuthenticationError"],
+        lists: true,
+    },
+    Client {
+        name: "anthropic_python",
+        program: Program::new("python/anthropic_messages.py"),
+        stops: ["end_turn", "tool_use"],
+        refusals: ["BadRequestError", "AuthenticationError"],
+        lists: true,
+    },
+    Client {
+        name: "anthropic_node",
+        program: Program::new("node/anthropic_messages.mjs"),
+        stops: ["end_turn", "tool_use"],
+        refusals: ["BadRequestError", "AuthenticationError"],
+        lists: true,
+    },
+    Client {
+        name: "ai_sdk_compatible",
+        program: Program::new("node/ai_sdk_compatible.mjs"),
+        stops: ["stop", "tool-calls"],
+        refusals: ["APICallError", "APICallError"],
+        lists: false,
+    },
+];
+
+/// What a client does with an upstream behind the gateway; the programs know the first five by name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Case {
+    Whole,
+    Streamed,
+    Tools,
+    StreamedTools,
+    Cut,
+    Refused,
+}
+
+const CASES: [(&str, Case); 6] = [
+    ("a_whole_answer_is_read", Case::Whole),
+    ("a_streamed_answer_is_read", Case::Streamed),
+    ("tools_make_the_round_trip", Case::Tools),
+    ("streamed_tools_make_the_round_trip", Case::StreamedTools),
+    ("a_cut_stream_raises", Case::Cut),
+    ("a_refusal_raises_its_own_error", Case::Refused),
+];
+
+pub(crate) fn add(suite: &mut Suite) {
+    for client in &CLIENTS {
+        for upstream in Dialect::BOTH {
+            for (sentence, case) in CASES {
+                let name = format!("clients::{}_to_{}::{sentence}", client.name, upstream.name());
+                suite.add(&name, move |test| play(test, client, upstream, case)).last();
+            }
+        }
+        let name = format!("clients::{}::a_wrong_key_raises_its_own_error", client.name);
+        suite.add(&name, move |test| wrong_key(test, client)).last();
+        if client.lists {
+            suite.add(&format!("clients::{}::models_are_listed", client.name), move |test| models(test, client)).last();
+        }
+    }
+}
+
+async fn play(test: Test, client: &Client, upstream: Dialect, case: Case) {
+    match case {
+        Case::Whole => answer(test, client, upstream, "whole").await,
+        Case::Streamed => answer(test, client, upstream, "streamed").await,
+        Case::Tools => round_trip(test, client, upstream, "tools").await,
+        Case::StreamedTools => round_trip(test, client, upstream, "streamed_tools").await,
+        Case::Cut => cut(test, client, upstream).await,
+        Case::Refused => refused(test, client, upstream).await,
+    }
+}
+
+impl Client {
+    /// What the program says of a case.
+    async fn ask(&self, test: &Test, case: &str, model: &str) -> Value {
+        self.ask_with(test, case, model, &test.key).await
+    }
+
+    async fn ask_with(&self, test: &Test, case: &str, model: &str, key: &str) -> Value {
+        let base_url = format!("http://{}", test.host.address);
+        let prompt = test.prompt();
+        let task = json!({
+            "id": test.marker, "case": case, "base_url": base_url, "key": key, "model": model, "prompt": prompt,
+        });
+        self.program.ask(&task).await
+    }
+
+    /// That its user got what the upstream meant.
+    fn check(&self, told: &Value, answer: &Answer, upstream: Dialect) {
+        assert_eq!(told["text"], answer.whole_text(), "{told}");
+        assert_eq!(told["stop"], self.stops[usize::from(answer.stop == Stop::Tools)], "{told}");
+        let calls: Vec<_> = answer
+            .calls
+            .iter()
+            .map(|call| json!({"id": call.id, "name": call.name, "arguments": call.value()}))
+            .collect();
+        assert_eq!(told["calls"], json!(calls));
+        let usage = answer.usage.through(upstream);
+        assert_eq!(told["usage"], json!({"input": usage.input, "cached": usage.cached, "output": usage.output}));
+    }
+}
+
+/// What a case returned.
+fn told(answer: &Value) -> &Value {
+    assert!(answer["told"] != Value::Null, "{answer}");
+    &answer["told"]
+}
+
+async fn answer(test: Test, client: &Client, upstream: Dialect, case: &str) {
+    let answer = client.ask(&test, case, &target(upstream, "text")).await;
+    client.check(told(&answer), &Answer::of("text"), upstream);
+    test.exchange();
+}
+
+async fn round_trip(test: Test, client: &Client, upstream: Dialect, case: &str) {
+    let answer = client.ask(&test, case, &target(upstream, "tools")).await;
+    client.check(&told(&answer)["called"], &Answer::of("tools"), upstream);
+    client.check(&told(&answer)["after"], &AFTER_TOOLS, upstream);
+    let exchanges = test.upstream.exchanges(&test.marker);
+    assert_eq!(exchanges.len(), 2);
+    let second = exchanges[1].json();
+    let results = [("call_weather_7Yx", "21 °C"), ("call_time_9Qz", "9 am")];
+    let messages = second["messages"].as_array().expect("a request has messages");
+    assert_eq!(results_in(messages), results.map(|(id, text)| (id.to_owned(), text.to_owned())));
+}
+
+async fn refused(test: Test, client: &Client, upstream: Dialect) {
+    let answer = client.ask(&test, "whole", &target(upstream, "status-400")).await;
+    let raised = &answer["raised"];
+    assert_eq!((&raised["class"], &raised["status"]), (&json!(client.refusals[0]), &json!(400)), "{answer}");
+    assert!(raised["message"].as_str().is_some_and(|message| message.contains(FAILURE)), "{answer}");
+    test.exchange();
+}
+
+async fn cut(test: Test, client: &Client, upstream: Dialect) {
+    test.upstream.permit(&test.marker);
+    let answer = client.ask(&test, "cut", &target(upstream, "cut-after-3")).await;
+    assert_eq!(told(&answer)["text"], "Grüße aus 東京 🙂", "what arrived is kept: {answer}");
+    assert!(told(&answer)["raised"] != Value::Null, "the stream looks complete: {answer}");
+    test.exchange();
+}
+
+async fn wrong_key(test: Test, client: &Client) {
+    let answer = client.ask_with(&test, "whole", "up-openai/text", "tg-of-nobody").await;
+    let raised = &answer["raised"];
+    assert_eq!((&raised["class"], &raised["status"]), (&json!(client.refusals[1]), &json!(401)), "{answer}");
+}
+
+async fn models(test: Test, client: &Client) {
+    let answer = client.ask(&test, "models", "").await;
+    let names = told(&answer).as_array().expect("the names of models");
+    assert!(names.contains(&json!("up-openai/text")) && names.contains(&json!("up-anthropic/thinking")), "{answer}");
+}
