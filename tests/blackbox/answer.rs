@@ -52,6 +52,8 @@ impl Answer {
             "length" => Self { stop: Stop::Length, ..TEXT },
             "stop-sequence" => Self { stop: Stop::Sequence("END"), ..TEXT },
             "cheap" => CHEAP,
+            "bash" => BASH,
+            "exec-command" => EXEC_COMMAND,
             _ => TEXT,
         }
     }
@@ -104,6 +106,22 @@ const TOOLS: Answer = Answer {
     ],
     stop: Stop::Tools,
     ..TEXT
+};
+
+/// Calls the tool that Claude Code has for commands.
+const BASH: Answer = Answer {
+    calls: &[Call {
+        id: "call_bash_4Kw",
+        name: "Bash",
+        arguments: &["{\"command\":\"cat ", "note.txt\",", "\"description\":\"Read the note\"}"],
+    }],
+    ..TOOLS
+};
+
+/// Calls the tool that Codex has for commands.
+const EXEC_COMMAND: Answer = Answer {
+    calls: &[Call { id: "call_exec_2Bv", name: "exec_command", arguments: &["{\"cmd\":", "\"cat note", ".txt\"}"] }],
+    ..TOOLS
 };
 
 const THINKING: Answer = Answer {

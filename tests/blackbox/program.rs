@@ -74,15 +74,9 @@ impl Running {
     }
 }
 
-/// A command that sees nothing of the environment of whoever runs the suite, in which a client could find keys,
-/// addresses and settings that are not the scenario's.
-pub(crate) fn command(program: PathBuf) -> Result<Command, String> {
-    if !program.exists() {
-        return Err(format!("{} is missing; `scripts/test` installs it", program.display()));
-    }
-    let mut command = Command::new(program);
-    command.env_clear().env("LANG", "C.UTF-8").env("PATH", std::env::var_os("PATH").unwrap_or_default());
-    Ok(command)
+/// A file of the packages that `tests/clients` pins for Node.js.
+pub(crate) fn installed(file: &str) -> Result<PathBuf, String> {
+    there(root().join("tests/clients/node_modules").join(file))
 }
 
 /// The Node.js that the project pins.
@@ -95,4 +89,17 @@ fn interpreter(file: &str) -> Result<Command, String> {
         if file.ends_with(".py") { command(root().join("target/tools/clients/bin/python"))? } else { node()? };
     command.arg(root().join("tests/clients").join(file));
     Ok(command)
+}
+
+/// A command that sees nothing of the environment of whoever runs the suite, in which a client could find keys,
+/// addresses and settings that are not the scenario's. Whatever would leave the machine by a proxy meets none.
+fn command(program: PathBuf) -> Result<Command, String> {
+    let mut command = Command::new(there(program)?);
+    command.env_clear().env("LANG", "C.UTF-8").env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    command.env("HTTPS_PROXY", "http://127.0.0.1:1").env("NO_PROXY", "127.0.0.1");
+    Ok(command)
+}
+
+fn there(file: PathBuf) -> Result<PathBuf, String> {
+    if file.exists() { Ok(file) } else { Err(format!("{} is missing; `scripts/test` installs it", file.display())) }
 }

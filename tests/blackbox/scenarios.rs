@@ -1,5 +1,6 @@
 //! The scenarios, by what they are about.
 
+mod agents;
 mod bytes;
 mod clients;
 mod fallback;
@@ -46,6 +47,7 @@ pub(crate) fn all() -> Suite {
         log::add,
         starts::add,
         clients::add,
+        agents::add,
     ];
     for add in modules {
         add(&mut suite);

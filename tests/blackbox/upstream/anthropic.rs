@@ -1,7 +1,7 @@
 //! The scripted upstream's Messages: what it answers, and what it demands of a request.
 //!
-//! Source: "Messages", "Streaming messages" and "Extended thinking", Anthropic API documentation, read
-//! 2026-11-20; the rule for sampling parameters is that of API version 2026-10-21.
+//! Source: "Messages", "Streaming messages", "Extended thinking" and "Mid-conversation system messages", Anthropic
+//! API documentation, read 2026-11-20; the rule for sampling parameters is that of API version 2026-10-21.
 
 use serde_json::{Value, json};
 
@@ -127,7 +127,13 @@ fn turns(messages: &[Value]) -> Result<(), String> {
     let mut owed: Vec<String> = Vec::new();
     for (at, message) in messages.iter().enumerate() {
         let role = message["role"].as_str().unwrap_or_default();
-        if !["user", "assistant"].contains(&role) || (at == 0 && role != "user") {
+        let allowed = match role {
+            "user" => true,
+            "assistant" => at > 0,
+            "system" => at.checked_sub(1).is_some_and(|before| messages[before]["role"] == "user"),
+            _ => false,
+        };
+        if !allowed {
             return Err(format!("messages.{at}: role {role:?} is not allowed here"));
         }
         let blocks = blocks(&message["content"]).map_err(|error| format!("messages.{at}: {error}"))?;

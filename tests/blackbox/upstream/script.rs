@@ -2,7 +2,7 @@
 //!
 //! | model | what happens |
 //! | --- | --- |
-//! | `text` `tools` `thinking` `length` `stop-sequence` `cheap` | the [`Answer`] of that name, whole or streamed |
+//! | `text` `tools` `thinking` `length` `stop-sequence` `cheap` `bash` `exec-command` | the [`Answer`] of that name, whole or streamed |
 //! | `status-N`, `retry-after-N` | an error; the latter a 429 that names the seconds, and may have a name of its own (`retry-after-7-x`) |
 //! | `slow-first-byte`, `slow-content` | silence before the head; before the first content |
 //! | `error-event-first`, `error-event-early` | an error event as first frame; after the opening frame |
