@@ -377,7 +377,9 @@ fn compile_providers(
         }
         let known = known.iter().find(|known| known.name == name);
         let Some(dialect) = provider.dialect.or(known.map(|known| known.dialect)) else {
-            mistakes.push(Mistake(format!("{at}.dialect: missing; \"openai-chat\" or \"anthropic\"")));
+            mistakes.push(Mistake(format!(
+                "{at}.dialect: missing; \"openai-chat\", \"openai-responses\" or \"anthropic\""
+            )));
             continue;
         };
         let base_url = provider
@@ -727,7 +729,10 @@ mod tests {
                 "models.m.idle_ms: 0 would end every request at once; leave it out or wait longer",
             ),
             (r#"{"models":{"m":{"targets":[]}}}"#, r#"models.m.targets: empty; name at least one "provider/model""#),
-            (r#"{"providers":{"p":{}}}"#, r#"providers.p.dialect: missing; "openai-chat" or "anthropic""#),
+            (
+                r#"{"providers":{"p":{}}}"#,
+                r#"providers.p.dialect: missing; "openai-chat", "openai-responses" or "anthropic""#,
+            ),
             (
                 r#"{"providers":{"p":{"dialect":"anthropic"}}}"#,
                 r#"providers.p.base_url: missing; for example "https://example.com/v1""#,

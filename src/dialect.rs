@@ -7,6 +7,7 @@ pub mod bedrock_converse;
 pub mod cohere;
 pub mod ollama;
 pub mod openai_chat;
+pub mod openai_responses;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use crate::wire::json::Fields;
 pub enum Dialect {
     OpenaiChat,
     Anthropic,
+    OpenaiResponses,
     Cohere,
     Ollama,
     BedrockConverse,
@@ -33,6 +35,7 @@ pub enum Dialect {
 pub enum Inbound {
     OpenaiChat,
     Anthropic,
+    OpenaiResponses,
 }
 
 /// An upstream's bytes are not of its dialect. Says where, never quotes content.
@@ -55,6 +58,12 @@ pub trait Decode: Send {
 /// Writes a stream. Events arrive in the order of [`chat::Grammar`].
 pub trait Encode: Send {
     fn event(&mut self, event: &chat::Event, out: &mut Vec<u8>);
+
+    /// The frame that ends the stream with an error, where that depends on what went before; `None` where
+    /// [`Inbound::error_frame`] says all.
+    fn failure(&mut self, _: &Error) -> Option<Vec<u8>> {
+        None
+    }
 }
 
 /// Asks for embeddings.
@@ -94,6 +103,7 @@ impl Dialect {
         match self {
             Self::OpenaiChat => openai_chat::write_request(request, lost),
             Self::Anthropic => anthropic::write_request(request, lost),
+            Self::OpenaiResponses => openai_responses::write_request(request, lost),
             Self::Cohere => cohere::write_request(request, lost),
             Self::Ollama => ollama::write_request(request, lost),
             Self::BedrockConverse => bedrock_converse::write_request(request, lost),
@@ -105,6 +115,7 @@ impl Dialect {
         match self {
             Self::OpenaiChat => openai_chat::read_response(body),
             Self::Anthropic => anthropic::read_response(body),
+            Self::OpenaiResponses => openai_responses::read_response(body),
             Self::Cohere => cohere::read_response(body),
             Self::Ollama => ollama::read_response(body),
             Self::BedrockConverse => bedrock_converse::read_response(body),
@@ -116,6 +127,7 @@ impl Dialect {
         match self {
             Self::OpenaiChat => Box::<openai_chat::Decoder>::default(),
             Self::Anthropic => Box::<anthropic::Decoder>::default(),
+            Self::OpenaiResponses => Box::<openai_responses::Decoder>::default(),
             Self::Cohere => Box::<cohere::Decoder>::default(),
             Self::Ollama => Box::<ollama::Decoder>::default(),
             Self::BedrockConverse => Box::<bedrock_converse::Decoder>::default(),
@@ -125,7 +137,8 @@ impl Dialect {
     /// The message in an upstream's error body, whatever shape it has; `None` where there is none.
     pub fn read_error(self, body: &[u8]) -> Option<String> {
         match self {
-            Self::OpenaiChat => openai_chat::read_error(body),
+            // The two of OpenAI have one shape of error.
+            Self::OpenaiChat | Self::OpenaiResponses => openai_chat::read_error(body),
             Self::Anthropic => anthropic::read_error(body),
             Self::Cohere => cohere::read_error(body),
             Self::Ollama => ollama::read_error(body),
@@ -140,6 +153,7 @@ impl Dialect {
             Self::OpenaiChat => format!("{base}/chat/completions"),
             // Anthropic's SDKs want the base without a version, others with it; both are taken.
             Self::Anthropic => format!("{}/v1/messages", base.strip_suffix("/v1").unwrap_or(base)),
+            Self::OpenaiResponses => format!("{base}/responses"),
             Self::Cohere => format!("{base}/chat"),
             Self::Ollama => format!("{}/api/chat", ollama::root(base)),
             Self::BedrockConverse => bedrock_converse::url(base, model, stream),
@@ -149,7 +163,7 @@ impl Dialect {
     /// How its upstreams are asked for embeddings; `None` where they have none.
     pub fn embeddings(self) -> Option<&'static dyn Embed> {
         match self {
-            Self::OpenaiChat => Some(&openai_chat::Embeddings),
+            Self::OpenaiChat | Self::OpenaiResponses => Some(&openai_chat::Embeddings),
             Self::Cohere => Some(&cohere::Embeddings),
             Self::Ollama => Some(&ollama::Embeddings),
             Self::Anthropic | Self::BedrockConverse => None,
@@ -159,7 +173,9 @@ impl Dialect {
     /// Where its upstreams order documents, below a provider's base URL; `None` where they do not.
     pub fn rerank_url(self, base: &str) -> Option<String> {
         match self {
-            Self::OpenaiChat | Self::Cohere => Some(format!("{}/rerank", base.trim_end_matches('/'))),
+            Self::OpenaiChat | Self::OpenaiResponses | Self::Cohere => {
+                Some(format!("{}/rerank", base.trim_end_matches('/')))
+            }
             Self::Anthropic | Self::Ollama | Self::BedrockConverse => None,
         }
     }
@@ -167,7 +183,9 @@ impl Dialect {
     /// The name under which a tool is told; another one than the caller's where that does not fit.
     pub fn tool_name(self, name: &str) -> Cow<'_, str> {
         match self {
-            Self::OpenaiChat | Self::Anthropic | Self::Cohere | Self::Ollama => Cow::Borrowed(name),
+            Self::OpenaiChat | Self::OpenaiResponses | Self::Anthropic | Self::Cohere | Self::Ollama => {
+                Cow::Borrowed(name)
+            }
             Self::BedrockConverse => bedrock_converse::tool_name(name),
         }
     }
@@ -175,7 +193,7 @@ impl Dialect {
     /// The header that carries a provider's key.
     pub fn credential(self, key: &str) -> (&'static str, String) {
         match self {
-            Self::OpenaiChat | Self::Cohere | Self::Ollama | Self::BedrockConverse => {
+            Self::OpenaiChat | Self::OpenaiResponses | Self::Cohere | Self::Ollama | Self::BedrockConverse => {
                 ("authorization", format!("Bearer {key}"))
             }
             Self::Anthropic => ("x-api-key", key.to_owned()),
@@ -185,7 +203,7 @@ impl Dialect {
     /// Headers that every request of this dialect needs, unless the caller's own were forwarded.
     pub fn required_headers(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            Self::OpenaiChat | Self::Cohere | Self::Ollama | Self::BedrockConverse => &[],
+            Self::OpenaiChat | Self::OpenaiResponses | Self::Cohere | Self::Ollama | Self::BedrockConverse => &[],
             // The version that still takes `temperature`, which callers of other dialects send.
             Self::Anthropic => &[("anthropic-version", "2023-06-01")],
         }
@@ -198,15 +216,24 @@ impl Inbound {
         match self {
             Self::OpenaiChat => Dialect::OpenaiChat,
             Self::Anthropic => Dialect::Anthropic,
+            Self::OpenaiResponses => Dialect::OpenaiResponses,
         }
     }
 
     /// A caller's body in this dialect. Everything that is not understood is named in `unread`.
     pub fn read_request(self, body: &Fields<'_>) -> Result<chat::Request, Error> {
         match self {
+            Self::OpenaiChat if openai_responses::is_request(body) => openai_responses::read_request(body),
             Self::OpenaiChat => openai_chat::read_request(body),
             Self::Anthropic => anthropic::read_request(body),
+            Self::OpenaiResponses => openai_responses::read_request(body),
         }
+    }
+
+    /// Whether an upstream of the same dialect can be given the body: Cursor sends Responses requests to Chat
+    /// Completions, and wants the answers of Chat Completions.
+    pub fn is_own(self, body: &Fields<'_>) -> bool {
+        self != Self::OpenaiChat || !openai_responses::is_request(body)
     }
 
     /// The caller's own body for an upstream of the same dialect: only `model` changes, and what is needed
@@ -215,6 +242,7 @@ impl Inbound {
         match self {
             Self::OpenaiChat => openai_chat::splice(body, model),
             Self::Anthropic => anthropic::splice(body, model),
+            Self::OpenaiResponses => openai_responses::splice(body, model),
         }
     }
 
@@ -222,7 +250,7 @@ impl Inbound {
     pub fn usage_wanted(self, body: &Fields<'_>) -> bool {
         match self {
             Self::OpenaiChat => openai_chat::usage_wanted(body),
-            Self::Anthropic => true,
+            Self::Anthropic | Self::OpenaiResponses => true,
         }
     }
 
@@ -231,6 +259,7 @@ impl Inbound {
         match self {
             Self::OpenaiChat => openai_chat::write_response(response, label),
             Self::Anthropic => anthropic::write_response(response, label),
+            Self::OpenaiResponses => openai_responses::write_response(response, label),
         }
     }
 
@@ -239,13 +268,14 @@ impl Inbound {
         match self {
             Self::OpenaiChat => Box::new(openai_chat::Encoder::new(label)),
             Self::Anthropic => Box::new(anthropic::Encoder::new(label)),
+            Self::OpenaiResponses => Box::new(openai_responses::Encoder::new(label)),
         }
     }
 
     /// The body of an answer that is an error.
     pub fn error_body(self, error: &Error, id: &str) -> Vec<u8> {
         match self {
-            Self::OpenaiChat => openai_chat::error_body(error),
+            Self::OpenaiChat | Self::OpenaiResponses => openai_chat::error_body(error),
             Self::Anthropic => anthropic::error_body(error, id),
         }
     }
@@ -255,13 +285,14 @@ impl Inbound {
         match self {
             Self::OpenaiChat => openai_chat::error_frame(error),
             Self::Anthropic => anthropic::error_frame(error),
+            Self::OpenaiResponses => openai_responses::error_frame(error),
         }
     }
 
     /// A frame that says nothing but that the answer is on its way. It may stand anywhere between two others.
     pub fn heartbeat(self) -> &'static [u8] {
         match self {
-            Self::OpenaiChat => b": ping\n\n",
+            Self::OpenaiChat | Self::OpenaiResponses => b": ping\n\n",
             Self::Anthropic => b"event: ping\ndata: {\"type\":\"ping\"}\n\n",
         }
     }
@@ -269,7 +300,7 @@ impl Inbound {
     /// The body of `GET /v1/models`.
     pub fn write_models(self, models: &[Model]) -> Vec<u8> {
         match self {
-            Self::OpenaiChat => openai_chat::write_models(models),
+            Self::OpenaiChat | Self::OpenaiResponses => openai_chat::write_models(models),
             Self::Anthropic => anthropic::write_models(models),
         }
     }
@@ -278,21 +309,21 @@ impl Inbound {
     pub fn keeps_reasoning(self) -> bool {
         match self {
             Self::OpenaiChat => false,
-            Self::Anthropic => true,
+            Self::Anthropic | Self::OpenaiResponses => true,
         }
     }
 
     /// Whether its clients give a signature of a tool call back.
     pub fn keeps_call_signatures(self) -> bool {
         match self {
-            Self::OpenaiChat | Self::Anthropic => false,
+            Self::OpenaiChat | Self::Anthropic | Self::OpenaiResponses => false,
         }
     }
 
     /// Where this dialect's clients look for the id of a request.
     pub fn id_header(self) -> &'static str {
         match self {
-            Self::OpenaiChat => "x-request-id",
+            Self::OpenaiChat | Self::OpenaiResponses => "x-request-id",
             Self::Anthropic => "request-id",
         }
     }
@@ -300,7 +331,7 @@ impl Inbound {
     /// Headers of this dialect that a caller may set for an upstream of the same dialect.
     pub fn forwards(self, header: &str) -> bool {
         match self {
-            Self::OpenaiChat => header.starts_with("openai-"),
+            Self::OpenaiChat | Self::OpenaiResponses => header.starts_with("openai-"),
             Self::Anthropic => header.starts_with("anthropic-"),
         }
     }

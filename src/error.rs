@@ -24,6 +24,8 @@ pub enum Kind {
     UnknownModel,
     UnknownPath,
     WrongMethod,
+    /// A WebSocket is asked for.
+    NoWebSocket,
     TooLarge,
     RateLimited,
     SpendCapReached,
@@ -59,6 +61,7 @@ impl Kind {
             Self::UnknownModel => (404, "not_found_error", ("invalid_request_error", Some("model_not_found"))),
             Self::UnknownPath => (404, "not_found_error", ("invalid_request_error", Some("not_found"))),
             Self::WrongMethod => (405, "invalid_request_error", ("invalid_request_error", Some("method_not_allowed"))),
+            Self::NoWebSocket => (426, "invalid_request_error", ("invalid_request_error", Some("upgrade_required"))),
             Self::TooLarge => (413, "request_too_large", ("invalid_request_error", Some("request_too_large"))),
             Self::RateLimited => (429, "rate_limit_error", ("requests", Some("rate_limit_exceeded"))),
             Self::SpendCapReached => (402, "billing_error", ("insufficient_quota", Some("insufficient_quota"))),

@@ -341,7 +341,8 @@ impl Relay {
     }
 
     fn fail(&mut self, error: Error, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.caller.error_frame(&error));
+        let told = self.translator.as_mut().and_then(|translator| translator.encoder.failure(&error));
+        out.extend(told.unwrap_or_else(|| self.caller.error_frame(&error)));
         self.failure = Some(error);
     }
 }

@@ -71,6 +71,7 @@ fn door(path: &str) -> Option<Door> {
     }
     Some(match rest {
         "/chat/completions" => Door::Chat(Inbound::OpenaiChat, "/v1/chat/completions"),
+        "/responses" => Door::Chat(Inbound::OpenaiResponses, "/v1/responses"),
         "/messages" => Door::Chat(Inbound::Anthropic, "/v1/messages"),
         "/embeddings" => Door::Ask(Operation::Embeddings, "/v1/embeddings"),
         "/rerank" => Door::Ask(Operation::Rerank, "/v1/rerank"),
@@ -107,6 +108,9 @@ pub async fn serve<H: Host>(gateway: &Gateway, host: &H, request: Incoming) -> R
             let record = Record::open(id, path, host.now());
             return ask(gateway, host, operation, dialect, record, request).await;
         }
+        Some(Door::Chat(..)) if asks_for_websocket(&request.headers) => {
+            Err(Error::new(Kind::NoWebSocket, "this path takes POST; there is no WebSocket here"))
+        }
         Some(Door::Chat(..) | Door::Ask(..)) => return wrong_method(dialect, &id, "POST"),
         Some(_) if !is_get => return wrong_method(dialect, &id, "GET"),
         Some(Door::Home) => Ok(home()),
@@ -124,7 +128,7 @@ fn home() -> Vec<u8> {
     let home = concat!(
         r#"{"name":"tollgate","version":""#,
         env!("CARGO_PKG_VERSION"),
-        r#"","endpoints":["POST /v1/chat/completions","POST /v1/messages","POST /v1/embeddings","POST /v1/rerank","GET /v1/models","GET /v1/usage","GET /health"],"#,
+        r#"","endpoints":["POST /v1/chat/completions","POST /v1/responses","POST /v1/messages","POST /v1/embeddings","POST /v1/rerank","GET /v1/models","GET /v1/usage","GET /health"],"#,
         r#""try":"POST /v1/chat/completions with {\"model\":\"tollgate/echo\",\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}"}"#,
     );
     home.into()
@@ -446,6 +450,11 @@ fn refused<B>(dialect: Inbound, id: &str, error: &Error, limits: Vec<(&'static s
         headers.push(name, value);
     }
     whole(error.status(), headers, dialect.error_body(error, id))
+}
+
+/// Codex tries one first, and of all refusals understands 426 at once: others it tries again for seconds, and 400 ends it.
+fn asks_for_websocket(headers: &Headers) -> bool {
+    headers.get("upgrade").is_some_and(|protocol| protocol.eq_ignore_ascii_case("websocket"))
 }
 
 fn wrong_method<B>(dialect: Inbound, id: &str, allow: &'static str) -> Reply<B> {

@@ -62,7 +62,7 @@ impl Operation {
             return 0;
         }
         // Which of the two counts is for the upstream to say; none of them may be 0, which some take for no bound.
-        let stated = ["max_completion_tokens", "max_tokens"];
+        let stated = ["max_completion_tokens", "max_tokens", "max_output_tokens"];
         let stated = stated.iter().filter_map(|name| body.get::<u64>(name).ok().flatten()).max();
         let answers = body.get::<u64>("n").ok().flatten().unwrap_or(1).max(1);
         stated.filter(|tokens| *tokens > 0).unwrap_or(OUTPUT_TOKENS_HELD).saturating_mul(answers)
@@ -113,7 +113,7 @@ impl Job<'_> {
     fn chat(&self, target: &Target, dialect: Dialect, platform: Platform, base_url: &str) -> Result<Question, Error> {
         let url = platform.url(dialect, base_url, &target.model, self.stream);
         let mut label = self.label.clone();
-        if dialect == self.dialect.dialect() && !self.sealed {
+        if dialect == self.dialect.dialect() && !self.sealed && self.dialect.is_own(&self.body) {
             let body = self.dialect.splice(&self.body, &target.model);
             return Ok(Question { url, body, label, ..Question::default() });
         }

@@ -13,4 +13,5 @@ mod cohere;
 mod event_stream;
 mod ollama;
 mod openai_chat;
+mod openai_responses;
 mod told;

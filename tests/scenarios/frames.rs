@@ -27,6 +27,7 @@ pub fn is_complete(dialect: Inbound, body: &[u8]) -> bool {
             data == "[DONE]" || value["choices"][0]["finish_reason"].is_string() || value["usage"].is_object()
         }
         Inbound::Anthropic => event == "message_stop",
+        Inbound::OpenaiResponses => event == "response.completed",
     }
 }
 
@@ -38,8 +39,14 @@ pub fn ends_with_error(dialect: Inbound, body: &[u8]) -> bool {
     let events = events(body);
     let Some((event, data)) = events.last() else { return false };
     let data: Value = serde_json::from_str(data).unwrap_or_default();
-    let is_named = event == "error" && data["type"] == "error";
-    data["error"]["message"].is_string() && (dialect == Inbound::OpenaiChat || is_named)
+    let is_said = |error: &Value| error["message"].is_string();
+    match dialect {
+        Inbound::OpenaiChat => is_said(&data["error"]),
+        Inbound::Anthropic => event == "error" && data["type"] == "error" && is_said(&data["error"]),
+        // An upstream's own words may be the shorter ones.
+        Inbound::OpenaiResponses if event == "error" => is_said(&data),
+        Inbound::OpenaiResponses => event == "response.failed" && is_said(&data["response"]["error"]),
+    }
 }
 
 /// The text that a client would put together.
@@ -49,6 +56,7 @@ pub fn text(dialect: Inbound, body: &[u8]) -> String {
         let text = match dialect {
             Inbound::OpenaiChat => &data["choices"][0]["delta"]["content"],
             Inbound::Anthropic => &data["delta"]["text"],
+            Inbound::OpenaiResponses => &data["delta"],
         };
         text.as_str().unwrap_or_default().to_owned()
     });
@@ -70,6 +78,7 @@ pub fn told(dialect: Inbound, bytes: &[u8]) -> String {
             _ if data == "[DONE]" => Some("done".to_owned()),
             Inbound::OpenaiChat => chunk(&value),
             Inbound::Anthropic => message(&value),
+            Inbound::OpenaiResponses => response(&value),
         };
         let known = known.unwrap_or_else(|| frame.trim().replace('\r', "\\r").replace('\n', "\\n"));
         // A flood is told by its first frames.
@@ -105,6 +114,20 @@ fn message(data: &Value) -> Option<String> {
         "message_delta" => format!("stop({},{})", delta["stop_reason"].as_str()?, data["usage"]["output_tokens"]),
         "message_stop" => "done".to_owned(),
         "ping" => "ping".to_owned(),
+        _ => return None,
+    })
+}
+
+fn response(data: &Value) -> Option<String> {
+    let usage = &data["response"]["usage"];
+    Some(match data["type"].as_str()?.strip_prefix("response.")? {
+        "created" => "start".to_owned(),
+        "output_item.added" => format!("open({})", data["item"]["type"].as_str()?),
+        "output_text.delta" => data["delta"].to_string(),
+        "output_item.done" => "close".to_owned(),
+        "completed" => format!("done({},{})", usage["input_tokens"], usage["output_tokens"]),
+        "failed" => format!("failed({})", data["response"]["error"]),
+        kind @ ("in_progress" | "content_part.added" | "content_part.done" | "output_text.done") => kind.to_owned(),
         _ => return None,
     })
 }

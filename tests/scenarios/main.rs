@@ -53,6 +53,11 @@ fn a_whole_answer_is_of_its_dialect_or_none() {
 }
 
 #[test]
+fn callers_and_upstreams_of_responses_are_served_as_the_others() {
+    check("responses");
+}
+
+#[test]
 fn a_hang_up_cancels_and_is_settled() {
     check("hangups");
 }
@@ -228,7 +233,7 @@ impl Told {
         } else {
             assert!(!self.relayed, "{name}: a whole answer was pumped");
             let body: Value = serde_json::from_slice(&body).unwrap_or_else(|_| panic!("{name}: not JSON: {body:?}"));
-            let is_error = body.get("error").is_some() || self.status >= 400;
+            let is_error = body.get("error").is_some_and(|error| !error.is_null()) || self.status >= 400;
             assert_eq!(is_error, !complete, "{name}: {body}");
         }
     }
@@ -299,6 +304,7 @@ async fn asked(gateway: &Gateway, world: Rc<World>, ask: &Ask) -> Told {
     let path = match ask.dialect {
         Inbound::OpenaiChat => "/v1/chat/completions",
         Inbound::Anthropic => "/v1/messages",
+        Inbound::OpenaiResponses => "/v1/responses",
     };
     let request = Incoming {
         method: "POST".to_owned(),
@@ -347,7 +353,7 @@ fn gateway(scenario: &Scenario) -> Gateway {
         json!({"dialect": dialect.dialect(), "base_url": format!("http://{name}/v1"), "secret": format!("the key of {name}")})
     };
     let providers: HashMap<&str, Value> =
-        ["oa", "ob", "aa", "ab", "anthropic"].map(|name| (name, provider(name))).into();
+        ["oa", "ob", "aa", "ab", "ra", "anthropic"].map(|name| (name, provider(name))).into();
     let draft = json!({
         "providers": providers,
         "models": {"try": {"targets": scenario.route, "first_byte_ms": first, "idle_ms": idle, "heartbeat_ms": heartbeat, "strict": strict}},
@@ -355,6 +361,7 @@ fn gateway(scenario: &Scenario) -> Gateway {
         "prices": {
             "oa/m": {"input": "2.50", "cached_input": "1.25", "output": "10"},
             "ob/m": {"input": "0.15", "cached_input": "0.075", "output": "0.60"},
+            "ra/m": {"input": "2.50", "cached_input": "1.25", "output": "10"},
             "aa/m": {"input": "3", "cached_input": "0.30", "cache_write": "3.75", "output": "15"},
             "ab/m": {"input": "1", "cached_input": "0.10", "cache_write": "1.25", "output": "5.000001"},
         },

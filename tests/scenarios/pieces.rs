@@ -11,7 +11,7 @@ use tollgate::wire::frame::Framing;
 use crate::frames;
 use crate::script::Wire;
 
-const DIALECTS: [Inbound; 2] = [Inbound::OpenaiChat, Inbound::Anthropic];
+const DIALECTS: [Inbound; 3] = [Inbound::OpenaiChat, Inbound::Anthropic, Inbound::OpenaiResponses];
 const WORDS: &[&str] =
     &["start", "comment", "ping", "\"Hé\"", "\"llo, \u{1f980}\"", "comment", "stop", "usage", "done"];
 
@@ -91,6 +91,7 @@ fn a_cut_stream_is_not_complete() {
                 // Not every server says `[DONE]`: after the finish reason a clean end of the body is one.
                 Inbound::OpenaiChat => "\"finish_reason\":\"stop\"",
                 Inbound::Anthropic => "\"type\":\"message_stop\"",
+                Inbound::OpenaiResponses => "\"type\":\"response.completed\"",
             };
             let finish = std::str::from_utf8(&stream).unwrap().find(finish).unwrap();
             for cut in 0..stream.len() {

@@ -75,9 +75,13 @@ impl Scenario {
     }
 }
 
-/// `oa` and `ob` speak OpenAI's dialect, `aa` and `ab` Anthropic's.
+/// `oa` and `ob` speak Chat Completions, `aa` and `ab` Anthropic's dialect, `ra` Responses.
 pub fn dialect_of(target: &str) -> Inbound {
-    if target.starts_with('o') { Inbound::OpenaiChat } else { Inbound::Anthropic }
+    match target.as_bytes().first() {
+        Some(b'o') => Inbound::OpenaiChat,
+        Some(b'r') => Inbound::OpenaiResponses,
+        _ => Inbound::Anthropic,
+    }
 }
 
 /// Splits at spaces, except between quotes or backticks.
@@ -134,6 +138,12 @@ fn ask(words: &[String]) -> Ask {
     for word in words {
         match word.split_once('=').unwrap_or((word, "")) {
             ("openai-chat", _) => {}
+            ("openai-responses", _) => {
+                ask.dialect = Inbound::OpenaiResponses;
+                fields[1] = INPUT.to_owned();
+            }
+            // Sends Responses to the path of Chat Completions.
+            ("cursor", _) => fields[1] = INPUT.to_owned(),
             ("anthropic", _) => {
                 ask.dialect = Inbound::Anthropic;
                 fields.push(r#""max_tokens":100"#.to_owned());
@@ -154,6 +164,8 @@ fn ask(words: &[String]) -> Ask {
     ask.body = format!("{{{}}}", fields.join(","));
     ask
 }
+
+const INPUT: &str = r#""input":[{"role":"user","content":"Hello?"}]"#;
 
 fn script(dialect: Inbound, words: &[String]) -> Script {
     let mut script = Script::new();
@@ -250,9 +262,45 @@ impl Wire {
             _ => match self.dialect {
                 Inbound::OpenaiChat => openai(word),
                 Inbound::Anthropic => self.anthropic(word),
+                Inbound::OpenaiResponses => self.responses(word),
             },
         }
         .into_bytes()
+    }
+
+    fn responses(&mut self, word: &str) -> String {
+        let frame = |kind: &str, rest: &str| format!("event: {kind}\ndata: {{\"type\":\"{kind}\"{rest}}}\n\n");
+        let response = |status: &str, rest: &str| {
+            format!(r#"{{"id":"resp_1","object":"response","created_at":1,"model":"m-1","status":"{status}"{rest}}}"#)
+        };
+        const USAGE: &str = r#","usage":{"input_tokens":10,"output_tokens":5,"total_tokens":15,"input_tokens_details":{"cached_tokens":4},"output_tokens_details":{"reasoning_tokens":2}}"#;
+        const ERROR: &str = r#"{"message":"too much","type":"server_error","param":null,"code":"server_error"}"#;
+        match word {
+            "start" => frame("response.created", &format!(",\"response\":{}", response("in_progress", ""))),
+            "ping" | "usage" => frame("keepalive", ""),
+            "stop" if std::mem::take(&mut self.open) => frame(
+                "response.output_item.done",
+                r#","output_index":0,"item":{"type":"message","id":"msg_1","role":"assistant","content":[]}"#,
+            ),
+            "stop" => ": nothing was said\n\n".to_owned(),
+            "done" => frame("response.completed", &format!(",\"response\":{}", response("completed", USAGE))),
+            "error" => frame(
+                "response.failed",
+                &format!(",\"response\":{}", response("failed", &format!(",\"error\":{ERROR}"))),
+            ),
+            "failure" => format!("{{\"error\":{ERROR}}}"),
+            "answer" => response(
+                "completed",
+                &format!(
+                    r#","output":[{{"type":"message","id":"msg_1","role":"assistant","status":"completed","content":[{{"type":"output_text","text":"Hello","annotations":[]}}]}}]{USAGE}"#
+                ),
+            ),
+            text if text.starts_with('"') => {
+                self.open = true;
+                frame("response.output_text.delta", &format!(r#","output_index":0,"content_index":0,"delta":{text}"#))
+            }
+            _ => panic!("{word}?"),
+        }
     }
 
     fn anthropic(&mut self, word: &str) -> String {

@@ -1,0 +1,36 @@
+//! OpenAI Responses, without its memory: every request holds its whole conversation.
+//!
+//! Canonically a call of a custom tool has the JSON arguments `{"input":…}`, and a tool in a namespace goes by one
+//! joined name; both are undone on the way back. The shapes of errors and of lists of models are those of Chat
+//! Completions, and are written there.
+
+mod answer;
+mod decode;
+mod encode;
+mod read_request;
+mod tools;
+mod write_request;
+
+#[cfg(test)]
+mod tests;
+
+use serde::Serialize;
+
+pub use decode::{Decoder, read_response};
+pub use encode::{Encoder, error_frame, write_response};
+pub use read_request::{is_request, read_request, splice};
+pub use write_request::write_request;
+
+fn json(value: &impl Serialize) -> Vec<u8> {
+    let mut out = Vec::new();
+    write_json(value, &mut out);
+    out
+}
+
+fn write_json(value: &impl Serialize, out: &mut Vec<u8>) {
+    let start = out.len();
+    if serde_json::to_writer(&mut *out, value).is_err() {
+        // A Vec takes every write and our keys are strings, so nothing leads here; half a value would be worse.
+        out.truncate(start);
+    }
+}

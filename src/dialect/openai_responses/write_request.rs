@@ -1,0 +1,454 @@
+//! Writes a request for an upstream that speaks Responses.
+//!
+//! Nothing is stored there: reasoning comes back encrypted and is sent again in its place. What the upstream could not
+//! take is named in `lost`.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::json;
+use super::tools::{self, Called, ToolOut, unwrapped};
+use crate::chat::{Content, Effort, Format, Media, Message, Number, Part, Request, Role, Tool, ToolCall, ToolChoice};
+
+/// OpenAI's reasoning models, by the start of their name. They want `developer` for `system`, give their reasoning
+/// encrypted, and refuse sampling parameters. Source: "Reasoning models", OpenAI API documentation, read 2026-11.
+const REASONING_MODELS: &[&str] = &["o1", "o3", "o4", "gpt-5", "gpt-6"];
+
+/// Models that refuse `reasoning` and encrypted reasoning, by the start of their name. Source: as above.
+const PLAIN_MODELS: &[&str] = &["gpt-3.5", "gpt-4", "chatgpt", "gpt-5-chat"];
+
+/// From this GPT on reasoning can be off, and then, as without being asked for, sampling parameters are taken.
+/// Source: "Using GPT-5.1", OpenAI API documentation, read 2026-11.
+const REASONS_AT_WILL: (u32, u32) = (5, 1);
+
+/// Models that give their reasoning in plain text and want it back, by the start of their name; OpenAI refuses
+/// reasoning without its proof. Sources: "Thinking mode", DeepSeek API documentation; "How to handle the raw chain of
+/// thought in gpt-oss", OpenAI cookbook; read 2026-11.
+const REPLAYING_MODELS: &[&str] = &["deepseek", "gpt-oss"];
+
+/// OpenAI's bound on names of end users; Claude Code's are longer.
+const USER_BYTES_MAX: usize = 64;
+
+pub fn write_request(request: &Request, lost: &mut Vec<String>) -> Vec<u8> {
+    // The organisation may stand before the name: `openai/gpt-5`.
+    let name = request.model.rsplit('/').next().unwrap_or_default();
+    let is = |models: &[&str]| models.iter().any(|start| name.starts_with(start));
+    let mut lost = Lost(lost);
+    let is_plain = is(PLAIN_MODELS);
+    let reasons = is(REASONING_MODELS) && !is_plain;
+    let at_will = gpt(name).is_some_and(|version| version >= REASONS_AT_WILL);
+    let is_asked = request.reasoning.as_ref().is_some_and(|effort| *effort != Effort::Off);
+    let (mut temperature, mut top_p) = (request.temperature.as_ref(), request.top_p.as_ref());
+    if reasons && !(at_will && !is_asked) {
+        lost.note_if(temperature.take().is_some(), "temperature");
+        lost.note_if(top_p.take().is_some(), "top_p");
+    }
+    lost.note_if(!request.stop.is_empty(), "stop");
+    for setting in request.settings() {
+        let is_written = matches!(setting, "verbosity" | "service_tier" | "prompt_cache_key");
+        lost.note_if(!is_written, setting);
+    }
+    let user = request.user.as_deref().filter(|user| user.len() <= USER_BYTES_MAX);
+    lost.note_if(user.is_none() && request.user.is_some(), "user");
+    let effort = request.reasoning.as_ref().and_then(|asked| effort(asked, reasons, at_will));
+    let tells = request.reasoning_told == Some(true) && !is_plain;
+    lost.note_if(is_asked && is_plain, "thinking");
+    let reasoning = ReasoningOut { effort: effort.filter(|_| !is_plain), summary: tells.then_some("auto") };
+    let has_tools = !request.tools.is_empty();
+    let items = Items { tools: &request.tools, reasons, replays: is(REPLAYING_MODELS), out: Vec::new() };
+    json(&RequestOut {
+        model: &request.model,
+        input: items.write(&request.messages, &mut lost),
+        tools: tools::write(&request.tools),
+        // Without tools OpenAI refuses both.
+        tool_choice: request.tool_choice.as_ref().filter(|_| has_tools).map(|asked| choice(asked, &request.tools)),
+        parallel_tool_calls: request.parallel_tools.filter(|_| has_tools),
+        max_output_tokens: request.max_tokens,
+        temperature,
+        top_p,
+        reasoning: Some(reasoning).filter(|reasoning| reasoning.effort.is_some() || reasoning.summary.is_some()),
+        // A server that is not OpenAI's is asked for it where there will be reasoning.
+        include: (reasons || (is_asked && !is_plain)).then_some(["reasoning.encrypted_content"]),
+        text: Some(text(request)).filter(|text| !text.is_default()),
+        prompt_cache_key: request.cache_key.as_deref(),
+        service_tier: request.service_tier.as_deref(),
+        user,
+        store: false,
+        stream: request.stream,
+    })
+}
+
+/// The version in a name like `gpt-5`, `gpt-5.4-mini` or `gpt-6.1-sol`.
+fn gpt(name: &str) -> Option<(u32, u32)> {
+    let version = name.strip_prefix("gpt-")?.split('-').next()?;
+    let (major, minor) = version.split_once('.').unwrap_or((version, "0"));
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+/// `reasoning.effort`; `None` where the words of this dialect do not say it.
+fn effort(effort: &Effort, reasons: bool, at_will: bool) -> Option<&str> {
+    match effort {
+        // The newest know the word.
+        Effort::Level(level) if level == "max" && reasons && !at_will => Some("high"),
+        Effort::Level(level) => Some(level),
+        Effort::Budget(tokens) => Some(match tokens {
+            0..4096 => "low",
+            4096..16384 => "medium",
+            _ => "high",
+        }),
+        Effort::Off => at_will.then_some("none"),
+        Effort::Adaptive => None,
+    }
+}
+
+pub(super) fn choice<'a>(asked: &'a ToolChoice, tools: &'a [Tool]) -> ChoiceOut<'a> {
+    match asked {
+        ToolChoice::Auto => ChoiceOut::Mode("auto"),
+        ToolChoice::None => ChoiceOut::Mode("none"),
+        ToolChoice::Required => ChoiceOut::Mode("required"),
+        ToolChoice::Named(name) => {
+            let Called { name, namespace, is_custom } = Called::find(tools, name);
+            ChoiceOut::Named { kind: if is_custom { "custom" } else { "function" }, name, namespace }
+        }
+    }
+}
+
+pub(super) fn text(request: &Request) -> TextOut<'_> {
+    let format = match &request.format {
+        None => FormatOut::Text,
+        Some(Format::Json) => FormatOut::Object,
+        Some(Format::Schema { name, schema, strict }) => FormatOut::Schema { name, schema: &schema.0, strict: *strict },
+    };
+    TextOut { format, verbosity: request.verbosity.as_deref() }
+}
+
+struct Lost<'a>(&'a mut Vec<String>);
+
+impl Lost<'_> {
+    fn note(&mut self, name: &str) {
+        if !self.0.iter().any(|known| known == name) {
+            self.0.push(name.to_owned());
+        }
+    }
+
+    fn note_if(&mut self, is_lost: bool, name: &str) {
+        if is_lost {
+            self.note(name);
+        }
+    }
+}
+
+struct Items<'a> {
+    tools: &'a [Tool],
+    reasons: bool,
+    /// Whether reasoning without proof is sent.
+    replays: bool,
+    out: Vec<ItemOut<'a>>,
+}
+
+impl<'a> Items<'a> {
+    fn write(mut self, messages: &'a [Message], lost: &mut Lost<'_>) -> Vec<ItemOut<'a>> {
+        // Which of the calls so far had free text: their results say so too.
+        let mut custom = Vec::new();
+        for message in messages {
+            let cached = message.parts.iter().any(is_cached);
+            lost.note_if(cached, "cache_control");
+            let role = match message.role {
+                Role::System if self.reasons => "developer",
+                Role::System => "system",
+                Role::User => "user",
+                Role::Assistant => "assistant",
+            };
+            let mut content = Vec::new();
+            for part in &message.parts {
+                if let Some(part) = words(&part.content, message.role) {
+                    content.push(part);
+                    continue;
+                }
+                // Everything keeps its place among the words.
+                self.say(role, std::mem::take(&mut content));
+                match &part.content {
+                    // What the model said has a shape with an id, but for one text.
+                    Content::Text(text) => {
+                        self.out.push(ItemOut::Message { role, content: ContentOut::Text(Cow::Borrowed(text)) });
+                    }
+                    Content::ToolCall(call) if message.role == Role::Assistant => self.call(call, &mut custom),
+                    Content::ToolResult { call, parts, is_error } if message.role == Role::User => {
+                        let is_custom = custom.contains(&call.as_str());
+                        self.result(call, output(parts, *is_error, lost), is_custom);
+                    }
+                    Content::Reasoning { text, signature } if message.role == Role::Assistant => {
+                        self.reasoning(text, signature.as_deref(), lost);
+                    }
+                    Content::SealedReasoning(sealed) if message.role == Role::Assistant => {
+                        self.reasoning("", Some(sealed), lost);
+                    }
+                    other => lost.note(name(other)),
+                }
+            }
+            self.say(role, content);
+        }
+        self.out
+    }
+
+    fn say(&mut self, role: &'static str, parts: Vec<PartOut<'a>>) {
+        let content = match parts.as_slice() {
+            [] => return,
+            // One text is a string, which every server takes; more are an array, so that their borders stay.
+            [PartOut::Input { text }] => ContentOut::Text(Cow::Borrowed(text)),
+            _ => ContentOut::Parts(parts),
+        };
+        self.out.push(ItemOut::Message { role, content });
+    }
+
+    fn call(&mut self, call: &'a ToolCall, custom: &mut Vec<&'a str>) {
+        let Called { name, namespace, is_custom } = Called::find(self.tools, &call.name);
+        let call_id = call.id.as_str();
+        self.out.push(if is_custom {
+            custom.push(call_id);
+            ItemOut::Custom { call_id, name, namespace, input: unwrapped(&call.arguments) }
+        } else {
+            // No arguments are an empty object; servers parse the text.
+            let arguments = if call.arguments.trim().is_empty() { "{}" } else { &call.arguments };
+            ItemOut::Function { call_id, name, namespace, arguments }
+        });
+    }
+
+    fn result(&mut self, call_id: &'a str, output: ContentOut<'a>, is_custom: bool) {
+        self.out.push(if is_custom {
+            ItemOut::CustomOutput { call_id, output }
+        } else {
+            ItemOut::FunctionOutput { call_id, output }
+        });
+    }
+
+    fn reasoning(&mut self, text: &'a str, sealed: Option<&'a str>, lost: &mut Lost<'_>) {
+        let is_told = !text.is_empty();
+        let (summary, content) = match sealed {
+            Some(_) => (is_told.then_some(PartOut::Summary { text }), None),
+            None if self.replays && is_told => (None, Some([PartOut::Thought { text }])),
+            None => return lost.note_if(is_told, "messages.reasoning"),
+        };
+        // OpenAI's encrypted reasoning is bound to the id it had, and is taken without one; of reasoning in plain text
+        // servers want some id. Sources: maximhq/bifrost#5186 and #6488, read 2026-11.
+        let id = sealed.is_none().then(|| format!("rs_{}", self.out.len()));
+        self.out.push(ItemOut::Reasoning {
+            id,
+            summary: summary.into_iter().collect(),
+            content,
+            encrypted_content: sealed,
+        });
+    }
+}
+
+fn is_cached(part: &Part) -> bool {
+    part.cache.is_some()
+        || matches!(&part.content, Content::ToolResult { parts, .. } if parts.iter().any(|part| part.cache.is_some()))
+}
+
+/// A part of a message; `None` for what is an item of its own, or has no place.
+fn words(content: &Content, role: Role) -> Option<PartOut<'_>> {
+    Some(match content {
+        Content::Text(text) if role != Role::Assistant => PartOut::Input { text },
+        _ if role != Role::User => return None,
+        Content::Image(media) => PartOut::Image { image_url: url(media), detail: "auto" },
+        Content::Document { media: media @ Media::Inline { .. }, name } => {
+            // OpenAI refuses a file without a name.
+            PartOut::File { filename: name.as_deref().unwrap_or("document.pdf"), file_data: url(media) }
+        }
+        Content::Document { media: Media::Url(file_url), .. } => PartOut::LinkedFile { file_url },
+        _ => return None,
+    })
+}
+
+fn output<'a>(parts: &'a [Part], is_error: bool, lost: &mut Lost<'_>) -> ContentOut<'a> {
+    let mut out = Vec::with_capacity(parts.len());
+    for part in parts {
+        match words(&part.content, Role::User) {
+            Some(part) => out.push(part),
+            None => lost.note(name(&part.content)),
+        }
+    }
+    // There is no other place to say it.
+    let says_so = |text: &str| text.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("error"));
+    match out.as_slice() {
+        [] if is_error => ContentOut::Text("Error".into()),
+        [] => ContentOut::Text("".into()),
+        [PartOut::Input { text }] if is_error && !says_so(text) => ContentOut::Text(format!("Error: {text}").into()),
+        [PartOut::Input { text }] => ContentOut::Text(Cow::Borrowed(text)),
+        _ => {
+            if is_error {
+                out.insert(0, PartOut::Input { text: "Error:" });
+            }
+            ContentOut::Parts(out)
+        }
+    }
+}
+
+fn url(media: &Media) -> Cow<'_, str> {
+    match media {
+        Media::Url(url) => Cow::Borrowed(url),
+        Media::Inline { media_type, data } => Cow::Owned(format!("data:{media_type};base64,{data}")),
+    }
+}
+
+/// How `lost` calls a part that has no place in the message it stands in.
+fn name(content: &Content) -> &'static str {
+    match content {
+        Content::Text(_) => "messages.text",
+        Content::Image(_) => "messages.image",
+        Content::Audio(_) => "messages.audio",
+        Content::Video(_) => "messages.video",
+        Content::Document { .. } => "messages.document",
+        Content::Reasoning { .. } | Content::SealedReasoning(_) => "messages.reasoning",
+        Content::ToolCall(_) => "messages.tool_call",
+        Content::ToolResult { .. } => "messages.tool_result",
+    }
+}
+
+#[derive(Serialize)]
+struct RequestOut<'a> {
+    model: &'a str,
+    input: Vec<ItemOut<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tools: Vec<ToolOut<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_choice: Option<ChoiceOut<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parallel_tool_calls: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_output_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    temperature: Option<&'a Number>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_p: Option<&'a Number>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning: Option<ReasoningOut<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    include: Option<[&'static str; 1]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<TextOut<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt_cache_key: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_tier: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<&'a str>,
+    store: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    stream: bool,
+}
+
+#[derive(Serialize)]
+struct ReasoningOut<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    effort: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    summary: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+pub(super) struct TextOut<'a> {
+    format: FormatOut<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verbosity: Option<&'a str>,
+}
+
+impl TextOut<'_> {
+    fn is_default(&self) -> bool {
+        matches!(self.format, FormatOut::Text) && self.verbosity.is_none()
+    }
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type")]
+enum FormatOut<'a> {
+    #[serde(rename = "text")]
+    Text,
+    #[serde(rename = "json_object")]
+    Object,
+    #[serde(rename = "json_schema")]
+    Schema {
+        name: &'a str,
+        schema: &'a RawValue,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        strict: Option<bool>,
+    },
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(super) enum ChoiceOut<'a> {
+    Mode(&'static str),
+    Named {
+        #[serde(rename = "type")]
+        kind: &'static str,
+        name: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        namespace: Option<&'a str>,
+    },
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type")]
+enum ItemOut<'a> {
+    #[serde(rename = "message")]
+    Message { role: &'static str, content: ContentOut<'a> },
+    #[serde(rename = "reasoning")]
+    Reasoning {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<String>,
+        /// Always there, empty too: OpenAI refuses an item without it.
+        summary: Vec<PartOut<'a>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        content: Option<[PartOut<'a>; 1]>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        encrypted_content: Option<&'a str>,
+    },
+    #[serde(rename = "function_call")]
+    Function {
+        call_id: &'a str,
+        name: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        namespace: Option<&'a str>,
+        arguments: &'a str,
+    },
+    #[serde(rename = "function_call_output")]
+    FunctionOutput { call_id: &'a str, output: ContentOut<'a> },
+    #[serde(rename = "custom_tool_call")]
+    Custom {
+        call_id: &'a str,
+        name: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        namespace: Option<&'a str>,
+        input: String,
+    },
+    #[serde(rename = "custom_tool_call_output")]
+    CustomOutput { call_id: &'a str, output: ContentOut<'a> },
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum ContentOut<'a> {
+    Text(Cow<'a, str>),
+    Parts(Vec<PartOut<'a>>),
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type")]
+enum PartOut<'a> {
+    #[serde(rename = "input_text")]
+    Input { text: &'a str },
+    #[serde(rename = "input_image")]
+    Image { image_url: Cow<'a, str>, detail: &'static str },
+    #[serde(rename = "input_file")]
+    File { filename: &'a str, file_data: Cow<'a, str> },
+    #[serde(rename = "input_file")]
+    LinkedFile { file_url: &'a str },
+    #[serde(rename = "summary_text")]
+    Summary { text: &'a str },
+    #[serde(rename = "reasoning_text")]
+    Thought { text: &'a str },
+}
