@@ -38,13 +38,22 @@ struct Session<'a> {
     home: &'a Path,
 }
 
-const AGENTS: [Agent; 1] = [Agent {
-    name: "claude_code",
-    entry: "@anthropic-ai/claude-code/cli-wrapper.cjs",
-    model: "bash",
-    configure: configure_claude_code,
-    told: told_by_claude_code,
-}];
+const AGENTS: [Agent; 2] = [
+    Agent {
+        name: "claude_code",
+        entry: "@anthropic-ai/claude-code/cli-wrapper.cjs",
+        model: "bash",
+        configure: configure_claude_code,
+        told: told_by_claude_code,
+    },
+    Agent {
+        name: "codex",
+        entry: "@openai/codex/bin/codex.js",
+        model: "exec-command",
+        configure: configure_codex,
+        told: told_by_codex,
+    },
+];
 
 /// An agent needs half a gigabyte and a core while it starts.
 const AT_ONCE: usize = 2;
@@ -126,6 +135,35 @@ fn configure_claude_code(command: &mut Command, session: &Session) {
 fn told_by_claude_code(printed: &str) -> Option<String> {
     let result: Value = serde_json::from_str(printed).ok()?;
     result["result"].as_str().map(str::to_owned)
+}
+
+/// Source: "Configuration" and "Non-interactive mode", Codex documentation, read 2026-11.
+fn configure_codex(command: &mut Command, session: &Session) {
+    let folder = session.home.join(".codex");
+    fs::create_dir(&folder).expect("the scenario's own directory can be written");
+    let settings = format!(
+        "model_provider = \"gateway\"\ncheck_for_update_on_startup = false\n[analytics]\nenabled = false\n\
+         [model_providers.gateway]\nname = \"gateway\"\nbase_url = \"{}/v1\"\nenv_key = \"GATEWAY_KEY\"\n\
+         wire_api = \"responses\"\n",
+        session.base_url
+    );
+    fs::write(folder.join("config.toml"), settings).expect("the scenario's own directory can be written");
+    command.env("GATEWAY_KEY", session.key);
+    command.args(["exec", "--json", "--skip-git-repo-check", "-m", &session.model, &session.prompt]);
+}
+
+/// The last of its messages, or of what went wrong.
+fn told_by_codex(printed: &str) -> Option<String> {
+    let events = printed.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let told = events.filter_map(|event| {
+        let told = match event["type"].as_str()? {
+            "item.completed" if event["item"]["type"] == "agent_message" => &event["item"]["text"],
+            "turn.failed" => &event["error"]["message"],
+            _ => return None,
+        };
+        told.as_str().map(str::to_owned)
+    });
+    told.last()
 }
 
 fn printed(output: &Output) -> String {

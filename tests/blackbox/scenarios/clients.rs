@@ -24,7 +24,7 @@ struct Client {
     lists: bool,
 }
 
-static CLIENTS: [Client; 5] = [
+static CLIENTS: [Client; 9] = [
     Client {
         name: "openai_python",
         program: Program::new("python/openai_chat.py"),
@@ -58,6 +58,34 @@ static CLIENTS: [Client; 5] = [
         program: Program::new("node/ai_sdk_compatible.mjs"),
         stops: ["stop", "tool-calls"],
         refusals: ["APICallError", "APICallError"],
+        lists: false,
+    },
+    Client {
+        name: "ai_sdk_anthropic",
+        program: Program::new("node/ai_sdk_anthropic.mjs"),
+        stops: ["stop", "tool-calls"],
+        refusals: ["APICallError", "APICallError"],
+        lists: false,
+    },
+    Client {
+        name: "ai_sdk_openai",
+        program: Program::new("node/ai_sdk_openai.mjs"),
+        stops: ["stop", "tool-calls"],
+        refusals: ["APICallError", "APICallError"],
+        lists: false,
+    },
+    Client {
+        name: "openai_python_responses",
+        program: Program::new("python/openai_responses.py"),
+        stops: ["completed", "completed"],
+        refusals: ["BadRequestError", "AuthenticationError"],
+        lists: false,
+    },
+    Client {
+        name: "openai_node_responses",
+        program: Program::new("node/openai_responses.mjs"),
+        stops: ["completed", "completed"],
+        refusals: ["BadRequestError", "AuthenticationError"],
         lists: false,
     },
 ];

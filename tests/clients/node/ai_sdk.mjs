@@ -33,9 +33,9 @@ async function* texts({ fullStream }) {
   }
 }
 
-// Answers tasks with the model that `model` makes for each.
-export function serveModel(model, more = {}) {
-  const asked = (task, rest = {}) => ({ model: model(task), prompt: task.prompt, ...rest });
+// Answers tasks with the model that `model` makes for each, and with `settings` of the calls.
+export function serveModel(model, settings = {}) {
+  const asked = (task, rest = {}) => ({ model: model(task), prompt: task.prompt, ...settings, ...rest });
   const stream = (task, rest = {}) => streamText(asked(task, { onError() {}, ...rest }));
   const twoSteps = { tools, stopWhen: isStepCount(2) };
   serve({
@@ -59,7 +59,5 @@ export function serveModel(model, more = {}) {
     },
 
     cut: (task) => untilItBreaks(texts(stream(task))),
-
-    ...more,
   });
 }
