@@ -8,6 +8,7 @@ use crate::config::{Caller, Config, sha256};
 use crate::error::{Error, Kind};
 use crate::host::Headers;
 use crate::limit::Limits;
+use crate::wire::query::parameter;
 
 /// What a host allows where no caller is configured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,8 +22,8 @@ pub enum Keyless {
 /// The name under which a caller without a key is counted.
 const LOCAL: &str = "local";
 
-/// The caller of a request with these headers.
-pub fn caller(config: &Config, keyless: Keyless, headers: &Headers) -> Result<Caller, Error> {
+/// The caller of a request with these headers and this query.
+pub fn caller(config: &Config, keyless: Keyless, headers: &Headers, query: Option<&str>) -> Result<Caller, Error> {
     if config.callers.is_empty() {
         return match keyless {
             Keyless::Refused => Err(Error::new(
@@ -32,10 +33,13 @@ pub fn caller(config: &Config, keyless: Keyless, headers: &Headers) -> Result<Ca
             Keyless::Loopback => local(headers),
         };
     }
-    let key = key(headers).ok_or_else(|| {
-        Error::new(Kind::Unauthenticated, "no key; send it as \"authorization: Bearer KEY\" or \"x-api-key: KEY\"")
+    let key = key(headers, query).ok_or_else(|| {
+        Error::new(
+            Kind::Unauthenticated,
+            "no key; send it as \"authorization: Bearer KEY\", \"x-api-key: KEY\" or \"x-goog-api-key: KEY\"",
+        )
     })?;
-    let digest = sha256(key);
+    let digest = sha256(&key);
     let same = |caller: &&Caller| caller.sha256.iter().zip(digest).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0;
     let found = config.callers.iter().find(same);
     // litellm, and Aider with it, knows a wrong key by OpenAI's words only.
@@ -43,14 +47,18 @@ pub fn caller(config: &Config, keyless: Keyless, headers: &Headers) -> Result<Ca
     found.cloned().ok_or_else(refusal)
 }
 
-/// `x-api-key` before `authorization`, as Anthropic has it: clients that send both mean the former.
-fn key(headers: &Headers) -> Option<&str> {
+/// `x-api-key` before `authorization`, as Anthropic has it: clients that send both mean the former. The same holds for
+/// Google's own header, beside which a bearer may be the token of a proxy.
+///
+/// Where no header has one, it may stand in the query, as Gemini's documentation once had it.
+fn key(headers: &Headers, query: Option<&str>) -> Option<String> {
     let bearer = || {
         let value = headers.get("authorization")?;
         let (scheme, key) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
     };
-    headers.get("x-api-key").or_else(bearer).filter(|key| !key.is_empty())
+    let header = headers.get("x-api-key").or_else(|| headers.get("x-goog-api-key")).or_else(bearer);
+    header.map(str::to_owned).or_else(|| parameter(query, "key")).filter(|key| !key.is_empty())
 }
 
 /// A page in a browser can reach a loopback address too: by a form, or by a name that it makes point there.
@@ -89,7 +97,7 @@ mod tests {
     fn ask(keys: bool, keyless: Keyless, fields: &[(&str, &str)]) -> Result<String, Kind> {
         let secret = |name: &str| (keys && name == "TOLLGATE_KEY").then(|| "right".to_owned());
         let config = Config::compile(&Draft::default(), secret).unwrap();
-        caller(&config, keyless, &fields.iter().copied().collect())
+        caller(&config, keyless, &fields.iter().copied().collect(), None)
             .map(|caller| caller.name)
             .map_err(|error| error.kind)
     }
@@ -103,6 +111,8 @@ mod tests {
             (&[("Authorization", "bearer right ")], Ok("default")),
             (&[("x-api-key", "right")], Ok("default")),
             (&[("x-api-key", "right"), ("authorization", "Bearer other")], Ok("default")),
+            (&[("x-goog-api-key", "right")], Ok("default")),
+            (&[("x-goog-api-key", "wrong")], Err(Kind::Unauthenticated)),
             (&[("authorization", "Basic right")], Err(Kind::Unauthenticated)),
             (&[("authorization", "Bearer wrong")], Err(Kind::Unauthenticated)),
             (&[("x-api-key", "")], Err(Kind::Unauthenticated)),
@@ -114,11 +124,23 @@ mod tests {
     }
 
     #[test]
+    fn a_key_in_the_query_counts_where_no_header_has_one() {
+        let secret = |name: &str| (name == "TOLLGATE_KEY").then(|| "right".to_owned());
+        let config = Config::compile(&Draft::default(), secret).unwrap();
+        let ask = |fields: &[(&str, &str)], query| {
+            caller(&config, Keyless::Refused, &fields.iter().copied().collect(), query).is_ok()
+        };
+        assert!(ask(&[], Some("alt=sse&key=right")));
+        assert!(!ask(&[], Some("key=wrong")) && !ask(&[], Some("key=")) && !ask(&[], None));
+        assert!(!ask(&[("x-goog-api-key", "wrong")], Some("key=right")));
+    }
+
+    #[test]
     fn a_wrong_key_is_refused_in_words_that_clients_know() {
         let secret = |name: &str| (name == "TOLLGATE_KEY").then(|| "right".to_owned());
         let config = Config::compile(&Draft::default(), secret).unwrap();
         let headers = [("x-api-key", "wrong")].into_iter().collect();
-        let error = caller(&config, Keyless::Refused, &headers).unwrap_err();
+        let error = caller(&config, Keyless::Refused, &headers, None).unwrap_err();
         assert!(error.message.contains("Incorrect API key provided"), "{error}");
         assert!(!error.message.contains("wrong"), "{error}");
     }

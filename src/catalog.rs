@@ -20,8 +20,9 @@ pub struct Provider {
     pub platform: Platform,
     /// With `{region}` where the provider has one server for each.
     pub base_url: String,
-    /// The name of the secret that holds its key, where its own SDK does not call it after the provider.
-    pub secret: Option<String>,
+    /// What may hold its key, the first that does; none for `{NAME}_API_KEY`.
+    #[serde(default)]
+    pub secrets: Vec<String>,
     /// How the names of its models begin, for callers that send them without the provider.
     pub prefixes: Vec<String>,
 }
@@ -116,7 +117,7 @@ mod tests {
             assert!(!row.source.is_empty() && row.read.len() == 10, "{}", row.model);
         }
         let names: Vec<String> = providers().into_iter().map(|provider| provider.name).collect();
-        assert_eq!(names, ["openai", "anthropic", "amazon-bedrock", "bedrock-anthropic"]);
+        assert_eq!(names, ["openai", "anthropic", "google", "amazon-bedrock", "bedrock-anthropic"]);
     }
 
     #[test]

@@ -243,14 +243,23 @@ impl Draft {
         let fixed = [FIRST_SECRET, AWS_ACCESS_KEY, AWS_SECRET_KEY, AWS_SESSION_TOKEN, AWS_REGION];
         let mut names = BTreeSet::from(fixed.map(str::to_owned));
         for known in catalog::providers() {
+            names.extend(key_names(None, &known.name, Some(&known)));
             names.insert(variable(&known.name, "BASE_URL"));
-            names.insert(known.secret.unwrap_or_else(|| variable(&known.name, "API_KEY")));
         }
         for (name, provider) in &self.providers {
-            names.insert(provider.secret.clone().unwrap_or_else(|| variable(name, "API_KEY")));
+            names.extend(key_names(provider.secret.as_ref(), name, None));
         }
         names.extend(self.callers.values().filter_map(|caller| caller.secret.clone()));
         names
+    }
+}
+
+/// The secrets that may hold a provider's key, the first before the others.
+fn key_names(own: Option<&String>, provider: &str, known: Option<&catalog::Provider>) -> Vec<String> {
+    match (own, known) {
+        (Some(own), _) => vec![own.clone()],
+        (None, Some(known)) if !known.secrets.is_empty() => known.secrets.clone(),
+        (None, _) => vec![variable(provider, "API_KEY")],
     }
 }
 
@@ -378,7 +387,7 @@ fn compile_providers(
         let known = known.iter().find(|known| known.name == name);
         let Some(dialect) = provider.dialect.or(known.map(|known| known.dialect)) else {
             mistakes.push(Mistake(format!(
-                "{at}.dialect: missing; \"openai-chat\", \"openai-responses\" or \"anthropic\""
+                "{at}.dialect: missing; \"openai-chat\", \"openai-responses\", \"anthropic\" or \"gemini\""
             )));
             continue;
         };
@@ -426,9 +435,11 @@ fn compile_providers(
             mistakes.push(Mistake(format!("{at}.auth: \"sigv4\" is for Amazon Bedrock only")));
             continue;
         }
-        let own = provider.secret.clone().or_else(|| known.and_then(|known| known.secret.clone()));
-        let key_name = own.unwrap_or_else(|| variable(name, "API_KEY"));
-        let key = || secret(&key_name).map(Credential::Key).ok_or(key_name.clone());
+        let names = key_names(provider.secret.as_ref(), name, known);
+        let key = || {
+            let key = names.iter().find_map(|name| secret(name));
+            key.map(Credential::Key).ok_or_else(|| names.join(" or "))
+        };
         let credential = match provider.auth {
             Some(Auth::None) => Ok(Credential::None),
             Some(Auth::Key) => key(),
@@ -675,6 +686,7 @@ mod tests {
         assert_eq!(config.providers.keys().collect::<Vec<_>>(), ["openai", "tollgate"]);
         assert_eq!(config.off.get("anthropic").unwrap(), "ANTHROPIC_API_KEY");
         assert_eq!(reach(&config, "openai"), ("http://localhost:1/v1".to_owned(), vec!["k".to_owned()]));
+        assert_eq!(config.off.get("google").unwrap(), "GEMINI_API_KEY or GOOGLE_API_KEY");
         assert!(config.callers.is_empty());
     }
 
@@ -731,7 +743,7 @@ mod tests {
             (r#"{"models":{"m":{"targets":[]}}}"#, r#"models.m.targets: empty; name at least one "provider/model""#),
             (
                 r#"{"providers":{"p":{}}}"#,
-                r#"providers.p.dialect: missing; "openai-chat", "openai-responses" or "anthropic""#,
+                r#"providers.p.dialect: missing; "openai-chat", "openai-responses", "anthropic" or "gemini""#,
             ),
             (
                 r#"{"providers":{"p":{"dialect":"anthropic"}}}"#,
@@ -806,6 +818,9 @@ mod tests {
             "AWS_SESSION_TOKEN",
             "BEDROCK_ANTHROPIC_BASE_URL",
             "C",
+            "GEMINI_API_KEY",
+            "GOOGLE_API_KEY",
+            "GOOGLE_BASE_URL",
             "MY_GPU_API_KEY",
             "OPENAI_API_KEY",
             "OPENAI_BASE_URL",

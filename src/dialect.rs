@@ -5,6 +5,7 @@
 pub mod anthropic;
 pub mod bedrock_converse;
 pub mod cohere;
+pub mod gemini;
 pub mod ollama;
 pub mod openai_chat;
 pub mod openai_responses;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use crate::chat;
 use crate::embed;
 use crate::error::Error;
-use crate::wire::frame::Frame;
+use crate::wire::frame::{Frame, Framing};
 use crate::wire::json::Fields;
 
 /// What an upstream speaks.
@@ -28,6 +29,7 @@ pub enum Dialect {
     Cohere,
     Ollama,
     BedrockConverse,
+    Gemini,
 }
 
 /// What a caller speaks: each is the dialect of some upstream too.
@@ -36,6 +38,18 @@ pub enum Inbound {
     OpenaiChat,
     Anthropic,
     OpenaiResponses,
+    Gemini,
+}
+
+/// What a request wants of a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ask {
+    Answer,
+    Stream(Framing),
+    /// How many tokens the request has; nothing is answered.
+    TokenCount,
+    Embeddings,
+    Rerank,
 }
 
 /// An upstream's bytes are not of its dialect. Says where, never quotes content.
@@ -86,6 +100,8 @@ pub struct Label {
     pub created: u64,
     /// Whether the caller asked for usage in the stream (OpenAI's `stream_options.include_usage`).
     pub usage_wanted: bool,
+    /// How the caller wants a stream framed, in dialects that leave the choice.
+    pub framing: Framing,
     /// What was asked, where it was read: some dialects repeat it in the answer, and give tools their own names back.
     pub request: Option<Arc<chat::Request>>,
 }
@@ -107,6 +123,7 @@ impl Dialect {
             Self::Cohere => cohere::write_request(request, lost),
             Self::Ollama => ollama::write_request(request, lost),
             Self::BedrockConverse => bedrock_converse::write_request(request, lost),
+            Self::Gemini => gemini::write_request(request, lost),
         }
     }
 
@@ -119,6 +136,7 @@ impl Dialect {
             Self::Cohere => cohere::read_response(body),
             Self::Ollama => ollama::read_response(body),
             Self::BedrockConverse => bedrock_converse::read_response(body),
+            Self::Gemini => gemini::read_response(body),
         }
     }
 
@@ -131,6 +149,7 @@ impl Dialect {
             Self::Cohere => Box::<cohere::Decoder>::default(),
             Self::Ollama => Box::<ollama::Decoder>::default(),
             Self::BedrockConverse => Box::<bedrock_converse::Decoder>::default(),
+            Self::Gemini => Box::<gemini::Decoder>::default(),
         }
     }
 
@@ -143,20 +162,25 @@ impl Dialect {
             Self::Cohere => cohere::read_error(body),
             Self::Ollama => ollama::read_error(body),
             Self::BedrockConverse => bedrock_converse::read_error(body),
+            Self::Gemini => gemini::read_error(body),
         }
     }
 
-    /// Where requests for `model` go, below a provider's base URL.
-    pub fn url(self, base: &str, model: &str, stream: bool) -> String {
+    /// Where requests for a model go, below a provider's base URL.
+    pub fn url(self, base: &str, model: &str, ask: Ask) -> String {
         let base = base.trim_end_matches('/');
         match self {
             Self::OpenaiChat => format!("{base}/chat/completions"),
             // Anthropic's SDKs want the base without a version, others with it; both are taken.
-            Self::Anthropic => format!("{}/v1/messages", base.strip_suffix("/v1").unwrap_or(base)),
+            Self::Anthropic => {
+                let path = if ask == Ask::TokenCount { "messages/count_tokens" } else { "messages" };
+                format!("{}/v1/{path}", base.strip_suffix("/v1").unwrap_or(base))
+            }
+            Self::Gemini => gemini::url(base, model, ask),
             Self::OpenaiResponses => format!("{base}/responses"),
             Self::Cohere => format!("{base}/chat"),
             Self::Ollama => format!("{}/api/chat", ollama::root(base)),
-            Self::BedrockConverse => bedrock_converse::url(base, model, stream),
+            Self::BedrockConverse => bedrock_converse::url(base, model, ask),
         }
     }
 
@@ -166,7 +190,7 @@ impl Dialect {
             Self::OpenaiChat | Self::OpenaiResponses => Some(&openai_chat::Embeddings),
             Self::Cohere => Some(&cohere::Embeddings),
             Self::Ollama => Some(&ollama::Embeddings),
-            Self::Anthropic | Self::BedrockConverse => None,
+            Self::Anthropic | Self::Gemini | Self::BedrockConverse => None,
         }
     }
 
@@ -176,14 +200,14 @@ impl Dialect {
             Self::OpenaiChat | Self::OpenaiResponses | Self::Cohere => {
                 Some(format!("{}/rerank", base.trim_end_matches('/')))
             }
-            Self::Anthropic | Self::Ollama | Self::BedrockConverse => None,
+            Self::Anthropic | Self::Gemini | Self::Ollama | Self::BedrockConverse => None,
         }
     }
 
     /// The name under which a tool is told; another one than the caller's where that does not fit.
     pub fn tool_name(self, name: &str) -> Cow<'_, str> {
         match self {
-            Self::OpenaiChat | Self::OpenaiResponses | Self::Anthropic | Self::Cohere | Self::Ollama => {
+            Self::OpenaiChat | Self::OpenaiResponses | Self::Anthropic | Self::Gemini | Self::Cohere | Self::Ollama => {
                 Cow::Borrowed(name)
             }
             Self::BedrockConverse => bedrock_converse::tool_name(name),
@@ -197,13 +221,19 @@ impl Dialect {
                 ("authorization", format!("Bearer {key}"))
             }
             Self::Anthropic => ("x-api-key", key.to_owned()),
+            Self::Gemini => gemini::credential(key),
         }
     }
 
     /// Headers that every request of this dialect needs, unless the caller's own were forwarded.
     pub fn required_headers(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            Self::OpenaiChat | Self::OpenaiResponses | Self::Cohere | Self::Ollama | Self::BedrockConverse => &[],
+            Self::OpenaiChat
+            | Self::OpenaiResponses
+            | Self::Gemini
+            | Self::Cohere
+            | Self::Ollama
+            | Self::BedrockConverse => &[],
             // The version that still takes `temperature`, which callers of other dialects send.
             Self::Anthropic => &[("anthropic-version", "2023-06-01")],
         }
@@ -217,6 +247,7 @@ impl Inbound {
             Self::OpenaiChat => Dialect::OpenaiChat,
             Self::Anthropic => Dialect::Anthropic,
             Self::OpenaiResponses => Dialect::OpenaiResponses,
+            Self::Gemini => Dialect::Gemini,
         }
     }
 
@@ -227,6 +258,7 @@ impl Inbound {
             Self::OpenaiChat => openai_chat::read_request(body),
             Self::Anthropic => anthropic::read_request(body),
             Self::OpenaiResponses => openai_responses::read_request(body),
+            Self::Gemini => gemini::read_request(body),
         }
     }
 
@@ -243,6 +275,39 @@ impl Inbound {
             Self::OpenaiChat => openai_chat::splice(body, model),
             Self::Anthropic => anthropic::splice(body, model),
             Self::OpenaiResponses => openai_responses::splice(body, model),
+            Self::Gemini => gemini::splice(body, model),
+        }
+    }
+
+    /// The most tokens that an answer may have, and how many answers are asked for; each only where it is said.
+    pub fn output_asked(self, body: &Fields<'_>) -> (Option<u64>, Option<u64>) {
+        let number = |name| body.get::<u64>(name).ok().flatten();
+        match self {
+            // Which of the two counts is for the upstream to say.
+            Self::OpenaiChat | Self::OpenaiResponses | Self::Anthropic => (
+                number("max_completion_tokens").max(number("max_tokens")).max(number("max_output_tokens")),
+                number("n"),
+            ),
+            Self::Gemini => gemini::output_asked(body),
+        }
+    }
+
+    /// The conversation in a body that asks how many tokens it has.
+    pub fn read_count(self, body: &Fields<'_>) -> Result<chat::Request, Error> {
+        let body = match self {
+            Self::OpenaiChat | Self::OpenaiResponses => return self.read_request(body),
+            // The one field that this body does not have and others must.
+            Self::Anthropic => body.with(&[("max_tokens", "1")]),
+            Self::Gemini => gemini::count_body(body),
+        };
+        self.read_request(&Fields::read(&body).map_err(Error::invalid)?)
+    }
+
+    /// Answers how many tokens a request has.
+    pub fn write_count(self, tokens: u64) -> Vec<u8> {
+        match self {
+            Self::OpenaiChat | Self::OpenaiResponses | Self::Anthropic => anthropic::write_count(tokens),
+            Self::Gemini => gemini::write_count(tokens),
         }
     }
 
@@ -250,7 +315,7 @@ impl Inbound {
     pub fn usage_wanted(self, body: &Fields<'_>) -> bool {
         match self {
             Self::OpenaiChat => openai_chat::usage_wanted(body),
-            Self::Anthropic | Self::OpenaiResponses => true,
+            Self::Anthropic | Self::OpenaiResponses | Self::Gemini => true,
         }
     }
 
@@ -260,6 +325,7 @@ impl Inbound {
             Self::OpenaiChat => openai_chat::write_response(response, label),
             Self::Anthropic => anthropic::write_response(response, label),
             Self::OpenaiResponses => openai_responses::write_response(response, label),
+            Self::Gemini => gemini::write_response(response, label),
         }
     }
 
@@ -269,6 +335,7 @@ impl Inbound {
             Self::OpenaiChat => Box::new(openai_chat::Encoder::new(label)),
             Self::Anthropic => Box::new(anthropic::Encoder::new(label)),
             Self::OpenaiResponses => Box::new(openai_responses::Encoder::new(label)),
+            Self::Gemini => Box::new(gemini::Encoder::new(label)),
         }
     }
 
@@ -277,6 +344,7 @@ impl Inbound {
         match self {
             Self::OpenaiChat | Self::OpenaiResponses => openai_chat::error_body(error),
             Self::Anthropic => anthropic::error_body(error, id),
+            Self::Gemini => gemini::error_body(error),
         }
     }
 
@@ -286,6 +354,7 @@ impl Inbound {
             Self::OpenaiChat => openai_chat::error_frame(error),
             Self::Anthropic => anthropic::error_frame(error),
             Self::OpenaiResponses => openai_responses::error_frame(error),
+            Self::Gemini => gemini::error_frame(error),
         }
     }
 
@@ -294,6 +363,8 @@ impl Inbound {
         match self {
             Self::OpenaiChat | Self::OpenaiResponses => b": ping\n\n",
             Self::Anthropic => b"event: ping\ndata: {\"type\":\"ping\"}\n\n",
+            // Some of its clients read every line as JSON.
+            Self::Gemini => b"\n\n",
         }
     }
 
@@ -302,6 +373,7 @@ impl Inbound {
         match self {
             Self::OpenaiChat | Self::OpenaiResponses => openai_chat::write_models(models),
             Self::Anthropic => anthropic::write_models(models),
+            Self::Gemini => gemini::write_models(models),
         }
     }
 
@@ -309,7 +381,7 @@ impl Inbound {
     pub fn keeps_reasoning(self) -> bool {
         match self {
             Self::OpenaiChat => false,
-            Self::Anthropic | Self::OpenaiResponses => true,
+            Self::Anthropic | Self::OpenaiResponses | Self::Gemini => true,
         }
     }
 
@@ -317,13 +389,14 @@ impl Inbound {
     pub fn keeps_call_signatures(self) -> bool {
         match self {
             Self::OpenaiChat | Self::Anthropic | Self::OpenaiResponses => false,
+            Self::Gemini => true,
         }
     }
 
     /// Where this dialect's clients look for the id of a request.
     pub fn id_header(self) -> &'static str {
         match self {
-            Self::OpenaiChat | Self::OpenaiResponses => "x-request-id",
+            Self::OpenaiChat | Self::OpenaiResponses | Self::Gemini => "x-request-id",
             Self::Anthropic => "request-id",
         }
     }
@@ -333,6 +406,8 @@ impl Inbound {
         match self {
             Self::OpenaiChat | Self::OpenaiResponses => header.starts_with("openai-"),
             Self::Anthropic => header.starts_with("anthropic-"),
+            // Not `x-goog-api-key`, which is the caller's key here.
+            Self::Gemini => header == "x-goog-api-client",
         }
     }
 }

@@ -49,41 +49,74 @@ pub struct Row {
     pub anthropic: &'static str,
     /// `error.type` and `error.code` in the OpenAI dialects.
     pub openai: (&'static str, Option<&'static str>),
+    /// `error.status` in Gemini.
+    pub gemini: &'static str,
 }
 
 impl Kind {
-    /// Sources: "Errors", Anthropic API documentation; "Error codes", OpenAI API documentation; both read 2026-11.
+    /// Sources: "Errors", Anthropic API documentation; "Error codes", OpenAI API documentation; "Troubleshooting guide",
+    /// Gemini API documentation; all read 2026-11.
     pub fn row(self) -> Row {
-        let (status, anthropic, openai) = match self {
-            Self::Invalid => (400, "invalid_request_error", ("invalid_request_error", None)),
-            Self::Unauthenticated => (401, "authentication_error", ("invalid_request_error", Some("invalid_api_key"))),
-            Self::Forbidden => (403, "permission_error", ("invalid_request_error", Some("forbidden"))),
-            Self::UnknownModel => (404, "not_found_error", ("invalid_request_error", Some("model_not_found"))),
-            Self::UnknownPath => (404, "not_found_error", ("invalid_request_error", Some("not_found"))),
-            Self::WrongMethod => (405, "invalid_request_error", ("invalid_request_error", Some("method_not_allowed"))),
-            Self::NoWebSocket => (426, "invalid_request_error", ("invalid_request_error", Some("upgrade_required"))),
-            Self::TooLarge => (413, "request_too_large", ("invalid_request_error", Some("request_too_large"))),
-            Self::RateLimited => (429, "rate_limit_error", ("requests", Some("rate_limit_exceeded"))),
-            Self::SpendCapReached => (402, "billing_error", ("insufficient_quota", Some("insufficient_quota"))),
-            Self::BadUpstream => (502, "api_error", ("server_error", Some("upstream_error"))),
-            Self::Cut => (502, "api_error", ("server_error", Some("upstream_cut"))),
-            Self::UpstreamTimeout => (504, "timeout_error", ("server_error", Some("upstream_timeout"))),
-            Self::Internal => (500, "api_error", ("server_error", Some("internal_error"))),
+        let (status, anthropic, openai, gemini) = match self {
+            Self::Invalid => (400, "invalid_request_error", ("invalid_request_error", None), "INVALID_ARGUMENT"),
+            Self::Unauthenticated => {
+                (401, "authentication_error", ("invalid_request_error", Some("invalid_api_key")), "UNAUTHENTICATED")
+            }
+            Self::Forbidden => {
+                (403, "permission_error", ("invalid_request_error", Some("forbidden")), "PERMISSION_DENIED")
+            }
+            Self::UnknownModel => {
+                (404, "not_found_error", ("invalid_request_error", Some("model_not_found")), "NOT_FOUND")
+            }
+            Self::UnknownPath => (404, "not_found_error", ("invalid_request_error", Some("not_found")), "NOT_FOUND"),
+            Self::WrongMethod => {
+                (405, "invalid_request_error", ("invalid_request_error", Some("method_not_allowed")), "UNIMPLEMENTED")
+            }
+            Self::NoWebSocket => {
+                (426, "invalid_request_error", ("invalid_request_error", Some("upgrade_required")), "UNIMPLEMENTED")
+            }
+            Self::TooLarge => {
+                (413, "request_too_large", ("invalid_request_error", Some("request_too_large")), "INVALID_ARGUMENT")
+            }
+            Self::RateLimited => {
+                (429, "rate_limit_error", ("requests", Some("rate_limit_exceeded")), "RESOURCE_EXHAUSTED")
+            }
+            Self::SpendCapReached => {
+                (402, "billing_error", ("insufficient_quota", Some("insufficient_quota")), "FAILED_PRECONDITION")
+            }
+            Self::BadUpstream => (502, "api_error", ("server_error", Some("upstream_error")), "UNAVAILABLE"),
+            Self::Cut => (502, "api_error", ("server_error", Some("upstream_cut")), "UNAVAILABLE"),
+            Self::UpstreamTimeout => {
+                (504, "timeout_error", ("server_error", Some("upstream_timeout")), "DEADLINE_EXCEEDED")
+            }
+            Self::Internal => (500, "api_error", ("server_error", Some("internal_error")), "INTERNAL"),
             Self::Upstream(status) => match status {
-                401 => (status, "authentication_error", ("invalid_request_error", Some("invalid_api_key"))),
-                402 => (status, "billing_error", ("insufficient_quota", Some("insufficient_quota"))),
-                403 => (status, "permission_error", ("invalid_request_error", Some("forbidden"))),
+                401 => (
+                    status,
+                    "authentication_error",
+                    ("invalid_request_error", Some("invalid_api_key")),
+                    "UNAUTHENTICATED",
+                ),
+                402 => {
+                    (status, "billing_error", ("insufficient_quota", Some("insufficient_quota")), "FAILED_PRECONDITION")
+                }
+                403 => (status, "permission_error", ("invalid_request_error", Some("forbidden")), "PERMISSION_DENIED"),
                 // What a provider does not find is the model.
-                404 => (status, "not_found_error", ("invalid_request_error", Some("model_not_found"))),
-                413 => (status, "request_too_large", ("invalid_request_error", Some("request_too_large"))),
-                429 => (status, "rate_limit_error", ("requests", Some("rate_limit_exceeded"))),
-                400..=499 => (status, "invalid_request_error", ("invalid_request_error", None)),
-                504 => (status, "timeout_error", ("server_error", Some("upstream_timeout"))),
-                503 | 529 => (status, "overloaded_error", ("server_error", Some("upstream_error"))),
-                _ => (status, "api_error", ("server_error", Some("upstream_error"))),
+                404 => (status, "not_found_error", ("invalid_request_error", Some("model_not_found")), "NOT_FOUND"),
+                413 => (
+                    status,
+                    "request_too_large",
+                    ("invalid_request_error", Some("request_too_large")),
+                    "INVALID_ARGUMENT",
+                ),
+                429 => (status, "rate_limit_error", ("requests", Some("rate_limit_exceeded")), "RESOURCE_EXHAUSTED"),
+                400..=499 => (status, "invalid_request_error", ("invalid_request_error", None), "INVALID_ARGUMENT"),
+                504 => (status, "timeout_error", ("server_error", Some("upstream_timeout")), "DEADLINE_EXCEEDED"),
+                503 | 529 => (status, "overloaded_error", ("server_error", Some("upstream_error")), "UNAVAILABLE"),
+                _ => (status, "api_error", ("server_error", Some("upstream_error")), "INTERNAL"),
             },
         };
-        Row { status, anthropic, openai }
+        Row { status, anthropic, openai, gemini }
     }
 }
 

@@ -12,7 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use crate::dialect::Dialect;
+use crate::dialect::{Ask, Dialect};
 use crate::host::Headers;
 use crate::wire::frame::{Frame, Framing};
 use crate::wire::json::{self, Fields, quoted};
@@ -37,10 +37,11 @@ impl Platform {
     }
 
     /// Where requests for `model` go, below a provider's base URL.
-    pub fn url(self, dialect: Dialect, base: &str, model: &str, stream: bool) -> String {
+    pub fn url(self, dialect: Dialect, base: &str, model: &str, ask: Ask) -> String {
+        let stream = matches!(ask, Ask::Stream(_));
         let base = base.trim_end_matches('/');
         match self {
-            Self::Native => dialect.url(base, model, stream),
+            Self::Native => dialect.url(base, model, ask),
             Self::Bedrock => {
                 let verb = if stream { "invoke-with-response-stream" } else { "invoke" };
                 format!("{base}/model/{}/{verb}", percent::encode(model))
@@ -63,13 +64,15 @@ impl Platform {
     }
 
     /// What an answer is asked to be.
-    pub fn accepts(self, dialect: Dialect, stream: bool) -> &'static str {
-        match (stream, self, dialect) {
-            (false, ..) => "application/json",
-            (true, Self::Bedrock, _) | (true, Self::Native, Dialect::BedrockConverse) => {
+    pub fn accepts(self, dialect: Dialect, ask: Ask) -> &'static str {
+        match (ask, self, dialect) {
+            (Ask::Stream(_), Self::Bedrock, _) | (Ask::Stream(_), Self::Native, Dialect::BedrockConverse) => {
                 "application/vnd.amazon.eventstream"
             }
-            (true, ..) => "text/event-stream",
+            // The list of a caller who speaks Gemini, who asks Gemini for it.
+            (Ask::Stream(Framing::Array), Self::Native, Dialect::Gemini) => "application/json",
+            (Ask::Stream(_), ..) => "text/event-stream",
+            _ => "application/json",
         }
     }
 
@@ -176,10 +179,11 @@ mod tests {
             (Platform::Vertex, false, "https://x/publishers/anthropic/models/anthropic.claude-v1%3A0:rawPredict"),
             (Platform::Vertex, true, "https://x/publishers/anthropic/models/anthropic.claude-v1%3A0:streamRawPredict"),
         ];
+        let asks = |stream| if stream { Ask::Stream(Framing::Sse) } else { Ask::Answer };
         for (platform, stream, expected) in cases {
-            assert_eq!(platform.url(Dialect::Anthropic, "https://x/", "anthropic.claude-v1:0", stream), expected);
+            assert_eq!(platform.url(Dialect::Anthropic, "https://x/", "anthropic.claude-v1:0", asks(stream)), expected);
         }
-        let dated = Platform::Vertex.url(Dialect::Anthropic, "https://x", "claude-3-7-sonnet@20250219", false);
+        let dated = Platform::Vertex.url(Dialect::Anthropic, "https://x", "claude-3-7-sonnet@20250219", Ask::Answer);
         assert_eq!(dated, "https://x/publishers/anthropic/models/claude-3-7-sonnet@20250219:rawPredict");
     }
 

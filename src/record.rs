@@ -66,7 +66,7 @@ pub enum End {
 }
 
 /// What an answer came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Tally {
     pub usage: Usage,
     /// `usage` is worked out from the text, at least in part, because the upstream did not say.

@@ -18,6 +18,7 @@ use crate::platform::{Platform, unwrap};
 use crate::record::{End, Record, Tally};
 use crate::seal::{Seal, Sealer};
 use crate::told::Told;
+use crate::wire::array;
 use crate::wire::frame::{FRAME_BYTES_MAX, Frame, Framing, Splitter, Unframed};
 
 pub struct Relay {
@@ -31,6 +32,10 @@ pub struct Relay {
     /// `None` where the caller speaks the upstream's dialect.
     translator: Option<Translator>,
     caller: Inbound,
+    /// How the caller gets frames.
+    told: Framing,
+    /// Whether a frame has gone out.
+    begun: bool,
     usage_wanted: bool,
     meter: Meter,
     /// Bytes for the caller that wait for the first content.
@@ -99,7 +104,7 @@ pub enum Stopped {
 impl Relay {
     pub fn new(ends: Ends, now: Millis) -> Self {
         let Ends { upstream, platform, framing, caller, label, seal, input_estimate, patience } = ends;
-        let usage_wanted = label.usage_wanted;
+        let (usage_wanted, told_in) = (label.usage_wanted, label.framing);
         let is_wrapped = platform.wraps(framing);
         let translator = || Translator {
             told: Told::new(upstream, label.request.as_deref()),
@@ -114,6 +119,8 @@ impl Relay {
             grammar: Grammar::default(),
             translator: (upstream != caller.dialect()).then(translator),
             caller,
+            told: told_in,
+            begun: false,
             usage_wanted,
             meter: Meter { input_estimate, ..Meter::default() },
             held: Vec::new(),
@@ -273,7 +280,12 @@ impl Relay {
         }
         let Some(frame) = Frame::read(self.framing, &rest) else { return false };
         match frame.data {
-            None => rest.trim_ascii().is_empty() || rest.starts_with(b":"),
+            None if rest.trim_ascii().is_empty() => {
+                // Nothing but the last line's end, which belongs to the caller's bytes too.
+                out.extend_from_slice(if self.translator.is_none() { &rest } else { b"" });
+                true
+            }
+            None => rest.starts_with(b":"),
             Some(data) => !data.is_empty() && self.read(&rest, out).is_ok(),
         }
     }
@@ -315,6 +327,7 @@ impl Relay {
         }
         self.take(&mut events, out);
         self.events = events;
+        self.begun |= !out.is_empty();
         read
     }
 
@@ -341,8 +354,12 @@ impl Relay {
     }
 
     fn fail(&mut self, error: Error, out: &mut Vec<u8>) {
-        let told = self.translator.as_mut().and_then(|translator| translator.encoder.failure(&error));
-        out.extend(told.unwrap_or_else(|| self.caller.error_frame(&error)));
+        let own = self.translator.as_mut().and_then(|translator| translator.encoder.failure(&error));
+        match (own, self.told) {
+            (Some(frame), _) => out.extend(frame),
+            (None, Framing::Array) => array::write_last(self.begun, Some(&self.caller.error_body(&error, "")), out),
+            (None, Framing::Sse | Framing::Lines | Framing::EventStream) => out.extend(self.caller.error_frame(&error)),
+        }
         self.failure = Some(error);
     }
 }

@@ -2,31 +2,38 @@
 //! the host's verbs.
 
 mod attempt;
+mod door;
 mod head;
-mod operation;
+mod question;
 
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use bytes::Bytes;
 use futures::future::{Either, select};
 use serde::Serialize;
 
 use self::attempt::{Tried, Upset, attempt};
+use self::door::{Call, Door, door};
 use self::head::{JSON, early_head, header_text, label, lost_text, name_request};
-use self::operation::Operation;
 use crate::auth::{self, Keyless};
-use crate::config::{Caller, Config};
-use crate::dialect::{Inbound, Label, Model};
+use crate::config::{Caller, Config, Reach, Target};
+use crate::count;
+use crate::dialect::{Ask, Dialect, Inbound, Label, Model};
 use crate::error::{Error, Kind};
 use crate::host::{Body, Headers, Host, Incoming, Millis, Reply, ReplyBody};
 use crate::limit::{Admission, Ticket, spend_counter};
+use crate::platform::Platform;
 use crate::price::{Picodollars, worst};
 use crate::record::{self, Attempt, End, Record, Served, Tally};
 use crate::route::{self, Health, Outcome, Route};
 use crate::seal::{self, Seal};
+use crate::wire::array;
+use crate::wire::frame::Framing;
 use crate::wire::json::Fields;
+use crate::wire::query;
 
 /// What outlives a request: the configuration, and what was learned about targets.
 #[derive(Debug)]
@@ -36,6 +43,8 @@ pub struct Gateway {
     health: Mutex<Health>,
 }
 
+/// Tokens held for the answer of a request that states no most.
+const OUTPUT_TOKENS_HELD: u64 = 4096;
 const MODEL_NAME_BYTES_MAX: usize = 200;
 /// Nobody reads the reply to a caller who has hung up; the log shows the status that proxies use for it.
 const HUNG_UP: u16 = 499;
@@ -50,49 +59,17 @@ impl Gateway {
     }
 }
 
-/// What a path stands for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Door {
-    Chat(Inbound, &'static str),
-    /// What all callers ask for in one shape, with errors in OpenAI's.
-    Ask(Operation, &'static str),
-    Models,
-    Usage,
-    Home,
-    Health,
-}
-
-/// The version part is optional and may stand twice: base URLs are given with and without it.
-fn door(path: &str) -> Option<Door> {
-    let mut rest = path.trim_end_matches('/');
-    while let Some(shorter) = rest.strip_prefix("/v1").filter(|shorter| shorter.is_empty() || shorter.starts_with('/'))
-    {
-        rest = shorter;
-    }
-    Some(match rest {
-        "/chat/completions" => Door::Chat(Inbound::OpenaiChat, "/v1/chat/completions"),
-        "/responses" => Door::Chat(Inbound::OpenaiResponses, "/v1/responses"),
-        "/messages" => Door::Chat(Inbound::Anthropic, "/v1/messages"),
-        "/embeddings" => Door::Ask(Operation::Embeddings, "/v1/embeddings"),
-        "/rerank" => Door::Ask(Operation::Rerank, "/v1/rerank"),
-        "/v2/rerank" => Door::Ask(Operation::Rerank, "/v2/rerank"),
-        "/models" => Door::Models,
-        "/usage" => Door::Usage,
-        "" => Door::Home,
-        "/health" => Door::Health,
-        _ => return None,
-    })
-}
-
 /// Answers one request. Never fails: what goes wrong is an answer too.
 pub async fn serve<H: Host>(gateway: &Gateway, host: &H, request: Incoming) -> Reply<H::Body> {
     let id = format!("req_{:016x}{:016x}", host.random(), host.random());
     let is_get = matches!(request.method.as_str(), "GET" | "HEAD");
-    let door = door(&request.path);
-    let dialect = match door {
-        Some(Door::Chat(dialect, _)) => dialect,
-        Some(Door::Ask(..)) => Inbound::OpenaiChat,
+    let door = door(&request.path, request.query.as_deref());
+    let dialect = match &door {
+        Some(Door::Call(call)) => call.dialect,
+        Some(Door::Models(Some(dialect))) => *dialect,
         _ if request.headers.get("anthropic-version").is_some() => Inbound::Anthropic,
+        // Google's own clients list models under `/v1` too.
+        _ if request.headers.get("x-goog-api-key").is_some() || request.path.starts_with("/v1beta") => Inbound::Gemini,
         _ => Inbound::OpenaiChat,
     };
     let answer = match door {
@@ -100,23 +77,19 @@ pub async fn serve<H: Host>(gateway: &Gateway, host: &H, request: Incoming) -> R
             Kind::UnknownPath,
             format!("there is nothing at {}; GET / lists what there is", shown(&request.path)),
         )),
-        Some(Door::Chat(dialect, path)) if request.method == "POST" => {
-            let record = Record::open(id, path, host.now());
-            return ask(gateway, host, Operation::Chat, dialect, record, request).await;
+        Some(Door::Call(call)) if request.method == "POST" => {
+            let record = Record::open(id, call.path, host.now());
+            return ask(gateway, host, call, record, request).await;
         }
-        Some(Door::Ask(operation, path)) if request.method == "POST" => {
-            let record = Record::open(id, path, host.now());
-            return ask(gateway, host, operation, dialect, record, request).await;
-        }
-        Some(Door::Chat(..)) if asks_for_websocket(&request.headers) => {
+        Some(Door::Call(_)) if asks_for_websocket(&request.headers) => {
             Err(Error::new(Kind::NoWebSocket, "this path takes POST; there is no WebSocket here"))
         }
-        Some(Door::Chat(..) | Door::Ask(..)) => return wrong_method(dialect, &id, "POST"),
+        Some(Door::Call(_)) => return wrong_method(dialect, &id, "POST"),
         Some(_) if !is_get => return wrong_method(dialect, &id, "GET"),
         Some(Door::Home) => Ok(home()),
         Some(Door::Health) => Ok(br#"{"status":"ok"}"#.to_vec()),
-        Some(Door::Models) => models(gateway, dialect, &request.headers),
-        Some(Door::Usage) => usage(gateway, host, &request.headers).await,
+        Some(Door::Models(_)) => models(gateway, dialect, &request),
+        Some(Door::Usage) => usage(gateway, host, &request).await,
     };
     match answer {
         Ok(body) => whole(200, Headers::from_iter([("content-type", JSON), ("x-tollgate-id", &id)]), body),
@@ -128,14 +101,18 @@ fn home() -> Vec<u8> {
     let home = concat!(
         r#"{"name":"tollgate","version":""#,
         env!("CARGO_PKG_VERSION"),
-        r#"","endpoints":["POST /v1/chat/completions","POST /v1/responses","POST /v1/messages","POST /v1/embeddings","POST /v1/rerank","GET /v1/models","GET /v1/usage","GET /health"],"#,
+        r#"","endpoints":["POST /v1/chat/completions","POST /v1/responses","POST /v1/messages","POST /v1/messages/count_tokens","POST /v1beta/models/{model}:generateContent","POST /v1beta/models/{model}:streamGenerateContent","POST /v1beta/models/{model}:countTokens","POST /v1/embeddings","POST /v1/rerank","GET /v1/models","GET /v1/usage","GET /health"],"#,
         r#""try":"POST /v1/chat/completions with {\"model\":\"tollgate/echo\",\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}"}"#,
     );
     home.into()
 }
 
-fn models(gateway: &Gateway, dialect: Inbound, headers: &Headers) -> Result<Vec<u8>, Error> {
-    auth::caller(&gateway.config, gateway.keyless, headers)?;
+fn caller(gateway: &Gateway, request: &Incoming) -> Result<Caller, Error> {
+    auth::caller(&gateway.config, gateway.keyless, &request.headers, request.query.as_deref())
+}
+
+fn models(gateway: &Gateway, dialect: Inbound, request: &Incoming) -> Result<Vec<u8>, Error> {
+    caller(gateway, request)?;
     let models: Vec<Model> =
         route::listed(&gateway.config).into_iter().map(|(id, owner)| Model { id, owner }).collect();
     Ok(dialect.write_models(&models))
@@ -150,8 +127,8 @@ struct Usage<'a> {
     days: Vec<record::Day>,
 }
 
-async fn usage<H: Host>(gateway: &Gateway, host: &H, headers: &Headers) -> Result<Vec<u8>, Error> {
-    let caller = auth::caller(&gateway.config, gateway.keyless, headers)?;
+async fn usage<H: Host>(gateway: &Gateway, host: &H, request: &Incoming) -> Result<Vec<u8>, Error> {
+    let caller = caller(gateway, request)?;
     let store_down = |_| Error::new(Kind::Internal, "the store that holds the counters cannot be reached");
     let counters = host.totals(&record::usage_prefix(&caller.name)).await.map_err(store_down)?;
     let spend = spend_counter(&caller.name, host.now());
@@ -168,14 +145,14 @@ async fn usage<H: Host>(gateway: &Gateway, host: &H, headers: &Headers) -> Resul
 
 /// An admitted request, ready to be tried.
 struct Job<'a> {
-    operation: Operation,
     dialect: Inbound,
-    query: Option<&'a str>,
+    ask: Ask,
+    /// What upstreams of the caller's dialect may see of the query.
+    query: Option<String>,
     headers: &'a Headers,
     body: Fields<'a>,
     body_bytes: u64,
     route: Route,
-    stream: bool,
     label: Label,
     /// Whether a target that could be given only part of the request is passed over.
     strict: bool,
@@ -188,16 +165,44 @@ struct Job<'a> {
     begun: AtomicBool,
 }
 
+impl Job<'_> {
+    /// What ends a stream that had only a head.
+    fn last_words(&self, error: &Error) -> Bytes {
+        match self.ask {
+            Ask::Stream(Framing::Array) => {
+                let mut out = Vec::new();
+                array::write_last(false, Some(&self.dialect.error_body(error, "")), &mut out);
+                out.into()
+            }
+            _ => self.dialect.error_frame(error).into(),
+        }
+    }
+
+    fn streams(&self) -> bool {
+        matches!(self.ask, Ask::Stream(_))
+    }
+
+    /// Tokens are counted by targets whose API is the caller's only, and of bodies as the caller sent them.
+    fn may_ask(&self, target: &Target) -> bool {
+        let is_own = |dialect: &Dialect| *dialect == self.dialect.dialect();
+        let is_asked = match &target.provider.reach {
+            Reach::Upstream { dialect, platform, .. } => is_own(dialect) && *platform == Platform::Native,
+            Reach::Echo => false,
+        };
+        self.ask != Ask::TokenCount || !self.sealed && is_asked
+    }
+}
+
 async fn ask<H: Host>(
     gateway: &Gateway,
     host: &H,
-    operation: Operation,
-    dialect: Inbound,
+    call: Call,
     mut record: Record,
     request: Incoming,
 ) -> Reply<H::Body> {
-    match prepare(gateway, host, operation, dialect, &request, &mut record).await {
-        Ok(job) if job.stream => {
+    let dialect = call.dialect;
+    match prepare(gateway, host, call, &request, &mut record).await {
+        Ok(job) if job.streams() => {
             let beats = pin!(beat(host, &job, early_head(&job, &record)));
             match select(pin!(answer(gateway, host, &job, record)), beats).await {
                 Either::Left((reply, _)) => reply,
@@ -229,12 +234,12 @@ type Refusal = (Error, Vec<(&'static str, String)>);
 async fn prepare<'a, H: Host>(
     gateway: &Gateway,
     host: &H,
-    operation: Operation,
-    dialect: Inbound,
+    call: Call,
     request: &'a Incoming,
     record: &mut Record,
 ) -> Result<Job<'a>, Refusal> {
-    let caller = auth::caller(&gateway.config, gateway.keyless, &request.headers).map_err(plain)?;
+    let dialect = call.dialect;
+    let caller = caller(gateway, request).map_err(plain)?;
     record.caller.clone_from(&caller.name);
     let bytes = match &request.body {
         Body::Whole(bytes) => bytes,
@@ -245,10 +250,13 @@ async fn prepare<'a, H: Host>(
     };
     let body = Fields::read(bytes).map_err(Error::invalid).map_err(plain)?;
     let must = |name: &'static str, what: &'static str| move |_| plain(Error::field(name, format!("must be {what}")));
-    let model: String = body
-        .get("model")
-        .map_err(must("model", "a string"))?
-        .ok_or_else(|| plain(Error::field("model", "missing; GET /v1/models lists what there is")))?;
+    let model: String = match call.model {
+        Some(model) => model,
+        None => body
+            .get("model")
+            .map_err(must("model", "a string"))?
+            .ok_or_else(|| plain(Error::field("model", "missing; GET /v1/models lists what there is")))?,
+    };
     if model.len() > MODEL_NAME_BYTES_MAX || model.chars().any(char::is_control) {
         return Err(plain(Error::field(
             "model",
@@ -256,33 +264,38 @@ async fn prepare<'a, H: Host>(
         )));
     }
     record.model.clone_from(&model);
-    let stream = match operation {
-        Operation::Chat => body.get("stream").map_err(must("stream", "true or false"))?.unwrap_or(false),
-        Operation::Embeddings | Operation::Rerank => false,
+    let ask = match call.ask {
+        Some(ask) => ask,
+        None => match body.get("stream").map_err(must("stream", "true or false"))? {
+            Some(true) => Ask::Stream(Framing::Sse),
+            Some(false) | None => Ask::Answer,
+        },
     };
-    record.stream = stream;
+    record.stream = matches!(ask, Ask::Stream(_));
     let mut route = route::resolve(&gateway.config, &model).map_err(plain)?;
     route.targets = gateway.health().order(route.targets, record.started);
 
-    // No tokenizer makes two tokens of one byte pair of prose; what it makes of a prompt of symbols is billed all the same.
-    let input = (bytes.len() as u64).div_ceil(2);
-    let limits = admit(gateway, host, &caller, (input, operation.output_max(&body)), &route, record).await?;
+    let most = match ask {
+        // Providers count for nothing.
+        Ask::TokenCount => Some(Picodollars::default()),
+        ask => dearest(gateway, dialect, ask, &body, bytes.len(), &route),
+    };
+    let limits = admit(host, &caller, most, record).await?;
     let label = Label {
         id: record.id.clone(),
         created: record.started / 1000,
         usage_wanted: dialect.usage_wanted(&body),
+        framing: if let Ask::Stream(framing) = ask { framing } else { Framing::Sse },
         request: None,
     };
     let seal = Seal(caller.sha256);
-    let (query, headers) = (request.query.as_deref(), &request.headers);
     Ok(Job {
-        operation,
         dialect,
-        query,
-        headers,
+        ask,
+        query: request.query.as_deref().and_then(query::passed_on),
+        headers: &request.headers,
         body,
         body_bytes: bytes.len() as u64,
-        stream,
         label,
         strict: route.strict || request.headers.get("x-tollgate-strict").is_some_and(|value| value != "false"),
         route,
@@ -297,19 +310,39 @@ fn plain(error: Error) -> Refusal {
     (error, Vec::new())
 }
 
-/// Takes a place under the caller's limits, and the most that so many tokens of input and output may cost.
-async fn admit<H: Host>(
+/// The most that a request may cost; `None` where a price is not known.
+fn dearest(
     gateway: &Gateway,
-    host: &H,
-    caller: &Caller,
-    (input, output): (u64, u64),
+    dialect: Inbound,
+    ask: Ask,
+    body: &Fields<'_>,
+    body_bytes: usize,
     route: &Route,
-    record: &mut Record,
-) -> Result<Vec<(&'static str, String)>, Refusal> {
-    let dearest = route.targets.iter().try_fold(Picodollars::default(), |most, target| {
+) -> Option<Picodollars> {
+    let (stated, answers) = dialect.output_asked(body);
+    // None of the counts may be 0, which some take for no bound.
+    let stated = stated.filter(|tokens| *tokens > 0);
+    // No tokenizer makes two tokens of one byte pair of prose; what it makes of a prompt of symbols is billed all the same.
+    let input = (body_bytes as u64).div_ceil(2);
+    let output = match ask {
+        Ask::Answer | Ask::Stream(_) => {
+            stated.unwrap_or(OUTPUT_TOKENS_HELD).saturating_mul(answers.unwrap_or(1).max(1))
+        }
+        Ask::TokenCount | Ask::Embeddings | Ask::Rerank => 0,
+    };
+    route.targets.iter().try_fold(Picodollars::default(), |most, target| {
         let priced = gateway.config.prices.of(&target.to_string())?;
         Some(most.max(worst(input, output, &priced.price)))
-    });
+    })
+}
+
+/// Takes a place under the caller's limits, and the most that the request may cost.
+async fn admit<H: Host>(
+    host: &H,
+    caller: &Caller,
+    dearest: Option<Picodollars>,
+    record: &mut Record,
+) -> Result<Vec<(&'static str, String)>, Refusal> {
     let ticket = Ticket::open(&caller.name, caller.limits, dearest, record.started).map_err(|error| {
         (error, vec![("x-tollgate-limit", "spend-cap".to_owned()), ("x-should-retry", "false".to_owned())])
     })?;
@@ -341,7 +374,7 @@ async fn admit<H: Host>(
 /// Asks target after target until one answers.
 async fn answer<H: Host>(gateway: &Gateway, host: &H, job: &Job<'_>, mut record: Record) -> Reply<H::Body> {
     let mut last = Upset::new(Kind::Internal, "no target was tried".to_owned());
-    for target in &job.route.targets {
+    for target in job.route.targets.iter().filter(|target| job.may_ask(target)) {
         let began = host.now();
         let name = target.to_string();
         let tried = attempt(host, job, target, &record).await;
@@ -376,7 +409,7 @@ async fn answer<H: Host>(gateway: &Gateway, host: &H, job: &Job<'_>, mut record:
             Tried::Failed { outcome, upset } => {
                 last = upset.without_key(target, outcome);
                 if !outcome.falls() {
-                    break;
+                    return unanswered(host, job, record, last).await;
                 }
                 if let Some(wait) = last.error.retry_after {
                     gateway.health().rest(target, wait.saturating_mul(1000), host.now());
@@ -384,8 +417,7 @@ async fn answer<H: Host>(gateway: &Gateway, host: &H, job: &Job<'_>, mut record:
             }
             Tried::Lossy(error) => last = Upset { error, verbatim: None },
             Tried::Unfit(error) => {
-                last = Upset { error, verbatim: None };
-                break;
+                return unanswered(host, job, record, Upset { error, verbatim: None }).await;
             }
             Tried::Gone(tally) => {
                 if tally.is_some() {
@@ -398,7 +430,23 @@ async fn answer<H: Host>(gateway: &Gateway, host: &H, job: &Job<'_>, mut record:
             }
         }
     }
-    unanswered(host, job, record, last).await
+    match job.ask {
+        Ask::TokenCount => counted(host, job, record).await,
+        _ => unanswered(host, job, record, last).await,
+    }
+}
+
+/// Our own estimate of a request's tokens, where no target tells.
+async fn counted<H: Host>(host: &H, job: &Job<'_>, mut record: Record) -> Reply<H::Body> {
+    let request = match job.dialect.read_count(&job.body) {
+        Ok(request) => request,
+        Err(error) => return unanswered(host, job, record, Upset { error, verbatim: None }).await,
+    };
+    record.status = 200;
+    let mut headers = Headers::from_iter([("content-type", JSON), ("x-tollgate-estimated", "true")]);
+    label(&mut headers, &record, job);
+    close(host, record, End::Complete, None).await;
+    whole(200, headers, job.dialect.write_count(count::tokens(&request)))
 }
 
 fn served(gateway: &Gateway, record: &mut Record, target: String, now: Millis) {
@@ -425,7 +473,7 @@ async fn unanswered<H: Host>(host: &H, job: &Job<'_>, mut record: Record, last: 
     label(&mut headers, &record, job);
     let (status, body) = match job.begun.load(Ordering::Relaxed) {
         // The head promised a stream.
-        true => (200, job.dialect.error_frame(&error).into()),
+        true => (200, job.last_words(&error)),
         false => (record.status, body),
     };
     close(host, record, End::Unanswered, None).await;

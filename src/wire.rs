@@ -1,8 +1,10 @@
 //! Framing and raw JSON: what stands between bytes and dialects.
 
+pub mod array;
 pub(crate) mod event_stream;
 pub mod frame;
 pub mod json;
 mod lines;
 pub mod percent;
+pub mod query;
 mod sse;

@@ -1,7 +1,7 @@
 //! Requests whose targets are on Bedrock or Vertex, from the caller's bytes to the upstream's and back, on a host that
 //! answers at once and remembers what it was asked.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::cell::RefCell;
 use std::future::pending;
@@ -59,7 +59,10 @@ impl Host for Instant<'_> {
 
     async fn fetch(&self, request: Outgoing) -> Result<Answer<Self::Body>, Unreachable> {
         *self.asked.borrow_mut() = Some(request);
-        let headers = Headers::from_iter([("content-type", self.canned.kind)]);
+        let mut headers = Headers::from_iter([("content-type", self.canned.kind)]);
+        if self.canned.status == 400 {
+            headers.push("x-amzn-ErrorType", "ExpiredTokenException:http://internal.amazon.com/coral/");
+        }
         Ok(Answer { status: self.canned.status, headers, body: Some(self.canned.body.clone().into()) })
     }
 
@@ -282,6 +285,9 @@ fn an_error_of_the_cloud_is_told_in_the_callers_dialect() {
     let told = ask(BEARER, "/v1/messages", &body, &canned(r#"{"message":"no such model"}"#));
     assert_eq!((told.status, &told.json()["error"]["message"]), (400, &json!("no such model")));
     assert_eq!(told.json()["error"]["type"], "invalid_request_error");
+    let named = ask(BEARER, "/v1/messages", &body, &canned(""));
+    let message = "bedrock-anthropic answered with status 400: ExpiredTokenException";
+    assert_eq!(named.json()["error"]["message"], message);
     let own = r#"{"type":"error" ,"error":{"type":"invalid_request_error","message":"m"}}"#;
     assert_eq!(ask(BEARER, "/v1/messages", &body, &canned(own)).body, own);
 }

@@ -95,6 +95,15 @@ pub fn write_models(models: &[Model]) -> Vec<u8> {
     })
 }
 
+/// The body of `count_tokens`.
+pub fn write_count(tokens: u64) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Count {
+        input_tokens: u64,
+    }
+    json(&Count { input_tokens: tokens })
+}
+
 /// `error.type` of a fault that is not the caller's.
 const FAULT: &str = "api_error";
 

@@ -20,11 +20,12 @@ pub use response::read_response;
 pub use stream::Decoder;
 
 use crate::chat::{Stop, StopReason, Usage};
+use crate::dialect::Ask;
 use crate::wire::{json, percent};
 
 /// Where requests for `model` go. Its name may be an ARN, colons and slashes included.
-pub fn url(base: &str, model: &str, stream: bool) -> String {
-    let verb = if stream { "converse-stream" } else { "converse" };
+pub fn url(base: &str, model: &str, ask: Ask) -> String {
+    let verb = if matches!(ask, Ask::Stream(_)) { "converse-stream" } else { "converse" };
     format!("{base}/model/{}/{verb}", percent::encode(model))
 }
 
@@ -133,6 +134,7 @@ const SERVER_TOOL: &str = "server_tool_use";
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::frame::Framing;
 
     #[test]
     fn a_model_stands_in_the_path_whatever_its_name() {
@@ -146,8 +148,8 @@ mod tests {
             ("../x?y#é", "..%2Fx%3Fy%23%C3%A9"),
         ];
         for (model, segment) in cases {
-            assert_eq!(url(base, model, false), format!("{base}/model/{segment}/converse"));
-            assert_eq!(url(base, model, true), format!("{base}/model/{segment}/converse-stream"));
+            assert_eq!(url(base, model, Ask::Answer), format!("{base}/model/{segment}/converse"));
+            assert_eq!(url(base, model, Ask::Stream(Framing::Sse)), format!("{base}/model/{segment}/converse-stream"));
         }
     }
 

@@ -250,7 +250,7 @@ async fn incoming(request: hyper::Request<Received>, gateway: &Gateway) -> Incom
         headers.push("host", authority.as_str());
     }
     let declared = body.size_hint().lower();
-    let body = if auth::caller(&gateway.config, gateway.keyless, &headers).is_err() {
+    let body = if auth::caller(&gateway.config, gateway.keyless, &headers, head.uri.query()).is_err() {
         // No memory for those who will be refused.
         discard(body).await;
         Body::Whole(Bytes::new())

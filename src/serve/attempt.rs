@@ -6,11 +6,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Job;
-use super::head::{EVENT_STREAM, JSON, header_text, lost_text, reply_headers};
-use super::operation::{Operation, Question, Spoken, told};
+use super::head::{JSON, header_text, lost_text, reply_headers};
+use super::question::{Question, Spoken, content_type, told, unknown_to};
 use crate::chat;
 use crate::config::{Credential, Patience, Reach, Target};
-use crate::dialect::{Dialect, Label};
+use crate::dialect::{Ask, Dialect, Label};
 use crate::echo;
 use crate::embed::Encoding;
 use crate::error::{Error, Kind};
@@ -25,6 +25,7 @@ use crate::wire::json::Fields;
 /// A longer whole answer is not one that a model gave.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 const ERROR_BYTES_MAX: usize = 1024 * 1024;
+const ERROR_NAME: &str = "x-amzn-errortype";
 /// How long a target may show life without content. The SDKs of both dialects' own providers wait as long for an
 /// answer.
 const CONTENT_MS_MAX: Millis = 600_000;
@@ -90,8 +91,8 @@ impl Upset {
 pub(super) async fn attempt<H: Host>(host: &H, job: &Job<'_>, target: &Target, record: &Record) -> Tried<H::Body> {
     let Reach::Upstream { dialect, platform, base_url, credential } = &target.provider.reach else {
         let mut lost = Vec::new();
-        if job.operation != Operation::Chat {
-            return Tried::Unfit(job.operation.unknown_to(target));
+        if matches!(job.ask, Ask::Embeddings | Ask::Rerank) {
+            return Tried::Unfit(unknown_to(target, job.ask));
         }
         return match job.canonical(target, echo::DIALECT.dialect(), &mut lost) {
             Ok(request) => job.refuse(target, &lost).unwrap_or_else(|| echoed(job, request, record, lost)),
@@ -106,8 +107,9 @@ pub(super) async fn attempt<H: Host>(host: &H, job: &Job<'_>, target: &Target, r
     if let Some(refused) = job.refuse(target, &lost) {
         return refused;
     }
-    if let Some(query) = job.query.filter(|_| dialect == job.dialect.dialect() && platform == Platform::Native) {
-        url = format!("{url}?{query}");
+    let is_own = dialect == job.dialect.dialect() && platform == Platform::Native;
+    if let Some(query) = job.query.as_deref().filter(|_| is_own) {
+        url = format!("{url}{}{query}", if url.contains('?') { '&' } else { '?' });
     }
     let mut headers = job.outgoing_headers(dialect, platform);
     let body = platform.dress(body, &mut headers);
@@ -138,13 +140,15 @@ pub(super) async fn attempt<H: Host>(host: &H, job: &Job<'_>, target: &Target, r
             Raced::TimedOut => return too_slow(),
             Raced::Gone => return Tried::Gone(None),
         };
-    if !(200..300).contains(&answer.status) {
-        return upstream_error(host, job, (dialect, platform), provider, answer, patience).await;
-    }
-    let framing = answer.headers.get("content-type").and_then(Framing::of);
     let reading =
         Reading { job, dialect, platform, label, model: &target.model, encoding, provider, deadline, patience, lost };
-    let tried = match (framing, job.stream) {
+    if !(200..300).contains(&answer.status) {
+        return reading.error(host, answer).await;
+    }
+    let framing = answer.headers.get("content-type").and_then(Framing::of);
+    // A list has no content type of its own; only who asked for one knows.
+    let framing = framing.or((is_own && job.ask == Ask::Stream(Framing::Array)).then_some(Framing::Array));
+    let tried = match (framing, job.streams()) {
         (Some(framing), true) => reading.stream(host, answer, framing).await,
         (Some(_), false) => Some(reading.failed(format!("{provider} sent a stream where a whole answer was due"))),
         (None, _) => reading.whole(host, answer).await,
@@ -152,7 +156,7 @@ pub(super) async fn attempt<H: Host>(host: &H, job: &Job<'_>, target: &Target, r
     tried.unwrap_or_else(too_slow)
 }
 
-/// A 200 that is being read, before the caller sees any of it.
+/// An answer that is being read, before the caller sees any of it.
 pub(super) struct Reading<'a> {
     pub(super) job: &'a Job<'a>,
     pub(super) dialect: Dialect,
@@ -173,7 +177,7 @@ impl Reading<'_> {
     async fn stream<H: Host>(self, host: &H, answer: Answer<H::Body>, framing: Framing) -> Option<Tried<H::Body>> {
         let Answer { headers, body: mut upstream, .. } = answer;
         let now = host.now();
-        let mut relay = Relay::new(self.job.ends((self.dialect, self.platform), framing, self.label.clone()), now);
+        let mut relay = Relay::new(self.job.ends(self.dialect, self.platform, framing, self.label.clone()), now);
         let mut deadline = self.deadline;
         let latest = now.saturating_add(CONTENT_MS_MAX);
         loop {
@@ -195,7 +199,7 @@ impl Reading<'_> {
             }
             if relay.has_content() {
                 let mut headers = self.reply_headers(&headers);
-                headers.push("content-type", EVENT_STREAM);
+                headers.push("content-type", content_type(self.job.ask));
                 headers.push("cache-control", "no-cache");
                 return Some(Tried::Stream { headers, upstream, relay: Box::new(relay), lost: self.lost });
             }
@@ -225,9 +229,39 @@ impl Reading<'_> {
 
     /// What so many bytes came to, where nobody tells. Only chats have an output that is counted.
     pub(super) fn guess(&self, length: usize) -> Tally {
-        let output = if self.job.operation == Operation::Chat { estimate(length as u64) } else { 0 };
+        let output = if matches!(self.job.ask, Ask::Answer | Ask::Stream(_)) { estimate(length as u64) } else { 0 };
         let input = estimate(self.job.body_bytes);
         Tally { usage: chat::Usage { input, output, ..chat::Usage::default() }, estimated: true }
+    }
+
+    /// An answer with a status of failure: its words for the caller, and what they mean for the next attempt.
+    async fn error<H: Host>(self, host: &H, answer: Answer<H::Body>) -> Tried<H::Body> {
+        let Self { job, dialect, platform, provider, patience, .. } = self;
+        let Answer { status, headers: upstream, mut body } = answer;
+        // The next target waits for these words: they have as long as a first byte, all together.
+        let deadline = host.now().saturating_add(patience.first_byte_ms.min(patience.idle_ms));
+        let bytes = match read_whole(host, &mut body, deadline, None, ERROR_BYTES_MAX).await {
+            Read::Whole(bytes) => bytes,
+            Read::Broken | Read::TimedOut => Bytes::new(),
+            Read::Gone { .. } => return Tried::Gone(None),
+        };
+        let told = dialect.read_error(&bytes);
+        let is_json = told.is_some() || Fields::read(&bytes).is_ok();
+        // A redirect or a 1xx is no answer to a model call, and following it would carry the key elsewhere.
+        let kind = if status < 400 { Kind::BadUpstream } else { Kind::Upstream(status) };
+        // AWS names an error in a header, and does not always say more: `ExpiredTokenException:http://…`.
+        let name = upstream.get(ERROR_NAME).and_then(|name| name.split(':').next()).map(|name| format!(": {name}"));
+        let silent = || format!("{provider} answered with status {status}{}", name.unwrap_or_default());
+        let message = told.unwrap_or_else(silent);
+        let retry_after = retry_after_ms(&upstream).map(|wait| wait.min(RETRY_AFTER_MS_MAX).div_ceil(1000));
+        let is_own = dialect == job.dialect.dialect() && platform.is_of_dialect(&bytes);
+        let verbatim = (is_own && status >= 400 && is_json).then(|| {
+            let mut headers = reply_headers(job, dialect, &upstream);
+            headers.push("content-type", upstream.get("content-type").unwrap_or(JSON));
+            (headers, bytes)
+        });
+        let error = Error { retry_after, ..Error::new(kind, message) };
+        Tried::Failed { outcome: Outcome::Status(status), upset: Upset { error, verbatim } }
     }
 
     fn failed<B>(&self, message: String) -> Tried<B> {
@@ -237,39 +271,6 @@ impl Reading<'_> {
     fn reply_headers(&self, upstream: &Headers) -> Headers {
         reply_headers(self.job, self.dialect, upstream)
     }
-}
-
-/// An answer with a status of failure: its words for the caller, and what they mean for the next attempt.
-async fn upstream_error<H: Host>(
-    host: &H,
-    job: &Job<'_>,
-    (dialect, platform): (Dialect, Platform),
-    provider: &str,
-    answer: Answer<H::Body>,
-    patience: Patience,
-) -> Tried<H::Body> {
-    let Answer { status, headers: upstream, mut body } = answer;
-    // The next target waits for these words: they have as long as a first byte, all together.
-    let deadline = host.now().saturating_add(patience.first_byte_ms.min(patience.idle_ms));
-    let bytes = match read_whole(host, &mut body, deadline, None, ERROR_BYTES_MAX).await {
-        Read::Whole(bytes) => bytes,
-        Read::Broken | Read::TimedOut => Bytes::new(),
-        Read::Gone { .. } => return Tried::Gone(None),
-    };
-    let told = dialect.read_error(&bytes);
-    let is_json = told.is_some() || Fields::read(&bytes).is_ok();
-    // A redirect or a 1xx is no answer to a model call, and following it would carry the key elsewhere.
-    let kind = if status < 400 { Kind::BadUpstream } else { Kind::Upstream(status) };
-    let message = told.unwrap_or_else(|| format!("{provider} answered with status {status}"));
-    let retry_after = retry_after_ms(&upstream).map(|wait| wait.min(RETRY_AFTER_MS_MAX).div_ceil(1000));
-    let is_own = dialect == job.dialect.dialect() && platform.is_of_dialect(&bytes);
-    let verbatim = (is_own && status >= 400 && is_json).then(|| {
-        let mut headers = reply_headers(job, dialect, &upstream);
-        headers.push("content-type", upstream.get("content-type").unwrap_or(JSON));
-        (headers, bytes)
-    });
-    let error = Error { retry_after, ..Error::new(kind, message) };
-    Tried::Failed { outcome: Outcome::Status(status), upset: Upset { error, verbatim } }
 }
 
 enum Read {
@@ -319,10 +320,11 @@ async fn read_whole<H: Host>(
 fn echoed<B>(job: &Job<'_>, request: Arc<chat::Request>, record: &Record, lost: Vec<String>) -> Tried<B> {
     let response = echo::answer(&request, &record.id, &request.model);
     let label = Label { request: Some(request), ..job.label.clone() };
-    let bytes = told(echo::DIALECT, &Label { usage_wanted: true, ..label.clone() }, &response, job.stream);
-    let (body, tally) = if job.stream {
+    let own = Label { usage_wanted: true, framing: Framing::Sse, ..label.clone() };
+    let bytes = told(echo::DIALECT, &own, &response, job.streams());
+    let (body, tally) = if job.streams() {
         let mut relay =
-            Relay::new(job.ends((echo::DIALECT.dialect(), Platform::Native), Framing::Sse, label), record.started);
+            Relay::new(job.ends(echo::DIALECT.dialect(), Platform::Native, Framing::Sse, label), record.started);
         relay.hold(&bytes, record.started);
         relay.end_held(Stopped::Closed);
         (relay.take_held().into(), relay.tally())
@@ -333,8 +335,7 @@ fn echoed<B>(job: &Job<'_>, request: Arc<chat::Request>, record: &Record, lost: 
         let body = if same { bytes } else { told(job.dialect, &label, &read, false) };
         (body, measure(&read, estimate(job.body_bytes)))
     };
-    let kind = if job.stream { EVENT_STREAM } else { JSON };
-    let headers = Headers::from_iter([("content-type", kind)]);
+    let headers = Headers::from_iter([("content-type", content_type(job.ask))]);
     Tried::Whole { headers, body, tally, lost }
 }
 
@@ -349,7 +350,7 @@ impl Job<'_> {
         }))
     }
 
-    fn ends(&self, (upstream, platform): (Dialect, Platform), framing: Framing, label: Label) -> Ends {
+    fn ends(&self, upstream: Dialect, platform: Platform, framing: Framing, label: Label) -> Ends {
         Ends {
             upstream,
             platform,

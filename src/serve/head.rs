@@ -1,6 +1,7 @@
 //! The heads of requests to upstreams and of replies to callers: what passes, and what we say about ourselves.
 
 use super::Job;
+use super::question::content_type;
 use crate::dialect::{Dialect, Inbound};
 use crate::host::Headers;
 use crate::platform::Platform;
@@ -17,7 +18,7 @@ const FORWARDED: &[&str] = &["traceparent", "tracestate", "idempotency-key"];
 const FORWARDED_WITHIN: &[&str] =
     &["user-agent", "x-app", "x-stainless-", "x-claude-code-", "x-client-request-id", "x-session-"];
 /// Headers of an upstream that the caller sees.
-const RETURNED: &[&str] = &["request-id", "x-request-id", "x-should-retry"];
+const RETURNED: &[&str] = &["request-id", "x-request-id", "x-amzn-requestid", "x-should-retry"];
 
 impl Job<'_> {
     /// All but the credential.
@@ -33,7 +34,7 @@ impl Job<'_> {
         let mut headers: Headers =
             self.headers.iter().filter(|(name, value)| forwarded(name) && is_text(value)).collect();
         headers.push("content-type", JSON);
-        headers.push("accept", platform.accepts(dialect, self.stream));
+        headers.push("accept", platform.accepts(dialect, self.ask));
         headers.push("accept-encoding", "identity");
         for (name, value) in dialect.required_headers() {
             if headers.get(name).is_none() {
@@ -59,7 +60,7 @@ pub(super) fn reply_headers(job: &Job<'_>, dialect: Dialect, upstream: &Headers)
 
 /// The head of a streamed reply that begins before there is an answer.
 pub(super) fn early_head(job: &Job<'_>, record: &Record) -> Headers {
-    let mut headers = Headers::from_iter([("content-type", EVENT_STREAM), ("cache-control", "no-cache")]);
+    let mut headers = Headers::from_iter([("content-type", content_type(job.ask)), ("cache-control", "no-cache")]);
     label(&mut headers, record, job);
     headers
 }

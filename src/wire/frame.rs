@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use super::{event_stream, lines, sse};
+use super::{array, event_stream, lines, sse};
 
 /// An unfinished frame longer than this is not a stream that a model sent.
 pub const FRAME_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -19,6 +19,8 @@ pub enum Framing {
     Lines,
     /// Amazon's binary frames.
     EventStream,
+    /// One JSON list, an element to a frame.
+    Array,
 }
 
 impl Framing {
@@ -32,15 +34,6 @@ impl Framing {
             _ => None,
         }
     }
-
-    /// Just after the end of the first frame, where that is at or after `from`.
-    fn end(self, bytes: &[u8], from: usize) -> Result<Option<usize>, Unframed> {
-        match self {
-            Self::Sse => Ok(sse::end(bytes, from)),
-            Self::Lines => Ok(lines::end(bytes, from)),
-            Self::EventStream => event_stream::end(bytes),
-        }
-    }
 }
 
 /// Splits a stream into frames, wherever the chunks happen to end.
@@ -50,6 +43,8 @@ pub struct Splitter {
     held: Vec<u8>,
     /// How much of `held` is known to hold no end of a frame.
     scanned: usize,
+    /// The same where the framing is a list.
+    scan: array::Scan,
 }
 
 /// Why no more frames can be told apart.
@@ -69,11 +64,11 @@ impl Splitter {
     /// Takes `chunk` in and calls `each` with every frame that is now complete, raw bytes included.
     pub fn feed(&mut self, chunk: &[u8], mut each: impl FnMut(&[u8])) -> Result<(), Unframed> {
         if self.held.is_empty() {
-            let rest = split(self.framing, chunk, 0, &mut each)?;
+            let rest = split(self.framing, chunk, 0, &mut self.scan, &mut each)?;
             self.held.extend_from_slice(rest);
         } else {
             self.held.extend_from_slice(chunk);
-            let rest = split(self.framing, &self.held, self.scanned, &mut each)?.len();
+            let rest = split(self.framing, &self.held, self.scanned, &mut self.scan, &mut each)?.len();
             self.held.drain(..self.held.len() - rest);
         }
         // An end may have begun in the last three bytes.
@@ -89,6 +84,7 @@ impl Splitter {
     /// What is left when the stream has ended: a last frame without its end, which real providers send.
     pub fn take_rest(&mut self) -> Vec<u8> {
         self.scanned = 0;
+        self.scan = array::Scan::default();
         std::mem::take(&mut self.held)
     }
 }
@@ -98,10 +94,17 @@ fn split<'a>(
     framing: Framing,
     mut bytes: &'a [u8],
     scanned: usize,
+    scan: &mut array::Scan,
     each: &mut impl FnMut(&[u8]),
 ) -> Result<&'a [u8], Unframed> {
     let mut from = scanned;
-    while let Some((frame, rest)) = framing.end(bytes, from)?.and_then(|end| bytes.split_at_checked(end)) {
+    let mut end = |bytes: &[u8], from| match framing {
+        Framing::Sse => Ok(sse::end(bytes, from)),
+        Framing::Lines => Ok(lines::end(bytes, from)),
+        Framing::Array => Ok(scan.end(bytes)),
+        Framing::EventStream => event_stream::end(bytes),
+    };
+    while let Some((frame, rest)) = end(bytes, from)?.and_then(|end| bytes.split_at_checked(end)) {
         each(frame);
         bytes = rest;
         from = 0;
@@ -124,6 +127,7 @@ impl<'a> Frame<'a> {
             Framing::Sse => sse::read(raw),
             Framing::Lines => lines::read(raw),
             Framing::EventStream => event_stream::read(raw),
+            Framing::Array => array::read(raw),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Percent-encoding, as RFC 3986 has it: all but its unreserved characters.
 
+use std::fmt::Write as _;
+
 /// `text` as one segment of a path, or one name or value of a query.
 pub fn encode(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -7,13 +9,8 @@ pub fn encode(text: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             out.push(char::from(byte));
         } else {
-            out.push('%');
-            out.extend(
-                [byte >> 4, byte & 15]
-                    .into_iter()
-                    .filter_map(|half| char::from_digit(half.into(), 16))
-                    .map(|c| c.to_ascii_uppercase()),
-            );
+            // Text can always be written to a String.
+            let _ = write!(out, "%{byte:02X}");
         }
     }
     out

@@ -84,6 +84,39 @@ fn every_recorded_answer_says_what_its_bytes_say() {
     println!("{read} answers, {errors} errors");
 }
 
+/// Failures as they are documented and reported, in whole answers and in the middle of a stream.
+#[test]
+fn every_known_failure_is_told_with_its_message() {
+    let lines = |name: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/fixtures/faults").join(name);
+        let text = fs::read_to_string(path).unwrap_or_default();
+        let faults: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        faults.into_iter().filter(|fault| fault["api"] == "bedrock-converse").collect::<Vec<_>>()
+    };
+    let (errors, frames) = (lines("errors.jsonl"), lines("midstream.jsonl"));
+    for fault in &errors {
+        let body = fault["body"].to_string();
+        assert_eq!(DIALECT.read_error(body.as_bytes()).as_deref(), fault["body"]["message"].as_str(), "{fault}");
+    }
+    for fault in &frames {
+        let headers = &fault["frame"]["headers"];
+        // An error without a model has its words in a header, which the framing moves into the data.
+        let (name, data) = match headers[":error-code"].as_str() {
+            Some(code) => (code, json!({"message": headers[":error-message"]})),
+            None => (headers[":exception-type"].as_str().unwrap(), fault["frame"]["payload"].clone()),
+        };
+        let (mut decoder, mut events) = (DIALECT.decoder(), Vec::new());
+        for (name, data) in [("messageStart", json!({"role": "assistant"})), (name, data.clone())] {
+            let data = Some(data.to_string().into());
+            decoder.frame(&Frame { event: Some(name), data }, &mut events).unwrap();
+        }
+        decoder.finish(&mut events);
+        let told = matches!(events.last(), Some(Event::Error { message, .. }) if data["message"] == message.as_str());
+        assert!(told, "{fault}: {events:?}");
+    }
+    println!("{} errors, {} frames", errors.len(), frames.len());
+}
+
 /// The recorded callers of both dialects, as if their model were on Bedrock: the service's own model must know every field
 /// of what is written, and the rules it enforces beyond that must hold.
 #[test]

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use tollgate::config::Patience;
-use tollgate::dialect::{Dialect, Inbound, Label};
+use tollgate::dialect::{Ask, Dialect, Inbound, Label};
 use tollgate::host::Headers;
 use tollgate::platform::Platform;
 use tollgate::record::End;
@@ -61,6 +61,14 @@ fn every_recorded_stream_is_unwrapped_byte_by_byte() {
         for at in (0..body.len() - body.len() / 20).step_by(body.len() / 20 + 1) {
             let (_, end, _) = relayed(Inbound::Anthropic, &body[..at], 64);
             faults.check(&case, end == End::Cut, || format!("{end:?} although cut at {at}"));
+        }
+        for at in (0..body.len()).step_by(body.len() / 20 + 1) {
+            let mut broken = body.clone();
+            broken[at] ^= 1;
+            for caller in [Inbound::Anthropic, Inbound::OpenaiChat] {
+                let (_, end, _) = relayed(caller, &broken, 64);
+                faults.check(&case, end != End::Complete, || format!("{end:?} although byte {at} is broken"));
+            }
         }
         read += 1;
     }
@@ -126,7 +134,9 @@ fn every_recorded_request_is_what_becomes_of_a_native_one() {
         faults.check(&case, headers.get("anthropic-version").is_none(), || "the header".to_owned());
         // Some recordings had their path made up, and some clients leave the colon as it is.
         if endpoint.contains("/model") {
-            let url = platform.url(DIALECT, "", model, stream).replace("%3A", ":");
+            let url = platform
+                .url(DIALECT, "", model, if stream { Ask::Stream(Framing::Sse) } else { Ask::Answer })
+                .replace("%3A", ":");
             faults.check(&case, endpoint.replace("%3A", ":").ends_with(&url), || format!("{endpoint} is not {url}"));
         }
         written += 1;

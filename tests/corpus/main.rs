@@ -11,6 +11,7 @@ mod bedrock_invoke;
 mod cases;
 mod cohere;
 mod event_stream;
+mod gemini;
 mod ollama;
 mod openai_chat;
 mod openai_responses;

@@ -229,7 +229,7 @@ fn reasoning(events: &[Event]) -> [String; 3] {
 }
 
 fn label() -> Label {
-    Label { id: "req_1".to_owned(), created: 1, usage_wanted: true, request: None }
+    Label { id: "req_1".to_owned(), created: 1, usage_wanted: true, ..Label::default() }
 }
 
 #[test]

@@ -184,7 +184,7 @@ fn label(case: &Case) -> Label {
     let body = case.body("request.json");
     let request = body.and_then(|body| Inbound::OpenaiResponses.read_request(&Fields::read(&body).ok()?).ok());
     let request = request.map(Arc::new);
-    Label { id: "req_1".to_owned(), created: 1, usage_wanted: true, request }
+    Label { id: "req_1".to_owned(), created: 1, usage_wanted: true, request, ..Label::default() }
 }
 
 #[test]

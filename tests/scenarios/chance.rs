@@ -44,7 +44,7 @@ fn whatever_happens_is_settled_exactly_once() {
 }
 
 fn made_up(dice: &mut Dice) -> String {
-    let targets = ["oa/m", "ob/m", "aa/m", "ab/m", "ra/m", "oa/free", "tollgate/echo"];
+    let targets = ["oa/m", "ob/m", "aa/m", "ab/m", "ra/m", "ga/m", "oa/free", "tollgate/echo"];
     let route: Vec<&str> = (0..1 + dice.below(4)).map(|_| dice.pick(&targets)).collect();
     let mut out = format!("route {}\n", route.join(" "));
     write!(out, "with first={} idle={}", 1 + dice.below(800), 1 + dice.below(800)).unwrap();
@@ -58,14 +58,14 @@ fn made_up(dice: &mut Dice) -> String {
         write!(out, " settle={}", dice.below(300)).unwrap();
     }
     out.push('\n');
-    for target in ["oa", "ob", "aa", "ab", "ra"] {
+    for target in ["oa", "ob", "aa", "ab", "ra", "ga"] {
         for _ in 0..1 + dice.below(3) {
             writeln!(out, "{target} {}", behaviour(dice)).unwrap();
         }
     }
     for _ in 0..1 + dice.below(6) {
         let at = dice.below(3_000);
-        let dialect = dice.pick(&["openai-chat", "anthropic", "openai-responses", "cursor"]);
+        let dialect = dice.pick(&["openai-chat", "anthropic", "openai-responses", "cursor", "gemini"]);
         write!(out, "ask {dialect} at={at}{}", dice.pick(&["", " stream", " stream", " stream usage"])).unwrap();
         if dice.one_in(3) {
             write!(out, " hangs-up={}", at + dice.below(1_500)).unwrap();

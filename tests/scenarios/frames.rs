@@ -28,12 +28,14 @@ pub fn is_complete(dialect: Inbound, body: &[u8]) -> bool {
         }
         Inbound::Anthropic => event == "message_stop",
         Inbound::OpenaiResponses => event == "response.completed",
+        // The usage may come after the reason of the stop.
+        Inbound::Gemini => value["error"].is_null() && events.iter().any(|(_, data)| data.contains("\"finishReason\"")),
     }
 }
 
 /// Whether a client can read the last event, and it is an error.
 pub fn ends_with_error(dialect: Inbound, body: &[u8]) -> bool {
-    if !body.ends_with(b"\n\n") {
+    if !body.ends_with(b"\n\n") && !body.ends_with(b"\r\n\r\n") {
         return false;
     }
     let events = events(body);
@@ -46,6 +48,7 @@ pub fn ends_with_error(dialect: Inbound, body: &[u8]) -> bool {
         // An upstream's own words may be the shorter ones.
         Inbound::OpenaiResponses if event == "error" => is_said(&data),
         Inbound::OpenaiResponses => event == "response.failed" && is_said(&data["response"]["error"]),
+        Inbound::Gemini => is_said(&data["error"]),
     }
 }
 
@@ -57,6 +60,7 @@ pub fn text(dialect: Inbound, body: &[u8]) -> String {
             Inbound::OpenaiChat => &data["choices"][0]["delta"]["content"],
             Inbound::Anthropic => &data["delta"]["text"],
             Inbound::OpenaiResponses => &data["delta"],
+            Inbound::Gemini => &data["candidates"][0]["content"]["parts"][0]["text"],
         };
         text.as_str().unwrap_or_default().to_owned()
     });
@@ -79,6 +83,7 @@ pub fn told(dialect: Inbound, bytes: &[u8]) -> String {
             Inbound::OpenaiChat => chunk(&value),
             Inbound::Anthropic => message(&value),
             Inbound::OpenaiResponses => response(&value),
+            Inbound::Gemini => piece(&value),
         };
         let known = known.unwrap_or_else(|| frame.trim().replace('\r', "\\r").replace('\n', "\\n"));
         // A flood is told by its first frames.
@@ -101,6 +106,21 @@ fn chunk(data: &Value) -> Option<String> {
         Some(reason) => Some(format!("stop({reason})")),
         None if delta["role"].is_string() && delta["content"] == "" => Some("start".to_owned()),
         None => delta["content"].is_string().then(|| delta["content"].to_string()),
+    }
+}
+
+fn piece(data: &Value) -> Option<String> {
+    let usage = &data["usageMetadata"];
+    let counts = || format!("usage({},{})", usage["promptTokenCount"], usage["candidatesTokenCount"]);
+    let Some(candidate) = data.get("candidates").and_then(|list| list.get(0)) else {
+        return usage.is_object().then(counts);
+    };
+    match candidate["finishReason"].as_str() {
+        Some(reason) if usage.is_object() => Some(format!("stop({reason}) {}", counts())),
+        Some(reason) => Some(format!("stop({reason})")),
+        None => candidate["content"]["parts"][0]["text"]
+            .is_string()
+            .then(|| candidate["content"]["parts"][0]["text"].to_string()),
     }
 }
 

@@ -11,7 +11,7 @@ use tollgate::wire::frame::Framing;
 use crate::frames;
 use crate::script::Wire;
 
-const DIALECTS: [Inbound; 3] = [Inbound::OpenaiChat, Inbound::Anthropic, Inbound::OpenaiResponses];
+const DIALECTS: [Inbound; 4] = [Inbound::OpenaiChat, Inbound::Anthropic, Inbound::OpenaiResponses, Inbound::Gemini];
 const WORDS: &[&str] =
     &["start", "comment", "ping", "\"Hé\"", "\"llo, \u{1f980}\"", "comment", "stop", "usage", "done"];
 
@@ -23,7 +23,7 @@ fn stream(upstream: Inbound, line_end: &str) -> Vec<u8> {
 }
 
 fn relay(upstream: Inbound, caller: Inbound, usage_wanted: bool) -> Relay {
-    let label = Label { id: "req_1".into(), created: 1, usage_wanted, request: None };
+    let label = Label { id: "req_1".into(), created: 1, usage_wanted, ..Label::default() };
     let patience = Patience { first_byte_ms: 1_000, idle_ms: 1_000, heartbeat_ms: 1_000 };
     let (upstream, framing, seal) = (upstream.dialect(), Framing::Sse, Seal::default());
     let platform = Platform::Native;
@@ -92,6 +92,7 @@ fn a_cut_stream_is_not_complete() {
                 Inbound::OpenaiChat => "\"finish_reason\":\"stop\"",
                 Inbound::Anthropic => "\"type\":\"message_stop\"",
                 Inbound::OpenaiResponses => "\"type\":\"response.completed\"",
+                Inbound::Gemini => "\"finishReason\":\"STOP\"",
             };
             let finish = std::str::from_utf8(&stream).unwrap().find(finish).unwrap();
             for cut in 0..stream.len() {

@@ -50,6 +50,8 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct Ask {
     pub dialect: Inbound,
+    pub path: &'static str,
+    pub query: Option<&'static str>,
     pub stream: bool,
     pub at: Millis,
     pub gone_at: Option<Millis>,
@@ -75,11 +77,12 @@ impl Scenario {
     }
 }
 
-/// `oa` and `ob` speak Chat Completions, `aa` and `ab` Anthropic's dialect, `ra` Responses.
+/// `oa` and `ob` speak Chat Completions, `aa` and `ab` Anthropic's dialect, `ra` Responses, `ga` and `gb` Gemini's.
 pub fn dialect_of(target: &str) -> Inbound {
     match target.as_bytes().first() {
         Some(b'o') => Inbound::OpenaiChat,
         Some(b'r') => Inbound::OpenaiResponses,
+        Some(b'g') => Inbound::Gemini,
         _ => Inbound::Anthropic,
     }
 }
@@ -131,8 +134,16 @@ fn settings(words: &[String]) -> Settings {
 }
 
 fn ask(words: &[String]) -> Ask {
-    let mut ask =
-        Ask { dialect: Inbound::OpenaiChat, stream: false, at: 0, gone_at: None, slow_ms: 0, body: String::new() };
+    let mut ask = Ask {
+        dialect: Inbound::OpenaiChat,
+        path: "/v1/chat/completions",
+        query: None,
+        stream: false,
+        at: 0,
+        gone_at: None,
+        slow_ms: 0,
+        body: String::new(),
+    };
     let mut fields =
         vec![r#""model":"try""#.to_owned(), r#""messages":[{"role":"user","content":"Hello?"}]"#.to_owned()];
     for word in words {
@@ -140,13 +151,30 @@ fn ask(words: &[String]) -> Ask {
             ("openai-chat", _) => {}
             ("openai-responses", _) => {
                 ask.dialect = Inbound::OpenaiResponses;
+                ask.path = "/v1/responses";
                 fields[1] = INPUT.to_owned();
             }
             // Sends Responses to the path of Chat Completions.
             ("cursor", _) => fields[1] = INPUT.to_owned(),
             ("anthropic", _) => {
                 ask.dialect = Inbound::Anthropic;
+                ask.path = "/v1/messages";
                 fields.push(r#""max_tokens":100"#.to_owned());
+            }
+            ("gemini", _) => {
+                ask.dialect = Inbound::Gemini;
+                ask.path = "/v1beta/models/try:generateContent";
+                fields = vec![r#""contents":[{"parts":[{"text":"Hello?"}]}]"#.to_owned()];
+            }
+            ("count", _) if ask.dialect == Inbound::Gemini => ask.path = "/v1beta/models/try:countTokens",
+            ("count", _) => {
+                ask.path = "/v1/messages/count_tokens";
+                fields.retain(|field| !field.contains("max_tokens"));
+            }
+            ("stream", how) if ask.dialect == Inbound::Gemini => {
+                ask.stream = true;
+                ask.path = "/v1beta/models/try:streamGenerateContent";
+                ask.query = if how == "list" { Some("key=secret") } else { Some("alt=sse&key=secret") };
             }
             ("stream", _) => {
                 ask.stream = true;
@@ -220,10 +248,12 @@ fn script(dialect: Inbound, words: &[String]) -> Script {
             },
         };
         match (act, &mut piece) {
+            // Nothing at all arrives as nothing.
+            (Act::Piece(bytes), _) if bytes.is_empty() => {}
             (Act::Piece(bytes), Some(piece)) => piece.extend_from_slice(&bytes),
             (act, _) => {
                 if !has_head && matches!(act, Act::Piece(_) | Act::Close | Act::Reset) {
-                    let whole = matches!(word.as_str(), "answer" | "failure" | "not-json" | "nothing-known");
+                    let whole = matches!(word.as_str(), "answer" | "failure" | "count" | "not-json" | "nothing-known");
                     let kind = if whole { "application/json" } else { EVENT_STREAM };
                     script.push_back((delay, head(200, kind, &headers)));
                     delay = 0;
@@ -263,6 +293,7 @@ impl Wire {
                 Inbound::OpenaiChat => openai(word),
                 Inbound::Anthropic => self.anthropic(word),
                 Inbound::OpenaiResponses => self.responses(word),
+                Inbound::Gemini => gemini(word),
             },
         }
         .into_bytes()
@@ -316,6 +347,7 @@ impl Wire {
             "error" => frame("error", r#","error":{"type":"overloaded_error","message":"too much"}"#),
             "failure" => r#"{"type":"error","error":{"type":"overloaded_error","message":"too much"}}"#.to_owned(),
             "answer" => r#"{"id":"msg_1","type":"message","role":"assistant","model":"m-1","content":[{"type":"text","text":"Hello"}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":6,"cache_creation_input_tokens":1,"cache_read_input_tokens":3,"output_tokens":5}}"#.to_owned(),
+            "count" => r#"{"input_tokens":7}"#.to_owned(),
             text if text.starts_with('"') => {
                 let open = if std::mem::replace(&mut self.open, true) {
                     String::new()
@@ -326,6 +358,34 @@ impl Wire {
             }
             _ => panic!("{word}?"),
         }
+    }
+}
+
+/// A list has no words of its own; raw text says it.
+fn gemini(word: &str) -> String {
+    let chunk = |fields: &str| format!(r#"data: {{{fields},"modelVersion":"m-1","responseId":"g-1"}}"#) + "\n\n";
+    let candidate = |parts: &str, more: &str| {
+        format!(r#""candidates":[{{"content":{{"parts":[{parts}],"role":"model"}}{more},"index":0}}]"#)
+    };
+    const USAGE: &str = r#""usageMetadata":{"promptTokenCount":10,"cachedContentTokenCount":4,"candidatesTokenCount":3,"thoughtsTokenCount":2,"totalTokenCount":15}"#;
+    match word {
+        "start" => chunk(&candidate(r#"{"text":""}"#, "")),
+        "ping" => ": ping\n\n".to_owned(),
+        "stop" => chunk(&candidate(r#"{"text":""}"#, r#","finishReason":"STOP""#)),
+        "usage" => chunk(USAGE),
+        // There is no such thing.
+        "done" => String::new(),
+        "error" => {
+            "data: {\"error\":{\"code\":503,\"message\":\"too much\",\"status\":\"UNAVAILABLE\"}}\n\n".to_owned()
+        }
+        "failure" => r#"{"error":{"code":503,"message":"too much","status":"UNAVAILABLE"}}"#.to_owned(),
+        "answer" => {
+            let candidate = candidate(r#"{"text":"Hello"}"#, r#","finishReason":"STOP""#);
+            format!(r#"{{{candidate},{USAGE},"modelVersion":"m-1","responseId":"g-1"}}"#)
+        }
+        "count" => r#"{"totalTokens":7}"#.to_owned(),
+        text if text.starts_with('"') => chunk(&candidate(&format!(r#"{{"text":{text}}}"#), "")),
+        _ => panic!("{word}?"),
     }
 }
 

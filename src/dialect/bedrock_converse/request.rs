@@ -4,7 +4,9 @@
 //! maker's name in the model id. What must give way is adapted or listed as lost.
 
 mod body;
+mod maker;
 mod media;
+mod reasoning;
 
 use std::borrow::Cow;
 
@@ -13,11 +15,12 @@ use serde_json::value::RawValue;
 
 use self::body::{
     Block, Body, CachePoint, Empty, Extra, Inference, JsonText, Nova, OutputConfig, Reasoning, ReasoningText,
-    ResultBlock, Schema, System, TextFormat, Thinking, Tier, ToolChoiceOut, ToolConfig, ToolOut, ToolSpec, Turn,
+    ResultBlock, Schema, System, TextFormat, Tier, ToolChoiceOut, ToolConfig, ToolOut, ToolSpec, Turn,
 };
+use self::maker::{ADAPTIVE, CACHES, Maker, SINGLE, STRICT};
 use self::media::Media;
 use super::{tool_id, tool_name};
-use crate::chat::{Content, Effort, Format, Json, Message, Number, Part, Request, Role, Tool, ToolCall, ToolChoice};
+use crate::chat::{Content, Format, Json, Message, Number, Part, Request, Role, Tool, ToolCall, ToolChoice};
 use crate::wire::json::{self, Fields};
 
 pub fn write_request(request: &Request, lost: &mut Vec<String>) -> Vec<u8> {
@@ -35,7 +38,7 @@ pub fn write_request(request: &Request, lost: &mut Vec<String>) -> Vec<u8> {
     let tool_config = writer.tools(request);
     let plan = writer.plan(request, &messages, tool_config.as_ref());
     let thinks = plan.extra.thinking.is_some();
-    let stop = request.stop.iter().map(String::as_str).filter(|stop| !stop.is_empty()).collect::<Vec<_>>();
+    let stop = writer.stop(request);
     // Which sequence was met is told only where it is asked for.
     let asks_stop = !stop.is_empty() && matches!(writer.maker, Maker::Anthropic(_));
     let path = if request.stream { "/delta/stop_sequence" } else { "/stop_sequence" };
@@ -47,6 +50,7 @@ pub fn write_request(request: &Request, lost: &mut Vec<String>) -> Vec<u8> {
     };
     let mut extra = plan.extra;
     writer.top_k(request, thinks, &mut extra);
+    writer.single(request, tool_config.as_ref(), &mut extra);
     let body = Body {
         system,
         messages,
@@ -59,88 +63,6 @@ pub fn write_request(request: &Request, lost: &mut Vec<String>) -> Vec<u8> {
     };
     // Strings, numbers and JSON texts cannot fail to be written.
     serde_json::to_vec(&body).unwrap_or_default()
-}
-
-/// Who made a model, as its id says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Maker {
-    Anthropic(Version),
-    /// Nova, and whether it is the second, which reasons.
-    Amazon {
-        reasons: bool,
-    },
-    Mistral,
-    Cohere,
-    /// The open-weight models.
-    Openai,
-    Qwen,
-    Other,
-}
-
-type Version = (u32, u32);
-
-/// What is left for the answer beside a budget for thinking, where the caller did not say.
-const ANSWER_TOKENS: u64 = 4096;
-
-/// The smallest budget for thinking that Claude takes.
-const BUDGET_MIN: u64 = 1024;
-
-/// The first Claude that thinks aloud, that holds answers to a schema and takes one of two sampling fields, that takes
-/// adaptive thinking, and that takes no other and no sampling. Source: as in Anthropic's own API, of which Bedrock hands
-/// these refusals on.
-const THINKS: Version = (3, 7);
-const STRICT: Version = (4, 1);
-const ADAPTIVE_TOO: Version = (4, 6);
-const ADAPTIVE: Version = (4, 7);
-
-/// The first Claude whose prompts are cached on Bedrock. Source: "Prompt caching", Amazon Bedrock user guide.
-const CACHES: Version = (3, 5);
-
-impl Maker {
-    fn of(model: &str) -> Self {
-        // `us.anthropic.claude-sonnet-4-5-20250929-v1:0`, or an ARN that ends like this.
-        let is = |name: &str| model.contains(name);
-        if is("claude") {
-            Self::Anthropic(version(model))
-        } else if is("amazon.nova") {
-            Self::Amazon { reasons: is("nova-2") }
-        } else if is("mistral.") {
-            Self::Mistral
-        } else if is("cohere.") {
-            Self::Cohere
-        } else if is("openai.") {
-            Self::Openai
-        } else if is("qwen.") {
-            Self::Qwen
-        } else {
-            Self::Other
-        }
-    }
-
-    fn is_claude_since(self, least: Version) -> bool {
-        matches!(self, Self::Anthropic(version) if version >= least)
-    }
-
-    fn caches(self) -> bool {
-        self.is_claude_since(CACHES) || matches!(self, Self::Amazon { .. })
-    }
-}
-
-/// Of a Claude: (4, 5) in the name above, (0, 0) where it is not to be seen.
-fn version(model: &str) -> Version {
-    let name = model.rsplit_once("claude").map_or("", |(_, name)| name);
-    let mut words = name.split(|c: char| !c.is_ascii_alphanumeric());
-    // Longer numbers are dates.
-    let number = |word: &str| word.parse().ok().filter(|_| word.len() <= 2);
-    let major = words.find_map(number).unwrap_or_default();
-    (major, words.next().and_then(number).unwrap_or_default())
-}
-
-/// How the answer is bounded and thought about.
-#[derive(Default)]
-struct Plan<'a> {
-    max_tokens: Option<u64>,
-    extra: Extra<'a>,
 }
 
 struct Writer<'l> {
@@ -263,7 +185,7 @@ impl Writer<'_> {
 
     fn result<'a>(&mut self, content: &'a Content) -> Option<ResultBlock<'a>> {
         if let Content::Text(text) = content {
-            return (!text.is_empty()).then_some(ResultBlock::Text(text));
+            return (!text.trim().is_empty()).then_some(ResultBlock::Text(text));
         }
         let block = self.media.result(content);
         if block.is_none() {
@@ -310,9 +232,6 @@ impl Writer<'_> {
             Some(ToolChoice::Required) => tool_choice = Some(ToolChoiceOut::Any(Empty {})),
             Some(ToolChoice::Named(name)) => tool_choice = Some(ToolChoiceOut::Tool { name: tool_name(name) }),
         }
-        if request.parallel_tools == Some(false) && !tools.is_empty() {
-            self.lose("parallel_tool_calls");
-        }
         if tools.is_empty() {
             // "The toolConfig field must be defined when using toolUse and toolResult content blocks."
             tools = called.into_iter().map(|name| ToolOut::ToolSpec(stand_in(name))).collect();
@@ -334,30 +253,15 @@ impl Writer<'_> {
         }
     }
 
-    fn plan<'a>(&mut self, request: &'a Request, turns: &[Turn<'_>], tools: Option<&ToolConfig<'_>>) -> Plan<'a> {
-        let mut plan = Plan { max_tokens: request.max_tokens, ..Plan::default() };
-        let Some(effort) = request.reasoning.as_ref().filter(|effort| budget(effort) != Some(0)) else { return plan };
-        let extra = &mut plan.extra;
-        match self.maker {
-            Maker::Anthropic(version) => {
-                let planned = claude(request, effort, version, turns, tools);
-                if planned.is_none() {
-                    self.lose("reasoning");
-                }
-                return planned.unwrap_or(plan);
-            }
-            Maker::Openai => extra.reasoning_effort = level(effort),
-            Maker::Qwen => extra.reasoning_config = level(effort),
-            Maker::Amazon { reasons: true } => {
-                extra.nova_reasoning = level(effort)
-                    .map(|max_reasoning_effort| body::NovaReasoning { kind: "enabled", max_reasoning_effort });
-            }
-            Maker::Amazon { reasons: false } | Maker::Mistral | Maker::Cohere | Maker::Other => {}
+    /// One call at a time: only Claude has a word for it, which is refused beside a choice of Converse's own
+    /// (BerriAI/litellm#34347 and #36536).
+    fn single(&mut self, request: &Request, tools: Option<&ToolConfig<'_>>, extra: &mut Extra<'_>) {
+        let Some(config) = tools.filter(|_| request.parallel_tools == Some(false)) else { return };
+        if config.tool_choice.is_none() && self.maker.is_claude_since(SINGLE) {
+            extra.tool_choice = Some(body::Single { kind: "auto", disable_parallel_tool_use: true });
+        } else {
+            self.lose("parallel_tool_calls");
         }
-        if extra.is_empty() {
-            self.lose("reasoning");
-        }
-        plan
     }
 
     fn top_k(&mut self, request: &Request, thinks: bool, extra: &mut Extra<'_>) {
@@ -401,6 +305,17 @@ impl Writer<'_> {
         None
     }
 
+    /// None may be empty, nor blank for Claude.
+    fn stop<'a>(&mut self, request: &'a Request) -> Vec<&'a str> {
+        let is_claude = matches!(self.maker, Maker::Anthropic(_));
+        let says = |stop: &&str| !(if is_claude { stop.trim() } else { stop }).is_empty();
+        let kept: Vec<&str> = request.stop.iter().map(String::as_str).filter(says).collect();
+        if kept.len() < request.stop.len() {
+            self.lose("stop");
+        }
+        kept
+    }
+
     fn format<'a>(&mut self, request: &'a Request) -> Option<OutputConfig<'a>> {
         match request.format.as_ref()? {
             Format::Schema { name, schema: Json(schema), .. } => {
@@ -424,66 +339,6 @@ impl Writer<'_> {
             }
         }
     }
-}
-
-/// Claude's thinking gives way to everything that it cannot go with, as in Anthropic's own API. `None` where it does.
-fn claude<'a>(
-    request: &Request,
-    effort: &Effort,
-    version: Version,
-    turns: &[Turn<'_>],
-    tools: Option<&ToolConfig<'_>>,
-) -> Option<Plan<'a>> {
-    let budget = budget(effort)?.max(BUDGET_MIN);
-    let is_forced = tools.is_some_and(|config| config.tool_choice.is_some());
-    let is_begun = turns.last().is_some_and(|turn| turn.role == "assistant");
-    if is_forced || is_begun || version < THINKS {
-        return None;
-    }
-    let roomy = request.max_tokens.unwrap_or(budget.saturating_add(ANSWER_TOKENS));
-    let max_tokens = Some(roomy);
-    if version >= ADAPTIVE || (*effort == Effort::Adaptive && version >= ADAPTIVE_TOO) {
-        let display = (request.reasoning_told == Some(true)).then_some("summarized");
-        let effort = (*effort != Effort::Adaptive).then(|| level(effort)).flatten();
-        let output_config = effort.map(|effort| body::EffortOut { effort });
-        let thinking = Some(Thinking::Adaptive { display });
-        return Some(Plan { max_tokens, extra: Extra { thinking, output_config, ..Extra::default() } });
-    }
-    // "Expected `thinking` or `redacted_thinking`, but found `tool_use`" otherwise (BerriAI/litellm#15601).
-    if turns.iter().any(Turn::calls_without_thinking) || roomy <= BUDGET_MIN {
-        return None;
-    }
-    let budget_tokens = budget.min(roomy.saturating_sub(1));
-    let thinking = Some(Thinking::Enabled { budget_tokens });
-    Some(Plan { max_tokens, extra: Extra { thinking, ..Extra::default() } })
-}
-
-/// Tokens for thinking; `None` for a word that is not known. The steps are those of other translators, and none is a
-/// promise of a provider's.
-fn budget(effort: &Effort) -> Option<u64> {
-    match effort {
-        Effort::Off => Some(0),
-        Effort::Budget(tokens) => Some(*tokens),
-        Effort::Adaptive => Some(8192),
-        Effort::Level(level) => Some(match level.as_str() {
-            "none" => 0,
-            "minimal" => BUDGET_MIN,
-            "low" => 2048,
-            "medium" => 8192,
-            "high" => 16384,
-            "xhigh" | "max" => 32768,
-            _ => return None,
-        }),
-    }
-}
-
-/// The nearest of the three words that all makers know.
-fn level(effort: &Effort) -> Option<&'static str> {
-    Some(match budget(effort)? {
-        0..=2048 => "low",
-        2049..=8192 => "medium",
-        _ => "high",
-    })
 }
 
 /// A `cache_control` in Bedrock's words.

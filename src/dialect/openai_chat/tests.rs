@@ -519,7 +519,7 @@ fn cached_tokens_are_counted_once() {
 // Streams, written.
 
 fn label(usage_wanted: bool) -> Label {
-    Label { id: "req_1".to_owned(), created: 7, usage_wanted, request: None }
+    Label { id: "req_1".to_owned(), created: 7, usage_wanted, ..Label::default() }
 }
 
 fn encode(events: &[Event], usage_wanted: bool) -> String {

@@ -253,6 +253,8 @@ pub(super) struct Extra<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) output_config: Option<EffortOut<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) tool_choice: Option<Single>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) reasoning_effort: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) reasoning_config: Option<&'a str>,
@@ -268,10 +270,11 @@ pub(super) struct Extra<'a> {
 
 impl Extra<'_> {
     pub(super) fn is_empty(&self) -> bool {
-        let Self { thinking, output_config, reasoning_effort, reasoning_config, .. } = self;
+        let Self { thinking, output_config, tool_choice, reasoning_effort, reasoning_config, .. } = self;
         let Self { nova_reasoning, top_k, k, nova_inference, .. } = self;
         thinking.is_none()
             && output_config.is_none()
+            && tool_choice.is_none()
             && reasoning_effort.is_none()
             && reasoning_config.is_none()
             && nova_reasoning.is_none()
@@ -291,6 +294,13 @@ pub(super) enum Thinking {
         #[serde(skip_serializing_if = "Option::is_none")]
         display: Option<&'static str>,
     },
+}
+
+#[derive(Serialize)]
+pub(super) struct Single {
+    #[serde(rename = "type")]
+    pub(super) kind: &'static str,
+    pub(super) disable_parallel_tool_use: bool,
 }
 
 #[derive(Serialize)]

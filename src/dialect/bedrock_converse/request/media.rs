@@ -46,7 +46,6 @@ const DOCUMENTS: &[(&str, &str)] = &[
     ("vnd.openxmlformats-officedocument.wordprocessingml.document", "docx"),
     ("vnd.ms-excel", "xls"),
     ("vnd.openxmlformats-officedocument.spreadsheetml.sheet", "xlsx"),
-    // Any other text is one.
     ("plain", "txt"),
     ("json", "txt"),
 ];
@@ -76,7 +75,7 @@ impl Media {
     }
 
     fn document<'a>(&mut self, media: &'a chat::Media, name: Option<&str>) -> Option<Document<'a>> {
-        let Typed { format, source } = typed(media, DOCUMENTS)?;
+        let Typed { format, source } = typed(media, DOCUMENTS).or_else(|| text(media))?;
         Some(Document { format, name: self.name(name), source })
     }
 
@@ -111,6 +110,16 @@ fn typed<'a>(media: &'a chat::Media, formats: &[(&str, &'static str)]) -> Option
     let named = |(name, format): &&(&str, &'static str)| kind.eq_ignore_ascii_case(name) || kind == *format;
     let format = formats.iter().find(named).map(|(_, format)| *format)?;
     Some(Typed { format, source })
+}
+
+/// Any other text, such as a program.
+fn text(media: &chat::Media) -> Option<Typed<'_>> {
+    match media {
+        chat::Media::Inline { media_type, data } if media_type.starts_with("text/") => {
+            Some(Typed { format: "txt", source: Source::Bytes(data) })
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -150,5 +159,7 @@ mod tests {
             .into();
         assert_eq!(names, ["a b c pdf", "a b c pdf (2)", "document", "document (2)", "x (1) [2]-3"]);
         assert!(media.name(Some(&"x".repeat(500))).len() <= NAME_CHARS_MAX);
+        let format = |media_type| Media::default().document(&inline(media_type), None).map(|document| document.format);
+        assert_eq!((format("text/x-python"), format("image/png")), (Some("txt"), None));
     }
 }

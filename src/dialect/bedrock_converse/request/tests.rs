@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::chat;
+use crate::chat::{self, Effort};
 
 const CLAUDE: &str = "us.anthropic.claude-sonnet-4-5-20250929-v1:0";
 
@@ -100,7 +100,7 @@ fn the_plain_fields_are_written() {
         "additionalModelResponseFieldPaths": ["/stop_sequence"],
     });
     assert_eq!(body, expected);
-    assert_eq!(lost, ["seed", "user"]);
+    assert_eq!(lost, ["seed", "user", "stop"]);
 }
 
 #[test]
@@ -368,4 +368,36 @@ fn a_hot_temperature_is_the_hottest_there_is() {
     let asked = Request { temperature: number("1.5"), ..request("amazon.nova-lite-v1:0", vec![user("a")]) };
     let (body, lost) = write(&asked);
     assert_eq!((&body["inferenceConfig"], lost), (&json!({"temperature": 1}), vec!["temperature".to_owned()]));
+}
+
+#[test]
+fn one_call_at_a_time_is_asked_for_in_claudes_words() {
+    let single = |model: &str, tool_choice| {
+        let asked = Request {
+            tools: vec![tool("f")],
+            tool_choice,
+            parallel_tools: Some(false),
+            ..request(model, vec![user("a")])
+        };
+        let (mut body, lost) = write(&asked);
+        (body["additionalModelRequestFields"].take(), lost.concat())
+    };
+    let extra = json!({"tool_choice": {"type": "auto", "disable_parallel_tool_use": true}});
+    assert_eq!(single(CLAUDE, None), (extra.clone(), String::new()));
+    assert_eq!(single(CLAUDE, Some(ToolChoice::Auto)), (extra, String::new()));
+    assert_eq!(single(CLAUDE, Some(ToolChoice::Required)), (Value::Null, "parallel_tool_calls".to_owned()));
+    assert_eq!(single("amazon.nova-lite-v1:0", None), (Value::Null, "parallel_tool_calls".to_owned()));
+}
+
+#[test]
+fn a_result_that_says_nothing_says_so() {
+    let (messages, lost) = turns(vec![
+        user("a"),
+        says(Role::Assistant, vec![call("t", "{}"), call("u", "{}")]),
+        says(Role::User, vec![result("t", vec![Part::text(" ")], false), result("u", Vec::new(), true)]),
+    ]);
+    let expected = json!([
+        {"toolResult": {"toolUseId": "t", "content": [{"text": "(empty)"}]}},
+        {"toolResult": {"toolUseId": "u", "content": [{"text": "error"}], "status": "error"}}]);
+    assert_eq!((&messages[2]["content"], lost), (&expected, Vec::new()));
 }

@@ -10,7 +10,7 @@ use super::attempt::Reading;
 use super::head::{EVENT_STREAM, JSON};
 use crate::chat;
 use crate::config::Target;
-use crate::dialect::{Dialect, Inbound, Label, Malformed, openai_chat};
+use crate::dialect::{Ask, Dialect, Inbound, Label, Malformed, openai_chat};
 use crate::embed::Encoding;
 use crate::error::Error;
 use crate::platform::Platform;
@@ -18,18 +18,8 @@ use crate::record::Tally;
 use crate::relay::{estimate, measure};
 use crate::rerank;
 use crate::told::Told;
+use crate::wire::frame::Framing;
 use crate::wire::json::Fields;
-
-/// Tokens held for the answer of a request that states no most.
-const OUTPUT_TOKENS_HELD: u64 = 4096;
-
-/// What a model is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Operation {
-    Chat,
-    Embeddings,
-    Rerank,
-}
 
 /// What a target is sent, and what its answer is read and told by.
 #[derive(Default)]
@@ -55,29 +45,6 @@ impl Spoken {
     }
 }
 
-impl Operation {
-    /// The most tokens that an answer is held to have.
-    pub(super) fn output_max(self, body: &Fields<'_>) -> u64 {
-        if self != Self::Chat {
-            return 0;
-        }
-        // Which of the two counts is for the upstream to say; none of them may be 0, which some take for no bound.
-        let stated = ["max_completion_tokens", "max_tokens", "max_output_tokens"];
-        let stated = stated.iter().filter_map(|name| body.get::<u64>(name).ok().flatten()).max();
-        let answers = body.get::<u64>("n").ok().flatten().unwrap_or(1).max(1);
-        stated.filter(|tokens| *tokens > 0).unwrap_or(OUTPUT_TOKENS_HELD).saturating_mul(answers)
-    }
-
-    pub(super) fn unknown_to(self, target: &Target) -> Error {
-        let what = match self {
-            Self::Chat => "chat",
-            Self::Embeddings => "embeddings",
-            Self::Rerank => "reranking",
-        };
-        Error::field("model", format!("{target} does not do {what}"))
-    }
-}
-
 impl Job<'_> {
     /// What is sent to a target that speaks `dialect` on `platform`.
     pub(super) fn question(
@@ -87,10 +54,10 @@ impl Job<'_> {
         platform: Platform,
         base_url: &str,
     ) -> Result<Question, Error> {
-        match self.operation {
-            Operation::Chat => self.chat(target, dialect, platform, base_url),
-            Operation::Embeddings => self.embeddings(target, dialect, base_url),
-            Operation::Rerank => self.rerank(target, dialect, base_url),
+        match self.ask {
+            Ask::Answer | Ask::Stream(_) | Ask::TokenCount => self.chat(target, dialect, platform, base_url),
+            Ask::Embeddings => self.embeddings(target, dialect, base_url),
+            Ask::Rerank => self.rerank(target, dialect, base_url),
         }
     }
 
@@ -103,7 +70,7 @@ impl Job<'_> {
     ) -> Result<Arc<chat::Request>, Error> {
         let mut request = self.dialect.read_request(&self.body)?;
         request.model.clone_from(&target.model);
-        request.stream = self.stream;
+        request.stream = self.streams();
         lost.clone_from(&request.unread);
         self.seal.open_request(&mut request, self.dialect, dialect, lost);
         Ok(Arc::new(request))
@@ -111,9 +78,12 @@ impl Job<'_> {
 
     /// The caller's own bytes with another `model`, or through the canonical form.
     fn chat(&self, target: &Target, dialect: Dialect, platform: Platform, base_url: &str) -> Result<Question, Error> {
-        let url = platform.url(dialect, base_url, &target.model, self.stream);
+        let is_own = dialect == self.dialect.dialect();
+        // Another dialect's stream is written anew anyway, and most of them are events.
+        let ask = if is_own || !self.streams() { self.ask } else { Ask::Stream(Framing::Sse) };
+        let url = platform.url(dialect, base_url, &target.model, ask);
         let mut label = self.label.clone();
-        if dialect == self.dialect.dialect() && !self.sealed && self.dialect.is_own(&self.body) {
+        if is_own && !self.sealed && self.dialect.is_own(&self.body) {
             let body = self.dialect.splice(&self.body, &target.model);
             return Ok(Question { url, body, label, ..Question::default() });
         }
@@ -125,7 +95,7 @@ impl Job<'_> {
     }
 
     fn embeddings(&self, target: &Target, dialect: Dialect, base_url: &str) -> Result<Question, Error> {
-        let embeddings = dialect.embeddings().ok_or_else(|| self.operation.unknown_to(target))?;
+        let embeddings = dialect.embeddings().ok_or_else(|| unknown_to(target, self.ask))?;
         let url = embeddings.url(base_url.trim_end_matches('/'), &target.model);
         if dialect == Dialect::OpenaiChat {
             let body = openai_chat::splice_embeddings(&self.body, &target.model);
@@ -139,7 +109,7 @@ impl Job<'_> {
     }
 
     fn rerank(&self, target: &Target, dialect: Dialect, base_url: &str) -> Result<Question, Error> {
-        let url = dialect.rerank_url(base_url).ok_or_else(|| self.operation.unknown_to(target))?;
+        let url = dialect.rerank_url(base_url).ok_or_else(|| unknown_to(target, self.ask))?;
         Ok(Question { url, body: rerank::splice(&self.body, &target.model), ..Question::default() })
     }
 }
@@ -147,10 +117,12 @@ impl Job<'_> {
 impl Reading<'_> {
     /// What the body of a 200 becomes. The error says why it is no answer.
     pub(super) fn spoken(&self, bytes: &Bytes) -> Result<Spoken, String> {
-        match self.job.operation {
-            Operation::Chat => self.chat(bytes),
-            Operation::Embeddings => self.embeddings(bytes),
-            Operation::Rerank => self.rerank(bytes),
+        match self.job.ask {
+            Ask::Answer | Ask::Stream(_) => self.chat(bytes),
+            // Providers count for nothing.
+            Ask::TokenCount => Ok(Spoken::untouched(bytes, Tally::default())),
+            Ask::Embeddings => self.embeddings(bytes),
+            Ask::Rerank => self.rerank(bytes),
         }
     }
 
@@ -161,15 +133,15 @@ impl Reading<'_> {
             return Ok(Spoken::untouched(bytes, self.guess(bytes.len())));
         };
         let tally = measure(&response, estimate(job.body_bytes));
-        if same && !job.stream {
+        if same && !job.streams() {
             return Ok(Spoken::untouched(bytes, tally));
         }
         if !same {
             Told::new(self.dialect, self.label.request.as_deref()).response(&mut response);
             job.seal.close_response(&mut response, self.dialect, job.dialect);
         }
-        let kind = if job.stream { EVENT_STREAM } else { JSON };
-        let body = told(job.dialect, &self.label, &response, job.stream);
+        let kind = content_type(job.ask);
+        let body = told(job.dialect, &self.label, &response, job.streams());
         Ok(Spoken { kind: Some(kind), body, tally })
     }
 
@@ -211,6 +183,25 @@ impl Reading<'_> {
             None => Err(format!("{} sent an answer that is not of its dialect: {malformed}", self.provider)),
         }
     }
+}
+
+/// Of what the caller gets.
+pub(super) fn content_type(ask: Ask) -> &'static str {
+    match ask {
+        Ask::Stream(Framing::Sse | Framing::Lines | Framing::EventStream) => EVENT_STREAM,
+        Ask::Stream(Framing::Array) | Ask::Answer | Ask::TokenCount | Ask::Embeddings | Ask::Rerank => JSON,
+    }
+}
+
+/// A request that a target cannot be put.
+pub(super) fn unknown_to(target: &Target, ask: Ask) -> Error {
+    let what = match ask {
+        Ask::Answer | Ask::Stream(_) => "chat",
+        Ask::TokenCount => "counting tokens",
+        Ask::Embeddings => "embeddings",
+        Ask::Rerank => "reranking",
+    };
+    Error::field("model", format!("{target} does not do {what}"))
 }
 
 /// A whole answer in `dialect`, as a stream tells it where one is wanted.

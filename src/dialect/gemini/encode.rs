@@ -1,0 +1,280 @@
+//! Writes answers: events into pieces of a stream, and a whole answer.
+//!
+//! A call goes out when it is whole, since its arguments are an object; the reason of the stop goes out with the usage,
+//! in the last piece: Google's own clients take the first piece with a reason for the last.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::{Tally, error_body, error_frame, json, stop_word};
+use crate::chat::{self, Block, Content, Event, Stop, ToolCall};
+use crate::dialect::{Encode, Label};
+use crate::error::{self, Error};
+use crate::wire::array;
+use crate::wire::frame::Framing;
+use crate::wire::json as wire_json;
+
+/// Writes a stream of `GenerateContentResponse`.
+#[derive(Debug)]
+pub struct Encoder {
+    framing: Framing,
+    id: String,
+    model: String,
+    /// The call that is being told.
+    call: Option<ToolCall>,
+    stop: Option<Stop>,
+    usage: Option<chat::Usage>,
+    /// Whether a piece went out.
+    begun: bool,
+}
+
+impl Encoder {
+    pub fn new(label: Label) -> Self {
+        Self {
+            framing: label.framing,
+            id: label.id,
+            model: String::new(),
+            call: None,
+            stop: None,
+            usage: None,
+            begun: false,
+        }
+    }
+}
+
+impl Encode for Encoder {
+    fn event(&mut self, event: &Event, out: &mut Vec<u8>) {
+        match event {
+            Event::Start { id, model } => {
+                if !id.is_empty() {
+                    self.id.clone_from(id);
+                }
+                self.model.clone_from(model);
+            }
+            Event::Open(Block::Text | Block::Reasoning) | Event::Ping => {}
+            Event::Open(Block::SealedReasoning(sealed)) => self.part(PartOut::sealed(sealed), out),
+            Event::Open(Block::ToolCall { id, name, signature }) => {
+                let (id, name, signature) = (id.clone(), name.clone(), signature.clone());
+                self.call = Some(ToolCall { id, name, arguments: String::new(), signature });
+            }
+            Event::Text(text) => self.part(PartOut::text(text), out),
+            Event::Reasoning(text) => self.part(PartOut::thought(text, None), out),
+            Event::Signature(signature) => self.part(PartOut::thought("", Some(signature)), out),
+            Event::Arguments(arguments) => {
+                if let Some(call) = &mut self.call {
+                    call.arguments.push_str(arguments);
+                }
+            }
+            Event::Close => {
+                if let Some(call) = self.call.take() {
+                    self.part(PartOut::call(&call), out);
+                }
+            }
+            Event::Stop(stop) => self.stop = Some(stop.clone()),
+            Event::Usage(usage) => self.usage = Some(*usage),
+            Event::Error { message, .. } => {
+                let error = Error::new(error::Kind::BadUpstream, message.as_str());
+                match self.framing {
+                    Framing::Array => array::write_last(self.begun, Some(&error_body(&error)), out),
+                    Framing::Sse | Framing::Lines | Framing::EventStream => out.extend(error_frame(&error)),
+                }
+            }
+            Event::End => {
+                let stop = self.stop.take().unwrap_or_default();
+                // Some clients need the parts of every piece.
+                self.piece(vec![PartOut::text("")], Some(&stop), out);
+                if self.framing == Framing::Array {
+                    array::write_last(self.begun, None, out);
+                }
+            }
+        }
+    }
+}
+
+impl Encoder {
+    fn part(&mut self, part: PartOut<'_>, out: &mut Vec<u8>) {
+        self.piece(vec![part], None, out);
+    }
+
+    fn piece(&mut self, parts: Vec<PartOut<'_>>, stop: Option<&Stop>, out: &mut Vec<u8>) {
+        let piece = json(&ResponseOut {
+            candidates: [CandidateOut::new(parts, stop)],
+            usage_metadata: self.usage.filter(|_| stop.is_some()).map(Tally::from),
+            model_version: &self.model,
+            response_id: &self.id,
+        });
+        match self.framing {
+            Framing::Array => array::write(self.begun, &piece, out),
+            Framing::Sse | Framing::Lines | Framing::EventStream => {
+                out.extend_from_slice(b"data: ");
+                // Arguments keep the text that the model wrote, which may be lines; a line would end the event.
+                out.extend(piece.into_iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }));
+                // As Google ends its lines.
+                out.extend_from_slice(b"\r\n\r\n");
+            }
+        }
+        self.begun = true;
+    }
+}
+
+/// Writes a whole answer.
+pub fn write_response(response: &chat::Response, label: &Label) -> Vec<u8> {
+    let mut parts = Vec::with_capacity(response.parts.len());
+    for part in &response.parts {
+        parts.push(match &part.content {
+            Content::Text(text) => PartOut::text(text),
+            Content::Reasoning { text, signature } => PartOut::thought(text, signature.as_deref()),
+            Content::SealedReasoning(sealed) => PartOut::sealed(sealed),
+            Content::ToolCall(call) => PartOut::call(call),
+            // Models do not answer with these in any dialect we read.
+            Content::Image(_)
+            | Content::Audio(_)
+            | Content::Video(_)
+            | Content::Document { .. }
+            | Content::ToolResult { .. } => continue,
+        });
+    }
+    if parts.is_empty() {
+        parts.push(PartOut::text(""));
+    }
+    json(&ResponseOut {
+        candidates: [CandidateOut::new(parts, Some(&response.stop))],
+        usage_metadata: Some(Tally::from(response.usage.unwrap_or_default())),
+        model_version: &response.model,
+        response_id: if response.id.is_empty() { &label.id } else { &response.id },
+    })
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ResponseOut<'a> {
+    candidates: [CandidateOut<'a>; 1],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage_metadata: Option<Tally>,
+    model_version: &'a str,
+    response_id: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CandidateOut<'a> {
+    content: ContentOut<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    finish_reason: Option<&'a str>,
+    index: u64,
+}
+
+impl<'a> CandidateOut<'a> {
+    fn new(parts: Vec<PartOut<'a>>, stop: Option<&'a Stop>) -> Self {
+        Self { content: ContentOut { role: Some("model"), parts }, finish_reason: stop.map(stop_word), index: 0 }
+    }
+}
+
+/// A message, in requests and answers.
+#[derive(Serialize)]
+pub(super) struct ContentOut<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) role: Option<&'static str>,
+    pub(super) parts: Vec<PartOut<'a>>,
+}
+
+/// A part of a message, in requests and answers.
+#[derive(Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PartOut<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) text: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) thought: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) inline_data: Option<BlobOut<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) file_data: Option<FileOut<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) function_call: Option<CallOut<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) function_response: Option<ResultOut<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) thought_signature: Option<Cow<'a, str>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct BlobOut<'a> {
+    pub(super) mime_type: &'a str,
+    pub(super) data: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct FileOut<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) mime_type: Option<&'static str>,
+    pub(super) file_uri: &'a str,
+}
+
+#[derive(Serialize)]
+pub(super) struct CallOut<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) id: Option<&'a str>,
+    pub(super) name: &'a str,
+    pub(super) args: Cow<'a, RawValue>,
+}
+
+#[derive(Serialize)]
+pub(super) struct ResultOut<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) id: Option<&'a str>,
+    pub(super) name: &'a str,
+    pub(super) response: Cow<'a, RawValue>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) parts: Vec<PartOut<'a>>,
+}
+
+impl<'a> PartOut<'a> {
+    pub(super) fn text(text: &'a str) -> Self {
+        Self { text: Some(Cow::Borrowed(text)), ..Self::default() }
+    }
+
+    pub(super) fn thought(text: &'a str, signature: Option<&'a str>) -> Self {
+        Self { thought: true, thought_signature: signature.map(Cow::Borrowed), ..Self::text(text) }
+    }
+
+    /// A signature without anything that it signs, as Google's own streams end with.
+    pub(super) fn sealed(signature: &'a str) -> Self {
+        Self { thought_signature: Some(Cow::Borrowed(signature)), ..Self::text("") }
+    }
+
+    pub(super) fn call(call: &ToolCall) -> PartOut<'_> {
+        PartOut {
+            function_call: Some(CallOut {
+                id: Some(&call.id).filter(|id| !id.is_empty()).map(String::as_str),
+                name: &call.name,
+                args: args(&call.arguments).0,
+            }),
+            thought_signature: call.signature.as_deref().map(Cow::Borrowed),
+            ..PartOut::default()
+        }
+    }
+}
+
+/// `arguments` as the object that `args` must be, and whether nothing was lost.
+///
+/// No text is the call of a tool without parameters. Another value than an object is put under `value`. A text that is
+/// not JSON, which a model cut short leaves behind, cannot be kept.
+pub(super) fn args(arguments: &str) -> (Cow<'_, RawValue>, bool) {
+    let empty = || raw("{}".to_owned());
+    match wire_json::parse::<&RawValue>(arguments.trim()) {
+        Ok(value) if value.get().starts_with('{') => (Cow::Borrowed(value), true),
+        Ok(value) if value.get() == "null" => (empty(), true),
+        Ok(value) => (raw(format!("{{\"value\":{value}}}")), true),
+        Err(_) => (empty(), arguments.trim().is_empty()),
+    }
+}
+
+/// `text`, which is JSON, as a value.
+pub(super) fn raw(text: String) -> Cow<'static, RawValue> {
+    Cow::Owned(RawValue::from_string(text).unwrap_or_default())
+}
