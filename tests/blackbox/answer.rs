@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::caller::Dialect;
+use crate::upstream::Dialect;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Answer {
@@ -75,10 +75,11 @@ impl Call {
 
 impl Usage {
     /// What is left of it when an upstream of this dialect reports it.
-    pub(crate) fn through(self, dialect: Dialect) -> Self {
-        match dialect {
-            Dialect::OpenaiChat => Self { cache_write: 0, ..self },
-            Dialect::Anthropic => Self { reasoning: 0, ..self },
+    pub(crate) fn through(self, dialect: impl Into<Dialect>) -> Self {
+        match dialect.into() {
+            Dialect::OpenaiChat | Dialect::OpenaiResponses | Dialect::Gemini => Self { cache_write: 0, ..self },
+            Dialect::Anthropic | Dialect::BedrockConverse => Self { reasoning: 0, ..self },
+            Dialect::Cohere | Dialect::Ollama => Self { input: self.input, output: self.output, ..Self::default() },
         }
     }
 }

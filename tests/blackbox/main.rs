@@ -152,11 +152,10 @@ impl Run {
     }
 
     fn setup(&self, kind: Kind) -> Setup {
-        let secrets = [
-            ("UP_OPENAI_API_KEY", upstream::OPENAI_KEY),
-            ("UP_ANTHROPIC_API_KEY", upstream::ANTHROPIC_KEY),
-            suite::BY_SECRET,
-        ];
+        let name = |dialect: &upstream::Dialect| dialect.provider().to_uppercase().replace('-', "_") + "_API_KEY";
+        let names = upstream::Dialect::ALL.map(|dialect| (name(&dialect), dialect.key()));
+        let keys = names.iter().map(|(name, key)| (name.as_str(), *key));
+        let secrets: Vec<_> = keys.chain([suite::BY_SECRET]).collect();
         Setup::new(Some(self.config.clone()), &secrets, scratch().join(kind.name()))
     }
 

@@ -9,13 +9,12 @@ use serde_json::Value;
 use tokio::process::Command;
 use tokio::sync::Semaphore;
 
-use super::pairs::results_in;
 use super::target;
 use crate::answer::{AFTER_TOOLS, Answer};
-use crate::caller::Dialect;
 use crate::program;
 use crate::suite::Suite;
 use crate::test::Test;
+use crate::upstream::Dialect;
 use crate::upstream::script::FAILURE;
 
 struct Agent {
@@ -65,7 +64,7 @@ const NOTE: &str = "plums in the icebox";
 
 pub(crate) fn add(suite: &mut Suite) {
     for agent in &AGENTS {
-        for upstream in Dialect::BOTH {
+        for upstream in Dialect::ALL {
             let name = |sentence: &str| format!("agents::{}_to_{}::{sentence}", agent.name, upstream.name());
             suite
                 .add(&name("a_tool_runs_and_the_answer_is_printed"), move |test| session(test, agent, upstream))
@@ -82,10 +81,9 @@ async fn session(test: Test, agent: &Agent, upstream: Dialect) {
 
     let exchanges = test.upstream.exchanges(&test.marker);
     assert_eq!(exchanges.len(), 2, "a call, and an answer to its result");
-    let second = exchanges[1].json();
-    let results = results_in(second["messages"].as_array().expect("a request has messages"));
-    let [(id, result)] = results.as_slice() else { panic!("not one result: {results:?}") };
-    assert_eq!(id, Answer::of(agent.model).calls[0].id);
+    let results = upstream.results(&exchanges[1].json());
+    let [(call, result)] = results.as_slice() else { panic!("not one result: {results:?}") };
+    assert_eq!(call, upstream.result_of(&Answer::of(agent.model).calls[0]));
     assert!(result.contains(NOTE), "{result}");
 }
 

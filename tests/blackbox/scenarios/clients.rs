@@ -3,13 +3,12 @@
 
 use serde_json::{Value, json};
 
-use super::pairs::results_in;
 use super::target;
 use crate::answer::{AFTER_TOOLS, Answer, Stop};
-use crate::caller::Dialect;
 use crate::program::Program;
 use crate::suite::Suite;
 use crate::test::Test;
+use crate::upstream::Dialect;
 use crate::upstream::script::FAILURE;
 
 /// An SDK and what its users see.
@@ -112,7 +111,7 @@ const CASES: [(&str, Case); 6] = [
 
 pub(crate) fn add(suite: &mut Suite) {
     for client in &CLIENTS {
-        for upstream in Dialect::BOTH {
+        for upstream in Dialect::ALL {
             for (sentence, case) in CASES {
                 let name = format!("clients::{}_to_{}::{sentence}", client.name, upstream.name());
                 suite.add(&name, move |test| play(test, client, upstream, case)).last();
@@ -185,10 +184,9 @@ async fn round_trip(test: Test, client: &Client, upstream: Dialect, case: &str) 
     client.check(&told(&answer)["after"], &AFTER_TOOLS, upstream);
     let exchanges = test.upstream.exchanges(&test.marker);
     assert_eq!(exchanges.len(), 2);
-    let second = exchanges[1].json();
-    let results = [("call_weather_7Yx", "21 °C"), ("call_time_9Qz", "9 am")];
-    let messages = second["messages"].as_array().expect("a request has messages");
-    assert_eq!(results_in(messages), results.map(|(id, text)| (id.to_owned(), text.to_owned())));
+    let results = Answer::of("tools").calls.iter().map(|call| upstream.result_of(call)).zip(["21 °C", "9 am"]);
+    let results: Vec<_> = results.map(|(call, text)| (call.to_owned(), text.to_owned())).collect();
+    assert_eq!(upstream.results(&exchanges[1].json()), results);
 }
 
 async fn refused(test: Test, client: &Client, upstream: Dialect) {

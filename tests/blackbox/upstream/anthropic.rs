@@ -6,6 +6,7 @@
 use serde_json::{Value, json};
 
 use super::Frame;
+use super::dialect::flat;
 use crate::answer::{Answer, Stop, Usage};
 
 const ID: &str = "msg_scripted1";
@@ -121,6 +122,15 @@ pub(crate) fn check(request: &Value, version: &str) -> Result<(), String> {
         return Err(format!("{field}: Extra inputs are not permitted"));
     }
     turns(request["messages"].as_array().filter(|list| !list.is_empty()).ok_or("messages: Field required")?)
+}
+
+pub(crate) fn results(request: &Value) -> Vec<(String, String)> {
+    let messages = request["messages"].as_array().into_iter().flatten();
+    let blocks = messages.filter_map(|message| message["content"].as_array()).flatten();
+    let results = blocks.filter(|block| block["type"] == "tool_result");
+    results
+        .map(|result| (result["tool_use_id"].as_str().unwrap_or_default().to_owned(), flat(&result["content"])))
+        .collect()
 }
 
 fn turns(messages: &[Value]) -> Result<(), String> {
