@@ -117,7 +117,8 @@ mod tests {
             assert!(!row.source.is_empty() && row.read.len() == 10, "{}", row.model);
         }
         let names: Vec<String> = providers().into_iter().map(|provider| provider.name).collect();
-        assert_eq!(names, ["openai", "anthropic", "google", "amazon-bedrock", "bedrock-anthropic"]);
+        let expected = ["openai", "anthropic", "google", "amazon-bedrock", "bedrock-anthropic", "cohere"];
+        assert_eq!(names, expected);
     }
 
     #[test]

@@ -400,6 +400,38 @@ impl Part {
 }
 
 impl Response {
+    /// The whole answer that a stream told.
+    pub fn from_events(events: Vec<Event>) -> Self {
+        let mut response = Self::default();
+        for event in events {
+            match event {
+                Event::Start { id, model } => (response.id, response.model) = (id, model),
+                Event::Open(block) => response.parts.push(Part::new(match block {
+                    Block::Text => Content::Text(String::new()),
+                    Block::Reasoning => Content::Reasoning { text: String::new(), signature: None },
+                    Block::SealedReasoning(sealed) => Content::SealedReasoning(sealed),
+                    Block::ToolCall { id, name, signature } => {
+                        Content::ToolCall(ToolCall { id, name, arguments: String::new(), signature })
+                    }
+                })),
+                Event::Stop(stop) => response.stop = stop,
+                Event::Usage(usage) => response.usage = Some(usage),
+                event => match (response.parts.last_mut().map(|part| &mut part.content), event) {
+                    (Some(Content::Text(text)), Event::Text(more))
+                    | (Some(Content::Reasoning { text, .. }), Event::Reasoning(more))
+                    | (Some(Content::ToolCall(ToolCall { arguments: text, .. })), Event::Arguments(more)) => {
+                        text.push_str(&more);
+                    }
+                    (Some(Content::Reasoning { signature, .. }), Event::Signature(more)) => {
+                        signature.get_or_insert_default().push_str(&more);
+                    }
+                    _ => {}
+                },
+            }
+        }
+        response
+    }
+
     /// The same answer as a stream would have told it.
     pub fn events(&self) -> Vec<Event> {
         let mut events = vec![Event::Start { id: self.id.clone(), model: self.model.clone() }];
@@ -456,6 +488,7 @@ mod tests {
             ..Response::default()
         };
         assert_eq!(walk(&response.events()), Ok(Grammar::Ended));
+        assert_eq!(Response::from_events(response.events()), response);
     }
 
     #[test]

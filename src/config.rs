@@ -818,6 +818,8 @@ mod tests {
             "AWS_SESSION_TOKEN",
             "BEDROCK_ANTHROPIC_BASE_URL",
             "C",
+            "COHERE_API_KEY",
+            "COHERE_BASE_URL",
             "GEMINI_API_KEY",
             "GOOGLE_API_KEY",
             "GOOGLE_BASE_URL",

@@ -1,7 +1,8 @@
 //! How many tokens a request has, as far as that can be said without the provider's tokenizer.
 //!
-//! An upstream of the caller's own dialect is asked first; this is the answer where there is none. It is an estimate,
-//! and meant to be a little high: callers compare it with the length of a context.
+//! An upstream of the caller's own dialect is asked first; this is the answer where there is none. It is an estimate for
+//! comparing with the length of a context: near for prose, and without what a provider adds of its own, such as the
+//! five hundred tokens with which Anthropic explains tools to its models.
 
 use crate::chat::{Content, Part, Request};
 use crate::relay::estimate;

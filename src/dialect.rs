@@ -13,6 +13,7 @@ pub mod openai_responses;
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use self::openai_chat::completions;
 use crate::chat;
 use crate::embed;
 use crate::error::Error;
@@ -30,6 +31,8 @@ pub enum Dialect {
     Ollama,
     BedrockConverse,
     Gemini,
+    /// Legacy text completions.
+    OpenaiCompletions,
 }
 
 /// What a caller speaks: each is the dialect of some upstream too.
@@ -39,6 +42,8 @@ pub enum Inbound {
     Anthropic,
     OpenaiResponses,
     Gemini,
+    /// Legacy text completions.
+    OpenaiCompletions,
 }
 
 /// What a request wants of a model.
@@ -124,6 +129,7 @@ impl Dialect {
             Self::Ollama => ollama::write_request(request, lost),
             Self::BedrockConverse => bedrock_converse::write_request(request, lost),
             Self::Gemini => gemini::write_request(request, lost),
+            Self::OpenaiCompletions => completions::write_request(request, lost),
         }
     }
 
@@ -137,6 +143,7 @@ impl Dialect {
             Self::Ollama => ollama::read_response(body),
             Self::BedrockConverse => bedrock_converse::read_response(body),
             Self::Gemini => gemini::read_response(body),
+            Self::OpenaiCompletions => completions::read_response(body),
         }
     }
 
@@ -150,6 +157,7 @@ impl Dialect {
             Self::Ollama => Box::<ollama::Decoder>::default(),
             Self::BedrockConverse => Box::<bedrock_converse::Decoder>::default(),
             Self::Gemini => Box::<gemini::Decoder>::default(),
+            Self::OpenaiCompletions => Box::<completions::Decoder>::default(),
         }
     }
 
@@ -157,12 +165,28 @@ impl Dialect {
     pub fn read_error(self, body: &[u8]) -> Option<String> {
         match self {
             // The two of OpenAI have one shape of error.
-            Self::OpenaiChat | Self::OpenaiResponses => openai_chat::read_error(body),
+            Self::OpenaiChat | Self::OpenaiCompletions | Self::OpenaiResponses => openai_chat::read_error(body),
             Self::Anthropic => anthropic::read_error(body),
             Self::Cohere => cohere::read_error(body),
             Self::Ollama => ollama::read_error(body),
             Self::BedrockConverse => bedrock_converse::read_error(body),
             Self::Gemini => gemini::read_error(body),
+        }
+    }
+
+    /// What an upstream of this dialect is asked in by `caller`: some of OpenAI's models complete and do not chat.
+    pub fn towards(self, caller: Inbound, model: &str) -> Self {
+        match (self, caller) {
+            (Self::OpenaiChat, Inbound::OpenaiCompletions) if completions::completes(model) => Self::OpenaiCompletions,
+            _ => self,
+        }
+    }
+
+    /// How long an error body says to wait, in seconds as `retry-after` has them; most say it in that header.
+    pub fn read_wait(self, body: &[u8]) -> Option<String> {
+        match self {
+            Self::Gemini => gemini::read_wait(body),
+            _ => None,
         }
     }
 
@@ -181,23 +205,25 @@ impl Dialect {
             Self::Cohere => format!("{base}/chat"),
             Self::Ollama => format!("{}/api/chat", ollama::root(base)),
             Self::BedrockConverse => bedrock_converse::url(base, model, ask),
+            Self::OpenaiCompletions => format!("{base}/completions"),
         }
     }
 
     /// How its upstreams are asked for embeddings; `None` where they have none.
     pub fn embeddings(self) -> Option<&'static dyn Embed> {
         match self {
-            Self::OpenaiChat | Self::OpenaiResponses => Some(&openai_chat::Embeddings),
+            Self::OpenaiChat | Self::OpenaiCompletions | Self::OpenaiResponses => Some(&openai_chat::Embeddings),
             Self::Cohere => Some(&cohere::Embeddings),
             Self::Ollama => Some(&ollama::Embeddings),
-            Self::Anthropic | Self::Gemini | Self::BedrockConverse => None,
+            Self::Gemini => Some(&gemini::Embeddings),
+            Self::Anthropic | Self::BedrockConverse => None,
         }
     }
 
     /// Where its upstreams order documents, below a provider's base URL; `None` where they do not.
     pub fn rerank_url(self, base: &str) -> Option<String> {
         match self {
-            Self::OpenaiChat | Self::OpenaiResponses | Self::Cohere => {
+            Self::OpenaiChat | Self::OpenaiCompletions | Self::OpenaiResponses | Self::Cohere => {
                 Some(format!("{}/rerank", base.trim_end_matches('/')))
             }
             Self::Anthropic | Self::Gemini | Self::Ollama | Self::BedrockConverse => None,
@@ -207,9 +233,13 @@ impl Dialect {
     /// The name under which a tool is told; another one than the caller's where that does not fit.
     pub fn tool_name(self, name: &str) -> Cow<'_, str> {
         match self {
-            Self::OpenaiChat | Self::OpenaiResponses | Self::Anthropic | Self::Gemini | Self::Cohere | Self::Ollama => {
-                Cow::Borrowed(name)
-            }
+            Self::OpenaiChat
+            | Self::OpenaiCompletions
+            | Self::OpenaiResponses
+            | Self::Anthropic
+            | Self::Gemini
+            | Self::Cohere
+            | Self::Ollama => Cow::Borrowed(name),
             Self::BedrockConverse => bedrock_converse::tool_name(name),
         }
     }
@@ -217,9 +247,12 @@ impl Dialect {
     /// The header that carries a provider's key.
     pub fn credential(self, key: &str) -> (&'static str, String) {
         match self {
-            Self::OpenaiChat | Self::OpenaiResponses | Self::Cohere | Self::Ollama | Self::BedrockConverse => {
-                ("authorization", format!("Bearer {key}"))
-            }
+            Self::OpenaiChat
+            | Self::OpenaiCompletions
+            | Self::OpenaiResponses
+            | Self::Cohere
+            | Self::Ollama
+            | Self::BedrockConverse => ("authorization", format!("Bearer {key}")),
             Self::Anthropic => ("x-api-key", key.to_owned()),
             Self::Gemini => gemini::credential(key),
         }
@@ -229,6 +262,7 @@ impl Dialect {
     pub fn required_headers(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::OpenaiChat
+            | Self::OpenaiCompletions
             | Self::OpenaiResponses
             | Self::Gemini
             | Self::Cohere
@@ -248,6 +282,7 @@ impl Inbound {
             Self::Anthropic => Dialect::Anthropic,
             Self::OpenaiResponses => Dialect::OpenaiResponses,
             Self::Gemini => Dialect::Gemini,
+            Self::OpenaiCompletions => Dialect::OpenaiCompletions,
         }
     }
 
@@ -259,6 +294,7 @@ impl Inbound {
             Self::Anthropic => anthropic::read_request(body),
             Self::OpenaiResponses => openai_responses::read_request(body),
             Self::Gemini => gemini::read_request(body),
+            Self::OpenaiCompletions => completions::read_request(body),
         }
     }
 
@@ -272,7 +308,7 @@ impl Inbound {
     /// for usage to be reported.
     pub fn splice(self, body: &Fields<'_>, model: &str) -> Vec<u8> {
         match self {
-            Self::OpenaiChat => openai_chat::splice(body, model),
+            Self::OpenaiChat | Self::OpenaiCompletions => openai_chat::splice(body, model),
             Self::Anthropic => anthropic::splice(body, model),
             Self::OpenaiResponses => openai_responses::splice(body, model),
             Self::Gemini => gemini::splice(body, model),
@@ -284,6 +320,7 @@ impl Inbound {
         let number = |name| body.get::<u64>(name).ok().flatten();
         match self {
             // Which of the two counts is for the upstream to say.
+            Self::OpenaiCompletions => (number("max_tokens"), Some(completions::answers(body))),
             Self::OpenaiChat | Self::OpenaiResponses | Self::Anthropic => (
                 number("max_completion_tokens").max(number("max_tokens")).max(number("max_output_tokens")),
                 number("n"),
@@ -295,7 +332,7 @@ impl Inbound {
     /// The conversation in a body that asks how many tokens it has.
     pub fn read_count(self, body: &Fields<'_>) -> Result<chat::Request, Error> {
         let body = match self {
-            Self::OpenaiChat | Self::OpenaiResponses => return self.read_request(body),
+            Self::OpenaiChat | Self::OpenaiCompletions | Self::OpenaiResponses => return self.read_request(body),
             // The one field that this body does not have and others must.
             Self::Anthropic => body.with(&[("max_tokens", "1")]),
             Self::Gemini => gemini::count_body(body),
@@ -306,7 +343,9 @@ impl Inbound {
     /// Answers how many tokens a request has.
     pub fn write_count(self, tokens: u64) -> Vec<u8> {
         match self {
-            Self::OpenaiChat | Self::OpenaiResponses | Self::Anthropic => anthropic::write_count(tokens),
+            Self::OpenaiChat | Self::OpenaiCompletions | Self::OpenaiResponses | Self::Anthropic => {
+                anthropic::write_count(tokens)
+            }
             Self::Gemini => gemini::write_count(tokens),
         }
     }
@@ -314,7 +353,7 @@ impl Inbound {
     /// Whether the caller wants usage told in the stream.
     pub fn usage_wanted(self, body: &Fields<'_>) -> bool {
         match self {
-            Self::OpenaiChat => openai_chat::usage_wanted(body),
+            Self::OpenaiChat | Self::OpenaiCompletions => openai_chat::usage_wanted(body),
             Self::Anthropic | Self::OpenaiResponses | Self::Gemini => true,
         }
     }
@@ -326,6 +365,7 @@ impl Inbound {
             Self::Anthropic => anthropic::write_response(response, label),
             Self::OpenaiResponses => openai_responses::write_response(response, label),
             Self::Gemini => gemini::write_response(response, label),
+            Self::OpenaiCompletions => completions::write_response(response, label),
         }
     }
 
@@ -336,13 +376,14 @@ impl Inbound {
             Self::Anthropic => Box::new(anthropic::Encoder::new(label)),
             Self::OpenaiResponses => Box::new(openai_responses::Encoder::new(label)),
             Self::Gemini => Box::new(gemini::Encoder::new(label)),
+            Self::OpenaiCompletions => Box::new(completions::Encoder::new(label)),
         }
     }
 
     /// The body of an answer that is an error.
     pub fn error_body(self, error: &Error, id: &str) -> Vec<u8> {
         match self {
-            Self::OpenaiChat | Self::OpenaiResponses => openai_chat::error_body(error),
+            Self::OpenaiChat | Self::OpenaiCompletions | Self::OpenaiResponses => openai_chat::error_body(error),
             Self::Anthropic => anthropic::error_body(error, id),
             Self::Gemini => gemini::error_body(error),
         }
@@ -351,7 +392,7 @@ impl Inbound {
     /// The frame that ends a stream with an error.
     pub fn error_frame(self, error: &Error) -> Vec<u8> {
         match self {
-            Self::OpenaiChat => openai_chat::error_frame(error),
+            Self::OpenaiChat | Self::OpenaiCompletions => openai_chat::error_frame(error),
             Self::Anthropic => anthropic::error_frame(error),
             Self::OpenaiResponses => openai_responses::error_frame(error),
             Self::Gemini => gemini::error_frame(error),
@@ -361,7 +402,7 @@ impl Inbound {
     /// A frame that says nothing but that the answer is on its way. It may stand anywhere between two others.
     pub fn heartbeat(self) -> &'static [u8] {
         match self {
-            Self::OpenaiChat | Self::OpenaiResponses => b": ping\n\n",
+            Self::OpenaiChat | Self::OpenaiCompletions | Self::OpenaiResponses => b": ping\n\n",
             Self::Anthropic => b"event: ping\ndata: {\"type\":\"ping\"}\n\n",
             // Some of its clients read every line as JSON.
             Self::Gemini => b"\n\n",
@@ -371,7 +412,7 @@ impl Inbound {
     /// The body of `GET /v1/models`.
     pub fn write_models(self, models: &[Model]) -> Vec<u8> {
         match self {
-            Self::OpenaiChat | Self::OpenaiResponses => openai_chat::write_models(models),
+            Self::OpenaiChat | Self::OpenaiCompletions | Self::OpenaiResponses => openai_chat::write_models(models),
             Self::Anthropic => anthropic::write_models(models),
             Self::Gemini => gemini::write_models(models),
         }
@@ -380,7 +421,7 @@ impl Inbound {
     /// Whether its clients give reasoning back with its signatures.
     pub fn keeps_reasoning(self) -> bool {
         match self {
-            Self::OpenaiChat => false,
+            Self::OpenaiChat | Self::OpenaiCompletions => false,
             Self::Anthropic | Self::OpenaiResponses | Self::Gemini => true,
         }
     }
@@ -388,7 +429,7 @@ impl Inbound {
     /// Whether its clients give a signature of a tool call back.
     pub fn keeps_call_signatures(self) -> bool {
         match self {
-            Self::OpenaiChat | Self::Anthropic | Self::OpenaiResponses => false,
+            Self::OpenaiChat | Self::OpenaiCompletions | Self::Anthropic | Self::OpenaiResponses => false,
             Self::Gemini => true,
         }
     }
@@ -396,7 +437,7 @@ impl Inbound {
     /// Where this dialect's clients look for the id of a request.
     pub fn id_header(self) -> &'static str {
         match self {
-            Self::OpenaiChat | Self::OpenaiResponses | Self::Gemini => "x-request-id",
+            Self::OpenaiChat | Self::OpenaiCompletions | Self::OpenaiResponses | Self::Gemini => "x-request-id",
             Self::Anthropic => "request-id",
         }
     }
@@ -404,7 +445,7 @@ impl Inbound {
     /// Headers of this dialect that a caller may set for an upstream of the same dialect.
     pub fn forwards(self, header: &str) -> bool {
         match self {
-            Self::OpenaiChat | Self::OpenaiResponses => header.starts_with("openai-"),
+            Self::OpenaiChat | Self::OpenaiCompletions | Self::OpenaiResponses => header.starts_with("openai-"),
             Self::Anthropic => header.starts_with("anthropic-"),
             // Not `x-goog-api-key`, which is the caller's key here.
             Self::Gemini => header == "x-goog-api-client",

@@ -145,6 +145,11 @@ pub fn retry_after_ms(headers: &Headers) -> Option<Millis> {
     wait("retry-after-ms", 1).or_else(|| wait("retry-after", 1000))
 }
 
+/// The same of a text as in `retry-after`.
+pub fn seconds_ms(text: &str) -> Option<Millis> {
+    milliseconds(text.trim(), 1000)
+}
+
 /// A decimal number of units of `ms_each`, rounded up; too long a wait is the longest there is.
 fn milliseconds(decimal: &str, ms_each: u64) -> Option<Millis> {
     let (whole, fraction) = decimal.split_once('.').unwrap_or((decimal, "0"));

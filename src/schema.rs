@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use crate::chat::Json;
+use crate::chat::{Json, UNREAD_MAX};
 use crate::wire::json::{self, Fields, quoted};
 
 /// Deeper than this, an object may be anything.
@@ -75,22 +75,21 @@ impl Comma {
 impl Writer<'_, '_> {
     fn lose(&mut self, keyword: &str) {
         let name = format!("{}.{keyword}", self.at);
-        if !self.lost.contains(&name) {
+        // Callers choose the keywords, and may choose thousands.
+        if self.lost.len() < UNREAD_MAX && !self.lost.contains(&name) {
             self.lost.push(name);
         }
     }
 
-    /// `beside` are fields that stand beside a reference to this schema, and win over its own.
+    /// `beside` are fields that stand beside a reference to this schema, the outermost first, and win over its own.
     fn schema(&mut self, text: &str, depth: usize, beside: &[(String, String)]) {
-        let fields = Fields::read(text.as_bytes());
-        let Ok(fields) = fields.as_ref().map_err(|_| ()) else {
-            // `true` allows everything, and everything is a string at least.
-            return self.anything();
-        };
         if depth > DEPTH_MAX || self.out.len() > BYTES_MAX {
             self.lose("(deeper schemas)");
             return self.anything();
         }
+        // `true` allows everything, and everything is a string at least.
+        let Ok(fields) = Fields::read(text.as_bytes()) else { return self.anything() };
+        let fields = &fields;
         if let Some(reference) = fields.raw("$ref") {
             return self.reference(reference, fields, depth, beside);
         }
@@ -102,9 +101,9 @@ impl Writer<'_, '_> {
             if let [only] = others.as_slice()
                 && fields.raw("properties").is_none()
             {
-                let mut around = own(fields, &[name]);
+                let mut around = beside.to_vec();
+                around.extend(own(fields, &[name]));
                 around.extend((!nulls.is_empty()).then(|| ("nullable".to_owned(), "true".to_owned())));
-                around.extend(beside.iter().cloned());
                 return self.schema(only.get(), depth + 1, &around);
             }
         }
@@ -127,8 +126,7 @@ impl Writer<'_, '_> {
             return self.anything();
         };
         self.within.push(name);
-        let mut around = own(fields, &["$ref"]);
-        around.extend(beside.iter().cloned());
+        let around = [beside, &own(fields, &["$ref"])].concat();
         self.schema(&target, depth + 1, &around);
         self.within.pop();
     }

@@ -421,6 +421,19 @@ mod tests {
     }
 
     #[test]
+    fn a_callers_dialect_that_has_a_place_for_it_keeps_a_calls_signature() {
+        let (issuer, caller) = (Dialect::Gemini, Inbound::Anthropic);
+        let (back, lost) = turn(vec![call("c1", Some("proof"))], issuer, caller, |_| true, issuer);
+        assert_eq!((back, lost.len()), (vec![call("c1", Some("proof"))], 0));
+        // Callers of Gemini give the mark back, and another provider's call stays without.
+        let (issuer, caller) = (Dialect::OpenaiChat, Inbound::Gemini);
+        let (back, _) = turn(vec![call("c1", Some("proof"))], issuer, caller, |_| true, issuer);
+        assert_eq!(back, [call("c1", Some("proof"))]);
+        let (back, lost) = turn(vec![call("c1", Some("proof"))], issuer, caller, |_| true, Dialect::Gemini);
+        assert_eq!((back, lost.len()), (vec![call("c1", None)], 1));
+    }
+
+    #[test]
     fn what_another_caller_was_told_cannot_be_brought_forward() {
         let marked = SEAL.mark(Dialect::Anthropic, "sig");
         assert!(marked.starts_with(MARK) && is_in(marked.as_bytes()));
@@ -444,7 +457,7 @@ mod tests {
     fn a_stream_is_sealed_as_a_whole_answer_is() {
         let parts = answer();
         let response = Response { parts, ..Response::default() };
-        for caller in [Inbound::OpenaiChat, Inbound::Anthropic] {
+        for caller in [Inbound::OpenaiChat, Inbound::Anthropic, Inbound::Gemini] {
             let mut sealer = Sealer::new(SEAL, Dialect::Anthropic, caller);
             let mut told = Vec::new();
             for event in response.events() {

@@ -18,6 +18,7 @@ use serde::Serialize;
 use self::attempt::{Tried, Upset, attempt};
 use self::door::{Call, Door, door};
 use self::head::{JSON, early_head, header_text, label, lost_text, name_request};
+use self::question::output_max;
 use crate::auth::{self, Keyless};
 use crate::config::{Caller, Config, Reach, Target};
 use crate::count;
@@ -43,8 +44,6 @@ pub struct Gateway {
     health: Mutex<Health>,
 }
 
-/// Tokens held for the answer of a request that states no most.
-const OUTPUT_TOKENS_HELD: u64 = 4096;
 const MODEL_NAME_BYTES_MAX: usize = 200;
 /// Nobody reads the reply to a caller who has hung up; the log shows the status that proxies use for it.
 const HUNG_UP: u16 = 499;
@@ -101,7 +100,7 @@ fn home() -> Vec<u8> {
     let home = concat!(
         r#"{"name":"tollgate","version":""#,
         env!("CARGO_PKG_VERSION"),
-        r#"","endpoints":["POST /v1/chat/completions","POST /v1/responses","POST /v1/messages","POST /v1/messages/count_tokens","POST /v1beta/models/{model}:generateContent","POST /v1beta/models/{model}:streamGenerateContent","POST /v1beta/models/{model}:countTokens","POST /v1/embeddings","POST /v1/rerank","GET /v1/models","GET /v1/usage","GET /health"],"#,
+        r#"","endpoints":["POST /v1/chat/completions","POST /v1/responses","POST /v1/messages","POST /v1/messages/count_tokens","POST /v1beta/models/{model}:generateContent","POST /v1beta/models/{model}:streamGenerateContent","POST /v1beta/models/{model}:countTokens","POST /v1/completions","POST /v1/embeddings","POST /v1/rerank","GET /v1/models","GET /v1/usage","GET /health"],"#,
         r#""try":"POST /v1/chat/completions with {\"model\":\"tollgate/echo\",\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}"}"#,
     );
     home.into()
@@ -319,17 +318,9 @@ fn dearest(
     body_bytes: usize,
     route: &Route,
 ) -> Option<Picodollars> {
-    let (stated, answers) = dialect.output_asked(body);
-    // None of the counts may be 0, which some take for no bound.
-    let stated = stated.filter(|tokens| *tokens > 0);
     // No tokenizer makes two tokens of one byte pair of prose; what it makes of a prompt of symbols is billed all the same.
     let input = (body_bytes as u64).div_ceil(2);
-    let output = match ask {
-        Ask::Answer | Ask::Stream(_) => {
-            stated.unwrap_or(OUTPUT_TOKENS_HELD).saturating_mul(answers.unwrap_or(1).max(1))
-        }
-        Ask::TokenCount | Ask::Embeddings | Ask::Rerank => 0,
-    };
+    let output = output_max(dialect, ask, body);
     route.targets.iter().try_fold(Picodollars::default(), |most, target| {
         let priced = gateway.config.prices.of(&target.to_string())?;
         Some(most.max(worst(input, output, &priced.price)))

@@ -76,8 +76,8 @@ impl Tally {
     /// What is billed, where that is said; `tokens` also counts what Cohere puts around a prompt and does not charge
     /// for, and the cached ones are counted among those. Reasoning is billed as output, images as input.
     ///
-    /// Sources: "How does Cohere's pricing work", Cohere documentation; semantic-conventions-genai#211, which has the
-    /// billed count reported where a provider tells both; read 2026-11.
+    /// Sources: cohere-ai/cohere-developer-experience#399, on what billed tokens are; semantic-conventions-genai#211,
+    /// which has the billed count reported where a provider tells both; read 2026-11.
     fn usage(&self) -> Usage {
         let reasoning = self.tokens.as_ref().map_or(0, |tokens| count(&tokens.reasoning_tokens));
         if let Some(billed) = self.billed_units.as_ref().filter(|units| !units.is_empty()) {

@@ -7,6 +7,7 @@
 //! Source: "Generating content", Gemini API documentation, and the discovery document of Vertex AI v1, read 2026-11.
 
 mod decode;
+mod embed;
 mod encode;
 mod partial;
 mod read_request;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 pub use decode::{Decoder, read_response};
+pub use embed::Embeddings;
 pub use encode::{Encoder, write_response};
 pub use read_request::{count_body, output_asked, read_request};
 pub use write_request::write_request;
@@ -128,6 +130,31 @@ pub fn read_error(body: &[u8]) -> Option<String> {
         return list.into_iter().find_map(|raw| fault(raw.get())).map(|fault| fault.message);
     }
     fault(text).map(|fault| fault.message)
+}
+
+/// How many seconds an error body says to wait: Google has no header for it.
+pub fn read_wait(body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Outer {
+        error: Option<Status>,
+    }
+    #[derive(Deserialize)]
+    struct Status {
+        details: Option<Vec<Detail>>,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Detail {
+        retry_delay: Option<String>,
+    }
+    let text = std::str::from_utf8(body).ok()?;
+    let outer: Outer = if text.trim_start().starts_with('[') {
+        json::parse::<Vec<Outer>>(text).ok()?.into_iter().next()?
+    } else {
+        json::parse(text).ok()?
+    };
+    let delay = outer.error?.details?.into_iter().find_map(|detail| detail.retry_delay)?;
+    delay.strip_suffix('s').map(str::to_owned)
 }
 
 /// What an upstream says went wrong.

@@ -4,6 +4,7 @@
 //! refuses a reply for every field that is left out. A whole reply is read as a stream of one chunk.
 
 mod answer;
+pub mod completions;
 mod decode;
 mod embed;
 mod encode;

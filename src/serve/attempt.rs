@@ -18,7 +18,7 @@ use crate::host::{Answer, Broken, Headers, Host, Millis, Outgoing};
 use crate::platform::Platform;
 use crate::record::{Record, Tally};
 use crate::relay::{Ends, Raced, Relay, Stopped, estimate, measure, race};
-use crate::route::{Outcome, retry_after_ms};
+use crate::route::{Outcome, retry_after_ms, seconds_ms};
 use crate::wire::frame::Framing;
 use crate::wire::json::Fields;
 
@@ -99,7 +99,7 @@ pub(super) async fn attempt<H: Host>(host: &H, job: &Job<'_>, target: &Target, r
             Err(error) => Tried::Unfit(error),
         };
     };
-    let (dialect, platform) = (*dialect, *platform);
+    let (dialect, platform) = (dialect.towards(job.dialect, &target.model), *platform);
     let Question { mut url, body, label, encoding, lost } = match job.question(target, dialect, platform, base_url) {
         Ok(question) => question,
         Err(error) => return Tried::Unfit(error),
@@ -253,7 +253,8 @@ impl Reading<'_> {
         let name = upstream.get(ERROR_NAME).and_then(|name| name.split(':').next()).map(|name| format!(": {name}"));
         let silent = || format!("{provider} answered with status {status}{}", name.unwrap_or_default());
         let message = told.unwrap_or_else(silent);
-        let retry_after = retry_after_ms(&upstream).map(|wait| wait.min(RETRY_AFTER_MS_MAX).div_ceil(1000));
+        let wait = retry_after_ms(&upstream).or_else(|| seconds_ms(&dialect.read_wait(&bytes)?));
+        let retry_after = wait.map(|wait| wait.min(RETRY_AFTER_MS_MAX).div_ceil(1000));
         let is_own = dialect == job.dialect.dialect() && platform.is_of_dialect(&bytes);
         let verbatim = (is_own && status >= 400 && is_json).then(|| {
             let mut headers = reply_headers(job, dialect, &upstream);

@@ -46,6 +46,7 @@ pub(super) fn door(path: &str, query: Option<&str>) -> Option<Door> {
     let rest = unversioned(path);
     Some(match rest {
         "/chat/completions" => Call::by_body(Inbound::OpenaiChat, "/v1/chat/completions"),
+        "/completions" => Call::by_body(Inbound::OpenaiCompletions, "/v1/completions"),
         "/responses" => Call::by_body(Inbound::OpenaiResponses, "/v1/responses"),
         "/messages" => Call::by_body(Inbound::Anthropic, "/v1/messages"),
         "/embeddings" => Call::openai("/v1/embeddings", Ask::Embeddings),
@@ -86,7 +87,9 @@ fn gemini(path: &str, query: Option<&str>) -> Option<Call> {
         Some(rest) => rest.split_once("/publishers/google")?.1,
         None => rest.strip_prefix("/publishers/google").unwrap_or(rest),
     };
-    let (model, verb) = rest.strip_prefix("/models/")?.rsplit_once(':')?;
+    // Some clients escape the colon too.
+    let rest = decoded(rest.strip_prefix("/models/")?)?;
+    let (model, verb) = rest.rsplit_once(':')?;
     let is_sse = parameter(query, "alt").as_deref() == Some("sse");
     let (ask, path) = match verb {
         "generateContent" => (Ask::Answer, "/v1beta/models:generateContent"),
@@ -97,7 +100,7 @@ fn gemini(path: &str, query: Option<&str>) -> Option<Call> {
         "countTokens" => (Ask::TokenCount, "/v1beta/models:countTokens"),
         _ => return None,
     };
-    Some(Call { dialect: Inbound::Gemini, path, model: Some(decoded(model)?), ask: Some(ask) })
+    Some(Call { dialect: Inbound::Gemini, path, model: Some(model.to_owned()), ask: Some(ask) })
 }
 
 #[cfg(test)]
@@ -116,6 +119,7 @@ mod tests {
             ("/v1beta/models/a:streamGenerateContent", Some("alt=json"), "a", stream),
             ("/v1beta/models/anthropic/claude-x:generateContent", None, "anthropic/claude-x", Ask::Answer),
             ("/v1beta/models/anthropic%2Fclaude%3Ax:generateContent", None, "anthropic/claude:x", Ask::Answer),
+            ("/v1beta/models/a%3AgenerateContent", None, "a", Ask::Answer),
             ("/v1beta/models/ollama/llama:8b:generateContent", None, "ollama/llama:8b", Ask::Answer),
             ("/v1/projects/p/locations/l/publishers/google/models/a:countTokens", None, "a", Ask::TokenCount),
             ("/v1beta1/projects/p/locations/l/publishers/google/models/a:generateContent", None, "a", Ask::Answer),

@@ -97,7 +97,7 @@ impl Job<'_> {
     fn embeddings(&self, target: &Target, dialect: Dialect, base_url: &str) -> Result<Question, Error> {
         let embeddings = dialect.embeddings().ok_or_else(|| unknown_to(target, self.ask))?;
         let url = embeddings.url(base_url.trim_end_matches('/'), &target.model);
-        if dialect == Dialect::OpenaiChat {
+        if matches!(dialect, Dialect::OpenaiChat | Dialect::OpenaiCompletions) {
             let body = openai_chat::splice_embeddings(&self.body, &target.model);
             return Ok(Question { url, body, ..Question::default() });
         }
@@ -146,7 +146,7 @@ impl Reading<'_> {
     }
 
     fn embeddings(&self, bytes: &Bytes) -> Result<Spoken, String> {
-        let same = self.dialect == Dialect::OpenaiChat;
+        let same = matches!(self.dialect, Dialect::OpenaiChat | Dialect::OpenaiCompletions);
         let unknown = || Malformed("it has no embeddings".to_owned());
         let read = self.dialect.embeddings().ok_or_else(unknown).and_then(|embeddings| embeddings.read(bytes));
         let Some(mut response) = self.stated(same, bytes, read)? else {
@@ -215,4 +215,44 @@ pub(super) fn told(dialect: Inbound, label: &Label, response: &chat::Response, s
         encoder.event(&event, &mut out);
     }
     out.into()
+}
+
+/// The most tokens that an answer is held to have.
+pub(super) fn output_max(dialect: Inbound, ask: Ask, body: &Fields<'_>) -> u64 {
+    match ask {
+        Ask::Answer | Ask::Stream(_) => {
+            let (stated, answers) = dialect.output_asked(body);
+            // Neither of the counts may be 0, which some take for no bound.
+            let stated = stated.filter(|tokens| *tokens > 0).unwrap_or(OUTPUT_TOKENS_HELD);
+            stated.saturating_mul(answers.unwrap_or(1).max(1))
+        }
+        Ask::TokenCount | Ask::Embeddings | Ask::Rerank => 0,
+    }
+}
+
+/// For a request that states no most.
+const OUTPUT_TOKENS_HELD: u64 = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_answer_that_is_asked_for_is_held() {
+        let cases = [
+            (Inbound::OpenaiChat, Ask::Answer, r#"{"messages":[]}"#, OUTPUT_TOKENS_HELD),
+            (Inbound::Anthropic, Ask::Answer, r#"{"max_tokens":0}"#, OUTPUT_TOKENS_HELD),
+            (Inbound::OpenaiChat, Ask::Answer, r#"{"max_tokens":5,"max_completion_tokens":7,"n":2}"#, 14),
+            (Inbound::OpenaiResponses, Ask::Stream(Framing::Sse), r#"{"max_output_tokens":5}"#, 5),
+            (Inbound::OpenaiCompletions, Ask::Answer, r#"{"max_tokens":5,"prompt":"a","best_of":3,"n":2}"#, 15),
+            (Inbound::OpenaiCompletions, Ask::Answer, r#"{"max_tokens":5,"prompt":["a","b"]}"#, 10),
+            (Inbound::OpenaiCompletions, Ask::Answer, r#"{"max_tokens":5,"prompt":[1,2,3]}"#, 5),
+            (Inbound::OpenaiCompletions, Ask::Answer, r#"{"max_tokens":5,"prompt":[[1],[2],[3]]}"#, 15),
+            (Inbound::OpenaiChat, Ask::Embeddings, r#"{"input":"a","max_tokens":5}"#, 0),
+            (Inbound::OpenaiChat, Ask::Rerank, r#"{"query":"a"}"#, 0),
+        ];
+        for (dialect, ask, body, most) in cases {
+            assert_eq!(output_max(dialect, ask, &Fields::read(body.as_bytes()).unwrap()), most, "{body}");
+        }
+    }
 }

@@ -46,6 +46,13 @@ pub(crate) fn cases(api: &str) -> Vec<Case> {
     cases
 }
 
+/// Errors that are documented or reported: `errors` has bodies, `midstream` frames.
+pub(crate) fn faults(kind: &str) -> Vec<Value> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../shared/fixtures/faults/{kind}.jsonl"));
+    let Ok(text) = fs::read_to_string(file) else { return Vec::new() };
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
 fn folders(of: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(of) else { return Vec::new() };
     let mut folders: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect();

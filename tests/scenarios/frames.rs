@@ -23,7 +23,7 @@ pub fn is_complete(dialect: Inbound, body: &[u8]) -> bool {
     let Some((event, data)) = events.iter().rfind(|(_, data)| means(data)) else { return false };
     let value: Value = serde_json::from_str(data).unwrap_or_default();
     match dialect {
-        Inbound::OpenaiChat => {
+        Inbound::OpenaiChat | Inbound::OpenaiCompletions => {
             data == "[DONE]" || value["choices"][0]["finish_reason"].is_string() || value["usage"].is_object()
         }
         Inbound::Anthropic => event == "message_stop",
@@ -43,7 +43,7 @@ pub fn ends_with_error(dialect: Inbound, body: &[u8]) -> bool {
     let data: Value = serde_json::from_str(data).unwrap_or_default();
     let is_said = |error: &Value| error["message"].is_string();
     match dialect {
-        Inbound::OpenaiChat => is_said(&data["error"]),
+        Inbound::OpenaiChat | Inbound::OpenaiCompletions => is_said(&data["error"]),
         Inbound::Anthropic => event == "error" && data["type"] == "error" && is_said(&data["error"]),
         // An upstream's own words may be the shorter ones.
         Inbound::OpenaiResponses if event == "error" => is_said(&data),
@@ -61,6 +61,7 @@ pub fn text(dialect: Inbound, body: &[u8]) -> String {
             Inbound::Anthropic => &data["delta"]["text"],
             Inbound::OpenaiResponses => &data["delta"],
             Inbound::Gemini => &data["candidates"][0]["content"]["parts"][0]["text"],
+            Inbound::OpenaiCompletions => &data["choices"][0]["text"],
         };
         text.as_str().unwrap_or_default().to_owned()
     });
@@ -80,7 +81,7 @@ pub fn told(dialect: Inbound, bytes: &[u8]) -> String {
         let value: Value = serde_json::from_str(&data).unwrap_or_default();
         let known = match dialect {
             _ if data == "[DONE]" => Some("done".to_owned()),
-            Inbound::OpenaiChat => chunk(&value),
+            Inbound::OpenaiChat | Inbound::OpenaiCompletions => chunk(&value),
             Inbound::Anthropic => message(&value),
             Inbound::OpenaiResponses => response(&value),
             Inbound::Gemini => piece(&value),

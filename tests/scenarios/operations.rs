@@ -201,3 +201,23 @@ fn lines_become_events() {
     let told = exchange("ollama", "/v1/chat/completions", &ask, (200, "application/x-ndjson", &cut));
     assert_eq!(told.line["end"], "cut", "{}", told.line);
 }
+
+#[test]
+fn a_completion_is_asked_of_models_that_complete_and_of_chats() {
+    let ask = json!({"model": "up/davinci-002", "prompt": ["a", "b"], "logprobs": 1});
+    let answer = r#"{"id":"c","object":"text_completion","choices":[{"text":"x","index":0,"logprobs":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":1}}"#;
+    let told = exchange("openai-chat", "/v1/completions", &ask, (200, JSON, answer));
+    let sent = json!({"model": "davinci-002", "prompt": ["a", "b"], "logprobs": 1});
+    assert_eq!(told.sent, [("http://up/v1/completions".to_owned(), sent)]);
+    assert_eq!((told.status, told.body.as_str()), (200, answer));
+
+    let ask = json!({"model": "up/m", "prompt": "a", "max_tokens": 5, "logprobs": 1});
+    let answer = r#"{"id":"c","model":"m-1","choices":[{"index":0,"message":{"role":"assistant","content":"x"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}"#;
+    let told = exchange("openai-chat", "/v1/completions", &ask, (200, JSON, answer));
+    let sent = json!({"model": "m", "messages": [{"role": "user", "content": "a"}], "max_tokens": 5});
+    assert_eq!(told.sent, [("http://up/v1/chat/completions".to_owned(), sent)]);
+    let body = json_of(&told.body);
+    assert_eq!((&body["object"], &body["choices"][0]["text"]), (&json!("text_completion"), &json!("x")));
+    assert_eq!(told.headers.get("x-tollgate-lost"), Some("logprobs"));
+    assert_eq!(told.headers.get("x-tollgate-cost"), Some("11000000"));
+}

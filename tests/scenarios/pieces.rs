@@ -89,7 +89,7 @@ fn a_cut_stream_is_not_complete() {
             let stream = stream(upstream, line_end);
             let finish = match upstream {
                 // Not every server says `[DONE]`: after the finish reason a clean end of the body is one.
-                Inbound::OpenaiChat => "\"finish_reason\":\"stop\"",
+                Inbound::OpenaiChat | Inbound::OpenaiCompletions => "\"finish_reason\":\"stop\"",
                 Inbound::Anthropic => "\"type\":\"message_stop\"",
                 Inbound::OpenaiResponses => "\"type\":\"response.completed\"",
                 Inbound::Gemini => "\"finishReason\":\"STOP\"",

@@ -290,7 +290,7 @@ impl Wire {
             "comment" => ": working\n\n".to_owned(),
             "long-comment" => format!(":{:1021}\n\n", ""),
             _ => match self.dialect {
-                Inbound::OpenaiChat => openai(word),
+                Inbound::OpenaiChat | Inbound::OpenaiCompletions => openai(word),
                 Inbound::Anthropic => self.anthropic(word),
                 Inbound::OpenaiResponses => self.responses(word),
                 Inbound::Gemini => gemini(word),

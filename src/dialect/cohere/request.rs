@@ -1,8 +1,10 @@
 //! The canonical form, as a body for a Cohere upstream.
 //!
-//! What Cohere bounds more tightly than others is bounded, and what it has no place for is listed in `lost`.
+//! What Cohere bounds more tightly than others is bounded, and what it has no place for is listed in `lost`: a field
+//! that it does not know is refused at every depth (OpenRouterTeam/openrouter-examples#71, BerriAI/litellm#24031).
 //!
-//! Sources: "Chat", Cohere API reference; "Structured outputs" and "Reasoning", Cohere documentation; read 2026-11.
+//! Sources: "Chat", Cohere API reference; "Parameter types for tool use" and "Reasoning Capabilities", Cohere
+//! documentation; cohere-ai/cohere-developer-experience#523, on temperature; read 2026-11.
 
 use std::borrow::Cow;
 
@@ -30,7 +32,8 @@ const STOP_MAX: usize = 5;
 const TOP_K_MAX: u64 = 500;
 
 pub fn write_request(request: &Request, lost: &mut Vec<String>) -> Vec<u8> {
-    let mut writer = Writer { lost, thinks: !PLAIN_MODELS.iter().any(|start| request.model.starts_with(start)) };
+    let thinks = !PLAIN_MODELS.iter().any(|start| request.model.starts_with(start));
+    let mut writer = Writer { lost, thinks, replays: thinks && !is_off(request.reasoning.as_ref()) };
     for name in ["verbosity", "service_tier", "prompt_cache_key"] {
         writer.lose_if(request.settings().any(|given| given == name), name);
     }
@@ -65,6 +68,16 @@ struct Writer<'l> {
     lost: &'l mut Vec<String>,
     /// Whether the model may be one that thinks.
     thinks: bool,
+    /// Whether it takes its thoughts back.
+    replays: bool,
+}
+
+fn is_off(effort: Option<&Effort>) -> bool {
+    match effort {
+        Some(Effort::Off) => true,
+        Some(Effort::Level(level)) => level == "none",
+        Some(Effort::Budget(_) | Effort::Adaptive) | None => false,
+    }
 }
 
 impl Writer<'_> {
@@ -170,19 +183,18 @@ impl Writer<'_> {
 
     /// The steps of a budget are those of other translators, and none is a promise of the provider's.
     fn thinking(&mut self, request: &Request) -> Option<Thinking> {
-        let budget = match request.reasoning.as_ref()? {
-            Effort::Off => None,
-            Effort::Level(level) if level == "none" => None,
-            Effort::Adaptive => Some(None),
-            Effort::Budget(tokens) => Some(Some(*tokens)),
-            Effort::Level(level) => Some(match level.as_str() {
+        let effort = request.reasoning.as_ref()?;
+        let budget = (!is_off(Some(effort))).then_some(match effort {
+            Effort::Off | Effort::Adaptive => None,
+            Effort::Budget(tokens) => Some(*tokens),
+            Effort::Level(level) => match level.as_str() {
                 "minimal" => Some(1024),
                 "low" => Some(2048),
                 "medium" => Some(8192),
                 "high" => Some(16384),
                 _ => None,
-            }),
-        };
+            },
+        });
         if !self.thinks {
             // To be off is what a model that cannot think does anyhow.
             self.lose_if(budget.is_some(), "reasoning");
@@ -252,7 +264,7 @@ impl Writer<'_> {
         let (mut thoughts, mut texts) = (Vec::new(), Vec::new());
         for part in parts {
             match &part.content {
-                Content::Reasoning { text, .. } if self.thinks => thoughts.push(Block::Thinking { thinking: text }),
+                Content::Reasoning { text, .. } if self.replays => thoughts.push(Block::Thinking { thinking: text }),
                 Content::ToolCall(call) => tool_calls.push(CallOut {
                     id: &call.id,
                     r#type: "function",
@@ -266,10 +278,13 @@ impl Writer<'_> {
                 other => self.lose(name(other)),
             }
         }
-        // What was said before calls is their plan.
-        let tool_plan = (!tool_calls.is_empty() && !texts.is_empty()).then(|| texts.join("\n"));
-        if tool_plan.is_none() {
-            thoughts.extend(texts.into_iter().map(|text| Block::Text { text }));
+        // "text content is not allowed when tool_calls are provided. If you wish to pass a tool plan, either pass
+        // thinking content (with thinking enabled) or use 'tool_plan'" (vercel/ai#5794)
+        let mut tool_plan = None;
+        match (tool_calls.is_empty(), thoughts.is_empty()) {
+            (true, _) => thoughts.extend(texts.into_iter().map(|text| Block::Text { text })),
+            (false, true) => tool_plan = Some(texts.join("\n")).filter(|plan| !plan.is_empty()),
+            (false, false) => thoughts.extend(texts.into_iter().map(|thinking| Block::Thinking { thinking })),
         }
         let content = contents(thoughts);
         (content.is_some() || !tool_calls.is_empty()).then(|| MessageOut {
@@ -282,6 +297,8 @@ impl Writer<'_> {
 
     fn block<'a>(&mut self, content: &'a Content) -> Option<Block<'a>> {
         match content {
+            // Of a message Cohere wants at least one token.
+            Content::Text(text) if text.is_empty() => None,
             Content::Text(text) => Some(Block::Text { text }),
             Content::Image(media) => Some(Block::ImageUrl { image_url: UrlOut { url: url(media) } }),
             other => {
@@ -443,7 +460,7 @@ struct FunctionOut<'a> {
 #[derive(Serialize)]
 struct FormatOut<'a> {
     r#type: &'static str,
-    #[serde(rename = "json_schema", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     schema: Option<&'a RawValue>,
 }
 
@@ -507,7 +524,7 @@ mod tests {
         };
         let expected = json!({
             "stream": true, "model": "command-a-03-2025", "messages": [{"role": "user", "content": "hi"}],
-            "response_format": {"type": "json_object", "json_schema": {"type": "object"}},
+            "response_format": {"type": "json_object", "schema": {"type": "object"}},
             "max_tokens": 9, "stop_sequences": ["x"], "temperature": 0.70, "seed": 7,
             "frequency_penalty": 0.1, "presence_penalty": 0.2, "k": 3, "p": 0.5,
         });
@@ -548,7 +565,8 @@ mod tests {
         let expected = json!([
             {"role": "system", "content": [words("be"), words("brief")]},
             {"role": "user", "content": [words("look"), image]},
-            {"role": "assistant", "content": [{"type": "thinking", "thinking": "hm"}], "tool_plan": "I will.",
+            {"role": "assistant",
+                "content": [{"type": "thinking", "thinking": "hm"}, {"type": "thinking", "thinking": "I will."}],
                 "tool_calls": [called("a"), called("b")]},
             {"role": "tool", "tool_call_id": "a", "content": "1"},
             {"role": "tool", "tool_call_id": "b", "content": [words("Error:"), words("no")]},
@@ -558,6 +576,11 @@ mod tests {
         let (body, lost) = write(&request);
         assert_eq!(body["messages"], expected);
         assert_eq!(lost, ["messages.audio"]);
+        // A model that does not think takes no thoughts, and words before calls as their plan.
+        let (body, lost) = write(&Request { model: "command-a-03-2025".into(), ..request });
+        let planned = json!({"role": "assistant", "tool_plan": "I will.", "tool_calls": [called("a"), called("b")]});
+        assert_eq!(body["messages"][2], planned);
+        assert_eq!(lost, ["messages.reasoning", "messages.audio"]);
     }
 
     #[test]
@@ -654,6 +677,14 @@ mod tests {
             let (body, lost) = write(&Request { model: "command-r7b-12-2024".into(), ..request });
             assert_eq!((&body["thinking"], lost.len()), (&json!(null), losses));
         }
+    }
+
+    #[test]
+    fn empty_messages_are_left_out() {
+        let messages =
+            vec![says(Role::User, vec![text("")]), says(Role::Assistant, vec![]), says(Role::User, vec![text("hi")])];
+        let (body, lost) = write(&Request { messages, ..asks("m") });
+        assert_eq!((&body["messages"], lost.len()), (&json!([{"role": "user", "content": "hi"}]), 0));
     }
 
     #[test]

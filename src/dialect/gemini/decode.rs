@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::partial::{Partial, PartialArg};
 use super::{Fault, Tally, read_stop};
-use crate::chat::{self, Block, Content, Event, Kind, Part, ToolCall};
+use crate::chat::{self, Block, Event, Kind};
 use crate::dialect::{Decode, Malformed};
 use crate::wire::frame::Frame;
 use crate::wire::json;
@@ -325,37 +325,7 @@ pub fn read_response(body: &[u8]) -> Result<chat::Response, Malformed> {
     // A whole answer is whole, whether it says why it ended or not.
     decoder.finish.get_or_insert_with(|| "STOP".to_owned());
     decoder.finish(&mut events);
-    Ok(fold(events))
-}
-
-/// The whole answer that a stream told.
-fn fold(events: Vec<Event>) -> chat::Response {
-    let mut response = chat::Response::default();
-    for event in events {
-        match event {
-            Event::Start { id, model } => (response.id, response.model) = (id, model),
-            Event::Open(block) => response.parts.push(Part::new(match block {
-                Block::Text => Content::Text(String::new()),
-                Block::Reasoning => Content::Reasoning { text: String::new(), signature: None },
-                Block::SealedReasoning(sealed) => Content::SealedReasoning(sealed),
-                Block::ToolCall { id, name, signature } => {
-                    Content::ToolCall(ToolCall { id, name, arguments: String::new(), signature })
-                }
-            })),
-            Event::Stop(stop) => response.stop = stop,
-            Event::Usage(usage) => response.usage = Some(usage),
-            event => match (response.parts.last_mut().map(|part| &mut part.content), event) {
-                (Some(Content::Text(text)), Event::Text(more))
-                | (Some(Content::Reasoning { text, .. }), Event::Reasoning(more))
-                | (Some(Content::ToolCall(ToolCall { arguments: text, .. })), Event::Arguments(more)) => {
-                    text.push_str(&more);
-                }
-                (Some(Content::Reasoning { signature, .. }), Event::Signature(more)) => *signature = Some(more),
-                _ => {}
-            },
-        }
-    }
-    response
+    Ok(chat::Response::from_events(events))
 }
 
 /// Says where, and what was due; never what stood there.

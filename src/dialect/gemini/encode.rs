@@ -16,6 +16,9 @@ use crate::wire::array;
 use crate::wire::frame::Framing;
 use crate::wire::json as wire_json;
 
+/// A call with more arguments than this goes out without them: they must be whole, and are kept until they are.
+const ARGUMENTS_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 /// Writes a stream of `GenerateContentResponse`.
 #[derive(Debug)]
 pub struct Encoder {
@@ -63,7 +66,7 @@ impl Encode for Encoder {
             Event::Reasoning(text) => self.part(PartOut::thought(text, None), out),
             Event::Signature(signature) => self.part(PartOut::thought("", Some(signature)), out),
             Event::Arguments(arguments) => {
-                if let Some(call) = &mut self.call {
+                if let Some(call) = self.call.as_mut().filter(|call| call.arguments.len() <= ARGUMENTS_BYTES_MAX) {
                     call.arguments.push_str(arguments);
                 }
             }

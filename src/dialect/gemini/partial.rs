@@ -10,9 +10,9 @@ use serde_json::value::RawValue;
 
 use crate::wire::json::{self, quoted};
 
-/// A path deeper than this, or a list longer, is none that a model wrote.
+/// A path deeper than this, or an object with more fields, is none that a model wrote.
 const DEPTH_MAX: usize = 32;
-const ITEMS_MAX: usize = 4096;
+const FIELDS_MAX: usize = 1024;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -90,7 +90,7 @@ impl Node {
                 let Self::Object(fields) = self else { return None };
                 let at = fields.iter().position(|(known, _)| *known == name).unwrap_or(fields.len());
                 if at == fields.len() {
-                    if at == ITEMS_MAX {
+                    if at == FIELDS_MAX {
                         return None;
                     }
                     fields.push((name, Self::Unset));
@@ -102,10 +102,8 @@ impl Node {
                     *self = Self::List(Vec::new());
                 }
                 let Self::List(items) = self else { return None };
-                if index >= ITEMS_MAX {
-                    return None;
-                }
-                while items.len() <= index {
+                // Models write lists in order; a gap would make much of little.
+                if index == items.len() {
                     items.push(Self::Unset);
                 }
                 items.get_mut(index)

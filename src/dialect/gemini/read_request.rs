@@ -3,6 +3,8 @@
 //! Every field may be spelled as in the documentation or with underscores, as the JSON of protocol buffers allows; one
 //! client mixes both. What has no place is named, never refused.
 
+use std::collections::{HashMap, HashSet, VecDeque};
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -78,14 +80,12 @@ const READ: &[&str] = &["model", "contents", "systemInstruction", "tools", "tool
 #[derive(Default)]
 struct Reader {
     unread: Vec<String>,
-    /// Calls so far, and how many results each has: most calls and results have no ids and match by name and order.
-    calls: Vec<Called>,
-}
-
-struct Called {
-    id: String,
-    name: String,
-    answered: bool,
+    /// Calls so far.
+    calls: usize,
+    ids: HashSet<String>,
+    /// Ids of calls without a result, by the name of the tool: most calls and results have no ids, and match by name
+    /// and order.
+    unanswered: HashMap<String, VecDeque<String>>,
 }
 
 impl Reader {
@@ -206,8 +206,10 @@ impl Reader {
         let call = Object { fields: &fields, path: path.to_owned() };
         let name: String = call.need("name", "a string")?;
         let id: Option<String> = call.get("id", "a string")?;
-        let id = id.filter(|id| !id.is_empty()).unwrap_or_else(|| format!("call_{}", self.calls.len()));
-        self.calls.push(Called { id: id.clone(), name: name.clone(), answered: false });
+        let id = id.filter(|id| !id.is_empty()).unwrap_or_else(|| format!("call_{}", self.calls));
+        self.calls += 1;
+        self.ids.insert(id.clone());
+        self.unanswered.entry(name.clone()).or_default().push_back(id.clone());
         let arguments = call.raw("args").map_or("{}", RawValue::get).to_owned();
         Ok(ToolCall { id, name, arguments, signature })
     }
@@ -239,19 +241,18 @@ impl Reader {
 
     /// The id of the call that a result is for.
     fn answered(&mut self, id: Option<String>, name: &str) -> String {
-        let by_id = |id: &String| self.calls.iter().rposition(|call| call.id == *id);
-        let by_name = || self.calls.iter().position(|call| call.name == name && !call.answered);
-        let at = match &id {
-            Some(id) => by_id(id),
-            None => by_name(),
-        };
-        match at.and_then(|at| self.calls.get_mut(at)) {
-            Some(call) => {
-                call.answered = true;
-                call.id.clone()
+        let waiting = self.unanswered.get_mut(name);
+        match id {
+            Some(id) if self.ids.contains(&id) => {
+                // Mostly the first; a search for others is not worth its time.
+                waiting.and_then(|waiting| waiting.pop_front_if(|first| *first == id));
+                id
             }
-            // Without its call; who refuses that will say so.
-            None => id.unwrap_or_else(|| format!("call_{name}")),
+            id => {
+                let first = waiting.and_then(VecDeque::pop_front);
+                // Without its call; who refuses that will say so.
+                first.or(id).unwrap_or_else(|| format!("call_{name}"))
+            }
         }
     }
 

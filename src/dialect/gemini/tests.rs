@@ -153,6 +153,32 @@ fn an_upstreams_message_is_found_in_every_shape() {
 }
 
 #[test]
+fn models_are_listed_as_google_lists_them() {
+    let models = [Model { id: "openai/gpt-5".into(), owner: "openai".into() }];
+    let list: Value = serde_json::from_slice(&write_models(&models)).unwrap();
+    let row = json!({"name": "models/openai/gpt-5", "displayName": "openai/gpt-5",
+        "supportedGenerationMethods": ["generateContent", "streamGenerateContent", "countTokens"]});
+    assert_eq!(list, json!({"models": [row]}));
+    assert_eq!(write_count(7), br#"{"totalTokens":7}"#);
+}
+
+#[test]
+fn the_wait_stands_among_the_details() {
+    let body = |delay: &str| {
+        format!(
+            r#"{{"error":{{"code":429,"message":"m","details":[{{"@type":"type.googleapis.com/google.rpc.Help","links":[]}},
+            {{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":{delay}}}]}}}}"#
+        )
+    };
+    let cases = [("\"34.2s\"", Some("34.2")), ("\"0s\"", Some("0")), ("\"x\"", None), ("7", None)];
+    for (delay, expected) in cases {
+        assert_eq!(read_wait(body(delay).as_bytes()).as_deref(), expected);
+        assert_eq!(read_wait(format!("[{}]", body(delay)).as_bytes()).as_deref(), expected);
+    }
+    assert_eq!(read_wait(b"{}"), None);
+}
+
+#[test]
 fn an_error_has_the_shape_of_the_protocol() {
     let error = Error { retry_after: Some(3), ..Error::new(Kind::RateLimited, "slow") };
     let body: Value = serde_json::from_slice(&error_body(&error)).unwrap();
@@ -257,7 +283,7 @@ fn results_find_their_calls_by_name_and_order() {
     let request = read(
         r#"{"contents":[{"role":"model","parts":[{"functionCall":{"name":"f","args":{"a":1}}},{"functionCall":{"name":"g"}},{"functionCall":{"name":"f"}}]},
         {"role":"user","parts":[{"functionResponse":{"name":"f","response":{"r":1}}},{"functionResponse":{"name":"f","response":{"error":"no"}}},
-        {"functionResponse":{"name":"g","response":{"r":3}}}]}]}"#,
+        {"functionResponse":{"id":"unknown","name":"g","response":{"r":3}}}]}]}"#,
     );
     let results: Vec<(&str, bool)> = request.messages[1]
         .parts
@@ -436,6 +462,9 @@ fn a_request_is_written_whole() {
         "generationConfig": {"maxOutputTokens": 5, "responseMimeType": "application/json"},
     });
     assert_eq!(body, expected);
+    let (body, losses) = write(&Request { model: "gemini-2.5-pro".into(), ..request });
+    assert_eq!(body["generationConfig"], json!({"maxOutputTokens": 5}));
+    assert!(losses.contains(&"response_format".to_owned()), "{losses:?}");
     lost.sort();
     assert_eq!(lost, ["messages.image", "parallel_tool_calls", "tools.parameters.format", "tools.strict", "verbosity"]);
 }

@@ -4,6 +4,7 @@
 //! left out is named in `lost`.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -24,7 +25,11 @@ pub fn write_request(request: &Request, lost: &mut Vec<String>) -> Vec<u8> {
     lost.note_if(request.user.is_some(), "user");
     // Whether one call or several is for the model to say.
     lost.note_if(request.parallel_tools == Some(false), "parallel_tool_calls");
-    let (response_mime_type, response_schema) = match &request.format {
+    // "Function calling with a response mime type: 'application/json' is unsupported", say the models before the third
+    // generation.
+    let is_barred = !request.tools.is_empty() && !generation.is_third();
+    lost.note_if(is_barred && request.format.is_some(), "response_format");
+    let (response_mime_type, response_schema) = match request.format.as_ref().filter(|_| !is_barred) {
         None => (None, None),
         Some(Format::Json) => (Some("application/json"), None),
         Some(Format::Schema { schema, .. }) => {
@@ -91,7 +96,8 @@ impl Generation {
         }
     }
 
-    fn wants_signatures(self) -> bool {
+    /// Whether it is of the third generation or later: it knows calls by ids, and wants them signed.
+    fn is_third(self) -> bool {
         matches!(self, Self::Level { .. })
     }
 }
@@ -195,14 +201,14 @@ struct Contents<'a, 'l, 'v> {
     generation: Generation,
     system: Vec<PartOut<'a>>,
     out: Vec<ContentOut<'a>>,
-    /// Id and name of every call so far.
-    calls: Vec<(&'a str, &'a str)>,
+    /// The tool of every call so far, by the call's id.
+    calls: HashMap<&'a str, &'a str>,
     lost: &'l mut Lost<'v>,
 }
 
 impl<'a, 'l, 'v> Contents<'a, 'l, 'v> {
     fn new(generation: Generation, lost: &'l mut Lost<'v>) -> Self {
-        Self { generation, system: Vec::new(), out: Vec::new(), calls: Vec::new(), lost }
+        Self { generation, system: Vec::new(), out: Vec::new(), calls: HashMap::new(), lost }
     }
 
     fn write(mut self, messages: &'a [Message]) -> (Vec<PartOut<'a>>, Vec<ContentOut<'a>>) {
@@ -246,7 +252,7 @@ impl<'a, 'l, 'v> Contents<'a, 'l, 'v> {
     /// Source: "Thought signatures", Gemini API documentation, read 2026-11.
     fn sign(&self, parts: &mut [PartOut<'a>]) {
         let first = parts.iter_mut().find(|part| part.function_call.is_some());
-        if let Some(first) = first.filter(|_| self.generation.wants_signatures()) {
+        if let Some(first) = first.filter(|_| self.generation.is_third()) {
             first.thought_signature = first.thought_signature.take().or(SENTINELS.first().copied().map(Cow::Borrowed));
         }
     }
@@ -265,7 +271,7 @@ impl<'a, 'l, 'v> Contents<'a, 'l, 'v> {
                 Content::Reasoning { text, signature } => out.push(PartOut::thought(text, signature.as_deref())),
                 Content::SealedReasoning(sealed) => out.push(PartOut::sealed(sealed)),
                 Content::ToolCall(call) => {
-                    self.calls.push((&call.id, &call.name));
+                    self.calls.insert(&call.id, &call.name);
                     let mut part = PartOut::call(call);
                     self.lost.note_if(!args(&call.arguments).1, "messages.tool_call.arguments (broken)");
                     part.function_call = part.function_call.map(|call| self.without_id(call));
@@ -279,7 +285,7 @@ impl<'a, 'l, 'v> Contents<'a, 'l, 'v> {
 
     /// Earlier generations know calls by name and order only, and Vertex AI refuses a field that it does not know.
     fn without_id(&self, mut call: super::encode::CallOut<'a>) -> super::encode::CallOut<'a> {
-        call.id = call.id.filter(|_| self.generation.wants_signatures());
+        call.id = call.id.filter(|_| self.generation.is_third());
         call
     }
 
@@ -301,7 +307,7 @@ impl<'a, 'l, 'v> Contents<'a, 'l, 'v> {
     }
 
     fn result(&mut self, call: &'a str, parts: &'a [Part], is_error: bool) -> PartOut<'a> {
-        let name = self.calls.iter().rev().find(|(id, _)| *id == call).map(|(_, name)| *name);
+        let name = self.calls.get(call).copied();
         let mut texts = Vec::new();
         let mut others = Vec::new();
         for part in parts {
@@ -316,7 +322,7 @@ impl<'a, 'l, 'v> Contents<'a, 'l, 'v> {
         }
         PartOut {
             function_response: Some(ResultOut {
-                id: Some(call).filter(|id| !id.is_empty() && self.generation.wants_signatures()),
+                id: Some(call).filter(|id| !id.is_empty() && self.generation.is_third()),
                 name: name.unwrap_or(call),
                 response: response(&texts, is_error),
                 parts: others,

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::answer::{CallPiece, Said, Spoken, Str, WireUsage, of, stop_reason};
 use super::{Fault, text};
-use crate::chat::{self, Content, Event, Part, StopReason, ToolCall};
+use crate::chat::{self, Event, StopReason};
 use crate::dialect::{Decode, Malformed};
 use crate::wire::frame::Frame;
 use crate::wire::json;
@@ -614,40 +614,9 @@ pub fn read_response(body: &[u8]) -> Result<chat::Response, Malformed> {
     }
     decoder.finish_reason(of(&choice.finish_reason), of(&choice.native_finish_reason));
     decoder.done(&mut events);
-    let mut response = fold(events);
+    let mut response = chat::Response::from_events(events);
     response.usage = reply.usage.as_ref().map(WireUsage::read);
     Ok(response)
-}
-
-/// The whole answer that a stream told.
-fn fold(events: Vec<Event>) -> chat::Response {
-    let mut response = chat::Response::default();
-    for event in events {
-        match event {
-            Event::Start { id, model } => (response.id, response.model) = (id, model),
-            Event::Open(block) => response.parts.push(Part::new(match block {
-                chat::Block::Text => Content::Text(String::new()),
-                chat::Block::Reasoning => Content::Reasoning { text: String::new(), signature: None },
-                chat::Block::SealedReasoning(sealed) => Content::SealedReasoning(sealed),
-                chat::Block::ToolCall { id, name, .. } => {
-                    Content::ToolCall(ToolCall { id, name, arguments: String::new(), signature: None })
-                }
-            })),
-            Event::Stop(stop) => response.stop = stop,
-            event => match (response.parts.last_mut().map(|part| &mut part.content), event) {
-                (Some(Content::Text(text)), Event::Text(more))
-                | (Some(Content::Reasoning { text, .. }), Event::Reasoning(more))
-                | (Some(Content::ToolCall(ToolCall { arguments: text, .. })), Event::Arguments(more)) => {
-                    text.push_str(&more);
-                }
-                (Some(Content::Reasoning { signature, .. }), Event::Signature(more)) => {
-                    signature.get_or_insert_default().push_str(&more);
-                }
-                _ => {}
-            },
-        }
-    }
-    response
 }
 
 /// Says where, and what was due; never what stood there.

@@ -125,17 +125,18 @@ fn usage_options(body: &Fields<'_>) -> Option<String> {
 }
 
 /// Names of what could not be read, each once.
-struct Unread(Vec<String>);
+#[derive(Default)]
+pub(super) struct Unread(pub(super) Vec<String>);
 
 impl Unread {
-    fn note(&mut self, name: &str) {
+    pub(super) fn note(&mut self, name: &str) {
         if self.0.len() < UNREAD_MAX && !self.0.iter().any(|known| known == name) {
             self.0.push(name.to_owned());
         }
     }
 }
 
-fn field<T: DeserializeOwned>(body: &Fields<'_>, name: &str) -> Result<Option<T>, Error> {
+pub(super) fn field<T: DeserializeOwned>(body: &Fields<'_>, name: &str) -> Result<Option<T>, Error> {
     match body.raw(name) {
         None => Ok(None),
         Some(raw) => parse(raw, name),
@@ -592,7 +593,7 @@ struct WireSchema {
 }
 
 /// A string, or what may stand in its place.
-enum TextOr<Other> {
+pub(super) enum TextOr<Other> {
     Text(String),
     Other(Other),
 }
