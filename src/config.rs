@@ -225,7 +225,7 @@ const NAME_LENGTH_MAX: usize = 64;
 const AWS_ACCESS_KEY: &str = "AWS_ACCESS_KEY_ID";
 const AWS_SECRET_KEY: &str = "AWS_SECRET_ACCESS_KEY";
 const AWS_SESSION_TOKEN: &str = "AWS_SESSION_TOKEN";
-const AWS_REGION: &str = "AWS_REGION";
+pub const AWS_REGION: &str = "AWS_REGION";
 /// The service that requests to Bedrock are signed for.
 const BEDROCK: &str = "bedrock";
 
@@ -405,7 +405,10 @@ fn compile_providers(
             mistakes.push(Mistake(format!("{at}.platform: carries the dialect \"anthropic\" only")));
             continue;
         }
-        let region = provider.region.clone().or_else(|| secret(AWS_REGION));
+        let signs = dialect == Dialect::BedrockConverse || platform == Platform::Bedrock;
+        // The environment's is for whoever needs one, and no mistake of the others.
+        let needed = signs || base_url.contains("{region}");
+        let region = provider.region.clone().or_else(|| secret(AWS_REGION).filter(|_| needed));
         if let Some(region) = region.as_deref().filter(|region| !is_region(region)) {
             mistakes.push(Mistake(format!("{at}.region: \"{region}\" is not a region like \"us-east-1\"")));
             continue;
@@ -430,7 +433,6 @@ fn compile_providers(
             };
             mistakes.push(Mistake(format!("{at}: has a secret and auth = \"{auth}\"{why}; leave one out")));
         }
-        let signs = dialect == Dialect::BedrockConverse || platform == Platform::Bedrock;
         if provider.auth == Some(Auth::Sigv4) && !signs {
             mistakes.push(Mistake(format!("{at}.auth: \"sigv4\" is for Amazon Bedrock only")));
             continue;
@@ -678,6 +680,14 @@ mod tests {
         assert_eq!(off("", &[bearer]), "AWS_REGION");
         assert_eq!(off("", &[region]), "AWS_BEARER_TOKEN_BEDROCK");
         assert_eq!(off(signed, &[bearer, access[0]]), "AWS_SECRET_ACCESS_KEY");
+    }
+
+    #[test]
+    fn a_region_in_the_environment_is_no_business_of_providers_elsewhere() {
+        let given = [("AWS_REGION", "https://x"), ("OPENAI_API_KEY", "k"), ("AWS_BEARER_TOKEN_BEDROCK", "b")];
+        let mistakes = compile("", &given).unwrap_err();
+        let told: Vec<_> = mistakes.iter().map(|told| told.split(':').next().unwrap()).collect();
+        assert_eq!(told, ["providers.amazon-bedrock.region", "providers.bedrock-anthropic.region"]);
     }
 
     #[test]
