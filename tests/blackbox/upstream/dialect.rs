@@ -200,13 +200,12 @@ impl Dialect {
     /// What a result names its call by.
     pub(crate) fn result_of(self, call: &Call) -> &'static str {
         match self {
-            // Before version 3, its models know no ids.
             Self::Gemini => call.name,
             _ => call.id,
         }
     }
 
-    /// The results of calls in a request: what the call is named by, and the text.
+    /// The results of calls in a request: what the call is named by, and the text, which may be that of an object.
     pub(crate) fn results(self, request: &Value) -> Vec<(String, String)> {
         match self {
             Self::OpenaiChat | Self::Cohere | Self::Ollama => openai_chat::results(request),

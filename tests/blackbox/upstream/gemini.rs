@@ -79,17 +79,14 @@ pub(crate) fn check(request: &Value) -> Result<(), String> {
     }
 }
 
-/// Where a call has no id, its name stands for it.
+/// By the names of the calls: ids are of later models only.
 pub(crate) fn results(request: &Value) -> Vec<(String, String)> {
     let contents = request["contents"].as_array().into_iter().flatten();
     let parts = contents.filter_map(|content| content["parts"].as_array()).flatten();
     let results = parts.map(|part| &part["functionResponse"]).filter(|result| result.is_object());
-    let result = |result: &Value| {
-        let id = result["id"].as_str().or(result["name"].as_str()).unwrap_or_default();
-        let told = result["response"].as_object().and_then(|told| told.values().next());
-        (id.to_owned(), told.and_then(Value::as_str).unwrap_or_default().to_owned())
-    };
-    results.map(result).collect()
+    results
+        .map(|result| (result["name"].as_str().unwrap_or_default().to_owned(), result["response"].to_string()))
+        .collect()
 }
 
 fn response(answer: &Answer, model: &str, parts: Vec<Value>, reason: Option<&str>) -> Value {
