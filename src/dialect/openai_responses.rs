@@ -8,6 +8,7 @@ mod answer;
 mod decode;
 mod encode;
 mod read_request;
+mod response;
 mod tools;
 mod write_request;
 
@@ -17,8 +18,9 @@ mod tests;
 use serde::Serialize;
 
 pub use decode::{Decoder, read_response};
-pub use encode::{Encoder, error_frame, write_response};
+pub use encode::{Encoder, error_frame};
 pub use read_request::{is_request, read_request, splice};
+pub use response::write_response;
 pub use write_request::write_request;
 
 fn json(value: &impl Serialize) -> Vec<u8> {

@@ -141,7 +141,12 @@ impl Reading<'_> {
             job.seal.close_response(&mut response, self.dialect, job.dialect);
         }
         let kind = content_type(job.ask);
-        let body = told(job.dialect, &self.label, &response, job.streams());
+        let mut label = self.label.clone();
+        if same {
+            // It was not read for the upstream, and what it says of its tools is needed now.
+            label.request = job.dialect.read_request(&job.body).ok().map(Arc::new);
+        }
+        let body = told(job.dialect, &label, &response, job.streams());
         Ok(Spoken { kind: Some(kind), body, tally })
     }
 

@@ -126,6 +126,8 @@ fn naive_stream(body: &[u8]) -> Answer {
 
 fn naive_whole(response: &Value) -> Answer {
     let (mut answer, mut refused) = (Answer::default(), false);
+    // Of mistral.rs; elsewhere the settings stand there.
+    answer.thoughts.extend(response["reasoning"].as_str().filter(|text| !text.trim().is_empty()).map(str::to_owned));
     response["output"].as_array().unwrap().iter().for_each(|item| add(&mut answer, item, &mut refused));
     conclude(answer, response, refused)
 }
@@ -156,7 +158,11 @@ fn told(events: &[Event]) -> Answer {
 }
 
 fn decode(body: &[u8], size: usize) -> Result<Vec<Event>, String> {
-    let (mut splitter, mut decoder) = (Splitter::default(), Dialect::OpenaiResponses.decoder());
+    decode_as(Dialect::OpenaiResponses, body, size)
+}
+
+fn decode_as(dialect: Dialect, body: &[u8], size: usize) -> Result<Vec<Event>, String> {
+    let (mut splitter, mut decoder) = (Splitter::default(), dialect.decoder());
     let (mut events, mut fault) = (Vec::new(), None);
     for chunk in body.chunks(size.max(1)) {
         let each = |raw: &[u8]| {
@@ -228,6 +234,81 @@ fn every_recorded_stream_says_what_its_bytes_say() {
         }
     }
     println!("{read} streams");
+    faults.report();
+}
+
+#[test]
+fn every_recorded_stream_of_another_dialect_says_the_same_in_this_one() {
+    let (mut read, mut faults) = (0, Faults::default());
+    for (api, dialect) in [("openai-chat", Dialect::OpenaiChat), ("anthropic-messages", Dialect::Anthropic)] {
+        for case in cases(api) {
+            let Some(body) = case.body("response.sse") else { continue };
+            let Ok(events) = decode_as(dialect, &body, body.len()) else { continue };
+            // Two recordings of failures, and a few that merely stop.
+            if walk(&events) != Some(Grammar::Ended) {
+                continue;
+            }
+            read += 1;
+            let mut encoder = Inbound::OpenaiResponses.encoder(Label { id: "req_1".to_owned(), ..Label::default() });
+            let mut encoded = Vec::new();
+            events.iter().for_each(|event| encoder.event(event, &mut encoded));
+            let mut expected = told(&events);
+            if expected.id.is_empty() {
+                "req_1".clone_into(&mut expected.id);
+            }
+            expected.usage = Some(expected.usage.unwrap_or_default());
+            // What this dialect has no word for is an end, and calls are what a turn ends for.
+            expected.reason = expected.reason.map(|reason| match reason {
+                StopReason::Length | StopReason::Filtered | StopReason::Error => reason,
+                _ if expected.calls.is_empty() => StopReason::EndTurn,
+                _ => StopReason::ToolUse,
+            });
+            match decode(&encoded, 7) {
+                Ok(again) => {
+                    let found = told(&again);
+                    faults.check(&case, found == expected, || format!("{found:?}\n instead of {expected:?}"));
+                }
+                Err(fault) => faults.check(&case, false, || fault),
+            }
+            let naive = naive_stream(&encoded);
+            faults.check(&case, naive == expected, || format!("writes {naive:?}\n instead of {expected:?}"));
+        }
+    }
+    println!("{read} streams of other dialects");
+    faults.report();
+}
+
+#[test]
+fn a_failure_in_the_middle_of_any_recorded_stream_is_one() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/fixtures/faults");
+    let lines = |name: &str| {
+        let text = std::fs::read_to_string(folder.join(name)).unwrap_or_default();
+        let all = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        all.filter(|fault| fault["api"] == "openai-responses").collect::<Vec<_>>()
+    };
+    for error in lines("errors.jsonl") {
+        let message = Dialect::OpenaiResponses.read_error(error["body"].to_string().as_bytes());
+        assert_eq!(message.as_deref(), error["body"]["error"]["message"].as_str());
+    }
+    let failures = lines("midstream.jsonl");
+    let (mut spliced, mut faults) = (0, Faults::default());
+    for case in cases("openai-responses").iter().step_by(7) {
+        let Some(body) = case.body("response.sse") else { continue };
+        let text = String::from_utf8(body).unwrap().replace("\r\n", "\n");
+        let frames: Vec<&str> = text.split_inclusive("\n\n").collect();
+        let end = frames.iter().position(|frame| frame.contains("\"type\":\"response.completed\""));
+        for at in 0..end.unwrap_or_default().min(40) {
+            for failure in &failures {
+                let stream = frames[..at].concat() + failure["frame"].as_str().unwrap();
+                let events = decode(stream.as_bytes(), 64).unwrap_or_default();
+                let failed =
+                    matches!(events.last(), Some(Event::Error { .. })) && walk(&events) == Some(Grammar::Failed);
+                faults.check(case, failed, || format!("no failure after {at} frames: {events:?}"));
+                spliced += 1;
+            }
+        }
+    }
+    println!("{spliced} failures");
     faults.report();
 }
 

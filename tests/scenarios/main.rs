@@ -82,6 +82,26 @@ fn what_an_answer_cost_is_known_or_said_to_be_unknown() {
     check("costs");
 }
 
+/// Codex tries a WebSocket first, and of all refusals understands this one at once.
+#[test]
+fn a_websocket_is_refused_by_the_status_that_codex_understands() {
+    let gateway = gateway(&Scenario::read("route oa/m"));
+    let world = Rc::new(World::default());
+    let asked = async {
+        let (lines, settled, begun, beats) = Default::default();
+        let host = Scripted { world: world.clone(), gone_at: None, lines, settled, begun, beats };
+        let request = Incoming {
+            method: "GET".to_owned(),
+            path: "/v1/responses".to_owned(),
+            query: None,
+            headers: [("connection", "upgrade"), ("upgrade", "websocket")].into_iter().collect(),
+            body: Body::Whole(Bytes::new()),
+        };
+        assert_eq!(serve(&gateway, &host, request).await.status, 426);
+    };
+    world.run(vec![Box::pin(asked) as Task<'_>]);
+}
+
 /// Runs every scenario of a file and compares what came of it.
 fn check(name: &str) {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/scenarios/{name}.txt"));

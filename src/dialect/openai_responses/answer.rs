@@ -43,6 +43,8 @@ pub(super) struct Whole<'a> {
     error: Option<&'a RawValue>,
     #[serde(borrow)]
     usage: Option<&'a RawValue>,
+    #[serde(borrow)]
+    reasoning: Option<&'a RawValue>,
 }
 
 impl Whole<'_> {
@@ -56,6 +58,11 @@ impl Whole<'_> {
 
     pub(super) fn status(&self) -> Cow<'_, str> {
         said(self.status)
+    }
+
+    /// All of the reasoning as one text, as mistral.rs has it; elsewhere the settings stand there.
+    pub(super) fn thoughts(&self) -> Option<String> {
+        Some(said(self.reasoning).into_owned()).filter(|text| !text.trim().is_empty())
     }
 
     /// What it says went wrong, where it says so.

@@ -393,10 +393,14 @@ pub fn read_response(body: &[u8]) -> Result<Response, Malformed> {
     let mut decoder = Decoder { started: true, ..Decoder::default() };
     let mut events = Vec::new();
     decoder.output(&wire, &mut events)?;
+    let mut parts = parts(events);
+    if let Some(text) = wire.thoughts() {
+        parts.insert(0, Part::new(Content::Reasoning { text, signature: None }));
+    }
     Ok(Response {
         id: wire.id(),
         model: wire.model(),
-        parts: parts(events),
+        parts,
         stop: wire.stop(decoder.called, decoder.refused),
         usage: wire.usage(),
     })

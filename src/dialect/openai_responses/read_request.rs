@@ -149,7 +149,11 @@ fn field<T: DeserializeOwned>(body: &Fields<'_>, name: &str) -> Result<Option<T>
 }
 
 pub(super) fn parse<T: DeserializeOwned>(raw: &RawValue, path: &str) -> Result<T, Error> {
-    json::parse(raw.get()).map_err(|error| Error::field(path, expectation(&error)))
+    json::parse(raw.get()).map_err(|error| {
+        let due = expectation(&error);
+        // The names of our types mean nothing to a caller.
+        Error::field(path, if due.starts_with("expected struct") { "expected an object" } else { &due })
+    })
 }
 
 /// A string's text; `None` where something else stands.

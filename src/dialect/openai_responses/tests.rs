@@ -8,11 +8,12 @@ use serde_json::{Value, json};
 use super::tools::joined;
 use super::*;
 use crate::chat::{
-    Block, Content, Effort, Event, Format, Grammar, Media, Message, Part, Request, Role, Stop, StopReason, ToolChoice,
-    Usage,
+    Block, Content, Effort, Event, Format, Grammar, Media, Message, Part, Request, Response, Role, Stop, StopReason,
+    ToolCall, ToolChoice, Usage,
 };
 use crate::dialect::{Decode, Dialect, Encode, Inbound, Label, Malformed};
 use crate::error::{Error, Kind};
+use crate::seal::Seal;
 use crate::wire::frame::{Frame, Framing, Splitter};
 use crate::wire::json::Fields;
 
@@ -296,7 +297,7 @@ fn withheld_reasoning_is_told_from_what_only_its_provider_can_read() {
     let withheld = Content::Reasoning { text: String::new(), signature: Some("sig".into()) };
     assert_eq!(reasoning(json!([{"type": "summary_text", "text": ""}])), withheld);
     // And so it is written for such a caller.
-    let answer = crate::chat::Response { parts: vec![Part::new(withheld)], ..Default::default() };
+    let answer = Response { parts: vec![Part::new(withheld)], ..Response::default() };
     let written: Value = serde_json::from_slice(&write_response(&answer, &Label::default())).unwrap();
     assert_eq!(written["output"][0]["summary"], json!([{"type": "summary_text", "text": ""}]));
 }
@@ -346,7 +347,7 @@ fn a_fault_is_named_by_its_path_and_quotes_nothing() {
         (json!([{"role": "wizard", "content": "x"}]), "input[0].role: must be user, assistant, system or developer"),
         (json!([{"type": "function_call", "name": "f"}]), "input[0].call_id: is missing"),
         (json!([{"type": "function_call_output", "call_id": "c"}]), "input[0].output: is missing"),
-        (json!([7]), "input[0]: expected struct WireItem"),
+        (json!([7]), "input[0]: expected an object"),
         (json!([]), "input: is empty; at least one item is needed"),
         (json!(7), "input: expected a string or an array"),
     ];
@@ -477,6 +478,39 @@ fn a_long_name_is_shortened_and_stays_its_own() {
     assert_eq!(one, joined(&"é".repeat(60), "one"));
 }
 
+/// BerriAI/litellm#15601, BerriAI/litellm#16893, pydantic/pydantic-ai#3757: what proves another provider's reasoning
+/// goes through Codex, which gives finished items back as they came, and returns to that provider only.
+#[test]
+fn codex_carries_the_reasoning_state_of_other_providers() {
+    let call =
+        ToolCall { id: "toolu_1".into(), name: "f".into(), arguments: "{}".into(), signature: Some("s3".into()) };
+    let parts = vec![
+        Part::new(Content::Reasoning { text: "hm".into(), signature: Some("s1".into()) }),
+        Part::new(Content::Reasoning { text: String::new(), signature: Some("s2".into()) }),
+        Part::new(Content::SealedReasoning("x".into())),
+        Part::text("so"),
+        Part::new(Content::ToolCall(call)),
+    ];
+    let seal = Seal([7; 32]);
+    let turn = |target| {
+        let mut response = Response { parts: parts.clone(), ..Response::default() };
+        seal.close_response(&mut response, Dialect::Anthropic, Inbound::OpenaiResponses);
+        let written: Value = serde_json::from_slice(&write_response(&response, &Label::default())).unwrap();
+        let mut request = request(json!({ "input": written["output"] }));
+        let mut lost = Vec::new();
+        seal.open_request(&mut request, Inbound::OpenaiResponses, target, &mut lost);
+        assert_eq!(request.messages.len(), 1);
+        (request.messages.remove(0).parts, lost)
+    };
+    assert_eq!(turn(Dialect::Anthropic), (parts.clone(), Vec::new()));
+    let (elsewhere, lost) = turn(Dialect::OpenaiResponses);
+    assert!(!lost.is_empty());
+    let is_proof = |part: &&Part| {
+        matches!(&part.content, Content::Reasoning { signature: Some(_), .. } | Content::SealedReasoning(_))
+    };
+    assert_eq!(elsewhere.iter().find(is_proof), None);
+}
+
 // Streams, written.
 
 fn encode(label: Label, events: &[Event]) -> Vec<Value> {
@@ -563,6 +597,16 @@ fn a_written_stream_and_a_written_response_read_as_what_they_were() {
         words(&again),
         "start(u1,claude) reasoning 'hm' signature(sig) . text 'hel' 'lo' . stop(EndTurn,completed) usage(0,0,0,0,0) end"
     );
+}
+
+/// Menci/Floway#498: Codex gives up on a stream in which it sees comments only.
+#[test]
+fn a_ping_is_an_event_that_codex_sees() {
+    let start = Event::Start { id: "u1".into(), model: "m".into() };
+    let told = encode(Label::default(), &[Event::Ping, start, Event::Ping]);
+    let kinds: Vec<&Value> = told.iter().map(|event| &event["type"]).collect();
+    assert_eq!(kinds, ["response.created", "response.in_progress", "response.in_progress"]);
+    assert_eq!(told[2]["response"]["id"], "u1");
 }
 
 #[test]
@@ -663,6 +707,17 @@ fn sampling_is_left_out_where_it_is_refused() {
     }
     let request = Request { stop: vec!["x".into()], top_k: Some(1), seed: Some(3.into()), ..asked("gpt-4.1") };
     assert_eq!(written(&request).1, ["stop", "top_k", "seed"]);
+}
+
+#[test]
+fn an_answer_has_at_least_the_bound_that_openai_takes() {
+    let ask = |model: &str, most| written(&Request { max_tokens: Some(most), ..asked(model) });
+    let (body, lost) = ask("gpt-5", 1);
+    assert_eq!((&body["max_output_tokens"], lost), (&json!(16), vec!["max_tokens (below 16)".to_owned()]));
+    for (model, most) in [("gpt-5", 16), ("grok-4", 1)] {
+        let (body, lost) = ask(model, most);
+        assert_eq!((&body["max_output_tokens"], lost), (&json!(most), Vec::new()));
+    }
 }
 
 /// maximhq/bifrost#5186: encrypted reasoning is bound to the id it had.

@@ -89,7 +89,7 @@ struct Wire {
     function: Option<Box<RawValue>>,
 }
 
-/// Adds what stands at `path` to `tools`. One that is there already stays: clients tell found tools once more.
+/// Adds what stands at `path` to `tools`.
 pub(super) fn read(
     wire: Vec<Box<RawValue>>,
     path: &str,
@@ -107,18 +107,22 @@ pub(super) fn read(
                 let namespace = Namespace { name: name.clone(), tool: tool.name.clone() };
                 tool.name = joined(&namespace.name, &namespace.tool);
                 tool.namespace = Some(namespace);
-                push(tool, tools);
+                push(tool, &path, tools, unread);
             }
         } else if let Some(tool) = tool(wire, &path, unread)? {
-            push(tool, tools);
+            push(tool, &path, tools, unread);
         }
     }
     Ok(())
 }
 
-fn push(tool: Tool, tools: &mut Vec<Tool>) {
-    if !tools.iter().any(|known| known.name == tool.name) {
-        tools.push(tool);
+/// The first of a name stays: clients tell found tools once more.
+fn push(tool: Tool, path: &str, tools: &mut Vec<Tool>, unread: &mut Unread) {
+    match tools.iter().find(|known| known.name == tool.name) {
+        None => tools.push(tool),
+        Some(known) if known.namespace == tool.namespace => {}
+        // Another tool that would go by the same name.
+        Some(_) => unread.note(path),
     }
 }
 

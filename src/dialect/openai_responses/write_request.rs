@@ -28,6 +28,9 @@ const REASONS_AT_WILL: (u32, u32) = (5, 1);
 /// thought in gpt-oss", OpenAI cookbook; read 2026-11.
 const REPLAYING_MODELS: &[&str] = &["deepseek", "gpt-oss"];
 
+/// OpenAI's least bound of an answer here; Claude Code asks for one token to learn whether it may ask.
+const OUTPUT_TOKENS_MIN: u64 = 16;
+
 /// OpenAI's bound on names of end users; Claude Code's are longer.
 const USER_BYTES_MAX: usize = 64;
 
@@ -41,10 +44,13 @@ pub fn write_request(request: &Request, lost: &mut Vec<String>) -> Vec<u8> {
     let at_will = gpt(name).is_some_and(|version| version >= REASONS_AT_WILL);
     let is_asked = request.reasoning.as_ref().is_some_and(|effort| *effort != Effort::Off);
     let (mut temperature, mut top_p) = (request.temperature.as_ref(), request.top_p.as_ref());
-    if reasons && !(at_will && !is_asked) {
+    if reasons && (is_asked || !at_will) {
         lost.note_if(temperature.take().is_some(), "temperature");
         lost.note_if(top_p.take().is_some(), "top_p");
     }
+    let is_openai = reasons || is_plain;
+    let max_output_tokens = request.max_tokens.map(|most| if is_openai { most.max(OUTPUT_TOKENS_MIN) } else { most });
+    lost.note_if(max_output_tokens != request.max_tokens, "max_tokens (below 16)");
     lost.note_if(!request.stop.is_empty(), "stop");
     for setting in request.settings() {
         let is_written = matches!(setting, "verbosity" | "service_tier" | "prompt_cache_key");
@@ -65,7 +71,7 @@ pub fn write_request(request: &Request, lost: &mut Vec<String>) -> Vec<u8> {
         // Without tools OpenAI refuses both.
         tool_choice: request.tool_choice.as_ref().filter(|_| has_tools).map(|asked| choice(asked, &request.tools)),
         parallel_tool_calls: request.parallel_tools.filter(|_| has_tools),
-        max_output_tokens: request.max_tokens,
+        max_output_tokens,
         temperature,
         top_p,
         reasoning: Some(reasoning).filter(|reasoning| reasoning.effort.is_some() || reasoning.summary.is_some()),
