@@ -152,16 +152,16 @@ fn configure_codex(command: &mut Command, session: &Session) {
 
 /// The last of its messages, or of what went wrong.
 fn told_by_codex(printed: &str) -> Option<String> {
-    let events = printed.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let told = events.filter_map(|event| {
+    let told = |line: &str| {
+        let event: Value = serde_json::from_str(line).ok()?;
         let told = match event["type"].as_str()? {
             "item.completed" if event["item"]["type"] == "agent_message" => &event["item"]["text"],
             "turn.failed" => &event["error"]["message"],
             _ => return None,
         };
         told.as_str().map(str::to_owned)
-    });
-    told.last()
+    };
+    printed.lines().rev().find_map(told)
 }
 
 fn printed(output: &Output) -> String {
