@@ -126,7 +126,7 @@ const EXEC_COMMAND: Answer = Answer {
 };
 
 const THINKING: Answer = Answer {
-    thinking: Some((&["First, ", "the weather ", "in 東京."], "EqQBCkYIARgCKkBz+scripted/signature==")),
+    thinking: Some((&["First, ", "the weather ", "in 東京."], "EqQBCkYIARgCKkBz+scripted/signingQ==")),
     ..TOOLS
 };
 

@@ -110,22 +110,26 @@ static CLIENTS: [Client; 12] = [
     },
 ];
 
-/// What a client does with an upstream behind the gateway; the programs know the first five by name.
+/// What a client does with an upstream behind the gateway.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Case {
     Whole,
     Streamed,
     Tools,
     StreamedTools,
+    Signed,
+    StreamedSigned,
     Cut,
     Refused,
 }
 
-const CASES: [(&str, Case); 6] = [
+const CASES: [(&str, Case); 8] = [
     ("a_whole_answer_is_read", Case::Whole),
     ("a_streamed_answer_is_read", Case::Streamed),
     ("tools_make_the_round_trip", Case::Tools),
     ("streamed_tools_make_the_round_trip", Case::StreamedTools),
+    ("a_signed_thought_returns_with_its_calls", Case::Signed),
+    ("a_streamed_signed_thought_returns_with_its_calls", Case::StreamedSigned),
     ("a_cut_stream_raises", Case::Cut),
     ("a_refusal_raises_its_own_error", Case::Refused),
 ];
@@ -133,7 +137,8 @@ const CASES: [(&str, Case); 6] = [
 pub(crate) fn add(suite: &mut Suite) {
     for client in &CLIENTS {
         for upstream in Dialect::ALL {
-            for (sentence, case) in CASES {
+            let signs = |case| ![Case::Signed, Case::StreamedSigned].contains(&case) || upstream.signs();
+            for (sentence, case) in CASES.into_iter().filter(|(_, case)| signs(*case)) {
                 let name = format!("clients::{}_to_{}::{sentence}", client.name, upstream.name());
                 suite.add(&name, move |test| play(test, client, upstream, case)).last();
             }
@@ -152,6 +157,8 @@ async fn play(test: Test, client: &Client, upstream: Dialect, case: Case) {
         Case::Streamed => answer(test, client, upstream, "streamed").await,
         Case::Tools => round_trip(test, client, upstream, "tools").await,
         Case::StreamedTools => round_trip(test, client, upstream, "streamed_tools").await,
+        Case::Signed => signed(test, client, upstream, "tools").await,
+        Case::StreamedSigned => signed(test, client, upstream, "streamed_tools").await,
         Case::Cut => cut(test, client, upstream).await,
         Case::Refused => refused(test, client, upstream).await,
     }
@@ -211,6 +218,26 @@ async fn round_trip(test: Test, client: &Client, upstream: Dialect, case: &str) 
     for ((call, (of, told)), text) in calls.iter().zip(&results).zip(["21 °C", "9 am"]) {
         assert!(of == upstream.result_of(call) && says(told, text), "{results:?}");
     }
+}
+
+/// What the model signed comes back to it, whatever the client keeps of a thought.
+async fn signed(test: Test, client: &Client, upstream: Dialect, case: &str) {
+    let answer = client.ask(&test, case, &target(upstream, "thinking")).await;
+    let called = &told(&answer)["called"];
+    for (index, call) in Answer::of("thinking").calls.iter().enumerate() {
+        assert_eq!(
+            (&called["calls"][index]["name"], &called["calls"][index]["arguments"]),
+            (&json!(call.name), &call.value())
+        );
+    }
+    client.check(&told(&answer)["after"], &AFTER_TOOLS, upstream);
+    let exchanges = test.upstream.exchanges(&test.marker);
+    assert_eq!(exchanges.len(), 2);
+    // Clients of Gemini hold bytes, and write them in the other alphabet of base64.
+    let plain = |text: &str| text.replace('-', "+").replace('_', "/");
+    let (_, signature) = Answer::of("thinking").thinking.expect("it thinks");
+    let second = String::from_utf8_lossy(&exchanges[1].body).into_owned();
+    assert!(plain(&second).contains(signature.trim_end_matches('=')), "{second}");
 }
 
 /// Whether a result is this text, as it is or in an object: Gemini's callers give objects, and its upstreams want them.

@@ -162,6 +162,14 @@ impl Dialect {
         }
     }
 
+    /// Whether its models sign their thoughts.
+    pub(crate) fn signs(self) -> bool {
+        match self {
+            Self::Anthropic | Self::OpenaiResponses | Self::Gemini | Self::BedrockConverse => true,
+            Self::OpenaiChat | Self::Cohere | Self::Ollama => false,
+        }
+    }
+
     pub(crate) fn content_type(self) -> &'static str {
         match self {
             Self::OpenaiChat | Self::Anthropic | Self::OpenaiResponses | Self::Gemini | Self::Cohere => {

@@ -38,7 +38,7 @@ const told = (response) => ({
 
 async function roundTrip(task, ask) {
   // As the SDK's documentation does for callers who keep the conversation themselves.
-  const request = asked(task, { tools, store: false });
+  const request = asked(task, { tools, store: false, include: ["reasoning.encrypted_content"] });
   const called = await ask(request);
   const results = callsIn(called).map(({ call_id, name }) => ({
     type: "function_call_output",

@@ -61,7 +61,7 @@ def streamed(task):
 
 def round_trip(task, ask):
     # As the SDK's documentation does for callers who keep the conversation themselves.
-    request = asked(task, tools=TOOLS, store=False)
+    request = asked(task, tools=TOOLS, store=False, include=["reasoning.encrypted_content"])
     called = ask(request)
     request["input"] += called.output
     for call in calls_in(called):
