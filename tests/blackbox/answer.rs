@@ -109,25 +109,25 @@ const TOOLS: Answer = Answer {
     ..TEXT
 };
 
-/// Calls the tool that Claude Code has for commands.
+/// What it signs with: base64, as all who sign do.
+pub(crate) const SIGNATURE: &str = "EqQBCkYIARgCKkBz+scripted/signingQ==";
+
+const THINKING: Answer = Answer { thinking: Some((&["First, ", "the weather ", "in 東京."], SIGNATURE)), ..TOOLS };
+
+/// Calls the tool that Claude Code has for commands, after a thought.
 const BASH: Answer = Answer {
     calls: &[Call {
         id: "call_bash_4Kw",
         name: "Bash",
         arguments: &["{\"command\":\"cat ", "note.txt\",", "\"description\":\"Read the note\"}"],
     }],
-    ..TOOLS
+    ..THINKING
 };
 
-/// Calls the tool that Codex has for commands.
+/// Calls the tool that Codex has for commands, after a thought.
 const EXEC_COMMAND: Answer = Answer {
     calls: &[Call { id: "call_exec_2Bv", name: "exec_command", arguments: &["{\"cmd\":", "\"cat note", ".txt\"}"] }],
-    ..TOOLS
-};
-
-const THINKING: Answer = Answer {
-    thinking: Some((&["First, ", "the weather ", "in 東京."], "EqQBCkYIARgCKkBz+scripted/signingQ==")),
-    ..TOOLS
+    ..THINKING
 };
 
 const CHEAP: Answer = Answer {

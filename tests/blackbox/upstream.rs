@@ -24,6 +24,7 @@ use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
+use crate::answer::SIGNATURE;
 use dialect::Asked;
 use script::Step;
 
@@ -148,6 +149,13 @@ impl Exchange {
 
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).expect("the upstream answers 400 to anything else")
+    }
+
+    /// Whether the request brings back what the model signed. Clients of Gemini hold bytes, and write them in the
+    /// other alphabet of base64.
+    pub(crate) fn is_signed(&self) -> bool {
+        let body = String::from_utf8_lossy(&self.body).replace('-', "+").replace('_', "/");
+        body.contains(SIGNATURE.trim_end_matches('='))
     }
 
     /// The bytes of the reply's body so far, without HTTP's framing.

@@ -27,6 +27,8 @@ struct Agent {
     configure: fn(&mut Command, &Session),
     /// What it printed as the model's answer, or as the reason why there is none.
     told: fn(&str) -> Option<String>,
+    /// Whether it asks without a stream after one that was cut; only streams are.
+    cut_is_mended: bool,
 }
 
 struct Session<'a> {
@@ -44,6 +46,7 @@ const AGENTS: [Agent; 2] = [
         model: "bash",
         configure: configure_claude_code,
         told: told_by_claude_code,
+        cut_is_mended: true,
     },
     Agent {
         name: "codex",
@@ -51,6 +54,7 @@ const AGENTS: [Agent; 2] = [
         model: "exec-command",
         configure: configure_codex,
         told: told_by_codex,
+        cut_is_mended: false,
     },
 ];
 
@@ -69,6 +73,7 @@ pub(crate) fn add(suite: &mut Suite) {
             suite
                 .add(&name("a_tool_runs_and_the_answer_is_printed"), move |test| session(test, agent, upstream))
                 .last();
+            suite.add(&name("a_cut_stream_does_not_look_complete"), move |test| cut(test, agent, upstream)).last();
             suite.add(&name("a_refusal_is_printed"), move |test| refused(test, agent, upstream)).last();
         }
     }
@@ -85,6 +90,22 @@ async fn session(test: Test, agent: &Agent, upstream: Dialect) {
     let [(call, result)] = results.as_slice() else { panic!("not one result: {results:?}") };
     assert_eq!(call, upstream.result_of(&Answer::of(agent.model).calls[0]));
     assert!(result.contains(NOTE), "{result}");
+    assert!(!upstream.signs() || exchanges[1].is_signed(), "{}", exchanges[1].json());
+}
+
+async fn cut(test: Test, agent: &Agent, upstream: Dialect) {
+    // For each time that it asks.
+    test.upstream.permit(&test.marker);
+    test.upstream.permit(&test.marker);
+    let output = agent.run(&test, &target(upstream, "cut-after-3")).await;
+    assert_eq!(test.upstream.exchanges(&test.marker).len(), 2, "it asks once more: {}", printed(&output));
+    assert_eq!(output.status.success(), agent.cut_is_mended, "{}", printed(&output));
+    let told = agent.told(&output);
+    if agent.cut_is_mended {
+        assert_eq!(told, Answer::of("text").whole_text());
+    } else {
+        assert!(told.contains("broke off before its end"), "{told}");
+    }
 }
 
 async fn refused(test: Test, agent: &Agent, upstream: Dialect) {
@@ -142,7 +163,7 @@ fn configure_codex(command: &mut Command, session: &Session) {
     let settings = format!(
         "model_provider = \"gateway\"\ncheck_for_update_on_startup = false\n[analytics]\nenabled = false\n\
          [model_providers.gateway]\nname = \"gateway\"\nbase_url = \"{}/v1\"\nenv_key = \"GATEWAY_KEY\"\n\
-         wire_api = \"responses\"\n",
+         wire_api = \"responses\"\nstream_max_retries = 1\n",
         session.base_url
     );
     fs::write(folder.join("config.toml"), settings).expect("the scenario's own directory can be written");
