@@ -16,6 +16,9 @@ use crate::wire::json;
 pub struct Provider {
     pub name: String,
     pub dialect: Dialect,
+    /// Others that it speaks at the same base URL.
+    #[serde(default)]
+    pub dialects: Vec<Dialect>,
     #[serde(default)]
     pub platform: Platform,
     /// With `{region}` where the provider has one server for each.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use tollgate::config::{AWS_REGION, Config, Draft, Mistake, Reach};
+use tollgate::config::{Config, Draft, Mistake, Reach};
 use tollgate::host::native::{Options, run};
 
 /// An AI gateway: one endpoint in front of every model provider.
@@ -59,7 +59,8 @@ fn print_json(file: &Path) -> Result<(), String> {
     let draft = read(file)?;
     // Secrets live where the gateway will run, so any will do here, if each is another.
     let secret = |name: &str| {
-        Some(if name == AWS_REGION { "elsewhere-1".to_owned() } else { format!("https://{name}.elsewhere") })
+        let own = name.to_ascii_lowercase().replace('_', "-");
+        Some(if name.ends_with("_URL") { format!("https://{own}.elsewhere") } else { own })
     };
     Config::compile(&draft, secret).map_err(|mistakes| listed(&mistakes))?;
     println!("{}", serde_json::to_string(&draft).map_err(|error| error.to_string())?);

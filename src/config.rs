@@ -49,6 +49,9 @@ pub struct Timeouts {
 pub struct ProviderDraft {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dialect: Option<Dialect>,
+    /// Others that are spoken at the same base URL. A caller's own is asked in before any other.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dialects: Vec<Dialect>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub platform: Option<Platform>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -149,7 +152,13 @@ pub struct Provider {
 #[derive(Debug)]
 pub enum Reach {
     /// Over the network.
-    Upstream { dialect: Dialect, platform: Platform, base_url: String, credential: Credential },
+    Upstream {
+        /// At least one; a caller who speaks none of them is translated into the first.
+        dialects: Vec<Dialect>,
+        platform: Platform,
+        base_url: String,
+        credential: Credential,
+    },
     /// Answered here, by [`crate::echo`].
     Echo,
 }
@@ -225,7 +234,7 @@ const NAME_LENGTH_MAX: usize = 64;
 const AWS_ACCESS_KEY: &str = "AWS_ACCESS_KEY_ID";
 const AWS_SECRET_KEY: &str = "AWS_SECRET_ACCESS_KEY";
 const AWS_SESSION_TOKEN: &str = "AWS_SESSION_TOKEN";
-pub const AWS_REGION: &str = "AWS_REGION";
+const AWS_REGION: &str = "AWS_REGION";
 /// The service that requests to Bedrock are signed for.
 const BEDROCK: &str = "bedrock";
 
@@ -385,7 +394,15 @@ fn compile_providers(
             continue;
         }
         let known = known.iter().find(|known| known.name == name);
-        let Some(dialect) = provider.dialect.or(known.map(|known| known.dialect)) else {
+        let mut dialects: Vec<Dialect> =
+            provider.dialect.into_iter().chain(provider.dialects.iter().copied()).collect();
+        if let Some(known) = known.filter(|_| dialects.is_empty()) {
+            dialects.push(known.dialect);
+            // What stands elsewhere need not speak all that the original does.
+            let is_elsewhere = provider.base_url.is_some() || secret(&variable(name, "BASE_URL")).is_some();
+            dialects.extend(known.dialects.iter().filter(|_| !is_elsewhere));
+        }
+        let Some(dialect) = dialects.first().copied() else {
             mistakes.push(Mistake(format!(
                 "{at}.dialect: missing; \"openai-chat\", \"openai-responses\", \"anthropic\" or \"gemini\""
             )));
@@ -401,14 +418,13 @@ fn compile_providers(
             continue;
         };
         let platform = provider.platform.or(known.map(|known| known.platform)).unwrap_or_default();
-        if !platform.carries(dialect) {
+        if !dialects.iter().all(|dialect| platform.carries(*dialect)) {
             mistakes.push(Mistake(format!("{at}.platform: carries the dialect \"anthropic\" only")));
             continue;
         }
         let signs = dialect == Dialect::BedrockConverse || platform == Platform::Bedrock;
-        // The environment's is for whoever needs one, and no mistake of the others.
-        let needed = signs || base_url.contains("{region}");
-        let region = provider.region.clone().or_else(|| secret(AWS_REGION).filter(|_| needed));
+        let is_regional = signs || base_url.contains("{region}");
+        let region = provider.region.clone().or_else(|| secret(AWS_REGION).filter(|_| is_regional));
         if let Some(region) = region.as_deref().filter(|region| !is_region(region)) {
             mistakes.push(Mistake(format!("{at}.region: \"{region}\" is not a region like \"us-east-1\"")));
             continue;
@@ -466,7 +482,7 @@ fn compile_providers(
                 .map(str::to_owned),
         );
         let prefixes = known.map(|known| known.prefixes.clone()).unwrap_or_default();
-        let reach = Reach::Upstream { dialect, platform, base_url, credential };
+        let reach = Reach::Upstream { dialects, platform, base_url, credential };
         providers.insert(name.to_owned(), Arc::new(Provider { name: name.to_owned(), reach, models, prefixes }));
     }
     (providers, off)
@@ -643,6 +659,7 @@ fn unhex(hex: &str) -> Option<[u8; 32]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dialect::Inbound;
 
     fn compile(json: &str, secrets: &[(&str, &str)]) -> Result<Config, Vec<String>> {
         let draft = Draft::from_json(Some(json)).map_err(|Mistake(text)| vec![text])?;
@@ -680,14 +697,6 @@ mod tests {
         assert_eq!(off("", &[bearer]), "AWS_REGION");
         assert_eq!(off("", &[region]), "AWS_BEARER_TOKEN_BEDROCK");
         assert_eq!(off(signed, &[bearer, access[0]]), "AWS_SECRET_ACCESS_KEY");
-    }
-
-    #[test]
-    fn a_region_in_the_environment_is_no_business_of_providers_elsewhere() {
-        let given = [("AWS_REGION", "https://x"), ("OPENAI_API_KEY", "k"), ("AWS_BEARER_TOKEN_BEDROCK", "b")];
-        let mistakes = compile("", &given).unwrap_err();
-        let told: Vec<_> = mistakes.iter().map(|told| told.split(':').next().unwrap()).collect();
-        assert_eq!(told, ["providers.amazon-bedrock.region", "providers.bedrock-anthropic.region"]);
     }
 
     #[test]
@@ -811,6 +820,28 @@ mod tests {
         assert!(compile(r#"{"model":{}}"#, &[]).unwrap_err()[0].contains("unknown field `model`"));
         let both = r#"{"models":{"m":{"targets":[]}},"callers":{"c":{}}}"#;
         assert_eq!(compile(both, &[]).unwrap_err().len(), 2, "all mistakes are named");
+    }
+
+    #[test]
+    fn a_provider_is_asked_in_the_callers_own_dialect_where_it_speaks_it() {
+        let dialects = |text: &str, secrets: &[(&str, &str)]| {
+            let config = compile(text, secrets).unwrap();
+            let Reach::Upstream { dialects, .. } = &config.providers["openai"].reach else { panic!("not upstream") };
+            dialects.clone()
+        };
+        let key = ("OPENAI_API_KEY", "k");
+        let both = dialects("", &[key]);
+        assert_eq!(both, [Dialect::OpenaiChat, Dialect::OpenaiResponses]);
+        assert_eq!(dialects("", &[key, ("OPENAI_BASE_URL", "http://localhost:1/v1")]), [Dialect::OpenaiChat]);
+        let written = r#"{"providers":{"openai":{"base_url":"http://localhost:1/v1","dialect":"openai-responses","dialects":["openai-chat"]}}}"#;
+        assert_eq!(dialects(written, &[key]), [Dialect::OpenaiResponses, Dialect::OpenaiChat]);
+
+        let asked = |caller, model| Dialect::towards(&both, caller, model);
+        assert_eq!(asked(Inbound::OpenaiChat, "gpt-5.4"), Dialect::OpenaiChat);
+        assert_eq!(asked(Inbound::OpenaiResponses, "gpt-4o"), Dialect::OpenaiResponses);
+        assert_eq!(asked(Inbound::Anthropic, "gpt-4o"), Dialect::OpenaiChat);
+        assert_eq!(asked(Inbound::Anthropic, "gpt-5.4"), Dialect::OpenaiResponses);
+        assert_eq!(asked(Inbound::OpenaiCompletions, "davinci-002"), Dialect::OpenaiCompletions);
     }
 
     #[test]

@@ -89,7 +89,7 @@ impl Upset {
 
 /// Asks one target, up to the point where the caller would see its answer.
 pub(super) async fn attempt<H: Host>(host: &H, job: &Job<'_>, target: &Target, record: &Record) -> Tried<H::Body> {
-    let Reach::Upstream { dialect, platform, base_url, credential } = &target.provider.reach else {
+    let Reach::Upstream { dialects, platform, base_url, credential } = &target.provider.reach else {
         let mut lost = Vec::new();
         if matches!(job.ask, Ask::Embeddings | Ask::Rerank) {
             return Tried::Unfit(unknown_to(target, job.ask));
@@ -99,7 +99,7 @@ pub(super) async fn attempt<H: Host>(host: &H, job: &Job<'_>, target: &Target, r
             Err(error) => Tried::Unfit(error),
         };
     };
-    let (dialect, platform) = (dialect.towards(job.dialect, &target.model), *platform);
+    let (dialect, platform) = (Dialect::towards(dialects, job.dialect, &target.model), *platform);
     let Question { mut url, body, label, encoding, lost } = match job.question(target, dialect, platform, base_url) {
         Ok(question) => question,
         Err(error) => return Tried::Unfit(error),
