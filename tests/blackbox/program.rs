@@ -96,6 +96,8 @@ fn interpreter(file: &str) -> Result<Command, String> {
 fn command(program: PathBuf) -> Result<Command, String> {
     let mut command = Command::new(there(program)?);
     command.env_clear().env("LANG", "C.UTF-8").env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    // The sources are read from where they are, and left as they are.
+    command.env("PYTHONDONTWRITEBYTECODE", "1");
     command.env("HTTPS_PROXY", "http://127.0.0.1:1").env("NO_PROXY", "127.0.0.1");
     Ok(command)
 }
