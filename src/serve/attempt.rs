@@ -16,6 +16,7 @@ use crate::embed::Encoding;
 use crate::error::{Error, Kind};
 use crate::host::{Answer, Broken, Headers, Host, Millis, Outgoing};
 use crate::platform::Platform;
+use crate::quirks::{Quirks, Reader};
 use crate::record::{Record, Tally};
 use crate::relay::{Ends, Raced, Relay, Stopped, estimate, measure, race};
 use crate::route::{Outcome, retry_after_ms, seconds_ms};
@@ -140,8 +141,19 @@ pub(super) async fn attempt<H: Host>(host: &H, job: &Job<'_>, target: &Target, r
             Raced::TimedOut => return too_slow(),
             Raced::Gone => return Tried::Gone(None),
         };
-    let reading =
-        Reading { job, dialect, platform, label, model: &target.model, encoding, provider, deadline, patience, lost };
+    let reading = Reading {
+        job,
+        dialect,
+        platform,
+        quirks: &target.provider.quirks,
+        label,
+        model: &target.model,
+        encoding,
+        provider,
+        deadline,
+        patience,
+        lost,
+    };
     if !(200..300).contains(&answer.status) {
         return reading.error(host, answer).await;
     }
@@ -161,6 +173,7 @@ pub(super) struct Reading<'a> {
     pub(super) job: &'a Job<'a>,
     pub(super) dialect: Dialect,
     platform: Platform,
+    pub(super) quirks: &'a Quirks,
     pub(super) label: Label,
     /// As the target knows it.
     pub(super) model: &'a str,
@@ -177,7 +190,8 @@ impl Reading<'_> {
     async fn stream<H: Host>(self, host: &H, answer: Answer<H::Body>, framing: Framing) -> Option<Tried<H::Body>> {
         let Answer { headers, body: mut upstream, .. } = answer;
         let now = host.now();
-        let mut relay = Relay::new(self.job.ends(self.dialect, self.platform, framing, self.label.clone()), now);
+        let mut relay =
+            Relay::new(self.job.ends((self.dialect, self.platform), self.quirks, framing, self.label.clone()), now);
         let mut deadline = self.deadline;
         let latest = now.saturating_add(CONTENT_MS_MAX);
         loop {
@@ -324,8 +338,10 @@ fn echoed<B>(job: &Job<'_>, request: Arc<chat::Request>, record: &Record, lost: 
     let own = Label { usage_wanted: true, framing: Framing::Sse, ..label.clone() };
     let bytes = told(echo::DIALECT, &own, &response, job.streams());
     let (body, tally) = if job.streams() {
-        let mut relay =
-            Relay::new(job.ends(echo::DIALECT.dialect(), Platform::Native, Framing::Sse, label), record.started);
+        let mut relay = Relay::new(
+            job.ends((echo::DIALECT.dialect(), Platform::Native), &Quirks::default(), Framing::Sse, label),
+            record.started,
+        );
         relay.hold(&bytes, record.started);
         relay.end_held(Stopped::Closed);
         (relay.take_held().into(), relay.tally())
@@ -351,10 +367,11 @@ impl Job<'_> {
         }))
     }
 
-    fn ends(&self, upstream: Dialect, platform: Platform, framing: Framing, label: Label) -> Ends {
+    fn ends(&self, (upstream, platform): (Dialect, Platform), quirks: &Quirks, framing: Framing, label: Label) -> Ends {
         Ends {
             upstream,
             platform,
+            reader: Reader::new(quirks),
             framing,
             caller: self.dialect,
             label,
