@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::caller::Dialect;
+use crate::upstream::Dialect;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Answer {
@@ -52,6 +52,8 @@ impl Answer {
             "length" => Self { stop: Stop::Length, ..TEXT },
             "stop-sequence" => Self { stop: Stop::Sequence("END"), ..TEXT },
             "cheap" => CHEAP,
+            "bash" => BASH,
+            "exec-command" => EXEC_COMMAND,
             _ => TEXT,
         }
     }
@@ -73,10 +75,11 @@ impl Call {
 
 impl Usage {
     /// What is left of it when an upstream of this dialect reports it.
-    pub(crate) fn through(self, dialect: Dialect) -> Self {
-        match dialect {
-            Dialect::OpenaiChat => Self { cache_write: 0, ..self },
-            Dialect::Anthropic => Self { reasoning: 0, ..self },
+    pub(crate) fn through(self, dialect: impl Into<Dialect>) -> Self {
+        match dialect.into() {
+            Dialect::OpenaiChat | Dialect::OpenaiResponses | Dialect::Gemini => Self { cache_write: 0, ..self },
+            Dialect::Anthropic | Dialect::BedrockConverse => Self { reasoning: 0, ..self },
+            Dialect::Cohere | Dialect::Ollama => Self { input: self.input, output: self.output, ..Self::default() },
         }
     }
 }
@@ -106,9 +109,25 @@ const TOOLS: Answer = Answer {
     ..TEXT
 };
 
-const THINKING: Answer = Answer {
-    thinking: Some((&["First, ", "the weather ", "in 東京."], "EqQBCkYIARgCKkBz+scripted/signature==")),
-    ..TOOLS
+/// What it signs with: base64, as all who sign do.
+pub(crate) const SIGNATURE: &str = "EqQBCkYIARgCKkBz+scripted/signingQ==";
+
+const THINKING: Answer = Answer { thinking: Some((&["First, ", "the weather ", "in 東京."], SIGNATURE)), ..TOOLS };
+
+/// Calls the tool that Claude Code has for commands, after a thought.
+const BASH: Answer = Answer {
+    calls: &[Call {
+        id: "call_bash_4Kw",
+        name: "Bash",
+        arguments: &["{\"command\":\"cat ", "note.txt\",", "\"description\":\"Read the note\"}"],
+    }],
+    ..THINKING
+};
+
+/// Calls the tool that Codex has for commands, after a thought.
+const EXEC_COMMAND: Answer = Answer {
+    calls: &[Call { id: "call_exec_2Bv", name: "exec_command", arguments: &["{\"cmd\":", "\"cat note", ".txt\"}"] }],
+    ..THINKING
 };
 
 const CHEAP: Answer = Answer {

@@ -7,6 +7,7 @@ mod openai_chat;
 use serde_json::{Value, json};
 
 use crate::answer::{Stop, Usage};
+use crate::upstream;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dialect {
@@ -56,10 +57,7 @@ impl Dialect {
 
     /// The provider that leads to the scripted upstream in this dialect.
     pub(crate) fn provider(self) -> &'static str {
-        match self {
-            Self::OpenaiChat => "up-openai",
-            Self::Anthropic => "up-anthropic",
-        }
+        upstream::Dialect::from(self).provider()
     }
 
     pub(crate) fn other(self) -> Self {

@@ -43,7 +43,7 @@ pub(crate) struct Host {
     group: Group,
 }
 
-type Log = Arc<Mutex<Vec<String>>>;
+pub(crate) type Log = Arc<Mutex<Vec<String>>>;
 
 #[derive(Debug)]
 struct Group {
@@ -113,7 +113,9 @@ impl Host {
         fs::create_dir_all(&setup.store).map_err(|error| format!("{}: {error}", setup.store.display()))?;
         let mut command = kind.command(setup);
         for (name, _) in std::env::vars() {
-            if ["TOLLGATE_", "OPENAI_", "ANTHROPIC_"].iter().any(|prefix| name.starts_with(prefix))
+            if ["TOLLGATE_", "OPENAI_", "ANTHROPIC_", "GEMINI_", "GOOGLE_", "AWS_"]
+                .iter()
+                .any(|prefix| name.starts_with(prefix))
                 && !command.get_envs().any(|(set, value)| set == name.as_str() && value.is_some())
             {
                 command.env_remove(name);
@@ -267,7 +269,7 @@ fn spin(setup: &Setup) -> Command {
     command
 }
 
-fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
@@ -286,7 +288,7 @@ fn address_in(line: &str, greeting: &str) -> Option<SocketAddr> {
     address[..end].parse().ok()
 }
 
-fn collect(output: impl Read + Send + 'static, log: Log) {
+pub(crate) fn collect(output: impl Read + Send + 'static, log: Log) {
     std::thread::spawn(move || {
         for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
             log.lock().unwrap_or_else(PoisonError::into_inner).push(String::from_utf8_lossy(&line).into_owned());
@@ -298,7 +300,7 @@ fn lines(log: &Log) -> Vec<String> {
     log.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
-fn last(log: &Log) -> String {
+pub(crate) fn last(log: &Log) -> String {
     let lines = lines(log);
     lines[lines.len().saturating_sub(30)..].join("\n")
 }

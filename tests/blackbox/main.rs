@@ -17,6 +17,7 @@ mod answer;
 mod caller;
 mod client;
 mod host;
+mod program;
 mod scenarios;
 mod sse;
 mod suite;
@@ -83,12 +84,15 @@ fn main() {
             },
         ));
     }
-    for kind in chosen_hosts() {
-        for scenario in scenarios.iter().filter(|scenario| scenario.hosts.contains(&kind)) {
-            let (run, scenario) = (Arc::clone(&run), Arc::clone(scenario));
-            trials.push(Trial::test(format!("{}::{}", kind.name(), scenario.name), move || {
-                run.runtime.block_on(run.play(kind, &scenario)).map_err(Into::into)
-            }));
+    let kinds = chosen_hosts();
+    for last in [false, true] {
+        for (kind, scenario) in kinds.iter().flat_map(|kind| scenarios.iter().map(|scenario| (*kind, scenario))) {
+            if scenario.last == last && scenario.hosts.contains(&kind) {
+                let (run, scenario) = (Arc::clone(&run), Arc::clone(scenario));
+                trials.push(Trial::test(format!("{}::{}", kind.name(), scenario.name), move || {
+                    run.runtime.block_on(run.play(kind, &scenario)).map_err(Into::into)
+                }));
+            }
         }
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
@@ -148,11 +152,10 @@ impl Run {
     }
 
     fn setup(&self, kind: Kind) -> Setup {
-        let secrets = [
-            ("UP_OPENAI_API_KEY", upstream::OPENAI_KEY),
-            ("UP_ANTHROPIC_API_KEY", upstream::ANTHROPIC_KEY),
-            suite::BY_SECRET,
-        ];
+        let name = |dialect: &upstream::Dialect| dialect.provider().to_uppercase().replace('-', "_") + "_API_KEY";
+        let names = upstream::Dialect::ALL.map(|dialect| (name(&dialect), dialect.key()));
+        let keys = names.iter().map(|(name, key)| (name.as_str(), *key));
+        let secrets: Vec<_> = keys.chain([suite::BY_SECRET]).collect();
         Setup::new(Some(self.config.clone()), &secrets, scratch().join(kind.name()))
     }
 

@@ -1,6 +1,8 @@
 //! The scenarios, by what they are about.
 
+mod agents;
 mod bytes;
+mod clients;
 mod fallback;
 mod faults;
 mod hangup;
@@ -24,8 +26,8 @@ use crate::caller::{Dialect, Reading};
 use crate::client;
 use crate::suite::Suite;
 use crate::test::Test;
+use crate::upstream;
 use crate::upstream::script::FAILURE;
-use crate::upstream::{ANTHROPIC_KEY, OPENAI_KEY};
 
 pub(crate) fn all() -> Suite {
     let mut suite = Suite::default();
@@ -44,6 +46,8 @@ pub(crate) fn all() -> Suite {
         surface::add,
         log::add,
         starts::add,
+        clients::add,
+        agents::add,
     ];
     for add in modules {
         add(&mut suite);
@@ -54,7 +58,7 @@ pub(crate) fn all() -> Suite {
 /// The suite's own premise: the scripted upstream and the reading caller agree on both dialects.
 pub(crate) async fn without_gateway(upstream: SocketAddr, dialect: Dialect) {
     let pair = Pair { caller: dialect, upstream: dialect };
-    let key = if dialect == Dialect::OpenaiChat { OPENAI_KEY } else { ANTHROPIC_KEY };
+    let key = upstream::Dialect::from(dialect).key();
     let ask = async |request: Value| {
         let headers = dialect.headers(key);
         let reply = client::send(upstream, "POST", dialect.path(), &headers, request.to_string()).await.whole().await;
@@ -118,8 +122,8 @@ impl Pair {
     }
 }
 
-fn target(dialect: Dialect, model: &str) -> String {
-    format!("{}/{model}", dialect.provider())
+fn target(dialect: impl Into<upstream::Dialect>, model: &str) -> String {
+    format!("{}/{model}", dialect.into().provider())
 }
 
 /// Adds a scenario for each of the four pairs.

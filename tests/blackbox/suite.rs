@@ -12,6 +12,7 @@ use crate::answer::Usage;
 use crate::caller::Dialect;
 use crate::host::Kind;
 use crate::test::Test;
+use crate::upstream;
 
 /// A request body may be this long.
 pub(crate) const BODY_BYTES_MAX: usize = 1 << 20;
@@ -34,6 +35,8 @@ pub(crate) struct Scenario {
     pub(crate) hosts: Vec<Kind>,
     /// Nothing else may run meanwhile.
     pub(crate) alone: bool,
+    /// Plays after all that are not, on whatever host: its processes would take others the time they count on.
+    pub(crate) last: bool,
     limits: Value,
     pub(crate) run: Arc<Run>,
 }
@@ -51,6 +54,7 @@ impl Suite {
             caller: format!("caller-{}", self.scenarios.len()),
             hosts: Kind::ALL.to_vec(),
             alone: false,
+            last: false,
             limits: json!({}),
             run: Arc::new(move |test| Box::pin(run(test))),
         });
@@ -82,6 +86,18 @@ impl Suite {
             caller["sha256"] = sha256(&key(&scenario.caller)).into();
             callers.insert(scenario.caller.clone(), caller);
         }
+        let mut providers = json!({
+            "up-anthropic-v1": {"dialect": "anthropic", "base_url": format!("http://{upstream}/v1"), "secret": "UP_ANTHROPIC_API_KEY"},
+            "dead-openai": {"dialect": "openai-chat", "base_url": format!("http://{dead}/v1"), "auth": "none"},
+            "dead-anthropic": {"dialect": "anthropic", "base_url": format!("http://{dead}"), "auth": "none"},
+        });
+        for dialect in upstream::Dialect::ALL {
+            let name = dialect.name().replace('_', "-");
+            let base_url = format!("http://{upstream}{}", dialect.base());
+            providers[dialect.provider()] = json!({"dialect": name, "base_url": base_url});
+        }
+        providers["up-openai"]["models"] = json!(["text", "tools"]);
+        providers["up-anthropic"]["models"] = json!(["thinking"]);
         let mut prices = serde_json::Map::new();
         for (model, price) in PRICES {
             for dialect in Dialect::BOTH {
@@ -94,13 +110,7 @@ impl Suite {
         json!({
             "body_bytes_max": BODY_BYTES_MAX,
             "timeouts": {"first_byte_ms": 15_000, "idle_ms": 15_000},
-            "providers": {
-                "up-openai": {"dialect": "openai-chat", "base_url": format!("http://{upstream}/v1"), "models": ["text", "tools"]},
-                "up-anthropic": {"dialect": "anthropic", "base_url": format!("http://{upstream}"), "models": ["thinking"]},
-                "up-anthropic-v1": {"dialect": "anthropic", "base_url": format!("http://{upstream}/v1"), "secret": "UP_ANTHROPIC_API_KEY"},
-                "dead-openai": {"dialect": "openai-chat", "base_url": format!("http://{dead}/v1"), "auth": "none"},
-                "dead-anthropic": {"dialect": "anthropic", "base_url": format!("http://{dead}"), "auth": "none"},
-            },
+            "providers": providers,
             "models": self.aliases,
             "callers": callers,
             "prices": prices,
@@ -126,6 +136,11 @@ impl Scenario {
 
     pub(crate) fn alone(&mut self) -> &mut Self {
         self.alone = true;
+        self
+    }
+
+    pub(crate) fn last(&mut self) -> &mut Self {
+        self.last = true;
         self
     }
 }

@@ -1,9 +1,15 @@
-//! The scripted upstream: a small HTTP/1.1 server that speaks both dialects, misbehaves as [`script`] says, and
+//! The scripted upstream: a small HTTP/1.1 server that speaks every [`dialect`], misbehaves as [`script`] says, and
 //! remembers every request. Scenarios find theirs by a marker in the prompt, so they can run at the same time.
 //! It writes to the socket itself, because a reset or a cut is nothing an HTTP library will do.
 
-pub(crate) mod anthropic;
-pub(crate) mod openai_chat;
+mod anthropic;
+mod bedrock_converse;
+mod cohere;
+mod dialect;
+mod gemini;
+mod ollama;
+mod openai_chat;
+mod openai_responses;
 pub(crate) mod script;
 
 use std::collections::HashMap;
@@ -18,12 +24,11 @@ use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
-use crate::caller::Dialect;
+use crate::answer::SIGNATURE;
+use dialect::Asked;
 use script::Step;
 
-/// The keys that the gateway must present, by dialect, and must present to nobody else.
-pub(crate) const OPENAI_KEY: &str = "sk-scripted-openai-5f2c";
-pub(crate) const ANTHROPIC_KEY: &str = "sk-ant-scripted-8d1e";
+pub(crate) use dialect::Dialect;
 
 #[derive(Debug)]
 pub(crate) struct Upstream {
@@ -53,10 +58,10 @@ pub(crate) enum Outcome {
     ClosedByGateway(Instant),
 }
 
-/// One SSE frame of a scripted answer.
+/// One frame of a scripted answer that is streamed.
 #[derive(Debug)]
 pub(crate) struct Frame {
-    pub(crate) text: String,
+    pub(crate) bytes: Vec<u8>,
     /// Whether it carries a piece of the answer itself.
     pub(crate) content: bool,
 }
@@ -146,6 +151,13 @@ impl Exchange {
         serde_json::from_slice(&self.body).expect("the upstream answers 400 to anything else")
     }
 
+    /// Whether the request brings back what the model signed. Clients of Gemini hold bytes, and write them in the
+    /// other alphabet of base64.
+    pub(crate) fn is_signed(&self) -> bool {
+        let body = String::from_utf8_lossy(&self.body).replace('-', "+").replace('_', "/");
+        body.contains(SIGNATURE.trim_end_matches('='))
+    }
+
     /// The bytes of the reply's body so far, without HTTP's framing.
     pub(crate) fn sent(&self) -> Vec<u8> {
         self.sent.lock().expect("not poisoned").clone()
@@ -171,9 +183,11 @@ impl Exchange {
                     write.write_all(head.as_bytes()).await?;
                     self.record(body.as_bytes());
                 }
-                Step::StreamHead => {
-                    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n\
-                                cache-control: no-cache\r\nx-request-id: req_scripted1\r\ntransfer-encoding: chunked\r\n\r\n";
+                Step::StreamHead(content_type) => {
+                    let head = format!(
+                        "HTTP/1.1 200 OK\r\ncontent-type: {content_type}\r\ncache-control: no-cache\r\n\
+                         x-request-id: req_scripted1\r\ntransfer-encoding: chunked\r\n\r\n"
+                    );
                     write.write_all(head.as_bytes()).await?;
                 }
                 Step::Send(bytes) => {
@@ -199,12 +213,12 @@ impl Exchange {
 }
 
 impl Frame {
-    pub(crate) fn content(text: String) -> Self {
-        Self { text, content: true }
+    pub(crate) fn content(bytes: impl Into<Vec<u8>>) -> Self {
+        Self { bytes: bytes.into(), content: true }
     }
 
-    pub(crate) fn other(text: String) -> Self {
-        Self { text, content: false }
+    pub(crate) fn other(bytes: impl Into<Vec<u8>>) -> Self {
+        Self { bytes: bytes.into(), content: false }
     }
 }
 
@@ -221,31 +235,30 @@ impl Request {
 
     /// Checks like the real API, then follows the script.
     fn steps(&self) -> Vec<Step> {
-        let path = self.path.split('?').next().unwrap_or_default();
-        let Some(dialect) = Dialect::BOTH.into_iter().find(|dialect| dialect.path() == path) else {
-            return script::failed(Dialect::OpenaiChat, 404, &format!("no such path: {path}"), Vec::new());
+        let Some(dialect) = Dialect::at(&self.path) else {
+            return script::failed(Dialect::OpenaiChat, 404, &format!("no such path: {}", self.path), Vec::new());
         };
-        let request: Value = match serde_json::from_slice(&self.body) {
-            Ok(request) => request,
-            Err(error) => {
-                return script::failed(dialect, 400, &format!("not JSON: {error}"), Vec::new());
-            }
+        let asked = match serde_json::from_slice(&self.body) {
+            Ok(body) => Asked::read(dialect, &self.path, body),
+            Err(error) => return script::failed(dialect, 400, &format!("not JSON: {error}"), Vec::new()),
         };
-        let (authorized, checked) = match dialect {
-            Dialect::OpenaiChat => {
-                (self.header("authorization") == format!("Bearer {OPENAI_KEY}"), openai_chat::check(&request))
-            }
-            Dialect::Anthropic => (
-                self.header("x-api-key") == ANTHROPIC_KEY
-                    || self.header("authorization") == format!("Bearer {ANTHROPIC_KEY}"),
-                anthropic::check(&request, self.header("anthropic-version")),
-            ),
-        };
-        match (authorized, checked) {
-            (false, _) => script::failed(dialect, 401, "the upstream's key is missing", Vec::new()),
-            (true, Err(error)) => script::failed(dialect, 400, &error, Vec::new()),
-            (true, Ok(())) => script::steps(dialect, &request),
+        if !self.presents(dialect) {
+            return script::failed(dialect, 401, "the upstream's key is missing", Vec::new());
         }
+        match asked.check(self.header("anthropic-version")) {
+            Err(error) => script::failed(dialect, 400, &error, Vec::new()),
+            Ok(()) => script::steps(&asked),
+        }
+    }
+
+    fn presents(&self, dialect: Dialect) -> bool {
+        let key = dialect.key();
+        self.header("authorization") == format!("Bearer {key}")
+            || match dialect {
+                Dialect::Anthropic => self.header("x-api-key") == key,
+                Dialect::Gemini => self.header("x-goog-api-key") == key,
+                _ => false,
+            }
     }
 }
 

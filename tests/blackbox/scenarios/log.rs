@@ -8,7 +8,7 @@ use crate::caller::Dialect;
 use crate::client;
 use crate::suite::{self, BY_SECRET, Suite};
 use crate::test::Test;
-use crate::upstream::{ANTHROPIC_KEY, OPENAI_KEY};
+use crate::upstream;
 
 pub(crate) fn add(suite: &mut Suite) {
     for upstream in Dialect::BOTH {
@@ -89,7 +89,13 @@ async fn no_secrets(test: Test) {
     let last = test.answer(Dialect::OpenaiChat, &Dialect::OpenaiChat.request("up-openai/text", &test.prompt())).await;
     test.log_line(last.header("x-tollgate-id")).await;
     told.extend(test.host.log());
-    for secret in [OPENAI_KEY, ANTHROPIC_KEY, BY_SECRET.1, test.key.as_str(), test.marker.as_str()] {
+    for secret in [
+        upstream::Dialect::OpenaiChat.key(),
+        upstream::Dialect::Anthropic.key(),
+        BY_SECRET.1,
+        test.key.as_str(),
+        test.marker.as_str(),
+    ] {
         let leak = told.iter().find(|text| text.contains(secret));
         assert_eq!(leak, None, "{secret} is told");
     }

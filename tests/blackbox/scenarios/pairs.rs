@@ -7,7 +7,7 @@ use crate::answer::{AFTER_TOOLS, Answer};
 use crate::caller::{Dialect, Reading};
 use crate::suite::{self, Suite};
 use crate::test::{Test, Totals, attempts};
-use crate::upstream::script::FAILURE;
+use crate::upstream::{self, script::FAILURE};
 
 pub(crate) fn add(suite: &mut Suite) {
     add_pairs(suite, "pairs", "a_whole_answer_keeps_text_stop_and_usage", whole_answer);
@@ -118,7 +118,10 @@ async fn round_trip(test: Test, pair: Pair, model: &'static str, stream: bool) {
     assert_eq!(exchanges.len(), 2);
     let second = exchanges[1].json();
     let messages = second["messages"].as_array().expect("a request has messages");
-    assert_eq!(results_in(messages), results.map(|(id, text)| (id.to_owned(), text.to_owned())));
+    assert_eq!(
+        upstream::Dialect::from(pair.upstream).results(&second),
+        results.map(|(id, text)| (id.to_owned(), text.to_owned()))
+    );
     if let (Dialect::Anthropic, Some((_, signature))) = (pair.upstream, answer.thinking) {
         let thinking = json!({"type": "thinking", "thinking": answer.whole_thinking(), "signature": signature});
         assert_eq!(messages[1]["content"][0], thinking, "the thought comes back first and signed");
@@ -129,20 +132,6 @@ async fn round_trip(test: Test, pair: Pair, model: &'static str, stream: bool) {
 async fn read(test: &Test, pair: Pair, request: &Value, stream: bool) -> Reading {
     let reply = test.answer(pair.caller, request).await;
     if stream { pair.caller.read_stream(&reply.body) } else { pair.caller.read_whole(&reply.body) }
-}
-
-/// The results of calls in an upstream's request of either dialect: id and text.
-fn results_in(messages: &[Value]) -> Vec<(String, String)> {
-    let blocks = messages.iter().flat_map(|message| {
-        let blocks = message["content"].as_array().map(Vec::as_slice).unwrap_or_default();
-        if message["role"] == "tool" { std::slice::from_ref(message) } else { blocks }
-    });
-    blocks
-        .filter_map(|block| {
-            let id = block["tool_call_id"].as_str().or(block["tool_use_id"].as_str())?;
-            Some((id.to_owned(), super::translation::flat(&block["content"])))
-        })
-        .collect()
 }
 
 async fn error_400(test: Test, pair: Pair) {

@@ -13,7 +13,7 @@ use crate::client::{self, Whole};
 use crate::host::{Kind, Setup};
 use crate::suite::{Suite, key};
 use crate::test::{Test, Totals};
-use crate::upstream::{ANTHROPIC_KEY, OPENAI_KEY};
+use crate::upstream;
 
 pub(crate) fn add(suite: &mut Suite) {
     suite.add("starts::keys_alone_are_a_configuration_and_a_kill_loses_no_totals", keys_alone);
@@ -33,9 +33,9 @@ async fn keys_alone(mut test: Test) {
     (test.caller, test.key) = ("default".to_owned(), "tg-scripted-default-01".to_owned());
     let key = test.key.clone();
     let secrets = [
-        ("OPENAI_API_KEY", OPENAI_KEY),
+        ("OPENAI_API_KEY", upstream::Dialect::OpenaiChat.key()),
         ("OPENAI_BASE_URL", openai.as_str()),
-        ("ANTHROPIC_API_KEY", ANTHROPIC_KEY),
+        ("ANTHROPIC_API_KEY", upstream::Dialect::Anthropic.key()),
         ("ANTHROPIC_BASE_URL", base.as_str()),
         ("TOLLGATE_KEY", key.as_str()),
     ];
@@ -127,7 +127,7 @@ async fn file(mut test: Test) {
 
     (test.caller, test.key) = ("ci".to_owned(), key("ci"));
     let ci_key = test.key.clone();
-    let secrets = [("UP_OPENAI_API_KEY", OPENAI_KEY), ("CI_KEY", ci_key.as_str())];
+    let secrets = [("UP_OPENAI_API_KEY", upstream::Dialect::OpenaiChat.key()), ("CI_KEY", ci_key.as_str())];
     let mut setup = Setup::new(None, &secrets, test.scratch.clone());
     setup.arguments = vec!["--config".to_owned(), path];
     test.start(&setup).await;

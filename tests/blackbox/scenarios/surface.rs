@@ -9,7 +9,7 @@ use crate::caller::Dialect;
 use crate::client;
 use crate::suite::{BY_SECRET, Suite};
 use crate::test::{Test, Totals};
-use crate::upstream::{ANTHROPIC_KEY, OPENAI_KEY};
+use crate::upstream;
 
 pub(crate) fn add(suite: &mut Suite) {
     suite.add("surface::health_needs_no_key", |test| async move {
@@ -120,8 +120,8 @@ async fn keys(test: Test, pair: Pair) {
     let reply = test.answer(pair.caller, &pair.caller.request(&pair.target("text"), &test.prompt())).await;
     let exchange = test.exchange();
     let (own, foreign) = match pair.upstream {
-        Dialect::OpenaiChat => (OPENAI_KEY, ANTHROPIC_KEY),
-        Dialect::Anthropic => (ANTHROPIC_KEY, OPENAI_KEY),
+        Dialect::OpenaiChat => (upstream::Dialect::OpenaiChat.key(), upstream::Dialect::Anthropic.key()),
+        Dialect::Anthropic => (upstream::Dialect::Anthropic.key(), upstream::Dialect::OpenaiChat.key()),
     };
     let presented = exchange.headers.iter().filter(|(_, value)| value.contains(own)).count();
     assert_eq!(presented, 1, "{:?}", exchange.headers);

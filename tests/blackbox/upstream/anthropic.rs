@@ -1,11 +1,12 @@
 //! The scripted upstream's Messages: what it answers, and what it demands of a request.
 //!
-//! Source: "Messages", "Streaming messages" and "Extended thinking", Anthropic API documentation, read
-//! 2026-11-20; the rule for sampling parameters is that of API version 2026-10-21.
+//! Source: "Messages", "Streaming messages", "Extended thinking" and "Mid-conversation system messages", Anthropic
+//! API documentation, read 2026-11-20; the rule for sampling parameters is that of API version 2026-10-21.
 
 use serde_json::{Value, json};
 
 use super::Frame;
+use super::dialect::flat;
 use crate::answer::{Answer, Stop, Usage};
 
 const ID: &str = "msg_scripted1";
@@ -123,11 +124,26 @@ pub(crate) fn check(request: &Value, version: &str) -> Result<(), String> {
     turns(request["messages"].as_array().filter(|list| !list.is_empty()).ok_or("messages: Field required")?)
 }
 
+pub(crate) fn results(request: &Value) -> Vec<(String, String)> {
+    let messages = request["messages"].as_array().into_iter().flatten();
+    let blocks = messages.filter_map(|message| message["content"].as_array()).flatten();
+    let results = blocks.filter(|block| block["type"] == "tool_result");
+    results
+        .map(|result| (result["tool_use_id"].as_str().unwrap_or_default().to_owned(), flat(&result["content"])))
+        .collect()
+}
+
 fn turns(messages: &[Value]) -> Result<(), String> {
     let mut owed: Vec<String> = Vec::new();
     for (at, message) in messages.iter().enumerate() {
         let role = message["role"].as_str().unwrap_or_default();
-        if !["user", "assistant"].contains(&role) || (at == 0 && role != "user") {
+        let allowed = match role {
+            "user" => true,
+            "assistant" => at > 0,
+            "system" => at.checked_sub(1).is_some_and(|before| messages[before]["role"] == "user"),
+            _ => false,
+        };
+        if !allowed {
             return Err(format!("messages.{at}: role {role:?} is not allowed here"));
         }
         let blocks = blocks(&message["content"]).map_err(|error| format!("messages.{at}: {error}"))?;

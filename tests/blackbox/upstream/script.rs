@@ -2,7 +2,7 @@
 //!
 //! | model | what happens |
 //! | --- | --- |
-//! | `text` `tools` `thinking` `length` `stop-sequence` `cheap` | the [`Answer`] of that name, whole or streamed |
+//! | `text` `tools` `thinking` `length` `stop-sequence` `cheap` `bash` `exec-command` | the [`Answer`] of that name, whole or streamed |
 //! | `status-N`, `retry-after-N` | an error; the latter a 429 that names the seconds, and may have a name of its own (`retry-after-7-x`) |
 //! | `slow-first-byte`, `slow-content` | silence before the head; before the first content |
 //! | `error-event-first`, `error-event-early` | an error event as first frame; after the opening frame |
@@ -19,11 +19,9 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
-
-use super::{Frame, anthropic, openai_chat};
+use super::Frame;
+use super::dialect::{Asked, Dialect};
 use crate::answer::{AFTER_TOOLS, Answer, Stop};
-use crate::caller::Dialect;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -34,7 +32,8 @@ pub(crate) enum Step {
         body: String,
         length: usize,
     },
-    StreamHead,
+    /// The head of a streamed reply, with its content type.
+    StreamHead(&'static str),
     Send(Vec<u8>),
     /// Waits until the test permits the next step.
     Gate,
@@ -52,13 +51,12 @@ pub(crate) enum Step {
 /// What the scripted failures say; a caller is told it where the gateway passes an error on.
 pub(crate) const FAILURE: &str = "scripted failure";
 
-pub(crate) fn steps(dialect: Dialect, request: &Value) -> Vec<Step> {
-    let name = request["model"].as_str().unwrap_or_default();
-    let (bytewise, rest) = prefix(name, "bytewise-");
+pub(crate) fn steps(asked: &Asked) -> Vec<Step> {
+    let (bytewise, rest) = prefix(&asked.model, "bytewise-");
     let (crlf, rest) = prefix(rest, "crlf-");
     let (comments, rest) = prefix(rest, "comments-");
     let (late, model) = prefix(rest, "late-");
-    let mut steps = plain_steps(dialect, name, model, request);
+    let mut steps = plain_steps(asked, model);
     if late {
         steps.insert(0, Step::Gate);
     }
@@ -78,7 +76,8 @@ pub(crate) fn steps(dialect: Dialect, request: &Value) -> Vec<Step> {
     steps
 }
 
-fn plain_steps(dialect: Dialect, name: &str, model: &str, request: &Value) -> Vec<Step> {
+fn plain_steps(asked: &Asked, model: &str) -> Vec<Step> {
+    let dialect = asked.dialect;
     if let Some(status) = model.strip_prefix("status-").and_then(|status| status.parse().ok()) {
         return failed(dialect, status, FAILURE, Vec::new());
     }
@@ -87,7 +86,7 @@ fn plain_steps(dialect: Dialect, name: &str, model: &str, request: &Value) -> Ve
     }
     let (gated, model) = prefix(model, "gated-");
     let (paused, model) = prefix(model, "paused-");
-    let answer = answer(model, request);
+    let answer = answer(model, asked);
     match model {
         "slow-first-byte" => return vec![Step::Hang],
         "malformed" => {
@@ -95,18 +94,11 @@ fn plain_steps(dialect: Dialect, name: &str, model: &str, request: &Value) -> Ve
         }
         _ => {}
     }
-    if request["stream"] != true {
-        let body = match dialect {
-            Dialect::OpenaiChat => openai_chat::whole(&answer, name),
-            Dialect::Anthropic => anthropic::whole(&answer, name),
-        };
-        return whole_or_cut(dialect, model, body.to_string());
+    if !asked.stream {
+        return whole_or_cut(dialect, model, asked.whole(&answer).to_string());
     }
-    let frames = match dialect {
-        Dialect::OpenaiChat => openai_chat::frames(&answer, name, request["stream_options"]["include_usage"] == true),
-        Dialect::Anthropic => anthropic::frames(&answer, name),
-    };
-    let mut steps = vec![Step::StreamHead];
+    let frames = asked.frames(&answer);
+    let mut steps = vec![Step::StreamHead(dialect.content_type())];
     let opening = &frames[..1];
     let three = || sends(&frames[..=third_content(&frames)]);
     match model {
@@ -134,29 +126,18 @@ fn plain_steps(dialect: Dialect, name: &str, model: &str, request: &Value) -> Ve
 }
 
 /// A model given the results of its calls answers with text.
-fn answer(model: &str, request: &Value) -> Answer {
-    let last = request["messages"].as_array().and_then(|messages| messages.last());
-    let answers_calls = last.is_some_and(|message| {
-        let blocks = message["content"].as_array().into_iter().flatten();
-        message["role"] == "tool" || blocks.into_iter().any(|block| block["type"] == "tool_result")
-    });
+fn answer(model: &str, asked: &Asked) -> Answer {
     let answer = Answer::of(model);
-    if answer.stop == Stop::Tools && answers_calls { AFTER_TOOLS } else { answer }
+    let answers_calls = answer.stop == Stop::Tools && !asked.dialect.results(&asked.body).is_empty();
+    if answers_calls { AFTER_TOOLS } else { answer }
 }
 
 pub(crate) fn failed(dialect: Dialect, status: u16, message: &str, headers: Vec<(&'static str, String)>) -> Vec<Step> {
-    let body = match dialect {
-        Dialect::OpenaiChat => openai_chat::error(status, message),
-        Dialect::Anthropic => anthropic::error(status, message),
-    };
-    whole(dialect, status, body.to_string(), headers)
+    whole(dialect, status, dialect.error(status, message).to_string(), headers)
 }
 
 fn whole(dialect: Dialect, status: u16, body: String, mut headers: Vec<(&'static str, String)>) -> Vec<Step> {
-    let name = match dialect {
-        Dialect::OpenaiChat => "x-request-id",
-        Dialect::Anthropic => "request-id",
-    };
+    let name = if dialect == Dialect::Anthropic { "request-id" } else { "x-request-id" };
     headers.push((name, "req_scripted1".to_owned()));
     let length = body.len();
     vec![Step::Whole { status, headers, body, length }]
@@ -172,10 +153,7 @@ fn whole_or_cut(dialect: Dialect, model: &str, body: String) -> Vec<Step> {
 }
 
 fn error_event(dialect: Dialect) -> Step {
-    Step::Send(match dialect {
-        Dialect::OpenaiChat => openai_chat::error_frame(FAILURE).into_bytes(),
-        Dialect::Anthropic => anthropic::error_frame(FAILURE).into_bytes(),
-    })
+    Step::Send(dialect.error_frame(FAILURE))
 }
 
 fn third_content(frames: &[Frame]) -> usize {
@@ -184,11 +162,11 @@ fn third_content(frames: &[Frame]) -> usize {
 }
 
 fn sends(frames: &[Frame]) -> impl Iterator<Item = Step> {
-    frames.iter().map(|frame| Step::Send(frame.text.clone().into_bytes()))
+    frames.iter().map(|frame| Step::Send(frame.bytes.clone()))
 }
 
 fn gate(frame: &Frame) -> Vec<Step> {
-    let send = Step::Send(frame.text.clone().into_bytes());
+    let send = Step::Send(frame.bytes.clone());
     if frame.content { vec![Step::Gate, send] } else { vec![send] }
 }
 
@@ -196,7 +174,7 @@ fn gate(frame: &Frame) -> Vec<Step> {
 fn dripped(frames: &[Frame], count: usize) -> Vec<Step> {
     let first = frames.iter().position(|frame| frame.content).expect("every answer has content");
     let last = frames.iter().rposition(|frame| frame.content).expect("every answer has content");
-    let drip = [Step::Send(frames[first].text.clone().into_bytes()), Step::Pause(Duration::from_millis(100))];
+    let drip = [Step::Send(frames[first].bytes.clone()), Step::Pause(Duration::from_millis(100))];
     let drips = (0..count).flat_map(|_| drip.clone());
     sends(&frames[..first]).chain(drips).chain(sends(&frames[last + 1..])).chain([Step::End]).collect()
 }
