@@ -823,3 +823,16 @@ fn a_schema_written_over_lines_does_not_break_the_event_that_repeats_it() {
     };
     splitter.feed(&out, read).unwrap();
 }
+
+#[test]
+fn a_comment_after_the_end_says_nothing() {
+    let (mut decoder, mut events) = (Decoder::default(), Vec::new());
+    let comment = Frame::read(Framing::Sse, b": keepalive\n\n").unwrap();
+    decoder.frame(&comment, &mut events).unwrap();
+    assert_eq!(words(&events), "ping");
+    let end =
+        r#"data: {"type":"response.completed","response":{"id":"r1","model":"m","status":"completed","output":[]}}"#;
+    decoder.frame(&Frame::read(Framing::Sse, end.as_bytes()).unwrap(), &mut events).unwrap();
+    decoder.frame(&comment, &mut events).unwrap();
+    assert_eq!(events.last(), Some(&Event::End), "{}", words(&events));
+}
