@@ -39,6 +39,16 @@ struct State<'a> {
     thoughts: Vec<Thought<'a>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     signature: Option<Cow<'a, str>>,
+    /// Whether `signature` is reasoning that only the provider can read, and not the proof of a text.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    sealed: bool,
+}
+
+/// What a mark was around.
+struct Marked {
+    text: String,
+    /// As in [`State`]; `None` where there was no mark.
+    sealed: Option<bool>,
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -81,9 +91,14 @@ impl Seal {
         (differ == 0).then_some(payload)
     }
 
-    /// A signature that says whose it is.
-    fn mark(self, issuer: Dialect, signature: &str) -> String {
-        self.into_signature(&State { issuer: Some(issuer), signature: Some(signature.into()), ..State::default() })
+    /// A signature, or sealed reasoning, that says whose it is.
+    fn mark(self, issuer: Dialect, signature: &str, sealed: bool) -> String {
+        self.into_signature(&State {
+            issuer: Some(issuer),
+            signature: Some(signature.into()),
+            sealed,
+            ..State::default()
+        })
     }
 
     fn into_signature(self, state: &State<'_>) -> String {
@@ -92,12 +107,17 @@ impl Seal {
 
     /// The signature for `target`: one without a mark is in the caller's own dialect.
     fn signature(self, caller: Inbound, target: Dialect, text: String) -> Option<String> {
+        self.marked(caller, target, text).map(|marked| marked.text)
+    }
+
+    fn marked(self, caller: Inbound, target: Dialect, text: String) -> Option<Marked> {
         if !text.starts_with(MARK) {
-            return (caller.dialect() == target).then_some(text);
+            return (caller.dialect() == target).then_some(Marked { text, sealed: None });
         }
-        let sealed = STANDARD.decode(&text).ok()?;
-        let state: State<'_> = json::read(self.open(&sealed)?).ok()?;
-        state.signature.filter(|_| state.issuer == Some(target)).map(Cow::into_owned)
+        let closed = STANDARD.decode(&text).ok()?;
+        let State { issuer, signature, sealed, .. } = json::read(self.open(&closed)?).ok()?;
+        let text = signature.filter(|_| issuer == Some(target))?.into_owned();
+        Some(Marked { text, sealed: Some(sealed) })
     }
 
     fn into_id(self, id: &str, state: &State<'_>) -> String {
@@ -142,8 +162,13 @@ impl Seal {
                         *signature = signature.take().and_then(|text| self.signature(caller, target, text));
                         stripped = signed && signature.is_none();
                     }
-                    Content::SealedReasoning(sealed) => match self.signature(caller, target, std::mem::take(sealed)) {
-                        Some(own) => *sealed = own,
+                    Content::SealedReasoning(sealed) => match self.marked(caller, target, std::mem::take(sealed)) {
+                        // A proof without a text, which is all that some providers tell of their reasoning, looks
+                        // sealed in dialects that have one field for both.
+                        Some(Marked { text: proof, sealed: Some(false) }) => {
+                            part.content = Content::Reasoning { text: String::new(), signature: Some(proof) };
+                        }
+                        Some(own) => *sealed = own.text,
                         None => {
                             note(lost, "messages.reasoning (of another provider)");
                             continue;
@@ -268,7 +293,7 @@ impl Sealer {
     fn opened(&mut self, sealed: Option<String>) -> String {
         let is_sealed = sealed.is_some();
         let text = sealed.unwrap_or_default();
-        let marked = if is_sealed { self.seal.mark(self.issuer, &text) } else { String::new() };
+        let marked = if is_sealed { self.seal.mark(self.issuer, &text, true) } else { String::new() };
         if !self.caller.keeps_reasoning() {
             self.bytes = self.bytes.saturating_add(text.len());
             self.thoughts.push(Thought { text: text.into(), signature: None, sealed: is_sealed });
@@ -285,7 +310,7 @@ impl Sealer {
 
     /// The open block of reasoning is proven; what the caller gets in place of the proof.
     fn signed(&mut self, signature: String) -> String {
-        let marked = self.seal.mark(self.issuer, &signature);
+        let marked = self.seal.mark(self.issuer, &signature, false);
         self.bytes = self.bytes.saturating_add(signature.len());
         if let Some(thought) = self.thoughts.last_mut() {
             thought.signature = Some(signature.into());
@@ -305,7 +330,7 @@ impl Sealer {
         if own.is_none() && thoughts.is_empty() {
             return;
         }
-        let state = State { issuer: Some(self.issuer), thoughts, signature: own.map(Cow::from) };
+        let state = State { issuer: Some(self.issuer), thoughts, signature: own.map(Cow::from), sealed: false };
         if self.caller.keeps_call_signatures() {
             *signature = Some(self.seal.into_signature(&state));
         } else {
@@ -410,6 +435,22 @@ mod tests {
     }
 
     #[test]
+    fn a_proof_without_a_text_goes_back_as_one_through_a_dialect_that_tells_it_from_nothing_sealed() {
+        let (issuer, caller) = (Dialect::Anthropic, Inbound::OpenaiResponses);
+        let mut response = Response { parts: vec![thought("", Some("sig"))], ..Response::default() };
+        SEAL.close_response(&mut response, issuer, caller);
+        let Some(Content::Reasoning { signature: Some(marked), .. }) = response.parts.pop().map(|part| part.content)
+        else {
+            panic!("reasoning stays reasoning");
+        };
+        let parts = vec![Part::new(Content::SealedReasoning(marked))];
+        let messages = vec![Message { role: Role::Assistant, parts }];
+        let mut request = Request { messages, ..Request::default() };
+        SEAL.open_request(&mut request, caller, issuer, &mut Vec::new());
+        assert_eq!(request.messages[0].parts, [thought("", Some("sig"))]);
+    }
+
+    #[test]
     fn a_signature_goes_back_to_its_issuer_only() {
         let (issuer, caller) = (Dialect::OpenaiChat, Inbound::Anthropic);
         let parts = || vec![thought("hm", Some("sig")), call("c1", Some("proof"))];
@@ -453,7 +494,7 @@ mod tests {
 
     #[test]
     fn what_another_caller_was_told_cannot_be_brought_forward() {
-        let marked = SEAL.mark(Dialect::Anthropic, "sig");
+        let marked = SEAL.mark(Dialect::Anthropic, "sig", false);
         assert!(marked.starts_with(MARK) && is_in(marked.as_bytes()));
         assert_eq!(SEAL.signature(Inbound::OpenaiChat, Dialect::Anthropic, marked.clone()), Some("sig".into()));
         assert_eq!(Seal([8; 32]).signature(Inbound::OpenaiChat, Dialect::Anthropic, marked.clone()), None);

@@ -17,5 +17,6 @@ mod ollama;
 mod openai_chat;
 mod openai_completions;
 mod openai_responses;
+mod pairs;
 mod rerank;
 mod told;

@@ -64,6 +64,11 @@ fn gemini_is_spoken_to_callers_and_upstreams() {
 }
 
 #[test]
+fn what_broke_other_gateways_does_not_break_this_one() {
+    check("pitfalls");
+}
+
+#[test]
 fn a_hang_up_cancels_and_is_settled() {
     check("hangups");
 }

@@ -63,6 +63,13 @@ fn pairs() -> impl Iterator<Item = (Inbound, Inbound)> {
     DIALECTS.into_iter().flat_map(|upstream| DIALECTS.map(|caller| (upstream, caller)))
 }
 
+/// Where a stream is cut: around every end of a line, where frames end, and at every ninth byte, others for each `shift`.
+fn places(stream: &[u8], shift: usize) -> impl Iterator<Item = usize> {
+    let is_end = |byte: Option<&u8>| matches!(byte, Some(b'\n' | b'\r'));
+    let is_near = move |at: usize| (at.saturating_sub(3)..at + 3).any(|near| is_end(stream.get(near)));
+    (0..stream.len()).filter(move |at| (at + shift).is_multiple_of(9) || is_near(*at))
+}
+
 #[test]
 fn the_caller_gets_the_same_bytes_whatever_the_pieces() {
     for (upstream, caller) in pairs() {
@@ -75,8 +82,13 @@ fn the_caller_gets_the_same_bytes_whatever_the_pieces() {
             if upstream == caller {
                 assert_eq!(String::from_utf8_lossy(&whole), String::from_utf8_lossy(&stream));
             }
-            for size in 1..stream.len() {
+            for size in 1..40 {
                 assert_eq!(run(size), (whole.clone(), End::Complete), "{upstream:?} {caller:?} pieces of {size}");
+            }
+            for at in places(&stream, 0) {
+                let (head, tail) = stream.split_at(at);
+                let two = relayed(&mut relay(upstream, caller, true), [head, tail].into_iter(), Stopped::Closed);
+                assert_eq!(two, (whole.clone(), End::Complete), "{upstream:?} {caller:?} in two at {at}");
             }
         }
     }
@@ -98,7 +110,7 @@ fn what_was_not_asked_for_is_withheld_whatever_the_pieces() {
 
 #[test]
 fn a_cut_stream_is_not_complete() {
-    for (upstream, caller) in pairs() {
+    for (number, (upstream, caller)) in pairs().enumerate() {
         for line_end in ["\n", "\r\n", "\r"] {
             let stream = stream(upstream, line_end);
             let finish = match upstream {
@@ -109,7 +121,7 @@ fn a_cut_stream_is_not_complete() {
                 Inbound::Gemini => "\"finishReason\":\"STOP\"",
             };
             let finish = std::str::from_utf8(&stream).unwrap().find(finish).unwrap();
-            for cut in 0..stream.len() {
+            for cut in places(&stream, number) {
                 for stopped in [Stopped::Closed, Stopped::Broken, Stopped::Idle] {
                     let mut relay = relay(upstream, caller, true);
                     let (out, end) = relayed(&mut relay, stream[..cut].chunks(97), stopped);
@@ -134,7 +146,7 @@ fn a_cut_stream_is_not_complete() {
 fn a_caller_who_has_hung_up_is_told_nothing() {
     for (upstream, caller) in pairs() {
         let stream = stream(upstream, "\n");
-        for cut in 0..stream.len() {
+        for cut in places(&stream, 0) {
             let mut relay = relay(upstream, caller, true);
             relay.feed(&stream[..cut], 0);
             assert!(relay.end(Stopped::HungUp).0.is_empty(), "{upstream:?} {caller:?} at {cut}");

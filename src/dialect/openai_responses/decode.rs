@@ -65,8 +65,8 @@ struct Wire<'a> {
 impl Decode for Decoder {
     fn frame(&mut self, frame: &Frame<'_>, events: &mut Vec<Event>) -> Result<(), Malformed> {
         let Some(data) = frame.data.as_deref().map(str::trim) else {
-            // A comment keeps the connection alive, ours too.
-            events.push(Event::Ping);
+            // A comment keeps the connection alive, ours too. Nothing comes after the end.
+            events.extend((!self.over).then_some(Event::Ping));
             return Ok(());
         };
         // Some servers end as Chat Completions does; `response.completed` came before.

@@ -260,7 +260,12 @@ fn write(sequence: &mut u64, name: &'static str, index: Option<usize>, told: Tol
     out.extend_from_slice(b"event: ");
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b"\ndata: ");
+    let start = out.len();
     write_json(&Told { kind: name, sequence_number: *sequence, output_index: index, ..told }, out);
+    // Schemas that are repeated keep the caller's own text, which may be lines; a line would end the data.
+    for byte in out.iter_mut().skip(start).filter(|byte| matches!(byte, b'\n' | b'\r')) {
+        *byte = b' ';
+    }
     out.extend_from_slice(b"\n\n");
     *sequence = sequence.saturating_add(1);
 }

@@ -806,3 +806,33 @@ fn cursor_sends_this_dialect_to_the_other_path_and_wants_the_other_answer() {
         assert!(Inbound::OpenaiChat.is_own(&Fields::read(body.as_bytes()).unwrap()));
     }
 }
+
+#[test]
+fn a_schema_written_over_lines_does_not_break_the_event_that_repeats_it() {
+    let body =
+        "{\"model\":\"m\",\"input\":\"hi\",\"tools\":[{\"type\":\"function\",\"name\":\"f\",\"parameters\":{\r\n\n}}]}";
+    let request = read_request(&Fields::read(body.as_bytes()).unwrap()).unwrap();
+    let label = Label { request: Some(Arc::new(request)), ..Label::default() };
+    let (mut encoder, mut out) = (Inbound::OpenaiResponses.encoder(label), Vec::new());
+    Response::default().events().iter().for_each(|event| encoder.event(event, &mut out));
+    let mut splitter = Splitter::default();
+    let read = |raw: &[u8]| {
+        let data = Frame::read(Framing::Sse, raw).unwrap().data.unwrap().into_owned();
+        let event: Value = serde_json::from_str(&data).unwrap();
+        assert!(event["response"].is_null() || event["response"]["tools"][0]["parameters"] == json!({}), "{event}");
+    };
+    splitter.feed(&out, read).unwrap();
+}
+
+#[test]
+fn a_comment_after_the_end_says_nothing() {
+    let (mut decoder, mut events) = (Decoder::default(), Vec::new());
+    let comment = Frame::read(Framing::Sse, b": keepalive\n\n").unwrap();
+    decoder.frame(&comment, &mut events).unwrap();
+    assert_eq!(words(&events), "ping");
+    let end =
+        r#"data: {"type":"response.completed","response":{"id":"r1","model":"m","status":"completed","output":[]}}"#;
+    decoder.frame(&Frame::read(Framing::Sse, end.as_bytes()).unwrap(), &mut events).unwrap();
+    decoder.frame(&comment, &mut events).unwrap();
+    assert_eq!(events.last(), Some(&Event::End), "{}", words(&events));
+}

@@ -1,0 +1,256 @@
+//! Broken, cut and hostile bodies: nothing panics, nothing takes long, and no stream ends that was cut.
+//!
+//! Bodies are those that the project's own encoders write, and recordings where they lie beside the project; then they
+//! are damaged. The seed is always the same here; `scripts/fuzz` goes on with one of its own for as long as it is told.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
+
+mod damage;
+mod seeds;
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use serde_json::value::RawValue;
+use tollgate::chat::{Block, Event, Grammar, Request};
+use tollgate::config::Patience;
+use tollgate::dialect::{Dialect, Inbound, Label};
+use tollgate::platform::Platform;
+use tollgate::quirks::Reader;
+use tollgate::record::End;
+use tollgate::relay::{Ends, Relay, Stopped, Write};
+use tollgate::seal::Seal;
+use tollgate::wire::frame::{Frame, Framing, Splitter};
+use tollgate::wire::json::Fields;
+
+use self::damage::Dice;
+use self::seeds::{SECRET, requests, streams, wholes};
+
+const CALLERS: [Inbound; 5] =
+    [Inbound::OpenaiChat, Inbound::Anthropic, Inbound::OpenaiResponses, Inbound::Gemini, Inbound::OpenaiCompletions];
+const DIALECTS: [Dialect; 8] = [
+    Dialect::OpenaiChat,
+    Dialect::Anthropic,
+    Dialect::OpenaiResponses,
+    Dialect::Cohere,
+    Dialect::Ollama,
+    Dialect::BedrockConverse,
+    Dialect::Gemini,
+    Dialect::OpenaiCompletions,
+];
+
+/// One damaged body may take this long, in a debug build on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Damages `seeds` and gives each to `check`: a fixed number of times, or for as long as the environment says.
+fn fuzz<S>(name: &str, rounds: u64, seeds: &[S], body: impl Fn(&S) -> &[u8], check: impl Fn(&S, &[u8], &mut Dice)) {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let seed = number("TOLLGATE_FUZZ_SEED").unwrap_or(1);
+    let until = number("TOLLGATE_FUZZ_SECONDS").map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let mut round = 0;
+    while until.map_or(round < rounds, |until| Instant::now() < until) {
+        round += 1;
+        let mut dice = Dice::new(seed, round);
+        let seed = dice.pick(seeds);
+        let other = dice.pick(seeds);
+        let damaged = dice.damage(body(seed), body(other));
+        let began = Instant::now();
+        let checked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| check(seed, &damaged, &mut dice)));
+        let took = began.elapsed();
+        if checked.is_err() || took > PATIENCE {
+            let file = std::env::temp_dir().join(format!("tollgate-fuzz-{name}"));
+            std::fs::write(&file, &damaged).unwrap();
+            panic!("{name}: round {round} fails after {took:?}; its input is in {}", file.display());
+        }
+    }
+    println!("{name}: {round} rounds over {} bodies", seeds.len());
+}
+
+/// What a decoder says of a stream, up to where it is no stream of its dialect.
+#[derive(Debug, PartialEq)]
+struct Heard {
+    events: Vec<Event>,
+    is_malformed: bool,
+}
+
+impl Heard {
+    fn is_complete(&self) -> bool {
+        !self.is_malformed && self.events.last() == Some(&Event::End)
+    }
+
+    /// What is said, however it is cut into events.
+    fn content(&self) -> String {
+        let mut content = String::new();
+        for event in &self.events {
+            match event {
+                Event::Text(text) | Event::Reasoning(text) | Event::Arguments(text) => content += text,
+                Event::Open(Block::ToolCall { name, .. }) => content += &format!("<{name}>"),
+                _ => {}
+            }
+        }
+        content
+    }
+}
+
+fn hear(dialect: Dialect, framing: Framing, body: &[u8], sizes: &mut impl FnMut() -> usize) -> Heard {
+    let (mut splitter, mut decoder) = (Splitter::new(framing), dialect.decoder());
+    let mut heard = Heard { events: Vec::new(), is_malformed: false };
+    let mut each = |raw: &[u8], heard: &mut Heard| {
+        if !heard.is_malformed {
+            let read = Frame::read(framing, raw).map(|frame| decoder.frame(&frame, &mut heard.events));
+            heard.is_malformed = !matches!(read, Some(Ok(())));
+        }
+    };
+    let mut rest = body;
+    while !rest.is_empty() {
+        let (piece, after) = rest.split_at(sizes().clamp(1, rest.len()));
+        rest = after;
+        if splitter.feed(piece, |raw| each(raw, &mut heard)).is_err() {
+            heard.is_malformed = true;
+        }
+    }
+    if !splitter.is_empty() {
+        each(&splitter.take_rest(), &mut heard);
+    }
+    if !heard.is_malformed {
+        decoder.finish(&mut heard.events);
+    }
+    heard
+}
+
+#[test]
+fn a_damaged_stream_is_read_in_order_and_the_same_in_every_piece() {
+    fuzz(
+        "streams",
+        2_500,
+        &streams(),
+        |seed| &seed.body,
+        |seed, body, dice| {
+            let dialect = if dice.one_in(8) { *dice.pick(&DIALECTS) } else { seed.dialect };
+            let whole = hear(dialect, seed.framing, body, &mut || body.len());
+            // What is wrong with the last frame is said while it is read, so its events may stand before that.
+            let order = whole.events.iter().try_fold(Grammar::default(), |at, event| at.after(event));
+            assert!(order.is_ok(), "out of order: {:?}", whole.events);
+            let pieces = hear(dialect, seed.framing, body, &mut || 1 + dice.below(40));
+            assert_eq!(whole, pieces);
+        },
+    );
+}
+
+#[test]
+fn a_cut_stream_that_ends_has_said_everything() {
+    let seeds = streams();
+    fuzz(
+        "cuts",
+        1_500,
+        &seeds,
+        |seed| &seed.body,
+        |seed, _, dice| {
+            let whole = hear(seed.dialect, seed.framing, &seed.body, &mut || usize::MAX);
+            let cut = &seed.body[..dice.below(seed.body.len())];
+            let heard = hear(seed.dialect, seed.framing, cut, &mut || usize::MAX);
+            if heard.is_complete() {
+                assert_eq!(heard.content(), whole.content(), "cut at {}", cut.len());
+            }
+        },
+    );
+}
+
+#[test]
+fn a_damaged_stream_is_told_to_callers_as_one_of_their_own() {
+    fuzz(
+        "relay",
+        1_500,
+        &streams(),
+        |seed| &seed.body,
+        |seed, body, dice| {
+            let caller = *dice.pick(&CALLERS);
+            if caller.dialect() == seed.dialect {
+                return;
+            }
+            let mut relay = Relay::new(
+                Ends {
+                    upstream: seed.dialect,
+                    platform: Platform::Native,
+                    reader: Reader::default(),
+                    framing: seed.framing,
+                    caller,
+                    label: Label { id: "req_1".into(), usage_wanted: true, ..Label::default() },
+                    seal: Seal::default(),
+                    input_estimate: 1,
+                    patience: Patience { first_byte_ms: 1, idle_ms: 1, heartbeat_ms: 1 },
+                },
+                0,
+            );
+            let (mut out, mut rest) = (Vec::new(), body);
+            while !rest.is_empty() {
+                let (piece, after) = rest.split_at((1 + dice.below(2_000)).min(rest.len()));
+                rest = after;
+                match relay.feed(piece, 0) {
+                    Write::Unchanged => out.extend_from_slice(piece),
+                    Write::Bytes(bytes) => out.extend_from_slice(&bytes),
+                    Write::Nothing => {}
+                }
+            }
+            let (tail, end) = relay.end(Stopped::Closed);
+            out.extend_from_slice(&tail);
+            let heard = hear(caller.dialect(), Framing::Sse, &out, &mut || usize::MAX);
+            let said = String::from_utf8_lossy(&out);
+            assert!(!heard.is_malformed, "{caller:?} is told what it cannot read: {said}");
+            // A model that failed by its own word is told to callers of Responses as a failure.
+            let failed = heard.events.iter().any(|event| matches!(event, Event::Error { .. }));
+            assert!(heard.is_complete() == (end == End::Complete) || failed, "{end:?}, told to {caller:?} as {said}");
+        },
+    );
+}
+
+#[test]
+fn a_damaged_answer_is_read_as_one_or_refused() {
+    fuzz(
+        "answers",
+        2_500,
+        &wholes(),
+        |seed| &seed.body,
+        |seed, body, dice| {
+            let dialect = if dice.one_in(8) { *dice.pick(&DIALECTS) } else { seed.dialect };
+            let _ = dialect.read_error(body);
+            let Ok(response) = dialect.read_response(body) else { return };
+            let caller = *dice.pick(&CALLERS);
+            let written = caller.write_response(&response, &Label::default());
+            let value: Result<Value, _> = serde_json::from_slice(&written);
+            assert!(value.is_ok(), "{}", String::from_utf8_lossy(&written));
+        },
+    );
+}
+
+#[test]
+fn a_damaged_request_is_read_as_one_or_refused_without_a_word_of_it() {
+    fuzz(
+        "requests",
+        2_500,
+        &requests(),
+        |seed| &seed.body,
+        |seed, body, dice| {
+            let Ok(fields) = Fields::read(body) else { return };
+            let caller = if dice.one_in(8) { *dice.pick(&CALLERS) } else { seed.caller };
+            assert!(is_json(&caller.splice(&fields, "other")));
+            let _ = (caller.output_asked(&fields), caller.usage_wanted(&fields), caller.read_count(&fields));
+            match caller.read_request(&fields) {
+                Ok(request) => told_to_all(&request),
+                Err(error) => assert!(!error.message.contains(SECRET), "{}", error.message),
+            }
+        },
+    );
+}
+
+/// Of any size: numbers that no float can hold are JSON.
+fn is_json(bytes: &[u8]) -> bool {
+    serde_json::from_slice::<&RawValue>(bytes).is_ok()
+}
+
+fn told_to_all(request: &Request) {
+    for dialect in DIALECTS {
+        let body = dialect.write_request(request, &mut Vec::new());
+        assert!(is_json(&body), "{dialect:?}: {}", String::from_utf8_lossy(&body));
+    }
+}
