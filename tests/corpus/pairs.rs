@@ -97,6 +97,7 @@ fn relayed(recorded: &Recorded, from: Framing, caller: Inbound, to: Framing, siz
     let ends = Ends {
         upstream: recorded.dialect,
         platform: recorded.platform,
+        reader: Reader::default(),
         framing: from,
         caller,
         label: label(recorded, to),
