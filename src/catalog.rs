@@ -4,27 +4,25 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use serde::Deserialize;
-
 use crate::dialect::Dialect;
 use crate::platform::Platform;
 use crate::price::Price;
-use crate::wire::json;
+use crate::wire::json::{self, objects};
 
-/// A provider whose key alone turns it on.
-#[derive(Debug, Deserialize)]
-pub struct Provider {
-    pub name: String,
-    pub dialect: Dialect,
-    #[serde(default)]
-    pub platform: Platform,
-    /// With `{region}` where the provider has one server for each.
-    pub base_url: String,
-    /// What may hold its key, the first that does; none for `{NAME}_API_KEY`.
-    #[serde(default)]
-    pub secrets: Vec<String>,
-    /// How the names of its models begin, for callers that send them without the provider.
-    pub prefixes: Vec<String>,
+objects! {
+    /// A provider whose key alone turns it on.
+    #[derive(Debug)]
+    pub struct Provider {
+        pub name: String,
+        pub dialect: Dialect,
+        pub platform: Platform = Platform::default(),
+        /// With `{region}` where the provider has one server for each.
+        pub base_url: String,
+        /// What may hold its key, the first that does; none for `{NAME}_API_KEY`.
+        pub secrets: Vec<String> = Vec::new(),
+        /// How the names of its models begin, for callers that send them without the provider.
+        pub prefixes: Vec<String>,
+    }
 }
 
 /// Prices by `provider/model`.
@@ -66,16 +64,17 @@ impl Prices {
     }
 }
 
-#[derive(Deserialize)]
-struct Row {
-    model: String,
-    input: u64,
-    cached_input: Option<u64>,
-    cache_write: Option<u64>,
-    output: u64,
-    input_tokens_max: Option<u64>,
-    source: String,
-    read: String,
+objects! {
+    struct Row {
+        model: String,
+        input: u64,
+        cached_input: Option<u64>,
+        cache_write: Option<u64>,
+        output: u64,
+        input_tokens_max: Option<u64>,
+        source: String,
+        read: String,
+    }
 }
 
 impl Row {
@@ -110,7 +109,7 @@ mod tests {
 
     #[test]
     fn the_tables_are_readable() {
-        let rows: Vec<Row> = serde_json::from_str(include_str!("catalog/prices.json")).unwrap();
+        let rows: Vec<Row> = json::parse(include_str!("catalog/prices.json")).unwrap();
         assert!(rows.len() > 40);
         for row in &rows {
             assert!(row.cached_input.is_none_or(|cached| cached <= row.input), "{}", row.model);

@@ -15,7 +15,6 @@ use crate::dialect::Dialect;
 use crate::limit::Limits;
 use crate::platform::Platform;
 use crate::price::{Picodollars, Price};
-use crate::wire::json;
 
 /// The file as it is written; field by field in README.md.
 #[derive(Debug, Default, Deserialize, Serialize)]
@@ -234,7 +233,7 @@ impl Draft {
     pub fn from_json(text: Option<&str>) -> Result<Self, Mistake> {
         match text.map(str::trim).filter(|text| !text.is_empty()) {
             None => Ok(Self::default()),
-            Some(text) => json::parse(text).map_err(|error| Mistake(format!("configuration: {error}"))),
+            Some(text) => serde_json::from_str(text).map_err(|error| Mistake(format!("configuration: {error}"))),
         }
     }
 

@@ -11,7 +11,6 @@ use worker::kv::KvStore;
 use super::super::{now, random};
 use crate::host::{Millis, StoreDown};
 use crate::limit::{Add, Admission, Bound, day, decide};
-use crate::wire::json;
 
 /// Decides by what this isolate counts and last saw.
 pub(super) fn admit(bounds: &[Bound]) -> Admission {
@@ -150,7 +149,7 @@ async fn others(kv: &KvStore) -> Result<HashMap<String, i64>, StoreDown> {
     let mut sums: HashMap<String, i64> = HashMap::new();
     for keys in keys.chunks(BULK) {
         for shard in kv.get_bulk(keys).text().await.map_err(down)?.into_values().flatten() {
-            let counters: HashMap<String, i64> = json::parse(&shard).unwrap_or_default();
+            let counters: HashMap<String, i64> = serde_json::from_str(&shard).unwrap_or_default();
             for (name, total) in counters {
                 let sum = sums.entry(name).or_default();
                 *sum = sum.saturating_add(total);
