@@ -203,6 +203,10 @@ impl<'a> Read<'a> for Number {
         let is_number = value.get().starts_with(|c: char| c.is_ascii_digit() || c == '-');
         if is_number { Ok(Self(value.to_owned())) } else { Err(serde_json::Error::custom("expected a number")) }
     }
+
+    fn blank() -> Self {
+        Self::from(0)
+    }
 }
 
 impl Serialize for Number {

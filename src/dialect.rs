@@ -35,7 +35,7 @@ pub enum Dialect {
     OpenaiCompletions,
 }
 
-read_by_serde! { Dialect }
+read_by_serde! { Dialect = Self::OpenaiChat; }
 
 /// What a caller speaks: each is the dialect of some upstream too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -30,7 +30,7 @@ pub enum Platform {
     Vertex,
 }
 
-read_by_serde! { Platform }
+read_by_serde! { Platform = Self::Native; }
 
 impl Platform {
     /// Whether `dialect` is spoken there.

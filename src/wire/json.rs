@@ -12,7 +12,7 @@ use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 pub use value::Read;
-pub(crate) use value::{objects, read_by_serde};
+pub(crate) use value::{Filling, objects, read_by_serde};
 
 /// No dialect has objects with nearly as many fields. They are searched one by one, and a caller may send millions.
 const FIELDS_MAX: usize = 256;
@@ -138,7 +138,14 @@ pub fn quoted(text: &str) -> String {
 
 /// Names and values of an object, in order.
 #[derive(Debug)]
-pub(crate) struct Pairs<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+struct Pairs<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'a> Pairs<'a> {
+    /// The value of `name`; the last one where it stands twice, as most parsers have it.
+    fn raw(&self, name: &str) -> Option<&'a RawValue> {
+        self.0.iter().rev().find(|(field, _)| field == name).map(|(_, value)| *value)
+    }
+}
 
 impl<'de> Deserialize<'de> for Pairs<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

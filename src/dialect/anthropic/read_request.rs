@@ -515,6 +515,10 @@ impl<'a> Read<'a> for Body<'a> {
             Vec::read(value).map(Self::Blocks)
         }
     }
+
+    fn blank() -> Self {
+        Self::Blocks(Vec::new())
+    }
 }
 
 fn body<'a>(raw: &'a RawValue, path: &dyn fmt::Display) -> Result<Body<'a>, Error> {

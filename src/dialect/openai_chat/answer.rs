@@ -47,27 +47,38 @@ impl Said<'_> {
 }
 
 /// `content`: text, or parts of which Mistral's reasoning models send `thinking` too.
+pub(super) type Spoken<'a> = TextOr<'a, SpokenPart<'a>>;
+
 #[derive(Debug)]
-pub(super) enum Spoken<'a> {
+pub(super) enum TextOr<'a, Part> {
     Text(Cow<'a, str>),
-    Parts(Vec<SpokenPart<'a>>),
+    Parts(Vec<Part>),
 }
 
 objects! {
     #[derive(Debug)]
     pub(super) struct SpokenPart<'a> {
         pub(super) text: Option<Str<'a>>,
-        pub(super) thinking: Option<Spoken<'a>>,
+        pub(super) thinking: Option<TextOr<'a, Thought<'a>>>,
+    }
+
+    #[derive(Debug)]
+    pub(super) struct Thought<'a> {
+        pub(super) text: Option<Str<'a>>,
     }
 }
 
-impl<'a> Read<'a> for Spoken<'a> {
+impl<'a, Part: Read<'a>> Read<'a> for TextOr<'a, Part> {
     fn read(value: &'a RawValue) -> serde_json::Result<Self> {
         match value.get().as_bytes().first() {
             Some(b'"') => Cow::read(value).map(Self::Text),
             Some(b'[') => Vec::read(value).map(Self::Parts),
             _ => Err(serde_json::Error::custom("expected text or an array of parts")),
         }
+    }
+
+    fn blank() -> Self {
+        Self::Parts(Vec::new())
     }
 }
 
@@ -223,6 +234,10 @@ impl<'a> Read<'a> for Count {
             Scalar::Text(_) | Scalar::Other => Self(0),
         })
     }
+
+    fn blank() -> Self {
+        Self::default()
+    }
 }
 
 impl<'a> Read<'a> for Str<'a> {
@@ -231,6 +246,10 @@ impl<'a> Read<'a> for Str<'a> {
             Scalar::Text(text) => Self(text),
             Scalar::Number(_) | Scalar::Other => Self(Cow::Borrowed("")),
         })
+    }
+
+    fn blank() -> Self {
+        Self(Cow::Borrowed(""))
     }
 }
 
@@ -250,6 +269,10 @@ impl<'a> Read<'a> for Scalar<'a> {
             Some(b'-' | b'0'..=b'9') => Self::Number(Number::read(value)?.value() as u64),
             _ => Self::Other,
         })
+    }
+
+    fn blank() -> Self {
+        Self::Other
     }
 }
 

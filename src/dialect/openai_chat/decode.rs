@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use serde_json::value::RawValue;
 
-use super::answer::{CallPiece, Said, Spoken, Str, WireUsage, of, stop_reason};
+use super::answer::{CallPiece, Said, Str, TextOr, WireUsage, of, stop_reason};
 use super::{Fault, text};
 use crate::chat::{self, Event, StopReason};
 use crate::dialect::{Decode, Malformed};
@@ -252,13 +252,13 @@ impl Decoder {
         self.reasoned(said, events)?;
         match &said.content {
             None => {}
-            Some(Spoken::Text(text)) => self.tell(Piece::text(text), events)?,
-            Some(Spoken::Parts(parts)) => {
+            Some(TextOr::Text(text)) => self.tell(Piece::text(text), events)?,
+            Some(TextOr::Parts(parts)) => {
                 for part in parts {
                     match &part.thinking {
                         None => {}
-                        Some(Spoken::Text(text)) => self.tell(Piece::details(text), events)?,
-                        Some(Spoken::Parts(thoughts)) => {
+                        Some(TextOr::Text(text)) => self.tell(Piece::details(text), events)?,
+                        Some(TextOr::Parts(thoughts)) => {
                             for thought in thoughts {
                                 self.tell(Piece::details(of(&thought.text)), events)?;
                             }

@@ -341,7 +341,7 @@ fn part(wire: WirePart, path: &str, parts: &mut Vec<Part>, unread: &mut Unread) 
     Ok(())
 }
 
-fn thought(wire: TextOr<Vec<WirePart>>) -> String {
+fn thought(wire: TextOr<Vec<WireThought>>) -> String {
     match wire {
         TextOr::Text(text) => text,
         TextOr::Other(parts) => parts.into_iter().filter_map(|part| part.text).collect(),
@@ -489,10 +489,14 @@ objects! {
         kind as "type": Option<String>,
         text: Option<String>,
         refusal: Option<String>,
-        thinking: Option<TextOr<Vec<WirePart>>>,
+        thinking: Option<TextOr<Vec<WireThought>>>,
         image_url: Option<TextOr<ImageUrl>>,
         file: Option<WireFile>,
         cache_control: Option<Box<RawValue>>,
+    }
+
+    struct WireThought {
+        text: Option<String>,
     }
 
     struct WireFile {
@@ -584,5 +588,9 @@ impl<'a, Other: Read<'a>> Read<'a> for TextOr<Other> {
             Some(b'[' | b'{') => Other::read(value).map(Self::Other),
             _ => Err(serde_json::Error::custom("expected a string, an array or an object")),
         }
+    }
+
+    fn blank() -> Self {
+        Self::Text(String::new())
     }
 }

@@ -1026,14 +1026,14 @@ fn an_error_says_where_and_quotes_nothing() {
 }
 
 #[test]
-fn deep_nesting_is_refused_without_a_stack() {
+fn deep_nesting_takes_no_stack() {
     let deep = |open: &str, close: &str| {
         let content = format!("{}{}", open.repeat(50_000), close.repeat(50_000));
         format!(r#"{{"model":"m","messages":[{{"role":"user","content":{content}}}]}}"#)
     };
-    for body in [deep("[", "]"), deep(r#"[{"type":"thinking","thinking":"#, "}]").replace(":}", ":[]}")] {
-        assert!(read_request(&Fields::read(body.as_bytes()).unwrap()).is_err());
-    }
+    assert!(read_request(&Fields::read(deep("[", "]").as_bytes()).unwrap()).is_err());
+    let thoughts = deep(r#"[{"type":"thinking","thinking":"#, "}]").replace(":}", ":[]}");
+    assert!(read_request(&Fields::read(thoughts.as_bytes()).unwrap()).is_ok());
     let chunk = format!(r#"{{"choices":[{{"delta":{{"content":{}{}}}}}]}}"#, "[".repeat(50_000), "]".repeat(50_000));
     assert!(decode(&[&chunk]).is_err());
 }

@@ -11,13 +11,17 @@ use serde_json::value::RawValue;
 use super::{Name, Pairs};
 
 /// What can be read from a JSON value.
+///
+/// Each level reads its bytes once more, so no type may hold itself: its depth would be the sender's to choose.
 pub trait Read<'a>: Sized {
     fn read(value: &'a RawValue) -> serde_json::Result<Self>;
 
-    /// What stands for it where its field is absent; `None` where it must be there.
-    fn absent() -> Option<Self> {
-        None
-    }
+    /// What stands in its place where it is absent, and until a fault is told where it must be there. So a struct is
+    /// filled without a way out after each field, which would be most of its code.
+    fn blank() -> Self;
+
+    /// Whether its field may be absent.
+    const IS_OPTIONAL: bool = false;
 }
 
 /// Structs that are read from JSON objects, by the names of their fields.
@@ -41,42 +45,65 @@ macro_rules! objects {
 
         impl<'json $(: $life, $life)?> $crate::wire::json::Read<'json> for $name $(<$life>)? {
             fn read(value: &'json ::serde_json::value::RawValue) -> ::serde_json::Result<Self> {
-                let fields = $crate::wire::json::Pairs::of(value)?;
-                Ok(Self {
+                let mut fields = $crate::wire::json::Filling::of(value)?;
+                let filled = Self {
                     $($field: $crate::wire::json::objects!(@read fields, $field $(as $wire)? $(= $default)?)),*
-                })
+                };
+                fields.told(filled)
+            }
+
+            fn blank() -> Self {
+                Self { $($field: $crate::wire::json::Read::blank()),* }
             }
         }
     )* };
-    (@read $fields:ident, $field:ident) => { $fields.due(stringify!($field))? };
-    (@read $fields:ident, $field:ident as $wire:literal) => { $fields.due($wire)? };
-    (@read $fields:ident, $field:ident = $default:expr) => { $fields.given(stringify!($field))?.unwrap_or($default) };
-    (@read $fields:ident, $field:ident as $wire:literal = $default:expr) => { $fields.given($wire)?.unwrap_or($default) };
+    (@read $fields:ident, $field:ident) => { $fields.due(stringify!($field)) };
+    (@read $fields:ident, $field:ident as $wire:literal) => { $fields.due($wire) };
+    (@read $fields:ident, $field:ident = $default:expr) => { $fields.given(stringify!($field)).unwrap_or($default) };
+    (@read $fields:ident, $field:ident as $wire:literal = $default:expr) => { $fields.given($wire).unwrap_or($default) };
 }
 pub(crate) use objects;
 
-impl<'a> Pairs<'a> {
-    /// The fields of an object.
-    pub(crate) fn of(value: &'a RawValue) -> serde_json::Result<Self> {
-        serde_json::from_str(value.get())
-    }
+/// The fields of an object while a struct is filled from them.
+pub(crate) struct Filling<'a> {
+    fields: Pairs<'a>,
+    /// The first.
+    fault: Option<serde_json::Error>,
+}
 
-    /// The value of `name`; the last one where it stands twice.
-    pub(super) fn raw(&self, name: &str) -> Option<&'a RawValue> {
-        self.0.iter().rev().find(|(field, _)| field == name).map(|(_, value)| *value)
+impl<'a> Filling<'a> {
+    pub(crate) fn of(value: &'a RawValue) -> serde_json::Result<Self> {
+        Ok(Self { fields: serde_json::from_str(value.get())?, fault: None })
     }
 
     /// A field that may be absent where its type says so.
-    pub(crate) fn due<T: Read<'a>>(&self, name: &'static str) -> serde_json::Result<T> {
-        match self.raw(name) {
+    #[inline(never)]
+    pub(crate) fn due<T: Read<'a>>(&mut self, name: &'static str) -> T {
+        let read = match self.fields.raw(name) {
             Some(value) => T::read(value),
-            None => T::absent().ok_or_else(|| serde_json::Error::missing_field(name)),
-        }
+            None if T::IS_OPTIONAL => return T::blank(),
+            None => Err(serde_json::Error::missing_field(name)),
+        };
+        read.unwrap_or_else(|fault| {
+            self.note(fault);
+            T::blank()
+        })
     }
 
     /// A field that may be absent.
-    pub(crate) fn given<T: Read<'a>>(&self, name: &str) -> serde_json::Result<Option<T>> {
-        self.raw(name).map(T::read).transpose()
+    #[inline(never)]
+    pub(crate) fn given<T: Read<'a>>(&mut self, name: &str) -> Option<T> {
+        let read = self.fields.raw(name).map(T::read)?;
+        read.map_err(|fault| self.note(fault)).ok()
+    }
+
+    fn note(&mut self, fault: serde_json::Error) {
+        self.fault.get_or_insert(fault);
+    }
+
+    /// What was filled, or what was wrong with it.
+    pub(crate) fn told<T>(self, filled: T) -> serde_json::Result<T> {
+        self.fault.map_or(Ok(filled), Err)
     }
 }
 
@@ -84,11 +111,19 @@ impl<'a> Read<'a> for &'a RawValue {
     fn read(value: &'a RawValue) -> serde_json::Result<Self> {
         Ok(value)
     }
+
+    fn blank() -> Self {
+        RawValue::NULL
+    }
 }
 
 impl<'a> Read<'a> for Box<RawValue> {
     fn read(value: &'a RawValue) -> serde_json::Result<Self> {
         Ok(value.to_owned())
+    }
+
+    fn blank() -> Self {
+        RawValue::NULL.to_owned()
     }
 }
 
@@ -96,6 +131,10 @@ impl<'a> Read<'a> for Box<RawValue> {
 impl<'a> Read<'a> for IgnoredAny {
     fn read(_: &'a RawValue) -> serde_json::Result<Self> {
         Ok(Self)
+    }
+
+    fn blank() -> Self {
+        Self
     }
 }
 
@@ -105,14 +144,20 @@ impl<'a, T: Read<'a>> Read<'a> for Option<T> {
         if value.get() == "null" { Ok(None) } else { T::read(value).map(Some) }
     }
 
-    fn absent() -> Option<Self> {
-        Some(None)
+    fn blank() -> Self {
+        None
     }
+
+    const IS_OPTIONAL: bool = true;
 }
 
 impl<'a, T: Read<'a>> Read<'a> for Vec<T> {
     fn read(value: &'a RawValue) -> serde_json::Result<Self> {
         elements(value)?.into_iter().map(T::read).collect()
+    }
+
+    fn blank() -> Self {
+        Self::new()
     }
 }
 
@@ -120,6 +165,10 @@ impl<'a, T: Read<'a>> Read<'a> for Vec<T> {
 impl<'a> Read<'a> for Cow<'a, str> {
     fn read(value: &'a RawValue) -> serde_json::Result<Self> {
         serde_json::from_str(value.get()).map(|Name(text)| text)
+    }
+
+    fn blank() -> Self {
+        Self::Borrowed("")
     }
 }
 
@@ -129,10 +178,14 @@ fn elements(value: &RawValue) -> serde_json::Result<Vec<&RawValue>> {
 
 /// Types that serde reads: those of one value, and what is read once. A struct of an answer belongs into [`objects!`].
 macro_rules! read_by_serde {
-    ($($type:ty)*) => { $(
+    ($($type:ty = $blank:expr;)*) => { $(
         impl<'json> $crate::wire::json::Read<'json> for $type {
             fn read(value: &'json ::serde_json::value::RawValue) -> ::serde_json::Result<Self> {
                 ::serde_json::from_str(value.get())
+            }
+
+            fn blank() -> Self {
+                $blank
             }
         }
     )* };
@@ -140,4 +193,11 @@ macro_rules! read_by_serde {
 
 pub(crate) use read_by_serde;
 
-read_by_serde! { bool u32 u64 i64 f32 String }
+read_by_serde! {
+    bool = false;
+    u32 = 0;
+    u64 = 0;
+    i64 = 0;
+    f32 = 0.0;
+    String = String::new();
+}
