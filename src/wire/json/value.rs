@@ -153,7 +153,13 @@ impl<'a, T: Read<'a>> Read<'a> for Option<T> {
 
 impl<'a, T: Read<'a>> Read<'a> for Vec<T> {
     fn read(value: &'a RawValue) -> serde_json::Result<Self> {
-        elements(value)?.into_iter().map(T::read).collect()
+        let raw = elements(value)?;
+        // A loop, where an iterator would be several functions more for every type.
+        let mut read = Self::with_capacity(raw.len());
+        for element in raw {
+            read.push(T::read(element)?);
+        }
+        Ok(read)
     }
 
     fn blank() -> Self {
