@@ -2,7 +2,7 @@
 //!
 //! A price that is not here or in the configuration is unknown. It is never taken as zero.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use crate::dialect::Dialect;
 use crate::platform::Platform;
@@ -58,9 +58,12 @@ impl Prices {
         self.0.get(model).or_else(|| self.0.get(undated(model)?))
     }
 
-    /// Every priced model of `provider`.
-    pub fn models_of(&self, provider: &str) -> BTreeSet<&str> {
-        self.0.keys().filter_map(|model| model.strip_prefix(provider)?.strip_prefix('/')).collect()
+    /// Every priced model of `provider`, in the order of their names.
+    pub fn models_of(&self, provider: &str) -> Vec<&str> {
+        let models = self.0.keys().filter_map(|model| model.strip_prefix(provider)?.strip_prefix('/'));
+        let mut models: Vec<&str> = models.collect();
+        models.sort_unstable();
+        models
     }
 }
 

@@ -110,7 +110,7 @@ fn banner(config: &Config, address: SocketAddr, kept: &str) {
     });
     let on: Vec<String> = on.collect();
     println!("providers on: {}", if on.is_empty() { "none yet".to_owned() } else { on.join(", ") });
-    for (provider, secret) in &config.off {
+    for (provider, secret) in config.off.iter() {
         println!("          off: {provider} (set {secret})");
     }
     let callers: Vec<&str> = config.callers.iter().map(|caller| caller.name.as_str()).collect();
