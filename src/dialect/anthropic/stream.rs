@@ -156,7 +156,7 @@ impl Decoder {
             return Err(Malformed("content_block_delta: delta is missing".to_owned()));
         };
         let own = |text: Option<Cow<'_, str>>| text.map(|text| text.into_owned()).unwrap_or_default();
-        let event = match (delta.kind.as_ref().map(|kind| &**kind).unwrap_or_default(), kind) {
+        let event = match (delta.kind.as_deref().unwrap_or_default(), kind) {
             ("text_delta", Kind::Text) => Event::Text(own(delta.text)),
             ("thinking_delta", Kind::Reasoning) => Event::Reasoning(own(delta.thinking)),
             ("signature_delta", Kind::Reasoning) => Event::Signature(own(delta.signature)),
@@ -284,7 +284,7 @@ fn read<'a>(event: Option<&str>, data: &'a str) -> Result<Option<Wire<'a>>, Malf
     let Ok(Named { kind }) = json::parse(data) else {
         return Err(Malformed(format!("an event is not a JSON object, at column {}", error.column())));
     };
-    let kind = kind.as_ref().map(|kind| &**kind).or(event).unwrap_or_default();
+    let kind = kind.as_deref().or(event).unwrap_or_default();
     match KNOWN.iter().find(|known| **known == kind) {
         Some(kind) => Err(Malformed(format!("{kind}: a field is not of its type, at column {}", error.column()))),
         None => Ok(None),
