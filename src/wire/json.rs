@@ -110,7 +110,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Reads a value. All JSON goes through here: each other source would be a second copy of every parser.
+/// Reads a value. What serde reads is read from a `str` too: each other source would be a second copy of every parser.
 pub fn parse<'a, T: Read<'a>>(text: &'a str) -> serde_json::Result<T> {
     T::read(serde_json::from_str(text)?)
 }
@@ -251,6 +251,29 @@ mod tests {
         assert_eq!((outer.raw.unwrap().get(), outer.inner), ("[ 1.50 ]", vec![Some(Inner { x: 1 }), None]));
         for lists in [r#"[null,[]]"#, r#"{"inner":[[1]]}"#, r#"{"inner":[]} x"#] {
             assert!(parse::<Outer<'_>>(lists).is_err(), "{lists}");
+        }
+    }
+
+    #[test]
+    fn a_field_has_the_name_it_is_given_and_its_last_value() {
+        objects! {
+            #[derive(Debug)]
+            struct Call {
+                kind as "type": String,
+                index: u64 = 7,
+                strict: Option<bool>,
+            }
+        }
+        let Call { kind, index, strict } = parse(r#"{"type":"a","kind":"b","strict":null,"type":"c"}"#).unwrap();
+        assert_eq!((kind.as_str(), index, strict), ("c", 7, None));
+        let faults = [
+            (r#"{"kind":"a"}"#, "missing field `type`"),
+            (r#"{"type":"a","index":"secret"}"#, "expected u64"),
+            (r#"{"type":null,"index":"secret"}"#, "expected a string"),
+            (r#""secret""#, "expected an object"),
+        ];
+        for (text, expected) in faults {
+            assert_eq!(expectation(&parse::<Call>(text).unwrap_err()), expected, "{text}");
         }
     }
 
