@@ -2,9 +2,8 @@
 //!
 //! A price that is not here or in the configuration is unknown. It is never taken as zero.
 
-use std::collections::HashMap;
-
 use crate::dialect::Dialect;
+use crate::named::Named;
 use crate::platform::Platform;
 use crate::price::Price;
 use crate::quirks::Quirks;
@@ -31,7 +30,7 @@ objects! {
 
 /// Prices by `provider/model`.
 #[derive(Debug, Default)]
-pub struct Prices(HashMap<String, Priced>);
+pub struct Prices(Named<Priced>);
 
 #[derive(Debug, Clone)]
 pub struct Priced {
@@ -50,7 +49,11 @@ pub fn providers() -> Vec<Provider> {
 impl Prices {
     pub fn built_in() -> Self {
         let rows: Vec<Row> = json::parse(include_str!("catalog/prices.json")).unwrap_or_default();
-        Self(rows.into_iter().map(Row::named).collect())
+        let mut prices = Self::default();
+        for (model, priced) in rows.into_iter().map(Row::named) {
+            prices.set(model, priced);
+        }
+        prices
     }
 
     pub fn set(&mut self, model: String, priced: Priced) {
@@ -64,7 +67,7 @@ impl Prices {
 
     /// Every priced model of `provider`, in the order of their names.
     pub fn models_of(&self, provider: &str) -> Vec<&str> {
-        let models = self.0.keys().filter_map(|model| model.strip_prefix(provider)?.strip_prefix('/'));
+        let models = self.0.names().filter_map(|model| model.strip_prefix(provider)?.strip_prefix('/'));
         let mut models: Vec<&str> = models.collect();
         models.sort_unstable();
         models

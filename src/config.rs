@@ -641,11 +641,16 @@ fn is_base_url(url: &str) -> bool {
 
 /// The name that `wrong` was probably meant to be, if any is close.
 pub fn nearest<'n>(wrong: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    names
-        .map(|name| (strsim::normalized_damerau_levenshtein(wrong, name), name))
-        .filter(|(likeness, _)| *likeness >= 0.6)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, name)| name)
+    let mut best: Option<(usize, &str)> = None;
+    for name in names {
+        let apart = strsim::osa_distance(wrong, name);
+        let longest = wrong.chars().count().max(name.chars().count());
+        // At least three of five letters are right.
+        if apart * 5 <= longest * 2 && best.is_none_or(|(least, _)| apart < least) {
+            best = Some((apart, name));
+        }
+    }
+    best.map(|(_, name)| name)
 }
 
 pub fn sha256(text: &str) -> [u8; 32] {

@@ -1,6 +1,6 @@
 //! Things by name, in the order of their names.
 //!
-//! Not a `BTreeMap`, of which every type of value is 5 KB of code: what is kept here is short and seldom looked up.
+//! Not a `BTreeMap`, of which every type of value is 5 KB of code: what is kept here is short or seldom changed.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -33,6 +33,10 @@ impl<T> Named<T> {
             Some(known) if known.0 == name => known.1 = value,
             _ => self.0.insert(at, (name, value)),
         }
+    }
+
+    pub fn retain(&mut self, keeps: impl Fn(&T) -> bool) {
+        self.0.retain(|(_, value)| keeps(value));
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&str, &T)> {

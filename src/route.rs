@@ -1,11 +1,11 @@
 //! Which targets answer a model name, in which order, and what an attempt's outcome means for the next.
 
-use std::collections::HashMap;
 use std::fmt;
 
 use crate::config::{BUILT_IN, Config, Patience, Target, nearest};
 use crate::error::{Error, Kind};
 use crate::host::{Headers, Millis};
+use crate::named::Named;
 
 /// The targets of one request, in the order in which they are tried.
 #[derive(Debug)]
@@ -117,7 +117,7 @@ impl fmt::Display for Outcome {
 /// Which targets asked for a pause, as far as this process knows.
 #[derive(Debug, Default)]
 pub struct Health {
-    resting: HashMap<String, Millis>,
+    resting: Named<Millis>,
 }
 
 /// No upstream's wish for a pause is believed for longer.
@@ -126,7 +126,7 @@ pub const REST_MS_MAX: Millis = 60_000;
 impl Health {
     /// Notes a `Retry-After` of `target`.
     pub fn rest(&mut self, target: &Target, wait_ms: Millis, now: Millis) {
-        self.resting.retain(|_, until| *until > now);
+        self.resting.retain(|until| *until > now);
         self.resting.insert(target.to_string(), now.saturating_add(wait_ms.min(REST_MS_MAX)));
     }
 
