@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use tollgate::config::{Config, Draft, Mistake, Reach};
+use tollgate::config::{AWS_REGION, Config, Draft, Mistake, Reach};
 use tollgate::host::native::{Options, run};
 
 /// An AI gateway: one endpoint in front of every model provider.
@@ -57,11 +57,14 @@ pub(crate) fn main() -> ExitCode {
 
 fn print_json(file: &Path) -> Result<(), String> {
     let draft = read(file)?;
-    // Secrets live where the gateway will run, so any will do here, if each is another.
-    let secret = |name: &str| Some(format!("https://{name}.elsewhere"));
-    Config::compile(&draft, secret).map_err(|mistakes| listed(&mistakes))?;
+    Config::compile(&draft, elsewhere).map_err(|mistakes| listed(&mistakes))?;
     println!("{}", serde_json::to_string(&draft).map_err(|error| error.to_string())?);
     Ok(())
+}
+
+/// Secrets live where the gateway will run, so any will do for a check, if each is another and is what its name says.
+fn elsewhere(name: &str) -> Option<String> {
+    Some(if name == AWS_REGION { "elsewhere-1".to_owned() } else { format!("https://{name}.elsewhere") })
 }
 
 fn start(arguments: &Arguments) -> Result<(), String> {
@@ -124,4 +127,16 @@ fn banner(config: &Config, address: SocketAddr, kept: &str) {
         "try: curl http://{address}/v1/chat/completions{key} -d '{{\"model\":\"tollgate/echo\",\"messages\":[{{\"role\":\"user\",\"content\":\"hello\"}}]}}'"
     );
     println!("tollgate listening on http://{address}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_known_provider_can_be_checked_without_its_secrets() {
+        let draft = Draft::from_json(None).unwrap();
+        let mistakes = Config::compile(&draft, elsewhere).err().map(|mistakes| listed(&mistakes));
+        assert_eq!(mistakes, None);
+    }
 }

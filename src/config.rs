@@ -225,7 +225,7 @@ const NAME_LENGTH_MAX: usize = 64;
 const AWS_ACCESS_KEY: &str = "AWS_ACCESS_KEY_ID";
 const AWS_SECRET_KEY: &str = "AWS_SECRET_ACCESS_KEY";
 const AWS_SESSION_TOKEN: &str = "AWS_SESSION_TOKEN";
-const AWS_REGION: &str = "AWS_REGION";
+pub const AWS_REGION: &str = "AWS_REGION";
 /// The service that requests to Bedrock are signed for.
 const BEDROCK: &str = "bedrock";
 
