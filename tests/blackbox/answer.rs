@@ -3,11 +3,9 @@
 
 use serde_json::Value;
 
-use crate::caller::Dialect;
-
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Answer {
-    /// Thought and signature; only Anthropic Messages has a place for the signature.
+    /// Thought and signature, where an upstream has a place for one. Google's are base64.
     pub(crate) thinking: Option<(&'static [&'static str], &'static str)>,
     /// In the pieces in which it is streamed.
     pub(crate) text: &'static [&'static str],
@@ -71,16 +69,6 @@ impl Call {
     }
 }
 
-impl Usage {
-    /// What is left of it when an upstream of this dialect reports it.
-    pub(crate) fn through(self, dialect: Dialect) -> Self {
-        match dialect {
-            Dialect::OpenaiChat => Self { cache_write: 0, ..self },
-            Dialect::Anthropic => Self { reasoning: 0, ..self },
-        }
-    }
-}
-
 /// What the scripted model says after it was given the results of its calls.
 pub(crate) const AFTER_TOOLS: Answer = Answer { text: &["It is 21 °C ", "in Tokyo and ", "9 am in Lima."], ..TEXT };
 
@@ -107,7 +95,7 @@ const TOOLS: Answer = Answer {
 };
 
 const THINKING: Answer = Answer {
-    thinking: Some((&["First, ", "the weather ", "in 東京."], "EqQBCkYIARgCKkBz+scripted/signature==")),
+    thinking: Some((&["First, ", "the weather ", "in 東京."], "EqQBCkYIARgCKkBz+scripted/signatureABQ==")),
     ..TOOLS
 };
 

@@ -113,7 +113,7 @@ impl Host {
         fs::create_dir_all(&setup.store).map_err(|error| format!("{}: {error}", setup.store.display()))?;
         let mut command = kind.command(setup);
         for (name, _) in std::env::vars() {
-            if ["TOLLGATE_", "OPENAI_", "ANTHROPIC_"].iter().any(|prefix| name.starts_with(prefix))
+            if ["TOLLGATE_", "OPENAI_", "ANTHROPIC_", "AWS_"].iter().any(|prefix| name.starts_with(prefix))
                 && !command.get_envs().any(|(set, value)| set == name.as_str() && value.is_some())
             {
                 command.env_remove(name);

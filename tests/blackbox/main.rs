@@ -37,7 +37,7 @@ use caller::Dialect;
 use host::{Host, Kind, Setup};
 use suite::{Scenario, Suite};
 use test::Test;
-use upstream::Upstream;
+use upstream::{Provider, Upstream, sigv4};
 
 /// Most scenarios wait for something; more of them than this would only slow down those that do not.
 const THREADS: usize = 12;
@@ -73,7 +73,7 @@ fn main() {
     });
     let scenarios: Vec<_> = suite.scenarios.into_iter().map(Arc::new).collect();
     let mut trials = vec![];
-    for dialect in Dialect::BOTH {
+    for dialect in Dialect::ALL {
         let run = Arc::clone(&run);
         trials.push(Trial::test(
             format!("upstream::{}::a_caller_without_gateway_reads_what_was_scripted", dialect.name()),
@@ -148,11 +148,11 @@ impl Run {
     }
 
     fn setup(&self, kind: Kind) -> Setup {
-        let secrets = [
-            ("UP_OPENAI_API_KEY", upstream::OPENAI_KEY),
-            ("UP_ANTHROPIC_API_KEY", upstream::ANTHROPIC_KEY),
-            suite::BY_SECRET,
-        ];
+        let keys: Vec<_> =
+            Provider::ALL.into_iter().filter_map(|provider| Some((provider.secret(), provider.key()?))).collect();
+        let mut secrets: Vec<_> = keys.iter().map(|(name, key)| (name.as_str(), *key)).collect();
+        secrets.extend([("AWS_ACCESS_KEY_ID", sigv4::ACCESS_KEY), ("AWS_SECRET_ACCESS_KEY", sigv4::SECRET_KEY)]);
+        secrets.push(suite::BY_SECRET);
         Setup::new(Some(self.config.clone()), &secrets, scratch().join(kind.name()))
     }
 

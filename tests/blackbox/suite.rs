@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::answer::Usage;
-use crate::caller::Dialect;
 use crate::host::Kind;
 use crate::test::Test;
+use crate::upstream::Provider;
 
 /// A request body may be this long.
 pub(crate) const BODY_BYTES_MAX: usize = 1 << 20;
@@ -84,23 +84,25 @@ impl Suite {
         }
         let mut prices = serde_json::Map::new();
         for (model, price) in PRICES {
-            for dialect in Dialect::BOTH {
+            for provider in Provider::ALL {
                 let [input, cached_input, cache_write, output] = price.map(usd_per_million);
                 let row =
                     json!({"input": input, "cached_input": cached_input, "cache_write": cache_write, "output": output});
-                prices.insert(format!("{}/{model}", dialect.provider()), row);
+                prices.insert(provider.target(model), row);
             }
+        }
+        let mut providers = json!({
+            "up-anthropic-v1": {"dialect": "anthropic", "base_url": format!("http://{upstream}/v1"), "secret": "UP_ANTHROPIC_API_KEY"},
+            "dead-openai": {"dialect": "openai-chat", "base_url": format!("http://{dead}/v1"), "auth": "none"},
+            "dead-anthropic": {"dialect": "anthropic", "base_url": format!("http://{dead}"), "auth": "none"},
+        });
+        for provider in Provider::ALL {
+            providers[provider.id()] = provider.config(&format!("http://{upstream}"));
         }
         json!({
             "body_bytes_max": BODY_BYTES_MAX,
             "timeouts": {"first_byte_ms": 15_000, "idle_ms": 15_000},
-            "providers": {
-                "up-openai": {"dialect": "openai-chat", "base_url": format!("http://{upstream}/v1"), "models": ["text", "tools"]},
-                "up-anthropic": {"dialect": "anthropic", "base_url": format!("http://{upstream}"), "models": ["thinking"]},
-                "up-anthropic-v1": {"dialect": "anthropic", "base_url": format!("http://{upstream}/v1"), "secret": "UP_ANTHROPIC_API_KEY"},
-                "dead-openai": {"dialect": "openai-chat", "base_url": format!("http://{dead}/v1"), "auth": "none"},
-                "dead-anthropic": {"dialect": "anthropic", "base_url": format!("http://{dead}"), "auth": "none"},
-            },
+            "providers": providers,
             "models": self.aliases,
             "callers": callers,
             "prices": prices,

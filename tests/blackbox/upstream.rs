@@ -1,10 +1,18 @@
-//! The scripted upstream: a small HTTP/1.1 server that speaks both dialects, misbehaves as [`script`] says, and
+//! The scripted upstream: a small HTTP/1.1 server that plays every [`Provider`], misbehaves as [`script`] says, and
 //! remembers every request. Scenarios find theirs by a marker in the prompt, so they can run at the same time.
 //! It writes to the socket itself, because a reset or a cut is nothing an HTTP library will do.
 
-pub(crate) mod anthropic;
-pub(crate) mod openai_chat;
+mod anthropic;
+mod bedrock_converse;
+mod cohere;
+mod event_stream;
+mod gemini;
+mod ollama;
+mod openai_chat;
+mod openai_responses;
+mod provider;
 pub(crate) mod script;
+pub(crate) mod sigv4;
 
 use std::collections::HashMap;
 use std::io;
@@ -18,12 +26,9 @@ use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
-use crate::caller::Dialect;
+use provider::Asked;
+pub(crate) use provider::{ANTHROPIC_KEY, OPENAI_KEY, Provider};
 use script::Step;
-
-/// The keys that the gateway must present, by dialect, and must present to nobody else.
-pub(crate) const OPENAI_KEY: &str = "sk-scripted-openai-5f2c";
-pub(crate) const ANTHROPIC_KEY: &str = "sk-ant-scripted-8d1e";
 
 #[derive(Debug)]
 pub(crate) struct Upstream {
@@ -53,10 +58,10 @@ pub(crate) enum Outcome {
     ClosedByGateway(Instant),
 }
 
-/// One SSE frame of a scripted answer.
+/// One frame of a scripted answer's stream.
 #[derive(Debug)]
 pub(crate) struct Frame {
-    pub(crate) text: String,
+    pub(crate) bytes: Vec<u8>,
     /// Whether it carries a piece of the answer itself.
     pub(crate) content: bool,
 }
@@ -171,9 +176,11 @@ impl Exchange {
                     write.write_all(head.as_bytes()).await?;
                     self.record(body.as_bytes());
                 }
-                Step::StreamHead => {
-                    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n\
-                                cache-control: no-cache\r\nx-request-id: req_scripted1\r\ntransfer-encoding: chunked\r\n\r\n";
+                Step::StreamHead { kind } => {
+                    let head = format!(
+                        "HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncache-control: no-cache\r\n\
+                         x-request-id: req_scripted1\r\ntransfer-encoding: chunked\r\n\r\n"
+                    );
                     write.write_all(head.as_bytes()).await?;
                 }
                 Step::Send(bytes) => {
@@ -199,16 +206,16 @@ impl Exchange {
 }
 
 impl Frame {
-    pub(crate) fn content(text: String) -> Self {
-        Self { text, content: true }
+    pub(crate) fn content(bytes: impl Into<Vec<u8>>) -> Self {
+        Self { bytes: bytes.into(), content: true }
     }
 
-    pub(crate) fn other(text: String) -> Self {
-        Self { text, content: false }
+    pub(crate) fn other(bytes: impl Into<Vec<u8>>) -> Self {
+        Self { bytes: bytes.into(), content: false }
     }
 }
 
-struct Request {
+pub(crate) struct Request {
     path: String,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
@@ -221,30 +228,20 @@ impl Request {
 
     /// Checks like the real API, then follows the script.
     fn steps(&self) -> Vec<Step> {
-        let path = self.path.split('?').next().unwrap_or_default();
-        let Some(dialect) = Dialect::BOTH.into_iter().find(|dialect| dialect.path() == path) else {
-            return script::failed(Dialect::OpenaiChat, 404, &format!("no such path: {path}"), Vec::new());
+        let Some(asked) = Asked::of(&self.path) else {
+            return script::failed(Provider::OpenaiChat, 404, &format!("no such path: {}", self.path), Vec::new());
         };
+        let provider = asked.provider;
         let request: Value = match serde_json::from_slice(&self.body) {
             Ok(request) => request,
-            Err(error) => {
-                return script::failed(dialect, 400, &format!("not JSON: {error}"), Vec::new());
-            }
+            Err(error) => return script::failed(provider, 400, &format!("not JSON: {error}"), Vec::new()),
         };
-        let (authorized, checked) = match dialect {
-            Dialect::OpenaiChat => {
-                (self.header("authorization") == format!("Bearer {OPENAI_KEY}"), openai_chat::check(&request))
-            }
-            Dialect::Anthropic => (
-                self.header("x-api-key") == ANTHROPIC_KEY
-                    || self.header("authorization") == format!("Bearer {ANTHROPIC_KEY}"),
-                anthropic::check(&request, self.header("anthropic-version")),
-            ),
-        };
-        match (authorized, checked) {
-            (false, _) => script::failed(dialect, 401, "the upstream's key is missing", Vec::new()),
-            (true, Err(error)) => script::failed(dialect, 400, &error, Vec::new()),
-            (true, Ok(())) => script::steps(dialect, &request),
+        if let Err(error) = provider.authorizes(self) {
+            return script::failed(provider, 401, &error, Vec::new());
+        }
+        match provider.check(&request, self, asked.stream) {
+            Err(error) => script::failed(provider, 400, &error, Vec::new()),
+            Ok(()) => script::steps(&asked, &request),
         }
     }
 }
@@ -312,6 +309,21 @@ async fn closed(read: &mut ReadHalf<'_>) -> io::Error {
         Ok(0) => io::ErrorKind::ConnectionAborted.into(),
         Ok(_) => io::Error::new(io::ErrorKind::InvalidData, "the gateway pipelined"),
         Err(error) => error,
+    }
+}
+
+/// One Server-Sent Event.
+fn sse(name: Option<&str>, data: &Value) -> Vec<u8> {
+    let name = name.map(|name| format!("event: {name}\n")).unwrap_or_default();
+    format!("{name}data: {data}\n\n").into_bytes()
+}
+
+/// The text of a content, be it a string or parts.
+pub(crate) fn flat(content: &Value) -> String {
+    match content {
+        Value::String(text) => text.clone(),
+        Value::Array(parts) => parts.iter().filter_map(|part| part["text"].as_str()).collect(),
+        _ => panic!("not a content: {content}"),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The same dialect on both sides: the gateway changes the model's name, and not a byte more.
 
-use super::{add_callers, target};
+use super::add_callers;
 use crate::answer::Answer;
 use crate::caller::Dialect;
 use crate::suite::Suite;
@@ -15,7 +15,7 @@ pub(crate) fn add(suite: &mut Suite) {
             "bytes",
             &format!("a_whole_reply_returns_byte_for_byte::{model}"),
             move |test, dialect| async move {
-                let reply = test.answer(dialect, &dialect.request(&target(dialect, model), &test.prompt())).await;
+                let reply = test.answer(dialect, &dialect.request(&dialect.own().target(model), &test.prompt())).await;
                 assert_eq!(reply.body, test.exchange().sent());
             },
         );
@@ -26,7 +26,7 @@ pub(crate) fn add(suite: &mut Suite) {
             "bytes",
             &format!("a_stream_returns_byte_for_byte::{model}"),
             move |test, dialect| async move {
-                let reply = test.answer(dialect, &dialect.streamed(&target(dialect, model), &test.prompt())).await;
+                let reply = test.answer(dialect, &dialect.streamed(&dialect.own().target(model), &test.prompt())).await;
                 let (got, sent) = (reply.text(), String::from_utf8_lossy(&test.exchange().sent()).into_owned());
                 assert_eq!(got, sent);
             },
@@ -38,7 +38,7 @@ pub(crate) fn add(suite: &mut Suite) {
             "bytes",
             &format!("an_error_returns_byte_for_byte::{status}"),
             move |test, dialect| async move {
-                let model = target(dialect, &format!("status-{status}"));
+                let model = dialect.own().target(&format!("status-{status}"));
                 for request in [dialect.request(&model, &test.prompt()), dialect.streamed(&model, &test.prompt())] {
                     let reply = test.ask(dialect, &request).await;
                     assert_eq!(reply.status, status);
@@ -62,8 +62,8 @@ async fn request(test: Test, dialect: Dialect) {
 
 async fn streamed_request(test: Test, dialect: Dialect) {
     let stream = match dialect {
-        Dialect::OpenaiChat => ", \"stream\" :true, \"stream_options\": {\"include_usage\":true } ",
         Dialect::Anthropic => ", \"stream\" :true",
+        _ => ", \"stream\" :true, \"stream_options\": {\"include_usage\":true } ",
     };
     verbatim(test, dialect, stream).await;
 }
@@ -78,7 +78,7 @@ async fn verbatim(test: Test, dialect: Dialect, more: &str) {
             test.prompt()
         )
     };
-    let reply = test.open_bytes(dialect, body(&target(dialect, "text"))).await.whole().await;
+    let reply = test.open_bytes(dialect, body(&dialect.own().target("text"))).await.whole().await;
     assert_eq!(reply.status, 200, "{}", reply.text());
     assert_eq!(String::from_utf8_lossy(&test.exchange().body), body("text"));
 }
@@ -91,6 +91,6 @@ async fn unasked_usage(test: Test) {
     let sent = String::from_utf8_lossy(&test.exchange().sent()).into_owned();
     let withheld = sent.split_inclusive("\n\n").filter(|frame| !frame.contains("\"choices\":[]"));
     assert_eq!(reply.text(), withheld.collect::<String>());
-    let usage = Answer::of("text").usage.through(dialect);
+    let usage = dialect.own().reports(Answer::of("text").usage);
     test.settles([("up-openai/text", Totals::of(1, "text", usage))]).await;
 }

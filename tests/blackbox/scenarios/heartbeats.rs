@@ -1,17 +1,17 @@
 //! A caller who waits for a stream is told that it is on its way, before there is an answer and in its midst.
 
-use super::{Pair, add_pairs, hangup, target};
+use super::{Pair, add_pairs, hangup};
 use crate::answer::Answer;
-use crate::caller::Dialect;
 use crate::client::Reply;
 use crate::suite::Suite;
 use crate::test::{Test, Totals};
+use crate::upstream::Provider;
 use crate::upstream::script::FAILURE;
 
 pub(crate) fn add(suite: &mut Suite) {
     for model in ["late-paused-text", "late-status-503", "slow-first-byte"] {
-        for upstream in Dialect::BOTH {
-            suite.beating_alias(&alias(upstream.name(), model), &[target(upstream, model)]);
+        for upstream in Provider::BOTH {
+            suite.beating_alias(&alias(upstream.name(), model), &[upstream.target(model)]);
         }
     }
     add_pairs(suite, "heartbeats", "a_caller_who_waits_is_told_so", |test, pair| async move {
@@ -23,7 +23,7 @@ pub(crate) fn add(suite: &mut Suite) {
         test.upstream.permit(&test.marker);
         let whole = reply.whole_after(body).await;
         pair.check(&pair.caller.read_stream(&whole.body), &Answer::of("text"));
-        let usage = Answer::of("text").usage.through(pair.upstream);
+        let usage = pair.upstream.reports(Answer::of("text").usage);
         test.settles([(&pair.target("late-paused-text"), Totals::of(1, "unpriced", usage))]).await;
     });
     add_pairs(suite, "heartbeats", "what_fails_after_one_is_told_in_the_stream", |test, pair| async move {

@@ -9,7 +9,7 @@ use crate::caller::Dialect;
 use crate::client;
 use crate::suite::{BY_SECRET, Suite};
 use crate::test::{Test, Totals};
-use crate::upstream::{ANTHROPIC_KEY, OPENAI_KEY};
+use crate::upstream::{ANTHROPIC_KEY, OPENAI_KEY, Provider};
 
 pub(crate) fn add(suite: &mut Suite) {
     suite.add("surface::health_needs_no_key", |test| async move {
@@ -46,7 +46,7 @@ pub(crate) fn add(suite: &mut Suite) {
                     .whole()
                     .await;
                 assert_eq!(reply.status, 200, "{}", reply.text());
-                Pair { caller: dialect, upstream: Dialect::OpenaiChat }
+                Pair { caller: dialect, upstream: Provider::OpenaiChat }
                     .check(&dialect.read_whole(&reply.body), &Answer::of("text"));
             },
         );
@@ -108,7 +108,7 @@ async fn echo(test: Test, dialect: Dialect) {
     assert_eq!(whole.header("x-tollgate-cost"), Some("0"));
     for reading in [dialect.read_whole(&whole.body), dialect.read_stream(&stream.body)] {
         assert_eq!(reading.text, prompt);
-        assert_eq!(reading.stop, dialect.stop(dialect, Answer::of("text").stop));
+        assert_eq!(reading.stop, dialect.stop(dialect.own(), Answer::of("text").stop));
     }
     let totals = test.settled_totals().await;
     let row = totals["tollgate/echo"];
@@ -120,15 +120,15 @@ async fn keys(test: Test, pair: Pair) {
     let reply = test.answer(pair.caller, &pair.caller.request(&pair.target("text"), &test.prompt())).await;
     let exchange = test.exchange();
     let (own, foreign) = match pair.upstream {
-        Dialect::OpenaiChat => (OPENAI_KEY, ANTHROPIC_KEY),
-        Dialect::Anthropic => (ANTHROPIC_KEY, OPENAI_KEY),
+        Provider::Anthropic => (ANTHROPIC_KEY, OPENAI_KEY),
+        _ => (OPENAI_KEY, ANTHROPIC_KEY),
     };
     let presented = exchange.headers.iter().filter(|(_, value)| value.contains(own)).count();
     assert_eq!(presented, 1, "{:?}", exchange.headers);
     for secret in [foreign, test.key.as_str()] {
         assert!(!exchange.headers.iter().any(|(_, value)| value.contains(secret)), "{:?}", exchange.headers);
     }
-    assert_eq!(exchange.header("anthropic-version").is_some(), pair.upstream == Dialect::Anthropic);
+    assert_eq!(exchange.header("anthropic-version").is_some(), pair.upstream == Provider::Anthropic);
     assert!(!reply.text().contains(own));
 }
 

@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use super::Frame;
+use super::{Frame, flat};
 use crate::answer::{Answer, Stop, Usage};
 
 const ID: &str = "chatcmpl-scripted1";
@@ -149,6 +149,13 @@ pub(crate) fn check(request: &Value) -> Result<(), String> {
         Some(field) => Err(format!("Unrecognized request argument supplied: {field}")),
         None => Ok(()),
     }
+}
+
+/// Call and text of every result in a request.
+pub(crate) fn results(request: &Value) -> Vec<(String, String)> {
+    let messages = request["messages"].as_array().into_iter().flatten();
+    let result = |message: &Value| Some((message["tool_call_id"].as_str()?.to_owned(), flat(&message["content"])));
+    messages.filter_map(result).collect()
 }
 
 fn tool_call(call: &Value) -> Result<&str, String> {

@@ -13,7 +13,7 @@
 //! | `interleaved-tools`, `sloppy-tools` | only Chat Completions: calls by turns; with empty ids and names |
 //! | `malformed` | a reply that is not JSON |
 //!
-//! Before any of these may stand `bytewise-` (one byte at a time), `crlf-`, `comments-` (SSE comments between the
+//! Before all of it stands the provider's family, where it has one. Before any of these may stand `bytewise-` (one byte at a time), `crlf-`, `comments-` (SSE comments between the
 //! frames) and `late-` (the head waits for the test's permit); before an answer also `gated-` (each piece waits for it)
 //! or `paused-` (what follows three pieces does).
 
@@ -21,9 +21,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Frame, anthropic, openai_chat};
+use super::{Asked, Frame, Provider};
 use crate::answer::{AFTER_TOOLS, Answer, Stop};
-use crate::caller::Dialect;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -34,7 +33,9 @@ pub(crate) enum Step {
         body: String,
         length: usize,
     },
-    StreamHead,
+    StreamHead {
+        kind: &'static str,
+    },
     Send(Vec<u8>),
     /// Waits until the test permits the next step.
     Gate,
@@ -52,13 +53,14 @@ pub(crate) enum Step {
 /// What the scripted failures say; a caller is told it where the gateway passes an error on.
 pub(crate) const FAILURE: &str = "scripted failure";
 
-pub(crate) fn steps(dialect: Dialect, request: &Value) -> Vec<Step> {
-    let name = request["model"].as_str().unwrap_or_default();
-    let (bytewise, rest) = prefix(name, "bytewise-");
+pub(crate) fn steps(asked: &Asked, request: &Value) -> Vec<Step> {
+    let name = asked.model.as_deref().or(request["model"].as_str()).unwrap_or_default();
+    let (_, model) = prefix(name, asked.provider.family());
+    let (bytewise, rest) = prefix(model, "bytewise-");
     let (crlf, rest) = prefix(rest, "crlf-");
     let (comments, rest) = prefix(rest, "comments-");
     let (late, model) = prefix(rest, "late-");
-    let mut steps = plain_steps(dialect, name, model, request);
+    let mut steps = plain_steps(asked, name, model, request);
     if late {
         steps.insert(0, Step::Gate);
     }
@@ -69,7 +71,7 @@ pub(crate) fn steps(dialect: Dialect, request: &Value) -> Vec<Step> {
         if let Step::Send(bytes) = step
             && crlf
         {
-            *bytes = String::from_utf8_lossy(bytes).replace('\n', "\r\n").into_bytes();
+            *bytes = String::from_utf8_lossy(bytes).replace("\r\n", "\n").replace('\n', "\r\n").into_bytes();
         }
     }
     if bytewise {
@@ -78,44 +80,44 @@ pub(crate) fn steps(dialect: Dialect, request: &Value) -> Vec<Step> {
     steps
 }
 
-fn plain_steps(dialect: Dialect, name: &str, model: &str, request: &Value) -> Vec<Step> {
+fn plain_steps(asked: &Asked, name: &str, model: &str, request: &Value) -> Vec<Step> {
+    let provider = asked.provider;
     if let Some(status) = model.strip_prefix("status-").and_then(|status| status.parse().ok()) {
-        return failed(dialect, status, FAILURE, Vec::new());
+        return failed(provider, status, FAILURE, Vec::new());
     }
     if let Some(seconds) = model.strip_prefix("retry-after-").and_then(|rest| rest.split('-').next()) {
-        return failed(dialect, 429, FAILURE, vec![("retry-after", seconds.to_owned())]);
+        return failed(provider, 429, FAILURE, vec![("retry-after", seconds.to_owned())]);
     }
     let (gated, model) = prefix(model, "gated-");
     let (paused, model) = prefix(model, "paused-");
-    let answer = answer(model, request);
+    let answer = answer(provider, model, request);
     match model {
         "slow-first-byte" => return vec![Step::Hang],
         "malformed" => {
-            return whole(dialect, 200, "{\"id\": \"scripted\", <oops".to_owned(), Vec::new());
+            return whole(provider, 200, "{\"id\": \"scripted\", <oops".to_owned(), Vec::new());
         }
         _ => {}
     }
-    if request["stream"] != true {
-        let body = match dialect {
-            Dialect::OpenaiChat => openai_chat::whole(&answer, name),
-            Dialect::Anthropic => anthropic::whole(&answer, name),
-        };
-        return whole_or_cut(dialect, model, body.to_string());
+    // Ollama streams unless it is told not to.
+    let by_default = provider == Provider::Ollama;
+    if !asked.stream.or(request["stream"].as_bool()).unwrap_or(by_default) {
+        return whole_or_cut(provider, model, provider.whole(&answer, name, request).to_string());
     }
-    let frames = match dialect {
-        Dialect::OpenaiChat => openai_chat::frames(&answer, name, request["stream_options"]["include_usage"] == true),
-        Dialect::Anthropic => anthropic::frames(&answer, name),
-    };
-    let mut steps = vec![Step::StreamHead];
+    let frames = provider.frames(&answer, name, request, asked.list);
+    let mut steps = vec![Step::StreamHead { kind: provider.stream_type(asked.list) }];
     let opening = &frames[..1];
     let three = || sends(&frames[..=third_content(&frames)]);
     match model {
         "slow-content" => steps.extend(sends(opening).chain([Step::Hang])),
-        "error-event-first" => steps.extend([error_event(dialect), Step::End]),
-        "error-event-early" => steps.extend(sends(opening).chain([error_event(dialect), Step::End])),
+        "error-event-first" => steps.extend([Step::Send(provider.error_frame(FAILURE)), Step::End]),
+        "error-event-early" => {
+            steps.extend(sends(opening).chain([Step::Send(provider.error_frame(FAILURE)), Step::End]))
+        }
         "end-first" => steps.push(Step::End),
         "cut-early" => steps.extend(sends(opening).chain([Step::Cut])),
-        "error-event-mid" => steps.extend(three().chain([Step::Gate, error_event(dialect), Step::End])),
+        "error-event-mid" => {
+            steps.extend(three().chain([Step::Gate, Step::Send(provider.error_frame(FAILURE)), Step::End]))
+        }
         "reset-after-3" => steps.extend(three().chain([Step::Gate, Step::Reset])),
         "cut-after-3" => steps.extend(three().chain([Step::Gate, Step::Cut])),
         "silent-end" => steps.extend(three().chain([Step::Gate, Step::End])),
@@ -134,48 +136,33 @@ fn plain_steps(dialect: Dialect, name: &str, model: &str, request: &Value) -> Ve
 }
 
 /// A model given the results of its calls answers with text.
-fn answer(model: &str, request: &Value) -> Answer {
-    let last = request["messages"].as_array().and_then(|messages| messages.last());
-    let answers_calls = last.is_some_and(|message| {
-        let blocks = message["content"].as_array().into_iter().flatten();
-        message["role"] == "tool" || blocks.into_iter().any(|block| block["type"] == "tool_result")
-    });
+fn answer(provider: Provider, model: &str, request: &Value) -> Answer {
     let answer = Answer::of(model);
-    if answer.stop == Stop::Tools && answers_calls { AFTER_TOOLS } else { answer }
+    if answer.stop == Stop::Tools && !provider.results(request).is_empty() { AFTER_TOOLS } else { answer }
 }
 
-pub(crate) fn failed(dialect: Dialect, status: u16, message: &str, headers: Vec<(&'static str, String)>) -> Vec<Step> {
-    let body = match dialect {
-        Dialect::OpenaiChat => openai_chat::error(status, message),
-        Dialect::Anthropic => anthropic::error(status, message),
-    };
-    whole(dialect, status, body.to_string(), headers)
+pub(crate) fn failed(
+    provider: Provider,
+    status: u16,
+    message: &str,
+    headers: Vec<(&'static str, String)>,
+) -> Vec<Step> {
+    whole(provider, status, provider.error(status, message).to_string(), headers)
 }
 
-fn whole(dialect: Dialect, status: u16, body: String, mut headers: Vec<(&'static str, String)>) -> Vec<Step> {
-    let name = match dialect {
-        Dialect::OpenaiChat => "x-request-id",
-        Dialect::Anthropic => "request-id",
-    };
-    headers.push((name, "req_scripted1".to_owned()));
+fn whole(provider: Provider, status: u16, body: String, mut headers: Vec<(&'static str, String)>) -> Vec<Step> {
+    headers.push((provider.id_header(), "req_scripted1".to_owned()));
     let length = body.len();
     vec![Step::Whole { status, headers, body, length }]
 }
 
-fn whole_or_cut(dialect: Dialect, model: &str, body: String) -> Vec<Step> {
+fn whole_or_cut(provider: Provider, model: &str, body: String) -> Vec<Step> {
     if model != "cut-early" {
-        return whole(dialect, 200, body, Vec::new());
+        return whole(provider, 200, body, Vec::new());
     }
     let length = body.len();
     let half = body.chars().take(length / 2).collect();
     vec![Step::Whole { status: 200, headers: Vec::new(), body: half, length }, Step::Cut]
-}
-
-fn error_event(dialect: Dialect) -> Step {
-    Step::Send(match dialect {
-        Dialect::OpenaiChat => openai_chat::error_frame(FAILURE).into_bytes(),
-        Dialect::Anthropic => anthropic::error_frame(FAILURE).into_bytes(),
-    })
 }
 
 fn third_content(frames: &[Frame]) -> usize {
@@ -184,11 +171,11 @@ fn third_content(frames: &[Frame]) -> usize {
 }
 
 fn sends(frames: &[Frame]) -> impl Iterator<Item = Step> {
-    frames.iter().map(|frame| Step::Send(frame.text.clone().into_bytes()))
+    frames.iter().map(|frame| Step::Send(frame.bytes.clone()))
 }
 
 fn gate(frame: &Frame) -> Vec<Step> {
-    let send = Step::Send(frame.text.clone().into_bytes());
+    let send = Step::Send(frame.bytes.clone());
     if frame.content { vec![Step::Gate, send] } else { vec![send] }
 }
 
@@ -196,7 +183,7 @@ fn gate(frame: &Frame) -> Vec<Step> {
 fn dripped(frames: &[Frame], count: usize) -> Vec<Step> {
     let first = frames.iter().position(|frame| frame.content).expect("every answer has content");
     let last = frames.iter().rposition(|frame| frame.content).expect("every answer has content");
-    let drip = [Step::Send(frames[first].text.clone().into_bytes()), Step::Pause(Duration::from_millis(100))];
+    let drip = [Step::Send(frames[first].bytes.clone()), Step::Pause(Duration::from_millis(100))];
     let drips = (0..count).flat_map(|_| drip.clone());
     sends(&frames[..first]).chain(drips).chain(sends(&frames[last + 1..])).chain([Step::End]).collect()
 }
