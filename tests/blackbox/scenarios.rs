@@ -94,6 +94,19 @@ impl Pair {
         Dialect::ALL.into_iter().flat_map(pair)
     }
 
+    /// Every other provider once, with callers by turns, and every other caller at least twice.
+    fn more() -> impl Iterator<Item = Self> {
+        let others = Provider::ALL.into_iter().zip(Dialect::ALL.into_iter().cycle()).skip(Provider::BOTH.len());
+        let crossed = [(Provider::OpenaiChat, Dialect::Gemini), (Provider::Anthropic, Dialect::OpenaiResponses)];
+        others.chain(crossed).map(|(upstream, caller)| Self { caller, upstream })
+    }
+
+    /// Whether both speak one dialect, so that what the upstream says goes through as it is.
+    fn is_own(self) -> bool {
+        let is_cloud = matches!(self.upstream, Provider::AnthropicOnBedrock | Provider::AnthropicOnVertex);
+        self.upstream == self.caller.own() || (is_cloud && self.caller == Dialect::Anthropic)
+    }
+
     fn name(self) -> String {
         format!("{}_to_{}", self.caller.name(), self.upstream.name())
     }
@@ -159,6 +172,20 @@ fn add_each<F>(
 {
     for pair in pairs {
         suite.add(&format!("{about}::{}::{sentence}", pair.name()), move |test| run(test, pair));
+    }
+}
+
+/// Adds a scenario for callers of every dialect.
+fn add_all_callers<F>(
+    suite: &mut Suite,
+    about: &str,
+    sentence: &str,
+    run: impl Fn(Test, Dialect) -> F + Copy + Send + Sync + 'static,
+) where
+    F: Future<Output = ()> + Send + 'static,
+{
+    for dialect in Dialect::ALL {
+        suite.add(&format!("{about}::{}::{sentence}", dialect.name()), move |test| run(test, dialect));
     }
 }
 

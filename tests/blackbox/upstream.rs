@@ -46,6 +46,8 @@ struct Talk {
 /// One request as it arrived, and what became of it.
 #[derive(Debug)]
 pub(crate) struct Exchange {
+    /// With the query.
+    pub(crate) path: String,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
     sent: Mutex<Vec<u8>>,
@@ -118,6 +120,7 @@ impl Upstream {
         let steps = request.steps();
         let talk = self.talk(marker(&request.body).as_deref().unwrap_or("none"));
         let exchange = Arc::new(Exchange {
+            path: request.path,
             headers: request.headers,
             body: request.body,
             sent: Mutex::default(),

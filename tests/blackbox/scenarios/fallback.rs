@@ -30,6 +30,18 @@ const FALLS: [(&str, &str, bool); 15] = [
     ("cut-early", "error", false),
 ];
 
+/// Caller; who fails, how, and what that is called; who answers then.
+const ACROSS: [(Dialect, Provider, &str, &str, Provider); 8] = [
+    (Dialect::Gemini, Provider::Cohere, "status-500", "500", Provider::Anthropic),
+    (Dialect::Gemini, Provider::Ollama, "end-first", "error", Provider::AnthropicOnVertex),
+    (Dialect::OpenaiResponses, Provider::Gemini, "error-event-first", "error", Provider::AnthropicOnBedrock),
+    (Dialect::OpenaiResponses, Provider::OpenaiResponses, "status-429", "429", Provider::Cohere),
+    (Dialect::OpenaiChat, Provider::BedrockConverse, "error-event-early", "error", Provider::Gemini),
+    (Dialect::OpenaiChat, Provider::OpenaiResponses, "error-event-early", "error", Provider::Ollama),
+    (Dialect::Anthropic, Provider::AnthropicOnBedrock, "cut-early", "error", Provider::OpenaiResponses),
+    (Dialect::Anthropic, Provider::Cohere, "error-event-early", "error", Provider::BedrockConverse),
+];
+
 /// Errors that are the caller's own.
 const STAYS: [u16; 4] = [400, 404, 413, 422];
 
@@ -75,6 +87,15 @@ pub(crate) fn add(suite: &mut Suite) {
                 assert!(began.elapsed() < Duration::from_secs(10), "the gateway waited for {:?}", began.elapsed());
             });
         }
+    }
+    for (caller, first, model, outcome, second) in ACROSS {
+        let alias: &'static str = format!("across-{}-{}-{model}", caller.name(), first.id()).leak();
+        suite.alias(alias, &[first.target(model), second.target("text")]);
+        let name = format!("fallback::{model}_at_{}::{}::{} answers", first.name(), caller.name(), second.name());
+        let is_whole = model.starts_with("status") || model == "cut-early";
+        suite.add(&name.replace(' ', "_"), move |test| {
+            falls(test, Pair { caller, upstream: second }, alias, first.target(model), outcome, !is_whole)
+        });
     }
     for status in STAYS {
         for first in Provider::BOTH {
