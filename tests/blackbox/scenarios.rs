@@ -8,6 +8,7 @@ mod heartbeats;
 mod input;
 mod limits;
 mod log;
+mod operations;
 mod pairs;
 mod starts;
 mod streaming;
@@ -44,6 +45,7 @@ pub(crate) fn all() -> Suite {
         input::add,
         surface::add,
         log::add,
+        operations::add,
         starts::add,
     ];
     for add in modules {

@@ -93,6 +93,7 @@ impl Suite {
         }
         let mut providers = json!({
             "up-anthropic-v1": {"dialect": "anthropic", "base_url": format!("http://{upstream}/v1"), "secret": "UP_ANTHROPIC_API_KEY"},
+            "up-legacy": {"dialect": "openai-completions", "base_url": format!("http://{upstream}/v1"), "secret": "UP_OPENAI_API_KEY"},
             "dead-openai": {"dialect": "openai-chat", "base_url": format!("http://{dead}/v1"), "auth": "none"},
             "dead-anthropic": {"dialect": "anthropic", "base_url": format!("http://{dead}"), "auth": "none"},
         });

@@ -10,6 +10,7 @@ mod gemini;
 mod ollama;
 mod openai_chat;
 mod openai_responses;
+pub(crate) mod operations;
 mod provider;
 pub(crate) mod script;
 pub(crate) mod sigv4;
@@ -231,6 +232,9 @@ impl Request {
 
     /// Checks like the real API, then follows the script.
     fn steps(&self) -> Vec<Step> {
+        if let Some(steps) = operations::steps(self) {
+            return steps;
+        }
         let Some(asked) = Asked::of(&self.path) else {
             return script::failed(Provider::OpenaiChat, 404, &format!("no such path: {}", self.path), Vec::new());
         };

@@ -150,7 +150,12 @@ pub(crate) fn failed(
     whole(provider, status, provider.error(status, message).to_string(), headers)
 }
 
-fn whole(provider: Provider, status: u16, body: String, mut headers: Vec<(&'static str, String)>) -> Vec<Step> {
+pub(crate) fn whole(
+    provider: Provider,
+    status: u16,
+    body: String,
+    mut headers: Vec<(&'static str, String)>,
+) -> Vec<Step> {
     headers.push((provider.id_header(), "req_scripted1".to_owned()));
     let length = body.len();
     vec![Step::Whole { status, headers, body, length }]
