@@ -133,7 +133,9 @@ async fn list(test: Test, provider: Provider, model: &'static str) {
     let reply = client::send(test.host.address, "POST", path, &dialect.headers(&test.key), body).await.whole().await;
     assert_eq!(reply.status, 200, "{}", reply.text());
     assert!(reply.header("content-type").is_some_and(|kind| kind.starts_with("application/json")));
-    Pair { caller: dialect, upstream: provider }.check(&read_list(&reply.body), &Answer::of(model));
+    let (reading, problem) = read_list(&reply.body);
+    assert!(problem.is_none(), "the list ended with an error: {problem:?}");
+    Pair { caller: dialect, upstream: provider }.check(&reading, &Answer::of(model));
     if provider == dialect.own() {
         assert_eq!(reply.text(), String::from_utf8_lossy(&test.exchange().sent()));
     }

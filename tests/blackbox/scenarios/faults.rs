@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use super::{Pair, add_each};
-use crate::caller::Dialect;
+use crate::caller::{Dialect, read_list};
+use crate::client;
 use crate::suite::Suite;
 use crate::test::Test;
 use crate::upstream::script::FAILURE;
@@ -13,6 +14,10 @@ use crate::upstream::{Outcome, Provider};
 pub(crate) fn add(suite: &mut Suite) {
     for upstream in Provider::BOTH {
         suite.hasty_alias(&format!("idle-{}", upstream.id()), &[format!("{}/idle", upstream.id())]);
+    }
+    for upstream in [Provider::Gemini, Provider::Anthropic, Provider::BedrockConverse] {
+        let name = format!("faults::gemini_to_{}::a_list_that_breaks_off_ends_with_the_error", upstream.name());
+        suite.add(&name, move |test| broken_list(test, upstream));
     }
     let faults = [
         ("error-event-mid", "upstream_error", "error", true),
@@ -26,6 +31,23 @@ pub(crate) fn add(suite: &mut Suite) {
         let sentence = format!("a_stream_never_looks_complete_after::{model}");
         add_each(suite, pairs.into_iter(), "faults", &sentence, move |test, pair| fault(test, pair, model, code, end));
     }
+}
+
+/// Gemini's stream without `alt=sse`: what was begun as a list stays one.
+async fn broken_list(test: Test, upstream: Provider) {
+    let dialect = Dialect::Gemini;
+    let target = upstream.target("cut-after-3");
+    let (path, body) = dialect.sent(&dialect.streamed(&target, &test.prompt()));
+    let path = path.trim_end_matches("?alt=sse");
+    let mut reply = client::send(test.host.address, "POST", path, &dialect.headers(&test.key), body).await;
+    assert_eq!(reply.status, 200);
+    let begun = reply.read_until("京").await;
+    test.upstream.permit(&test.marker);
+    let whole = reply.whole_after(begun).await;
+    let (reading, problem) = read_list(&whole.body);
+    assert!(problem.is_some(), "the list must not look complete");
+    assert_eq!(reading.text, "Grüße aus 東京 🙂", "what arrived is kept");
+    test.settles_cut(&target).await;
 }
 
 async fn fault(test: Test, pair: Pair, model: &str, code: &str, end: &str) {
