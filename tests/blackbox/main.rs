@@ -83,6 +83,13 @@ fn main() {
             },
         ));
     }
+    for provider in Provider::ALL {
+        let name = format!("upstream::{}::what_the_provider_would_refuse_is_refused", provider.name());
+        trials.push(Trial::test(name, move || {
+            upstream::premise::refuses(provider);
+            Ok(())
+        }));
+    }
     for kind in chosen_hosts() {
         for scenario in scenarios.iter().filter(|scenario| scenario.hosts.contains(&kind)) {
             let (run, scenario) = (Arc::clone(&run), Arc::clone(scenario));

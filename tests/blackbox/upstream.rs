@@ -11,6 +11,7 @@ mod ollama;
 mod openai_chat;
 mod openai_responses;
 pub(crate) mod operations;
+pub(crate) mod premise;
 mod provider;
 pub(crate) mod script;
 pub(crate) mod sigv4;
