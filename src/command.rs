@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use tollgate::config::{AWS_REGION, Config, Draft, Mistake, Reach};
+use tollgate::config::{Config, Draft, Mistake, Reach};
 use tollgate::host::native::{Options, run};
 
 /// An AI gateway: one endpoint in front of every model provider.
@@ -62,9 +62,10 @@ fn print_json(file: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// Secrets live where the gateway will run, so any will do for a check, if each is another and is what its name says.
+/// Secrets live where the gateway will run, so any will do for a check, if each is another.
 fn elsewhere(name: &str) -> Option<String> {
-    Some(if name == AWS_REGION { "elsewhere-1".to_owned() } else { format!("https://{name}.elsewhere") })
+    let own = name.to_ascii_lowercase().replace('_', "-");
+    Some(if name.ends_with("_URL") { format!("https://{own}.elsewhere") } else { own })
 }
 
 fn start(arguments: &Arguments) -> Result<(), String> {
@@ -113,8 +114,9 @@ fn banner(config: &Config, address: SocketAddr, kept: &str) {
     });
     let on: Vec<String> = on.collect();
     println!("providers on: {}", if on.is_empty() { "none yet".to_owned() } else { on.join(", ") });
-    for (provider, secret) in &config.off {
-        println!("          off: {provider} (set {secret})");
+    let off: Vec<String> = config.off.iter().map(|(provider, secret)| format!("{provider} (set {secret})")).collect();
+    if !off.is_empty() {
+        println!("          off: {}", off.join(", "));
     }
     let callers: Vec<&str> = config.callers.iter().map(|caller| caller.name.as_str()).collect();
     println!(

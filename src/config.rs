@@ -15,6 +15,7 @@ use crate::dialect::Dialect;
 use crate::limit::Limits;
 use crate::platform::Platform;
 use crate::price::{Picodollars, Price};
+use crate::quirks::Quirks;
 use crate::wire::json;
 
 /// The file as it is written; field by field in README.md.
@@ -49,6 +50,9 @@ pub struct Timeouts {
 pub struct ProviderDraft {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dialect: Option<Dialect>,
+    /// Others that are spoken at the same base URL. A caller's own is asked in before any other.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dialects: Vec<Dialect>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub platform: Option<Platform>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -63,6 +67,8 @@ pub struct ProviderDraft {
     pub auth: Option<Auth>,
     #[serde(default)]
     pub models: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quirks: Option<Quirks>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
@@ -144,12 +150,19 @@ pub struct Provider {
     pub models: Vec<String>,
     /// How the names of its models begin.
     pub prefixes: Vec<String>,
+    pub quirks: Quirks,
 }
 
 #[derive(Debug)]
 pub enum Reach {
     /// Over the network.
-    Upstream { dialect: Dialect, platform: Platform, base_url: String, credential: Credential },
+    Upstream {
+        /// At least one; a caller who speaks none of them is translated into the first.
+        dialects: Vec<Dialect>,
+        platform: Platform,
+        base_url: String,
+        credential: Credential,
+    },
     /// Answered here, by [`crate::echo`].
     Echo,
 }
@@ -225,7 +238,7 @@ const NAME_LENGTH_MAX: usize = 64;
 const AWS_ACCESS_KEY: &str = "AWS_ACCESS_KEY_ID";
 const AWS_SECRET_KEY: &str = "AWS_SECRET_ACCESS_KEY";
 const AWS_SESSION_TOKEN: &str = "AWS_SESSION_TOKEN";
-pub const AWS_REGION: &str = "AWS_REGION";
+const AWS_REGION: &str = "AWS_REGION";
 /// The service that requests to Bedrock are signed for.
 const BEDROCK: &str = "bedrock";
 
@@ -369,6 +382,7 @@ fn compile_providers(
         reach: Reach::Echo,
         models: vec!["echo".to_owned()],
         prefixes: Vec::new(),
+        quirks: Quirks::default(),
     };
     providers.insert(BUILT_IN.to_owned(), Arc::new(echo));
 
@@ -385,7 +399,15 @@ fn compile_providers(
             continue;
         }
         let known = known.iter().find(|known| known.name == name);
-        let Some(dialect) = provider.dialect.or(known.map(|known| known.dialect)) else {
+        let mut dialects: Vec<Dialect> =
+            provider.dialect.into_iter().chain(provider.dialects.iter().copied()).collect();
+        if let Some(known) = known.filter(|_| dialects.is_empty()) {
+            dialects.push(known.dialect);
+            // What stands elsewhere need not speak all that the original does.
+            let is_elsewhere = provider.base_url.is_some() || secret(&variable(name, "BASE_URL")).is_some();
+            dialects.extend(known.dialects.iter().filter(|_| !is_elsewhere));
+        }
+        let Some(dialect) = dialects.first().copied() else {
             mistakes.push(Mistake(format!(
                 "{at}.dialect: missing; \"openai-chat\", \"openai-responses\", \"anthropic\" or \"gemini\""
             )));
@@ -401,11 +423,13 @@ fn compile_providers(
             continue;
         };
         let platform = provider.platform.or(known.map(|known| known.platform)).unwrap_or_default();
-        if !platform.carries(dialect) {
+        if !dialects.iter().all(|dialect| platform.carries(*dialect)) {
             mistakes.push(Mistake(format!("{at}.platform: carries the dialect \"anthropic\" only")));
             continue;
         }
-        let region = provider.region.clone().or_else(|| secret(AWS_REGION));
+        let signs = dialect == Dialect::BedrockConverse || platform == Platform::Bedrock;
+        let is_regional = signs || base_url.contains("{region}");
+        let region = provider.region.clone().or_else(|| secret(AWS_REGION).filter(|_| is_regional));
         if let Some(region) = region.as_deref().filter(|region| !is_region(region)) {
             mistakes.push(Mistake(format!("{at}.region: \"{region}\" is not a region like \"us-east-1\"")));
             continue;
@@ -430,7 +454,6 @@ fn compile_providers(
             };
             mistakes.push(Mistake(format!("{at}: has a secret and auth = \"{auth}\"{why}; leave one out")));
         }
-        let signs = dialect == Dialect::BedrockConverse || platform == Platform::Bedrock;
         if provider.auth == Some(Auth::Sigv4) && !signs {
             mistakes.push(Mistake(format!("{at}.auth: \"sigv4\" is for Amazon Bedrock only")));
             continue;
@@ -463,9 +486,11 @@ fn compile_providers(
                 .filter(|model| !provider.models.iter().any(|own| own == model))
                 .map(str::to_owned),
         );
+        let quirks = provider.quirks.clone().or_else(|| known.map(|known| known.quirks.clone())).unwrap_or_default();
         let prefixes = known.map(|known| known.prefixes.clone()).unwrap_or_default();
-        let reach = Reach::Upstream { dialect, platform, base_url, credential };
-        providers.insert(name.to_owned(), Arc::new(Provider { name: name.to_owned(), reach, models, prefixes }));
+        let reach = Reach::Upstream { dialects, platform, base_url, credential };
+        providers
+            .insert(name.to_owned(), Arc::new(Provider { name: name.to_owned(), reach, models, prefixes, quirks }));
     }
     (providers, off)
 }
@@ -641,6 +666,7 @@ fn unhex(hex: &str) -> Option<[u8; 32]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dialect::Inbound;
 
     fn compile(json: &str, secrets: &[(&str, &str)]) -> Result<Config, Vec<String>> {
         let draft = Draft::from_json(Some(json)).map_err(|Mistake(text)| vec![text])?;
@@ -804,31 +830,50 @@ mod tests {
     }
 
     #[test]
+    fn a_provider_is_asked_in_the_callers_own_dialect_where_it_speaks_it() {
+        let dialects = |text: &str, secrets: &[(&str, &str)]| {
+            let config = compile(text, secrets).unwrap();
+            let Reach::Upstream { dialects, .. } = &config.providers["openai"].reach else { panic!("not upstream") };
+            dialects.clone()
+        };
+        let key = ("OPENAI_API_KEY", "k");
+        let both = dialects("", &[key]);
+        assert_eq!(both, [Dialect::OpenaiChat, Dialect::OpenaiResponses]);
+        assert_eq!(dialects("", &[key, ("OPENAI_BASE_URL", "http://localhost:1/v1")]), [Dialect::OpenaiChat]);
+        let written = r#"{"providers":{"openai":{"base_url":"http://localhost:1/v1","dialect":"openai-responses","dialects":["openai-chat"]}}}"#;
+        assert_eq!(dialects(written, &[key]), [Dialect::OpenaiResponses, Dialect::OpenaiChat]);
+
+        let asked = |caller, model| Dialect::towards(&both, caller, model);
+        assert_eq!(asked(Inbound::OpenaiChat, "gpt-5.4"), Dialect::OpenaiChat);
+        assert_eq!(asked(Inbound::OpenaiResponses, "gpt-4o"), Dialect::OpenaiResponses);
+        assert_eq!(asked(Inbound::Anthropic, "gpt-4o"), Dialect::OpenaiChat);
+        assert_eq!(asked(Inbound::Anthropic, "gpt-5.4"), Dialect::OpenaiResponses);
+        assert_eq!(asked(Inbound::OpenaiCompletions, "davinci-002"), Dialect::OpenaiCompletions);
+    }
+
+    #[test]
     fn every_secret_is_asked_for_by_name() {
         let draft =
             Draft::from_json(Some(r#"{"providers":{"my-gpu":{},"p":{"secret":"S"}},"callers":{"c":{"secret":"C"}}}"#));
-        let expected = [
-            "AMAZON_BEDROCK_BASE_URL",
-            "ANTHROPIC_API_KEY",
-            "ANTHROPIC_BASE_URL",
-            "AWS_ACCESS_KEY_ID",
-            "AWS_BEARER_TOKEN_BEDROCK",
-            "AWS_REGION",
-            "AWS_SECRET_ACCESS_KEY",
-            "AWS_SESSION_TOKEN",
-            "BEDROCK_ANTHROPIC_BASE_URL",
-            "C",
-            "COHERE_API_KEY",
-            "COHERE_BASE_URL",
-            "GEMINI_API_KEY",
-            "GOOGLE_API_KEY",
-            "GOOGLE_BASE_URL",
-            "MY_GPU_API_KEY",
-            "OPENAI_API_KEY",
-            "OPENAI_BASE_URL",
-            "S",
-            "TOLLGATE_KEY",
-        ];
-        assert_eq!(draft.unwrap().secrets(), expected.map(str::to_owned).into());
+        let secrets = draft.unwrap().secrets();
+        let named = ["AWS_ACCESS_KEY_ID", "AWS_BEARER_TOKEN_BEDROCK", "AWS_REGION", "AWS_SECRET_ACCESS_KEY"];
+        let more = ["AWS_SESSION_TOKEN", "C", "GEMINI_API_KEY", "GOOGLE_API_KEY", "GOOGLE_BASE_URL", "MY_GPU_API_KEY"];
+        for name in named.into_iter().chain(more).chain(["OPENAI_API_KEY", "OPENAI_BASE_URL", "S", "TOLLGATE_KEY"]) {
+            assert!(secrets.contains(name), "{name}");
+        }
+        assert!(!secrets.contains("P_API_KEY"));
+    }
+
+    #[test]
+    fn the_manifest_of_spin_declares_every_secret_that_a_provider_has() {
+        let manifest = include_str!("../spin.toml");
+        for name in Draft::default().secrets() {
+            // Other addresses are for those who know that they need them.
+            let is_rare = name.ends_with("_BASE_URL");
+            let variable = name.to_ascii_lowercase();
+            let is_declared = manifest.contains(&format!("\n{variable} = {{ default"))
+                && manifest.contains(&format!("\n{variable} = \"{{{{ {variable} }}}}\""));
+            assert!(is_declared || is_rare, "{variable}");
+        }
     }
 }

@@ -174,11 +174,19 @@ impl Dialect {
         }
     }
 
-    /// What an upstream of this dialect is asked in by `caller`: some of OpenAI's models complete and do not chat.
-    pub fn towards(self, caller: Inbound, model: &str) -> Self {
-        match (self, caller) {
-            (Self::OpenaiChat, Inbound::OpenaiCompletions) if completions::completes(model) => Self::OpenaiCompletions,
-            _ => self,
+    /// What an upstream that speaks all of `dialects` is asked in for `caller`: the caller's own, if it can be.
+    pub fn towards(dialects: &[Self], caller: Inbound, model: &str) -> Self {
+        let speaks = |dialect| dialects.contains(&dialect);
+        if speaks(caller.dialect()) {
+            caller.dialect()
+        } else if caller == Inbound::OpenaiCompletions && speaks(Self::OpenaiChat) && completions::completes(model) {
+            // Some of OpenAI's models complete and do not chat.
+            Self::OpenaiCompletions
+        } else if speaks(Self::OpenaiResponses) && openai_responses::reasons(model) {
+            // Its other dialect does not let these think beside tools, nor tell what they thought.
+            Self::OpenaiResponses
+        } else {
+            dialects.first().copied().unwrap_or(Self::OpenaiChat)
         }
     }
 
@@ -418,11 +426,11 @@ impl Inbound {
         }
     }
 
-    /// Whether its clients give reasoning back with its signatures.
+    /// Whether its clients give reasoning back with its signatures. Gemini CLI drops thoughts from its history.
     pub fn keeps_reasoning(self) -> bool {
         match self {
-            Self::OpenaiChat | Self::OpenaiCompletions => false,
-            Self::Anthropic | Self::OpenaiResponses | Self::Gemini => true,
+            Self::OpenaiChat | Self::OpenaiCompletions | Self::Gemini => false,
+            Self::Anthropic | Self::OpenaiResponses => true,
         }
     }
 

@@ -16,6 +16,7 @@ pub mod host;
 pub mod limit;
 pub mod platform;
 pub mod price;
+pub mod quirks;
 pub mod record;
 pub mod relay;
 pub mod rerank;

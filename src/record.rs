@@ -41,6 +41,8 @@ pub struct Attempt {
     pub target: String,
     pub outcome: Outcome,
     pub ms: Millis,
+    /// Why it could not be reached, as the host has it; else empty.
+    pub cause: String,
 }
 
 /// Who answers, and what it asks for it.
@@ -137,6 +139,7 @@ impl Record {
                 target: &attempt.target,
                 outcome: attempt.outcome.to_string(),
                 ms: attempt.ms,
+                cause: &attempt.cause,
             })
             .collect();
         let usage = tally.map(|tally| tally.usage).unwrap_or_default();
@@ -210,6 +213,8 @@ struct AttemptLine<'a> {
     target: &'a str,
     outcome: String,
     ms: Millis,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    cause: &'a str,
 }
 
 /// The counters of one answer: `usage/CALLER/DAY/FIELD/TARGET`.

@@ -1,9 +1,9 @@
 //! Reasoning state on its way through callers who speak another dialect than the provider that made it.
 //!
 //! A provider signs its reasoning, or encrypts it, and wants it back unchanged in the next turn of a tool loop. Here a
-//! signature is marked with the dialect it belongs to before such a caller gets it, and what the caller's dialect has
-//! no place for goes into the id of the tool call that follows: every client gives that back. On the way in the state
-//! returns to its place, and is left out where it is not for the target.
+//! signature is marked with the dialect it belongs to before such a caller gets it, and what the caller's clients would
+//! drop goes with the tool call that follows: in its signature where the dialect has one, else in its id, which every
+//! client gives back. On the way in the state returns to its place, and is left out where it is not for the target.
 //!
 //! The mark is authenticated with the caller's key, so no caller can bring forward what another was told. It is standard
 //! base64, since clients of Gemini decode signatures.
@@ -83,8 +83,11 @@ impl Seal {
 
     /// A signature that says whose it is.
     fn mark(self, issuer: Dialect, signature: &str) -> String {
-        let state = State { issuer: Some(issuer), signature: Some(signature.into()), ..State::default() };
-        STANDARD.encode(self.close(&state))
+        self.into_signature(&State { issuer: Some(issuer), signature: Some(signature.into()), ..State::default() })
+    }
+
+    fn into_signature(self, state: &State<'_>) -> String {
+        STANDARD.encode(self.close(state))
     }
 
     /// The signature for `target`: one without a mark is in the caller's own dialect.
@@ -108,17 +111,24 @@ impl Seal {
         Some((own.strip_suffix('-')?, self.open(&sealed)?.to_vec()))
     }
 
-    /// Whether reasoning is sealed behind the id of a tool call.
-    fn thinks(self, id: &str) -> bool {
-        let sealed = self.id(id);
-        let state = sealed.as_ref().and_then(|(_, payload)| json::read::<State<'_>>(payload).ok());
+    /// What is sealed in a tool call.
+    fn payload(self, call: &ToolCall) -> Option<Vec<u8>> {
+        let marked = call.signature.as_deref().filter(|text| text.starts_with(MARK));
+        let by_signature = || self.open(&STANDARD.decode(marked?).ok()?).map(<[u8]>::to_vec);
+        self.id(&call.id).map(|(_, payload)| payload).or_else(by_signature)
+    }
+
+    /// Whether reasoning is sealed in a tool call.
+    fn thinks(self, call: &ToolCall) -> bool {
+        let payload = self.payload(call);
+        let state = payload.as_ref().and_then(|payload| json::read::<State<'_>>(payload).ok());
         state.is_some_and(|state| !state.thoughts.is_empty())
     }
 
     /// Puts everything sealed back in its place for `target`; what is not for it goes to `lost`.
     pub fn open_request(self, request: &mut Request, caller: Inbound, target: Dialect, lost: &mut Vec<String>) {
         for message in &mut request.messages {
-            let thinks = |part: &Part| matches!(&part.content, Content::ToolCall(call) if self.thinks(&call.id));
+            let thinks = |part: &Part| matches!(&part.content, Content::ToolCall(call) if self.thinks(call));
             // What came through whole stands for what the caller may have kept of it.
             let is_whole = message.parts.iter().any(thinks);
             let mut thought = false;
@@ -140,12 +150,15 @@ impl Seal {
                         }
                     },
                     Content::ToolCall(call) => {
+                        let payload = self.payload(call);
                         if let Some(signature) = call.signature.take() {
                             call.signature = self.signature(caller, target, signature);
-                            stripped = call.signature.is_none();
+                            stripped = call.signature.is_none() && payload.is_none();
                         }
-                        if let Some((own, payload)) = self.id(&call.id) {
-                            let own = own.to_owned();
+                        if let Some((own, _)) = self.id(&call.id) {
+                            call.id = own.to_owned();
+                        }
+                        if let Some(payload) = payload {
                             let state: State<'_> = json::read(&payload).unwrap_or_default();
                             let is_own = state.issuer == Some(target);
                             stripped |= !is_own;
@@ -156,7 +169,6 @@ impl Seal {
                             if let Some(signature) = state.signature.filter(|_| is_own) {
                                 call.signature = Some(signature.into_owned());
                             }
-                            call.id = own;
                         }
                     }
                     Content::ToolResult { call, .. } => {
@@ -290,10 +302,13 @@ impl Sealer {
             thoughts.clear();
         }
         let own = signature.take();
+        if own.is_none() && thoughts.is_empty() {
+            return;
+        }
+        let state = State { issuer: Some(self.issuer), thoughts, signature: own.map(Cow::from) };
         if self.caller.keeps_call_signatures() {
-            *signature = own.map(|own| self.seal.mark(self.issuer, &own));
-        } else if own.is_some() || !thoughts.is_empty() {
-            let state = State { issuer: Some(self.issuer), thoughts, signature: own.map(Cow::from) };
+            *signature = Some(self.seal.into_signature(&state));
+        } else {
             *id = self.seal.into_id(id, &state);
         }
     }
@@ -380,6 +395,9 @@ mod tests {
         // One who keeps it all brings it once.
         let (parts, _) = turn(answer(), Dialect::Anthropic, Inbound::OpenaiChat, |_| true, Dialect::Anthropic);
         assert_eq!(parts, expected);
+        // Nor where it went in the call's signature.
+        let (parts, lost) = turn(answer(), Dialect::Anthropic, Inbound::Gemini, drops, Dialect::Anthropic);
+        assert_eq!((parts, lost.len()), (answer(), 0));
         // For another provider it is only text.
         let (parts, lost) = turn(answer(), Dialect::Anthropic, Inbound::OpenaiChat, drops, Dialect::OpenaiChat);
         expected.retain(|part| !matches!(part.content, Content::SealedReasoning(_)));

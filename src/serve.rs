@@ -185,7 +185,7 @@ impl Job<'_> {
     fn may_ask(&self, target: &Target) -> bool {
         let is_own = |dialect: &Dialect| *dialect == self.dialect.dialect();
         let is_asked = match &target.provider.reach {
-            Reach::Upstream { dialect, platform, .. } => is_own(dialect) && *platform == Platform::Native,
+            Reach::Upstream { dialects, platform, .. } => dialects.iter().any(is_own) && *platform == Platform::Native,
             Reach::Echo => false,
         };
         self.ask != Ask::TokenCount || !self.sealed && is_asked
@@ -370,13 +370,13 @@ async fn answer<H: Host>(gateway: &Gateway, host: &H, job: &Job<'_>, mut record:
         let name = target.to_string();
         let tried = attempt(host, job, target, &record).await;
         let ms = host.now().saturating_sub(began);
-        let outcome = match &tried {
-            Tried::Failed { outcome, .. } => Some(*outcome),
-            Tried::Whole { .. } | Tried::Stream { .. } => Some(Outcome::Status(200)),
-            Tried::Gone(_) => Some(Outcome::HungUp),
-            Tried::Unfit(_) | Tried::Lossy(_) => None,
+        let (outcome, cause) = match &tried {
+            Tried::Failed { outcome, upset } => (Some(*outcome), upset.cause.clone()),
+            Tried::Whole { .. } | Tried::Stream { .. } => (Some(Outcome::Status(200)), String::new()),
+            Tried::Gone(_) => (Some(Outcome::HungUp), String::new()),
+            Tried::Unfit(_) | Tried::Lossy(_) => (None, String::new()),
         };
-        record.attempts.extend(outcome.map(|outcome| Attempt { target: name.clone(), outcome, ms }));
+        record.attempts.extend(outcome.map(|outcome| Attempt { target: name.clone(), outcome, ms, cause }));
         match tried {
             Tried::Whole { mut headers, body, tally, lost } => {
                 record.lost = lost_text(&lost);
@@ -406,9 +406,9 @@ async fn answer<H: Host>(gateway: &Gateway, host: &H, job: &Job<'_>, mut record:
                     gateway.health().rest(target, wait.saturating_mul(1000), host.now());
                 }
             }
-            Tried::Lossy(error) => last = Upset { error, verbatim: None },
+            Tried::Lossy(error) => last = Upset::of(error),
             Tried::Unfit(error) => {
-                return unanswered(host, job, record, Upset { error, verbatim: None }).await;
+                return unanswered(host, job, record, Upset::of(error)).await;
             }
             Tried::Gone(tally) => {
                 if tally.is_some() {
@@ -431,7 +431,7 @@ async fn answer<H: Host>(gateway: &Gateway, host: &H, job: &Job<'_>, mut record:
 async fn counted<H: Host>(host: &H, job: &Job<'_>, mut record: Record) -> Reply<H::Body> {
     let request = match job.dialect.read_count(&job.body) {
         Ok(request) => request,
-        Err(error) => return unanswered(host, job, record, Upset { error, verbatim: None }).await,
+        Err(error) => return unanswered(host, job, record, Upset::of(error)).await,
     };
     record.status = 200;
     let mut headers = Headers::from_iter([("content-type", JSON), ("x-tollgate-estimated", "true")]);

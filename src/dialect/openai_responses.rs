@@ -21,7 +21,7 @@ pub use decode::{Decoder, read_response};
 pub use encode::{Encoder, error_frame};
 pub use read_request::{is_request, read_request, splice};
 pub use response::write_response;
-pub use write_request::write_request;
+pub use write_request::{reasons, write_request};
 
 fn json(value: &impl Serialize) -> Vec<u8> {
     let mut out = Vec::new();

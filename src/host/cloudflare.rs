@@ -229,7 +229,7 @@ impl Pumped {
     pub fn tick(&mut self, now: f64) -> Option<Vec<u8>> {
         match self.relay.tick(now as Millis) {
             Tick::Wait => Some(Vec::new()),
-            Tick::Beat(frame) => Some(frame.to_vec()),
+            Tick::Beat(frame) => Some(frame),
             Tick::Idle => None,
         }
     }

@@ -294,6 +294,12 @@ fn headers(fields: &hyper::HeaderMap) -> Headers {
     fields.iter().map(|(name, value)| (name.as_str(), String::from_utf8_lossy(value.as_bytes()))).collect()
 }
 
+/// An error and what led to it: the name that is not known, the certificate that is not trusted.
+fn causes(error: &dyn std::error::Error) -> String {
+    let all = std::iter::successors(Some(error), |error| error.source());
+    all.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
 /// The host as one request sees it.
 struct Request {
     lane: Arc<Lane>,
@@ -330,7 +336,7 @@ impl Host for Request {
             builder = builder.header(name, value);
         }
         let request = builder.body(Full::new(request.body)).map_err(|error| Unreachable(error.to_string()))?;
-        let response = self.lane.upstreams.request(request).await.map_err(|error| Unreachable(error.to_string()))?;
+        let response = self.lane.upstreams.request(request).await.map_err(|error| Unreachable(causes(&error)))?;
         let (head, body) = response.into_parts();
         Ok(Answer { status: head.status.as_u16(), headers: headers(&head.headers), body })
     }

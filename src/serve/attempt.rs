@@ -14,8 +14,9 @@ use crate::dialect::{Ask, Dialect, Label};
 use crate::echo;
 use crate::embed::Encoding;
 use crate::error::{Error, Kind};
-use crate::host::{Answer, Broken, Headers, Host, Millis, Outgoing};
+use crate::host::{Answer, Broken, Headers, Host, Millis, Outgoing, Unreachable};
 use crate::platform::Platform;
+use crate::quirks::{Quirks, Reader};
 use crate::record::{Record, Tally};
 use crate::relay::{Ends, Raced, Relay, Stopped, estimate, measure, race};
 use crate::route::{Outcome, retry_after_ms, seconds_ms};
@@ -24,6 +25,7 @@ use crate::wire::json::Fields;
 
 /// A longer whole answer is not one that a model gave.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+const CAUSE_CHARS_MAX: usize = 300;
 const ERROR_BYTES_MAX: usize = 1024 * 1024;
 const ERROR_NAME: &str = "x-amzn-errortype";
 /// How long a target may show life without content. The SDKs of both dialects' own providers wait as long for an
@@ -64,11 +66,17 @@ pub(super) struct Upset {
     pub(super) error: Error,
     /// The upstream's own words, where they are in the caller's dialect.
     pub(super) verbatim: Option<(Headers, Bytes)>,
+    /// For the operator only.
+    pub(super) cause: String,
 }
 
 impl Upset {
     pub(super) fn new(kind: Kind, message: String) -> Self {
-        Self { error: Error::new(kind, message), verbatim: None }
+        Self::of(Error::new(kind, message))
+    }
+
+    pub(super) fn of(error: Error) -> Self {
+        Self { error, verbatim: None, cause: String::new() }
     }
 
     /// An upstream that repeats its key, as some do with all headers of a request they refuse, is not repeated.
@@ -89,7 +97,7 @@ impl Upset {
 
 /// Asks one target, up to the point where the caller would see its answer.
 pub(super) async fn attempt<H: Host>(host: &H, job: &Job<'_>, target: &Target, record: &Record) -> Tried<H::Body> {
-    let Reach::Upstream { dialect, platform, base_url, credential } = &target.provider.reach else {
+    let Reach::Upstream { dialects, platform, base_url, credential } = &target.provider.reach else {
         let mut lost = Vec::new();
         if matches!(job.ask, Ask::Embeddings | Ask::Rerank) {
             return Tried::Unfit(unknown_to(target, job.ask));
@@ -99,7 +107,7 @@ pub(super) async fn attempt<H: Host>(host: &H, job: &Job<'_>, target: &Target, r
             Err(error) => Tried::Unfit(error),
         };
     };
-    let (dialect, platform) = (dialect.towards(job.dialect, &target.model), *platform);
+    let (dialect, platform) = (Dialect::towards(dialects, job.dialect, &target.model), *platform);
     let Question { mut url, body, label, encoding, lost } = match job.question(target, dialect, platform, base_url) {
         Ok(question) => question,
         Err(error) => return Tried::Unfit(error),
@@ -133,15 +141,28 @@ pub(super) async fn attempt<H: Host>(host: &H, job: &Job<'_>, target: &Target, r
     let asked = Outgoing { url, headers, body: body.into(), streams: job.streams() };
     let answer = match race(host, patience.first_byte_ms, host.fetch(asked)).await {
         Raced::Done(Ok(answer)) => answer,
-        Raced::Done(Err(_)) => {
+        Raced::Done(Err(Unreachable(cause))) => {
+            let cause = cause.chars().take(CAUSE_CHARS_MAX).collect();
             let upset = Upset::new(Kind::BadUpstream, format!("{provider} could not be reached"));
+            let upset = Upset { cause, ..upset };
             return Tried::Failed { outcome: Outcome::Unreachable, upset };
         }
         Raced::TimedOut => return too_slow(),
         Raced::Gone => return Tried::Gone(None),
     };
-    let reading =
-        Reading { job, dialect, platform, label, model: &target.model, encoding, provider, deadline, patience, lost };
+    let reading = Reading {
+        job,
+        dialect,
+        platform,
+        quirks: &target.provider.quirks,
+        label,
+        model: &target.model,
+        encoding,
+        provider,
+        deadline,
+        patience,
+        lost,
+    };
     if !(200..300).contains(&answer.status) {
         return reading.error(host, answer).await;
     }
@@ -161,6 +182,7 @@ pub(super) struct Reading<'a> {
     pub(super) job: &'a Job<'a>,
     pub(super) dialect: Dialect,
     platform: Platform,
+    pub(super) quirks: &'a Quirks,
     pub(super) label: Label,
     /// As the target knows it.
     pub(super) model: &'a str,
@@ -177,7 +199,8 @@ impl Reading<'_> {
     async fn stream<H: Host>(self, host: &H, answer: Answer<H::Body>, framing: Framing) -> Option<Tried<H::Body>> {
         let Answer { headers, body: mut upstream, .. } = answer;
         let now = host.now();
-        let mut relay = Relay::new(self.job.ends(self.dialect, self.platform, framing, self.label.clone()), now);
+        let mut relay =
+            Relay::new(self.job.ends((self.dialect, self.platform), self.quirks, framing, self.label.clone()), now);
         let mut deadline = self.deadline;
         let latest = now.saturating_add(CONTENT_MS_MAX);
         loop {
@@ -262,7 +285,7 @@ impl Reading<'_> {
             (headers, bytes)
         });
         let error = Error { retry_after, ..Error::new(kind, message) };
-        Tried::Failed { outcome: Outcome::Status(status), upset: Upset { error, verbatim } }
+        Tried::Failed { outcome: Outcome::Status(status), upset: Upset { error, verbatim, cause: String::new() } }
     }
 
     fn failed<B>(&self, message: String) -> Tried<B> {
@@ -324,8 +347,10 @@ fn echoed<B>(job: &Job<'_>, request: Arc<chat::Request>, record: &Record, lost: 
     let own = Label { usage_wanted: true, framing: Framing::Sse, ..label.clone() };
     let bytes = told(echo::DIALECT, &own, &response, job.streams());
     let (body, tally) = if job.streams() {
-        let mut relay =
-            Relay::new(job.ends(echo::DIALECT.dialect(), Platform::Native, Framing::Sse, label), record.started);
+        let mut relay = Relay::new(
+            job.ends((echo::DIALECT.dialect(), Platform::Native), &Quirks::default(), Framing::Sse, label),
+            record.started,
+        );
         relay.hold(&bytes, record.started);
         relay.end_held(Stopped::Closed);
         (relay.take_held().into(), relay.tally())
@@ -351,10 +376,11 @@ impl Job<'_> {
         }))
     }
 
-    fn ends(&self, upstream: Dialect, platform: Platform, framing: Framing, label: Label) -> Ends {
+    fn ends(&self, (upstream, platform): (Dialect, Platform), quirks: &Quirks, framing: Framing, label: Label) -> Ends {
         Ends {
             upstream,
             platform,
+            reader: Reader::new(quirks),
             framing,
             caller: self.dialect,
             label,

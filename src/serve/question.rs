@@ -83,13 +83,16 @@ impl Job<'_> {
         let ask = if is_own || !self.streams() { self.ask } else { Ask::Stream(Framing::Sse) };
         let url = platform.url(dialect, base_url, &target.model, ask);
         let mut label = self.label.clone();
+        let quirks = &target.provider.quirks;
+        let mut lost = Vec::new();
         if is_own && !self.sealed && self.dialect.is_own(&self.body) {
             let body = self.dialect.splice(&self.body, &target.model);
-            return Ok(Question { url, body, label, ..Question::default() });
+            let body = quirks.request(&target.model, body, &mut lost);
+            return Ok(Question { url, body, label, lost, ..Question::default() });
         }
-        let mut lost = Vec::new();
         let request = self.canonical(target, dialect, &mut lost)?;
         let body = dialect.write_request(&request, &mut lost);
+        let body = quirks.request(&target.model, body, &mut lost);
         label.request = Some(request);
         Ok(Question { url, body, label, lost, ..Question::default() })
     }
@@ -132,8 +135,9 @@ impl Reading<'_> {
         let Some(mut response) = self.stated(same, bytes, self.dialect.read_response(bytes))? else {
             return Ok(Spoken::untouched(bytes, self.guess(bytes.len())));
         };
+        self.quirks.response(&mut response);
         let tally = measure(&response, estimate(job.body_bytes));
-        if same && !job.streams() {
+        if same && !job.streams() && !self.quirks.think_tags {
             return Ok(Spoken::untouched(bytes, tally));
         }
         if !same {

@@ -7,6 +7,7 @@ use tollgate::config::Patience;
 use tollgate::dialect::{Ask, Dialect, Inbound, Label};
 use tollgate::host::Headers;
 use tollgate::platform::Platform;
+use tollgate::quirks::Reader;
 use tollgate::record::End;
 use tollgate::relay::{Ends, Relay, Stopped, Write};
 use tollgate::seal::Seal;
@@ -161,6 +162,7 @@ fn relayed(caller: Inbound, body: &[u8], size: usize) -> (String, End, u64) {
     let ends = Ends {
         upstream: DIALECT,
         platform: Platform::Bedrock,
+        reader: Reader::default(),
         framing: Framing::EventStream,
         caller,
         label: Label { id: "ours".to_owned(), ..Label::default() },

@@ -3,6 +3,7 @@
 use tollgate::config::Patience;
 use tollgate::dialect::{Inbound, Label};
 use tollgate::platform::Platform;
+use tollgate::quirks::Reader;
 use tollgate::record::End;
 use tollgate::relay::{Ends, Relay, Stopped, Write};
 use tollgate::seal::Seal;
@@ -27,7 +28,20 @@ fn relay(upstream: Inbound, caller: Inbound, usage_wanted: bool) -> Relay {
     let patience = Patience { first_byte_ms: 1_000, idle_ms: 1_000, heartbeat_ms: 1_000 };
     let (upstream, framing, seal) = (upstream.dialect(), Framing::Sse, Seal::default());
     let platform = Platform::Native;
-    Relay::new(Ends { upstream, platform, framing, caller, label, seal, input_estimate: 1, patience }, 0)
+    Relay::new(
+        Ends {
+            upstream,
+            platform,
+            reader: Reader::default(),
+            framing,
+            caller,
+            label,
+            seal,
+            input_estimate: 1,
+            patience,
+        },
+        0,
+    )
 }
 
 /// Everything that the caller gets of `pieces`.

@@ -328,7 +328,10 @@ impl Reader {
         let fields = fields(raw, "thinking")?;
         let thinking = Object { fields: &fields, path: "thinking" };
         self.pass_over_other(&fields, "thinking", &["type", "budget_tokens"]);
-        request.reasoning = match (thinking.need::<String>("type", "a string")?.as_str(), level) {
+        let kind: String = thinking.need("type", "a string")?;
+        // Who asks for thinking here is shown it.
+        request.reasoning_told = matches!(kind.as_str(), "enabled" | "adaptive").then_some(true);
+        request.reasoning = match (kind.as_str(), level) {
             ("disabled", level) => {
                 if level.is_some() {
                     self.pass_over("output_config.effort");

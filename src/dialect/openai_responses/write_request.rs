@@ -34,13 +34,21 @@ const OUTPUT_TOKENS_MIN: u64 = 16;
 /// OpenAI's bound on names of end users; Claude Code's are longer.
 const USER_BYTES_MAX: usize = 64;
 
+/// Whether this is one of OpenAI's reasoning models.
+pub fn reasons(model: &str) -> bool {
+    // The organisation may stand before the name: `openai/gpt-5`.
+    let name = model.rsplit('/').next().unwrap_or_default();
+    let is = |models: &[&str]| models.iter().any(|start| name.starts_with(start));
+    is(REASONING_MODELS) && !is(PLAIN_MODELS)
+}
+
 pub fn write_request(request: &Request, lost: &mut Vec<String>) -> Vec<u8> {
     // The organisation may stand before the name: `openai/gpt-5`.
     let name = request.model.rsplit('/').next().unwrap_or_default();
     let is = |models: &[&str]| models.iter().any(|start| name.starts_with(start));
     let mut lost = Lost(lost);
     let is_plain = is(PLAIN_MODELS);
-    let reasons = is(REASONING_MODELS) && !is_plain;
+    let reasons = reasons(&request.model);
     let at_will = gpt(name).is_some_and(|version| version >= REASONS_AT_WILL);
     let is_asked = request.reasoning.as_ref().is_some_and(|effort| *effort != Effort::Off);
     let (mut temperature, mut top_p) = (request.temperature.as_ref(), request.top_p.as_ref());
