@@ -96,11 +96,11 @@ impl Pair {
         Dialect::ALL.into_iter().flat_map(pair)
     }
 
-    /// Every other provider once, with callers by turns, and every other caller at least twice.
-    fn more() -> impl Iterator<Item = Self> {
+    /// The four; every other provider once, with callers by turns; and every other caller at least twice.
+    fn each_once() -> impl Iterator<Item = Self> {
         let others = Provider::ALL.into_iter().zip(Dialect::ALL.into_iter().cycle()).skip(Provider::BOTH.len());
         let crossed = [(Provider::OpenaiChat, Dialect::Gemini), (Provider::Anthropic, Dialect::OpenaiResponses)];
-        others.chain(crossed).map(|(upstream, caller)| Self { caller, upstream })
+        Self::four().chain(others.chain(crossed).map(|(upstream, caller)| Self { caller, upstream }))
     }
 
     /// Whether both speak one dialect, so that what the upstream says goes through as it is.

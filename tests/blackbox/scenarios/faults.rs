@@ -23,7 +23,7 @@ pub(crate) fn add(suite: &mut Suite) {
         ("error-event-mid", "upstream_error", "error", true),
         ("reset-after-3", "upstream_cut", "cut", false),
         ("cut-after-3", "upstream_cut", "cut", true),
-        ("silent-end", "upstream_cut", "cut", true),
+        ("silent-end", "upstream_cut", "cut", false),
         ("idle", "upstream_timeout", "cut", false),
     ];
     for (model, code, end, everywhere) in faults {

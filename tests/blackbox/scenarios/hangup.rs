@@ -12,7 +12,7 @@ use crate::upstream::Outcome;
 const AT_ONCE: Duration = Duration::from_secs(1);
 
 pub(crate) fn add(suite: &mut Suite) {
-    let pairs = || Pair::four().chain(Pair::more());
+    let pairs = Pair::each_once;
     add_each(suite, pairs(), "hangup", "an_upstream_that_drips_is_cancelled", |test, pair| async move {
         let model = pair.target("drip-100");
         let reply = test.open(pair.caller, &pair.caller.streamed(&model, &test.prompt())).await;

@@ -9,7 +9,7 @@ use crate::suite::Suite;
 use crate::test::Test;
 
 pub(crate) fn add(suite: &mut Suite) {
-    add_each(suite, Pair::all(), "streaming", "each_piece_arrives_before_the_next_is_made", incremental);
+    add_each(suite, Pair::each_once(), "streaming", "each_piece_arrives_before_the_next_is_made", incremental);
     for model in ["text", "tools", "thinking"] {
         for variant in ["bytewise", "crlf", "comments", "bytewise-crlf-comments"] {
             let sentence = format!("events_do_not_depend_on_framing::{variant}-{model}");

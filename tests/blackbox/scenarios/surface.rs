@@ -51,7 +51,7 @@ pub(crate) fn add(suite: &mut Suite) {
             },
         );
     }
-    add_each(suite, Pair::all(), "surface", "each_key_goes_only_where_it_belongs", keys);
+    add_each(suite, Pair::each_once(), "surface", "each_key_goes_only_where_it_belongs", keys);
     suite.add("surface::a_base_url_may_end_in_v1_for_anthropic_too", |test| async move {
         let dialect = Dialect::Anthropic;
         let reply = test.answer(dialect, &dialect.request("up-anthropic-v1/text", &test.prompt())).await;
