@@ -20,10 +20,13 @@ pub(crate) const VECTOR: [f32; 3] = [0.5, -2.0, 1.25];
 /// What every request here has, as the upstream counts.
 pub(crate) const TOKENS: u64 = 14;
 
+/// Answers the body that came on a path, or says why its provider would not.
+type Answers = fn(&str, &Value) -> Result<Value, String>;
+
 /// `None` where the path is that of a chat.
 pub(super) fn steps(request: &Request) -> Option<Vec<Step>> {
     let path = request.path.split('?').next().unwrap_or_default();
-    let (provider, answer): (_, fn(&str, &Value) -> Result<Value, String>) = match path {
+    let (provider, answer): (_, Answers) = match path {
         "/v1/embeddings" => (Provider::OpenaiChat, openai_embeddings),
         "/v1/rerank" => (Provider::OpenaiChat, rerank),
         "/v1/completions" => return Some(completions(request)),
