@@ -80,6 +80,8 @@ pub struct Outgoing {
     pub url: String,
     pub headers: Headers,
     pub body: Bytes,
+    /// Whether a stream is asked for: not every stream says by its `content-type` that it is one.
+    pub streams: bool,
 }
 
 #[derive(Debug)]

@@ -222,7 +222,7 @@ fn a_stream_of_converse_is_signed_for_and_translated() {
     ];
     let told = ask(ACCESS, "/v1/messages", &body, &Canned { status: 200, kind: BINARY, body: stream.concat() });
     assert!(told.asked.url.ends_with("/converse-stream"), "{}", told.asked.url);
-    assert_eq!(told.header("accept"), Some(BINARY));
+    assert_eq!((told.header("accept"), told.asked.streams), (Some(BINARY), true));
     // The signature is that of what was sent, body and all.
     let signer = Signer {
         access_key: "AKID".into(),

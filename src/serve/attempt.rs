@@ -138,18 +138,18 @@ pub(super) async fn attempt<H: Host>(host: &H, job: &Job<'_>, target: &Target, r
         let upset = Upset::new(Kind::UpstreamTimeout, format!("{provider} gave no answer in {ms} ms"));
         Tried::Failed { outcome: Outcome::TimedOut, upset }
     };
-    let answer =
-        match race(host, patience.first_byte_ms, host.fetch(Outgoing { url, headers, body: body.into() })).await {
-            Raced::Done(Ok(answer)) => answer,
-            Raced::Done(Err(Unreachable(cause))) => {
-                let cause = cause.chars().take(CAUSE_CHARS_MAX).collect();
-                let upset = Upset::new(Kind::BadUpstream, format!("{provider} could not be reached"));
-                let upset = Upset { cause, ..upset };
-                return Tried::Failed { outcome: Outcome::Unreachable, upset };
-            }
-            Raced::TimedOut => return too_slow(),
-            Raced::Gone => return Tried::Gone(None),
-        };
+    let asked = Outgoing { url, headers, body: body.into(), streams: job.streams() };
+    let answer = match race(host, patience.first_byte_ms, host.fetch(asked)).await {
+        Raced::Done(Ok(answer)) => answer,
+        Raced::Done(Err(Unreachable(cause))) => {
+            let cause = cause.chars().take(CAUSE_CHARS_MAX).collect();
+            let upset = Upset::new(Kind::BadUpstream, format!("{provider} could not be reached"));
+            let upset = Upset { cause, ..upset };
+            return Tried::Failed { outcome: Outcome::Unreachable, upset };
+        }
+        Raced::TimedOut => return too_slow(),
+        Raced::Gone => return Tried::Gone(None),
+    };
     let reading = Reading {
         job,
         dialect,

@@ -74,6 +74,18 @@ pub fn output_asked(body: &Fields<'_>) -> (Option<u64>, Option<u64>) {
     config(body).unwrap_or_default()
 }
 
+/// Adds a thought to those before it. A stream tells one in pieces, the last of them signed, and clients give the
+/// pieces back as they came; the signature is for all of them together.
+fn thought(more: String, proof: Option<String>, parts: &mut Vec<Part>) {
+    match parts.last_mut().map(|part| &mut part.content) {
+        Some(Content::Reasoning { text, signature: signature @ None }) => {
+            text.push_str(&more);
+            *signature = proof;
+        }
+        _ => parts.push(Part::new(Content::Reasoning { text: more, signature: proof })),
+    }
+}
+
 /// The fields that `read_request` looks at.
 const READ: &[&str] = &["model", "contents", "systemInstruction", "tools", "toolConfig", "generationConfig"];
 
@@ -147,7 +159,7 @@ impl Reader {
         if part.get("thought", "true or false")? == Some(true) && text.is_some() {
             let text = text.unwrap_or_default();
             if !text.is_empty() || signature.is_some() {
-                parts.push(Part::new(Content::Reasoning { text, signature }));
+                thought(text, signature, parts);
             }
             return Ok(());
         }

@@ -297,6 +297,17 @@ fn results_find_their_calls_by_name_and_order() {
 }
 
 #[test]
+fn the_pieces_of_a_thought_are_one_thought_with_their_signature() {
+    let pieces = r#"{"text":"h","thought":true},{"text":"m","thought":true},{"text":"","thought":true,"thoughtSignature":"c2ln"}"#;
+    let next = r#"{"text":"so","thought":true},{"text":"a"}"#;
+    let request = read(&format!(r#"{{"contents":[{{"role":"model","parts":[{pieces},{next}]}}]}}"#));
+    let thought = |text: &str, signature: Option<&str>| {
+        Part::new(Content::Reasoning { text: text.into(), signature: signature.map(str::to_owned) })
+    };
+    assert_eq!(request.messages[0].parts, [thought("hm", Some("c2ln")), thought("so", None), Part::text("a")]);
+}
+
+#[test]
 fn a_signature_comes_in_either_alphabet() {
     let request = read(
         r#"{"contents":[{"role":"model","parts":[{"functionCall":{"name":"f"},"thoughtSignature":"a-_b"},{"text":"","thoughtSignature":"ab"},

@@ -46,7 +46,7 @@ pub(super) async fn fetch(request: Outgoing, caller: &AbortSignal) -> Result<Ans
     let response = send(&request.url, &head, &request.body, caller, &signal).await.map_err(unreachable)?;
     let response: Response = response.dyn_into().map_err(unreachable)?;
     let headers = parse(&pairs(&response.headers()));
-    let is_stream = headers.get("content-type").and_then(Framing::of).is_some();
+    let is_stream = request.streams || headers.get("content-type").and_then(Framing::of).is_some();
     let state = State::Fresh { body: response.body(), is_stream };
     Ok(Answer { status: response.status(), headers, body: Upstream { attempt, state } })
 }
