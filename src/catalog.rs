@@ -2,35 +2,31 @@
 //!
 //! A price that is not here or in the configuration is unknown. It is never taken as zero.
 
-use std::collections::{BTreeSet, HashMap};
-
-use serde::Deserialize;
+use std::collections::HashMap;
 
 use crate::dialect::Dialect;
 use crate::platform::Platform;
 use crate::price::Price;
 use crate::quirks::Quirks;
-use crate::wire::json;
+use crate::wire::json::{self, objects};
 
-/// A provider whose key alone turns it on.
-#[derive(Debug, Deserialize)]
-pub struct Provider {
-    pub name: String,
-    pub dialect: Dialect,
-    /// Others that it speaks at the same base URL.
-    #[serde(default)]
-    pub dialects: Vec<Dialect>,
-    #[serde(default)]
-    pub platform: Platform,
-    /// With `{region}` where the provider has one server for each.
-    pub base_url: String,
-    /// What may hold its key, the first that does; none for `{NAME}_API_KEY`.
-    #[serde(default)]
-    pub secrets: Vec<String>,
-    /// How the names of its models begin, for callers that send them without the provider.
-    pub prefixes: Vec<String>,
-    #[serde(default)]
-    pub quirks: Quirks,
+objects! {
+    /// A provider whose key alone turns it on.
+    #[derive(Debug)]
+    pub struct Provider {
+        pub name: String,
+        pub dialect: Dialect,
+        /// Others that it speaks at the same base URL.
+        pub dialects: Vec<Dialect> = Vec::new(),
+        pub platform: Platform = Platform::default(),
+        /// With `{region}` where the provider has one server for each.
+        pub base_url: String,
+        /// What may hold its key, the first that does; none for `{NAME}_API_KEY`.
+        pub secrets: Vec<String> = Vec::new(),
+        /// How the names of its models begin, for callers that send them without the provider.
+        pub prefixes: Vec<String>,
+        pub quirks: Quirks = Quirks::default(),
+    }
 }
 
 /// Prices by `provider/model`.
@@ -66,22 +62,26 @@ impl Prices {
         self.0.get(model).or_else(|| self.0.get(undated(model)?))
     }
 
-    /// Every priced model of `provider`.
-    pub fn models_of(&self, provider: &str) -> BTreeSet<&str> {
-        self.0.keys().filter_map(|model| model.strip_prefix(provider)?.strip_prefix('/')).collect()
+    /// Every priced model of `provider`, in the order of their names.
+    pub fn models_of(&self, provider: &str) -> Vec<&str> {
+        let models = self.0.keys().filter_map(|model| model.strip_prefix(provider)?.strip_prefix('/'));
+        let mut models: Vec<&str> = models.collect();
+        models.sort_unstable();
+        models
     }
 }
 
-#[derive(Deserialize)]
-struct Row {
-    model: String,
-    input: u64,
-    cached_input: Option<u64>,
-    cache_write: Option<u64>,
-    output: u64,
-    input_tokens_max: Option<u64>,
-    source: String,
-    read: String,
+objects! {
+    struct Row {
+        model: String,
+        input: u64,
+        cached_input: Option<u64>,
+        cache_write: Option<u64>,
+        output: u64,
+        input_tokens_max: Option<u64>,
+        source: String,
+        read: String,
+    }
 }
 
 impl Row {
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn the_tables_are_readable() {
-        let rows: Vec<Row> = serde_json::from_str(include_str!("catalog/prices.json")).unwrap();
+        let rows: Vec<Row> = json::parse(include_str!("catalog/prices.json")).unwrap();
         assert!(rows.len() > 40);
         for row in &rows {
             assert!(row.cached_input.is_none_or(|cached| cached <= row.input), "{}", row.model);
@@ -124,7 +124,7 @@ mod tests {
         }
         let names: Vec<String> = providers().into_iter().map(|provider| provider.name).collect();
         assert_eq!(names.get(..2), Some(["openai".to_owned(), "anthropic".to_owned()].as_slice()));
-        let once: BTreeSet<&String> = names.iter().collect();
+        let once: std::collections::BTreeSet<&String> = names.iter().collect();
         assert_eq!(once.len(), names.len(), "{names:?}");
     }
 

@@ -4,9 +4,11 @@
 //! them may compare them byte for byte. The event grammar below is the only place that knows the order
 //! of a stream.
 
-use serde::de::{Deserialize, Deserializer, Error as _};
+use serde::de::Error as _;
 use serde::ser::{Serialize, Serializer};
 use serde_json::value::RawValue;
+
+use crate::wire::json::Read;
 
 /// One request, as far as dialects agree on what a request is.
 #[derive(Debug, Default)]
@@ -196,11 +198,14 @@ impl From<u64> for Number {
     }
 }
 
-impl<'de> Deserialize<'de> for Number {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = Box::<RawValue>::deserialize(deserializer)?;
-        let is_number = raw.get().starts_with(|c: char| c.is_ascii_digit() || c == '-');
-        if is_number { Ok(Self(raw)) } else { Err(D::Error::custom("expected a number")) }
+impl<'a> Read<'a> for Number {
+    fn read(value: &'a RawValue) -> serde_json::Result<Self> {
+        let is_number = value.get().starts_with(|c: char| c.is_ascii_digit() || c == '-');
+        if is_number { Ok(Self(value.to_owned())) } else { Err(serde_json::Error::custom("expected a number")) }
+    }
+
+    fn blank() -> Self {
+        Self::from(0)
     }
 }
 

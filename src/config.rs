@@ -3,7 +3,7 @@
 //!
 //! Everything has a default: an empty file with a provider's key in the environment is a working gateway.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -13,10 +13,10 @@ use crate::auth::sigv4::Signer;
 use crate::catalog::{self, Priced, Prices};
 use crate::dialect::Dialect;
 use crate::limit::Limits;
+use crate::named::Named;
 use crate::platform::Platform;
 use crate::price::{Picodollars, Price};
 use crate::quirks::Quirks;
-use crate::wire::json;
 
 /// The file as it is written; field by field in README.md.
 #[derive(Debug, Default, Deserialize, Serialize)]
@@ -27,10 +27,10 @@ pub struct Draft {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub strict: Option<bool>,
     pub timeouts: Timeouts,
-    pub providers: BTreeMap<String, ProviderDraft>,
-    pub models: BTreeMap<String, AliasDraft>,
-    pub callers: BTreeMap<String, CallerDraft>,
-    pub prices: BTreeMap<String, PriceDraft>,
+    pub providers: Named<ProviderDraft>,
+    pub models: Named<AliasDraft>,
+    pub callers: Named<CallerDraft>,
+    pub prices: Named<PriceDraft>,
 }
 
 #[derive(Debug, Default, Clone, Deserialize, Serialize)]
@@ -131,12 +131,12 @@ pub struct Config {
     /// Whether a target is passed over that could be given only part of a request.
     pub strict: bool,
     pub patience: Patience,
-    pub providers: BTreeMap<String, Arc<Provider>>,
-    pub aliases: BTreeMap<String, Alias>,
+    pub providers: Named<Arc<Provider>>,
+    pub aliases: Named<Alias>,
     pub callers: Vec<Caller>,
     pub prices: Prices,
     /// Providers that are known but have no key.
-    pub off: BTreeMap<String, Missing>,
+    pub off: Named<Missing>,
 }
 
 /// The name of a secret that is not there.
@@ -247,19 +247,20 @@ impl Draft {
     pub fn from_json(text: Option<&str>) -> Result<Self, Mistake> {
         match text.map(str::trim).filter(|text| !text.is_empty()) {
             None => Ok(Self::default()),
-            Some(text) => json::parse(text).map_err(|error| Mistake(format!("configuration: {error}"))),
+            Some(text) => serde_json::from_str(text).map_err(|error| Mistake(format!("configuration: {error}"))),
         }
     }
 
     /// The names of every secret that [`Config::compile`] will ask for.
     pub fn secrets(&self) -> BTreeSet<String> {
         let fixed = [FIRST_SECRET, AWS_ACCESS_KEY, AWS_SECRET_KEY, AWS_SESSION_TOKEN, AWS_REGION];
-        let mut names = BTreeSet::from(fixed.map(str::to_owned));
+        let mut names = BTreeSet::new();
+        names.extend(fixed.map(str::to_owned));
         for known in catalog::providers() {
             names.extend(key_names(None, &known.name, Some(&known)));
             names.insert(variable(&known.name, "BASE_URL"));
         }
-        for (name, provider) in &self.providers {
+        for (name, provider) in self.providers.iter() {
             names.extend(key_names(provider.secret.as_ref(), name, None));
         }
         names.extend(self.callers.values().filter_map(|caller| caller.secret.clone()));
@@ -303,23 +304,18 @@ impl Config {
 }
 
 /// The names of all providers, on or off.
-struct Known(BTreeSet<String>);
+struct Known(Vec<String>);
 
 impl Known {
     fn of(draft: &Draft) -> Self {
-        let named = draft.providers.keys().cloned();
-        Self(
-            catalog::providers()
-                .into_iter()
-                .map(|known| known.name)
-                .chain(named)
-                .chain([BUILT_IN.to_owned()])
-                .collect(),
-        )
+        let mut names: Vec<String> = catalog::providers().into_iter().map(|known| known.name).collect();
+        names.extend(draft.providers.names().map(str::to_owned));
+        names.push(BUILT_IN.to_owned());
+        Self(names)
     }
 
     fn check(&self, at: &str, provider: &str) -> Result<(), Mistake> {
-        if self.0.contains(provider) {
+        if self.0.iter().any(|known| known == provider) {
             return Ok(());
         }
         let near = nearest(provider, self.0.iter().map(String::as_str));
@@ -358,25 +354,25 @@ fn compile_patience(at: &str, written: &Timeouts, otherwise: Patience, mistakes:
 
 fn compile_prices(draft: &Draft, known: &Known, mistakes: &mut Vec<Mistake>) -> Prices {
     let mut prices = Prices::built_in();
-    for (model, price) in &draft.prices {
+    for (model, price) in draft.prices.iter() {
         match read_price(model, price, known) {
-            Ok(priced) => prices.set(model.clone(), priced),
+            Ok(priced) => prices.set(model.to_owned(), priced),
             Err(mistake) => mistakes.push(mistake),
         }
     }
     prices
 }
 
-type Providers = BTreeMap<String, Arc<Provider>>;
+type Providers = Named<Arc<Provider>>;
 
 fn compile_providers(
     draft: &Draft,
     prices: &Prices,
     secret: &impl Fn(&str) -> Option<String>,
     mistakes: &mut Vec<Mistake>,
-) -> (Providers, BTreeMap<String, Missing>) {
-    let mut providers = Providers::new();
-    let mut off = BTreeMap::new();
+) -> (Providers, Named<Missing>) {
+    let mut providers = Providers::default();
+    let mut off = Named::default();
     let echo = Provider {
         name: BUILT_IN.to_owned(),
         reach: Reach::Echo,
@@ -388,11 +384,12 @@ fn compile_providers(
 
     let known = catalog::providers();
     let unwritten = ProviderDraft::default();
-    let mut written: BTreeMap<&str, &ProviderDraft> =
-        known.iter().map(|known| (known.name.as_str(), &unwritten)).collect();
-    written.extend(draft.providers.iter().map(|(name, provider)| (name.as_str(), provider)));
+    let mut written = Named::default();
+    for (name, provider) in known.iter().map(|known| (known.name.as_str(), &unwritten)).chain(draft.providers.iter()) {
+        written.insert(name.to_owned(), provider);
+    }
 
-    for (name, provider) in written {
+    for (name, provider) in written.iter() {
         let at = format!("providers.{name}");
         if let Err(why) = check_name(name) {
             mistakes.push(Mistake(format!("{at}: {why}")));
@@ -513,9 +510,9 @@ fn compile_aliases(
     providers: &Providers,
     patience: Patience,
     mistakes: &mut Vec<Mistake>,
-) -> BTreeMap<String, Alias> {
-    let mut aliases = BTreeMap::new();
-    for (name, alias) in &draft.models {
+) -> Named<Alias> {
+    let mut aliases = Named::default();
+    for (name, alias) in draft.models.iter() {
         if alias.targets.is_empty() {
             mistakes.push(Mistake(format!("models.{name}.targets: empty; name at least one \"provider/model\"")));
         }
@@ -539,7 +536,7 @@ fn compile_aliases(
         let written = Timeouts { first_byte_ms, idle_ms, heartbeat_ms };
         let patience = compile_patience(&format!("models.{name}"), &written, patience, mistakes);
         let strict = alias.strict.or(draft.strict).unwrap_or(false);
-        aliases.insert(name.clone(), Alias { targets, strict, patience });
+        aliases.insert(name.to_owned(), Alias { targets, strict, patience });
     }
     aliases
 }
@@ -553,7 +550,7 @@ fn compile_callers(
     let owner = |callers: &[Caller], key: [u8; 32]| {
         callers.iter().find(|caller| caller.sha256 == key).map(|caller| caller.name.clone())
     };
-    for (name, caller) in &draft.callers {
+    for (name, caller) in draft.callers.iter() {
         let at = format!("callers.{name}");
         if let Err(why) = check_name(name) {
             mistakes.push(Mistake(format!("{at}: {why}")));
@@ -580,12 +577,12 @@ fn compile_callers(
                     mistakes.push(Mistake(format!("{at}: has the same key as callers.{other}")));
                 }
                 let limits = Limits { requests_per_minute: caller.requests_per_minute, spend_cap };
-                callers.push(Caller { name: name.clone(), sha256, limits });
+                callers.push(Caller { name: name.to_owned(), sha256, limits });
             }
             (sha256, spend_cap) => mistakes.extend([sha256.err(), spend_cap.err()].into_iter().flatten().map(Mistake)),
         }
     }
-    if !draft.callers.contains_key(FIRST_CALLER)
+    if !draft.callers.contains(FIRST_CALLER)
         && let Some(key) = secret(FIRST_SECRET)
     {
         let sha256 = sha256(&key);
@@ -676,7 +673,7 @@ mod tests {
 
     /// The base URL and the secrets of a provider.
     fn reach(config: &Config, name: &str) -> (String, Vec<String>) {
-        let Reach::Upstream { base_url, credential, .. } = &config.providers[name].reach else {
+        let Reach::Upstream { base_url, credential, .. } = &config.providers.get(name).unwrap().reach else {
             panic!("not upstream")
         };
         (base_url.clone(), credential.secrets().map(str::to_owned).collect())
@@ -700,7 +697,9 @@ mod tests {
         let config = compile(signed, &[region, bearer, access[0], access[1]]).unwrap();
         assert_eq!(reach(&config, "amazon-bedrock"), (host("us-east-1"), secrets(&["s"])));
 
-        let off = |json: &str, given: &[(&str, &str)]| compile(json, given).unwrap().off["amazon-bedrock"].clone();
+        let off = |json: &str, given: &[(&str, &str)]| {
+            compile(json, given).unwrap().off.get("amazon-bedrock").unwrap().clone()
+        };
         assert_eq!(off("", &[bearer]), "AWS_REGION");
         assert_eq!(off("", &[region]), "AWS_BEARER_TOKEN_BEDROCK");
         assert_eq!(off(signed, &[bearer, access[0]]), "AWS_SECRET_ACCESS_KEY");
@@ -709,7 +708,7 @@ mod tests {
     #[test]
     fn a_key_alone_turns_a_provider_on() {
         let config = compile("", &[("OPENAI_API_KEY", "k"), ("OPENAI_BASE_URL", "http://localhost:1/v1")]).unwrap();
-        assert_eq!(config.providers.keys().collect::<Vec<_>>(), ["openai", "tollgate"]);
+        assert_eq!(config.providers.names().collect::<Vec<_>>(), ["openai", "tollgate"]);
         assert_eq!(config.off.get("anthropic").unwrap(), "ANTHROPIC_API_KEY");
         assert_eq!(reach(&config, "openai"), ("http://localhost:1/v1".to_owned(), vec!["k".to_owned()]));
         assert_eq!(config.off.get("google").unwrap(), "GEMINI_API_KEY or GOOGLE_API_KEY");
@@ -738,7 +737,7 @@ mod tests {
     fn a_target_whose_provider_has_no_key_is_left_out() {
         let file = r#"{"models":{"smart":{"targets":["anthropic/a","openai/b"],"idle_ms":7}}}"#;
         let config = compile(file, &[("OPENAI_API_KEY", "k")]).unwrap();
-        let alias = &config.aliases["smart"];
+        let alias = config.aliases.get("smart").unwrap();
         assert_eq!(alias.targets.len(), 1);
         assert_eq!(alias.patience, Patience { idle_ms: 7, ..PATIENCE });
     }
@@ -833,7 +832,9 @@ mod tests {
     fn a_provider_is_asked_in_the_callers_own_dialect_where_it_speaks_it() {
         let dialects = |text: &str, secrets: &[(&str, &str)]| {
             let config = compile(text, secrets).unwrap();
-            let Reach::Upstream { dialects, .. } = &config.providers["openai"].reach else { panic!("not upstream") };
+            let Reach::Upstream { dialects, .. } = &config.providers.get("openai").unwrap().reach else {
+                panic!("not upstream")
+            };
             dialects.clone()
         };
         let key = ("OPENAI_API_KEY", "k");

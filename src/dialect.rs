@@ -18,7 +18,7 @@ use crate::chat;
 use crate::embed;
 use crate::error::Error;
 use crate::wire::frame::{Frame, Framing};
-use crate::wire::json::Fields;
+use crate::wire::json::{Fields, read_by_serde};
 
 /// What an upstream speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Deserialize, serde::Serialize)]
@@ -34,6 +34,8 @@ pub enum Dialect {
     /// Legacy text completions.
     OpenaiCompletions,
 }
+
+read_by_serde! { Dialect = Self::OpenaiChat; }
 
 /// What a caller speaks: each is the dialect of some upstream too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::dialect::{Ask, Dialect};
 use crate::host::Headers;
 use crate::wire::frame::{Frame, Framing};
-use crate::wire::json::{self, Fields, quoted};
+use crate::wire::json::{self, Fields, objects, quoted, read_by_serde};
 use crate::wire::percent;
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -29,6 +29,8 @@ pub enum Platform {
     /// Google Vertex AI.
     Vertex,
 }
+
+read_by_serde! { Platform = Self::Native; }
 
 impl Platform {
     /// Whether `dialect` is spoken there.
@@ -103,9 +105,10 @@ impl Platform {
 
     /// Whether an error's body is the dialect's own and not the platform's.
     pub fn is_of_dialect(self, error: &[u8]) -> bool {
-        #[derive(Deserialize)]
-        struct Envelope {
-            r#type: Option<String>,
+        objects! {
+            struct Envelope {
+                r#type as "type": Option<String>,
+            }
         }
         let is_error = |envelope: Envelope| envelope.r#type.as_deref() == Some("error");
         self == Self::Native || json::read(error).is_ok_and(is_error)
@@ -121,24 +124,24 @@ impl Platform {
 ///
 /// The data are those that Anthropic sent, byte by byte. An exception becomes an `error` event.
 pub fn unwrap(raw: &[u8]) -> Option<Vec<u8>> {
-    #[derive(Deserialize)]
-    struct Chunk<'a> {
-        bytes: &'a str,
-    }
-    #[derive(Deserialize)]
-    struct Named<'a> {
-        #[serde(borrow)]
-        r#type: Cow<'a, str>,
-    }
-    #[derive(Deserialize)]
-    struct Failure {
-        message: String,
+    objects! {
+        struct Chunk<'a> {
+            bytes: Cow<'a, str>,
+        }
+
+        struct Named<'a> {
+            r#type as "type": Cow<'a, str>,
+        }
+
+        struct Failure {
+            message: String,
+        }
     }
     let Frame { event, data } = Frame::read(Framing::EventStream, raw)?;
     let data = data?;
     if event == Some("chunk") {
         let Chunk { bytes } = json::parse(&data).ok()?;
-        let bytes = STANDARD.decode(bytes).ok()?;
+        let bytes = STANDARD.decode(&*bytes).ok()?;
         let Named { r#type } = json::read(&bytes).ok()?;
         // A line break in either would end the frame early.
         let is_line = |bytes: &[u8]| !bytes.iter().any(|byte| matches!(byte, b'\r' | b'\n'));

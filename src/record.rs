@@ -2,9 +2,6 @@
 //!
 //! A record is closed by value, so a request cannot be settled twice.
 
-use std::cmp::Reverse;
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 
 use crate::catalog::Priced;
@@ -270,15 +267,16 @@ pub struct Day {
 /// Reads the counters of one caller back, newest day first.
 pub fn days(caller: &str, totals: Vec<(String, i64)>) -> Vec<Day> {
     let prefix = usage_prefix(caller);
-    let mut days: BTreeMap<(Reverse<String>, String), Day> = BTreeMap::new();
+    let mut days: Vec<Day> = Vec::new();
     for (counter, total) in totals {
         let mut parts = counter.strip_prefix(&prefix).unwrap_or_default().splitn(3, '/');
         let (Some(day), Some(field), Some(model)) = (parts.next(), parts.next(), parts.next()) else { continue };
-        let row = days.entry((Reverse(day.to_owned()), model.to_owned())).or_insert_with(|| Day {
-            day: day.to_owned(),
-            model: model.to_owned(),
-            ..Day::default()
+        let order = |known: &Day| day.cmp(&known.day).then_with(|| known.model.as_str().cmp(model));
+        let at = days.binary_search_by(order).unwrap_or_else(|at| {
+            days.insert(at, Day { day: day.to_owned(), model: model.to_owned(), ..Day::default() });
+            at
         });
+        let Some(row) = days.get_mut(at) else { continue };
         let place = match field {
             "requests" => &mut row.requests,
             "input_tokens" => &mut row.input_tokens,
@@ -293,7 +291,7 @@ pub fn days(caller: &str, totals: Vec<(String, i64)>) -> Vec<Day> {
         };
         *place = place.saturating_add(total);
     }
-    days.into_values().collect()
+    days
 }
 
 #[cfg(test)]
@@ -304,7 +302,7 @@ mod tests {
     fn what_is_settled_is_what_usage_reads_back() {
         let usage = Usage { input: 10, cached_input: 4, cache_write: 1, output: 3, reasoning: 2 };
         let at = 1_795_219_200_000;
-        let mut totals: BTreeMap<String, i64> = BTreeMap::new();
+        let mut totals: std::collections::BTreeMap<String, i64> = Default::default();
         let answers = [(End::Complete, Some(Picodollars(7))), (End::Complete, None), (End::Cut, Some(Picodollars(5)))];
         for (end, cost) in answers {
             for add in usage_adds("me", "local/a/b", at, end, &usage, cost) {

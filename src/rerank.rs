@@ -2,11 +2,9 @@
 //! took over with small differences: a caller's body and an upstream's answer go through as they are, and only what is
 //! to be paid is read.
 
-use serde::Deserialize;
-
 use crate::chat::{Number, Usage};
 use crate::dialect::Malformed;
-use crate::wire::json::{self, Fields, quoted};
+use crate::wire::json::{self, Fields, objects, quoted};
 
 /// The caller's own body with another model.
 pub fn splice(body: &Fields<'_>, model: &str) -> Vec<u8> {
@@ -15,27 +13,28 @@ pub fn splice(body: &Fields<'_>, model: &str) -> Vec<u8> {
 
 /// The tokens that an answer took; `None` where it does not tell. Cohere bills searches, which are no tokens.
 pub fn read_usage(body: &[u8]) -> Result<Option<Usage>, Malformed> {
-    #[derive(Deserialize)]
-    struct Answer {
-        results: Option<Vec<Ranked>>,
-        /// Voyage's name.
-        data: Option<Vec<Ranked>>,
-        usage: Option<Tally>,
-        meta: Option<Meta>,
-    }
-    #[derive(Deserialize)]
-    struct Ranked {
-        #[expect(dead_code, reason = "without its place in what was asked a result is none")]
-        index: u64,
-    }
-    #[derive(Deserialize)]
-    struct Meta {
-        tokens: Option<Tally>,
-    }
-    #[derive(Deserialize)]
-    struct Tally {
-        total_tokens: Option<Number>,
-        input_tokens: Option<Number>,
+    objects! {
+        struct Answer {
+            results: Option<Vec<Ranked>>,
+            /// Voyage's name.
+            data: Option<Vec<Ranked>>,
+            usage: Option<Tally>,
+            meta: Option<Meta>,
+        }
+
+        struct Ranked {
+            #[expect(dead_code, reason = "without its place in what was asked a result is none")]
+            index: u64,
+        }
+
+        struct Meta {
+            tokens: Option<Tally>,
+        }
+
+        struct Tally {
+            total_tokens: Option<Number>,
+            input_tokens: Option<Number>,
+        }
     }
     let answer: Answer =
         json::read(body).map_err(|error| Malformed(format!("the answer: {}", json::expectation(&error))))?;

@@ -65,7 +65,7 @@ pub fn listed(config: &Config) -> Vec<(String, String)> {
         .aliases
         .iter()
         .filter(|(_, alias)| !alias.targets.is_empty())
-        .map(|(name, _)| (name.clone(), BUILT_IN.to_owned()));
+        .map(|(name, _)| (name.to_owned(), BUILT_IN.to_owned()));
     let own = config.providers.values().flat_map(|provider| {
         provider.models.iter().map(|model| (format!("{}/{model}", provider.name), provider.name.clone()))
     });

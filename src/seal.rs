@@ -13,12 +13,12 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use hmac::{Hmac, Mac as _};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use sha2::Sha256;
 
 use crate::chat::{Block, Content, Event, Part, Request, Response, ToolCall};
 use crate::dialect::{Dialect, Inbound};
-use crate::wire::json;
+use crate::wire::json::{self, objects};
 
 /// The first bytes of all sealed state, and how they look in base64.
 const MAGIC: &[u8] = b"tollgate1";
@@ -31,17 +31,29 @@ const SEALED_BYTES_MAX: usize = 64 * 1024;
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Seal(pub [u8; 32]);
 
-#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
-struct State<'a> {
-    /// Whose state it is.
-    issuer: Option<Dialect>,
-    #[serde(default, borrow, skip_serializing_if = "Vec::is_empty")]
-    thoughts: Vec<Thought<'a>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    signature: Option<Cow<'a, str>>,
-    /// Whether `signature` is reasoning that only the provider can read, and not the proof of a text.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    sealed: bool,
+objects! {
+    #[derive(Debug, Default, PartialEq, Serialize)]
+    struct State<'a> {
+        /// Whose state it is.
+        issuer: Option<Dialect>,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        thoughts: Vec<Thought<'a>> = Vec::new(),
+        #[serde(skip_serializing_if = "Option::is_none")]
+        signature: Option<Cow<'a, str>>,
+        /// Whether `signature` is reasoning that only the provider can read, and not the proof of a text.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        sealed: bool = false,
+    }
+
+    #[derive(Debug, PartialEq, Serialize)]
+    struct Thought<'a> {
+        text: Cow<'a, str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        signature: Option<Cow<'a, str>>,
+        /// Whether `text` is what only the provider can read.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        sealed: bool = false,
+    }
 }
 
 /// What a mark was around.
@@ -49,16 +61,6 @@ struct Marked {
     text: String,
     /// As in [`State`]; `None` where there was no mark.
     sealed: Option<bool>,
-}
-
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct Thought<'a> {
-    text: Cow<'a, str>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    signature: Option<Cow<'a, str>>,
-    /// Whether `text` is what only the provider can read.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    sealed: bool,
 }
 
 /// Whether `body` may hold sealed state.

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tollgate::config::Patience;
 use tollgate::dialect::{Dialect, Inbound, Label};
 use tollgate::platform::Platform;
+use tollgate::quirks::Reader;
 use tollgate::record::End;
 use tollgate::relay::{Ends, Relay, Stopped, Write};
 use tollgate::seal::Seal;
@@ -24,7 +25,17 @@ fn told(upstream: Dialect, caller: Inbound, events: &[Value]) -> Vec<(usize, Val
     let label = Label { id: "req_1".into(), usage_wanted: true, ..Label::default() };
     let patience = Patience { first_byte_ms: 1, idle_ms: 1, heartbeat_ms: 1 };
     let (platform, framing) = (Platform::Native, Framing::Sse);
-    let ends = Ends { upstream, platform, framing, caller, label, seal: SEAL, input_estimate: 1, patience };
+    let ends = Ends {
+        upstream,
+        platform,
+        reader: Reader::default(),
+        framing,
+        caller,
+        label,
+        seal: SEAL,
+        input_estimate: 1,
+        patience,
+    };
     let (mut relay, mut told) = (Relay::new(ends, 0), Vec::new());
     let mut take = |at: usize, bytes: &[u8]| {
         let text = String::from_utf8(bytes.to_vec()).unwrap();
@@ -152,7 +163,17 @@ fn a_ping_of_the_upstream_is_a_sign_of_life_for_the_caller_frontman_731() {
         let patience = Patience { first_byte_ms: 1, idle_ms: 1_000, heartbeat_ms: 1_000 };
         let (upstream, platform, framing) = (Dialect::Anthropic, Platform::Native, Framing::Sse);
         let (seal, label) = (SEAL, label.clone());
-        let ends = Ends { upstream, platform, framing, caller, label, seal, input_estimate: 1, patience };
+        let ends = Ends {
+            upstream,
+            platform,
+            reader: Reader::default(),
+            framing,
+            caller,
+            label,
+            seal,
+            input_estimate: 1,
+            patience,
+        };
         let mut relay = Relay::new(ends, 0);
         for (at, event) in events.iter().enumerate() {
             let raw = format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap());

@@ -12,7 +12,7 @@ mod write_request;
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::value::RawValue;
 
 pub use read_request::read_request;
@@ -23,7 +23,7 @@ pub use write_request::write_request;
 use super::Model;
 use crate::chat::{Stop, StopReason, Usage};
 use crate::error::Error;
-use crate::wire::json::{self, Fields, quoted};
+use crate::wire::json::{self, Fields, objects, quoted};
 
 pub fn splice(body: &Fields<'_>, model: &str) -> Vec<u8> {
     body.with(&[("model", &quoted(model))])
@@ -47,16 +47,13 @@ pub fn read_error(body: &[u8]) -> Option<String> {
 }
 
 fn message_within(body: &[u8], depth: u8) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Outer<'a> {
-        #[serde(borrow)]
-        error: Option<&'a RawValue>,
-        #[serde(borrow)]
-        message: Option<&'a RawValue>,
-        #[serde(borrow)]
-        detail: Option<&'a RawValue>,
-        #[serde(borrow)]
-        msg: Option<&'a RawValue>,
+    objects! {
+        struct Outer<'a> {
+            error: Option<&'a RawValue>,
+            message: Option<&'a RawValue>,
+            detail: Option<&'a RawValue>,
+            msg: Option<&'a RawValue>,
+        }
     }
     let depth = depth.checked_sub(1)?;
     let within = |raw: &RawValue| message_within(raw.get().as_bytes(), depth);
@@ -183,23 +180,23 @@ fn read_stop(word: Option<String>, sequence: Option<String>) -> Stop {
     Stop { reason, native: word, sequence }
 }
 
-/// `usage` as it is read: in a stream each field replaces the earlier one of its name.
-///
-/// `input_tokens` excludes what was read from and written to the cache.
-#[derive(Debug, Default, Clone, Copy, Deserialize)]
-#[serde(default)]
-struct Tally {
-    input_tokens: Option<u64>,
-    cache_read_input_tokens: Option<u64>,
-    cache_creation_input_tokens: Option<u64>,
-    output_tokens: Option<u64>,
-    output_tokens_details: Option<OutputDetails>,
-}
+objects! {
+    /// `usage` as it is read: in a stream each field replaces the earlier one of its name.
+    ///
+    /// `input_tokens` excludes what was read from and written to the cache.
+    #[derive(Debug, Default, Clone, Copy)]
+    struct Tally {
+        input_tokens: Option<u64>,
+        cache_read_input_tokens: Option<u64>,
+        cache_creation_input_tokens: Option<u64>,
+        output_tokens: Option<u64>,
+        output_tokens_details: Option<OutputDetails>,
+    }
 
-#[derive(Debug, Default, Clone, Copy, Deserialize)]
-#[serde(default)]
-struct OutputDetails {
-    thinking_tokens: Option<u64>,
+    #[derive(Debug, Default, Clone, Copy)]
+    struct OutputDetails {
+        thinking_tokens: Option<u64>,
+    }
 }
 
 impl Tally {
@@ -256,38 +253,25 @@ impl From<Usage> for Bill {
     }
 }
 
-/// A content block as it is read, in requests and answers. The fields stay raw because blocks that are only
-/// passed over use the same names for other types.
-#[derive(Deserialize)]
-struct Block<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Cow<'a, str>,
-    #[serde(borrow)]
-    text: Option<&'a RawValue>,
-    #[serde(borrow)]
-    thinking: Option<&'a RawValue>,
-    #[serde(borrow)]
-    signature: Option<&'a RawValue>,
-    #[serde(borrow)]
-    data: Option<&'a RawValue>,
-    #[serde(borrow)]
-    id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    name: Option<&'a RawValue>,
-    #[serde(borrow)]
-    input: Option<&'a RawValue>,
-    #[serde(borrow)]
-    tool_use_id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    content: Option<&'a RawValue>,
-    #[serde(borrow)]
-    is_error: Option<&'a RawValue>,
-    #[serde(borrow)]
-    source: Option<&'a RawValue>,
-    #[serde(borrow)]
-    title: Option<&'a RawValue>,
-    #[serde(borrow)]
-    cache_control: Option<&'a RawValue>,
+objects! {
+    /// A content block as it is read, in requests and answers. The fields stay raw because blocks that are only
+    /// passed over use the same names for other types.
+    struct Block<'a> {
+        kind as "type": Cow<'a, str>,
+        text: Option<&'a RawValue>,
+        thinking: Option<&'a RawValue>,
+        signature: Option<&'a RawValue>,
+        data: Option<&'a RawValue>,
+        id: Option<&'a RawValue>,
+        name: Option<&'a RawValue>,
+        input: Option<&'a RawValue>,
+        tool_use_id: Option<&'a RawValue>,
+        content: Option<&'a RawValue>,
+        is_error: Option<&'a RawValue>,
+        source: Option<&'a RawValue>,
+        title: Option<&'a RawValue>,
+        cache_control: Option<&'a RawValue>,
+    }
 }
 
 /// `arguments` as the object that `tool_use.input` must be, and whether nothing was lost.

@@ -12,7 +12,6 @@ mod stream;
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
 pub use request::write_request;
@@ -21,7 +20,8 @@ pub use stream::Decoder;
 
 use crate::chat::{Stop, StopReason, Usage};
 use crate::dialect::Ask;
-use crate::wire::{json, percent};
+use crate::wire::json::{self, objects};
+use crate::wire::percent;
 
 /// Where requests for `model` go. Its name may be an ARN, colons and slashes included.
 pub fn url(base: &str, model: &str, ask: Ask) -> String {
@@ -31,13 +31,12 @@ pub fn url(base: &str, model: &str, ask: Ask) -> String {
 
 /// `message`, or the name of the error where there is none.
 pub fn read_error(body: &[u8]) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Outer {
-        message: Option<String>,
-        #[serde(rename = "Message")]
-        capital: Option<String>,
-        #[serde(rename = "__type")]
-        kind: Option<String>,
+    objects! {
+        struct Outer {
+            message: Option<String>,
+            capital as "Message": Option<String>,
+            kind as "__type": Option<String>,
+        }
     }
     let Outer { message, capital, kind } = json::read(body).ok()?;
     [message, capital, kind].into_iter().flatten().find(|text| !text.is_empty())
@@ -83,17 +82,17 @@ fn read_stop(word: Option<String>, fields: Option<&ModelFields>) -> Stop {
     Stop { reason, native: word, sequence: fields.and_then(ModelFields::sequence) }
 }
 
-/// `additionalModelResponseFields`, of which `write_request` asks for this one.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct ModelFields {
-    stop_sequence: Option<String>,
-    delta: Option<StopDelta>,
-}
+objects! {
+    /// `additionalModelResponseFields`, of which `write_request` asks for this one.
+    #[derive(Default)]
+    struct ModelFields {
+        stop_sequence: Option<String>,
+        delta: Option<StopDelta>,
+    }
 
-#[derive(Deserialize)]
-struct StopDelta {
-    stop_sequence: Option<String>,
+    struct StopDelta {
+        stop_sequence: Option<String>,
+    }
 }
 
 impl ModelFields {
@@ -102,15 +101,16 @@ impl ModelFields {
     }
 }
 
-/// `usage`. `inputTokens` excludes what was read from and written to the cache; `outputTokens` includes reasoning, of
-/// which no count is told.
-#[derive(Debug, Default, Clone, Copy, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Tally {
-    input_tokens: Option<u64>,
-    output_tokens: Option<u64>,
-    cache_read_input_tokens: Option<u64>,
-    cache_write_input_tokens: Option<u64>,
+objects! {
+    /// `usage`. `inputTokens` excludes what was read from and written to the cache; `outputTokens` includes reasoning, of
+    /// which no count is told.
+    #[derive(Debug, Default, Clone, Copy)]
+    struct Tally {
+        input_tokens as "inputTokens": Option<u64>,
+        output_tokens as "outputTokens": Option<u64>,
+        cache_read_input_tokens as "cacheReadInputTokens": Option<u64>,
+        cache_write_input_tokens as "cacheWriteInputTokens": Option<u64>,
+    }
 }
 
 impl Tally {

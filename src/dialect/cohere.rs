@@ -8,7 +8,6 @@ mod request;
 mod response;
 mod stream;
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 pub use embed::Embeddings;
@@ -17,16 +16,15 @@ pub use response::read_response;
 pub use stream::Decoder;
 
 use crate::chat::{Number, Stop, StopReason, Usage};
-use crate::wire::json;
+use crate::wire::json::{self, objects};
 
 /// The message in an error body: `{"message"}`, or what a proxy in front of Cohere says in `error`.
 pub fn read_error(body: &[u8]) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Body<'a> {
-        #[serde(borrow)]
-        message: Option<&'a RawValue>,
-        #[serde(borrow)]
-        error: Option<&'a RawValue>,
+    objects! {
+        struct Body<'a> {
+            message: Option<&'a RawValue>,
+            error: Option<&'a RawValue>,
+        }
     }
     let Body { message, error } = json::read(body).ok()?;
     let text = |raw: &RawValue| json::parse::<String>(raw.get()).ok().filter(|text| !text.is_empty());
@@ -56,20 +54,22 @@ fn call_id(given: Option<String>, answer: &str, n: usize) -> String {
     given.filter(|id| !id.is_empty()).unwrap_or_else(|| format!("call_{answer}_{n}"))
 }
 
-/// `usage` as it is read.
-#[derive(Debug, Default, Deserialize)]
-struct Tally {
-    billed_units: Option<Units>,
-    tokens: Option<Units>,
-    cached_tokens: Option<Number>,
-}
+objects! {
+    /// `usage` as it is read.
+    #[derive(Debug, Default)]
+    struct Tally {
+        billed_units: Option<Units>,
+        tokens: Option<Units>,
+        cached_tokens: Option<Number>,
+    }
 
-#[derive(Debug, Default, Deserialize)]
-struct Units {
-    input_tokens: Option<Number>,
-    output_tokens: Option<Number>,
-    reasoning_tokens: Option<Number>,
-    image_tokens: Option<Number>,
+    #[derive(Debug, Default)]
+    struct Units {
+        input_tokens: Option<Number>,
+        output_tokens: Option<Number>,
+        reasoning_tokens: Option<Number>,
+        image_tokens: Option<Number>,
+    }
 }
 
 impl Tally {

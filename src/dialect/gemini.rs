@@ -16,7 +16,7 @@ mod write_request;
 #[cfg(test)]
 mod tests;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::value::RawValue;
 
 pub use decode::{Decoder, read_response};
@@ -29,7 +29,7 @@ use super::{Ask, Model};
 use crate::chat::{Stop, StopReason, Usage};
 use crate::error::Error;
 use crate::wire::frame::Framing;
-use crate::wire::json::{self, Fields, quoted};
+use crate::wire::json::{self, Fields, objects, quoted};
 
 /// The body names the model only in passing, and then as the path does.
 pub fn splice(body: &Fields<'_>, model: &str) -> Vec<u8> {
@@ -134,18 +134,18 @@ pub fn read_error(body: &[u8]) -> Option<String> {
 
 /// How many seconds an error body says to wait: Google has no header for it.
 pub fn read_wait(body: &[u8]) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Outer {
-        error: Option<Status>,
-    }
-    #[derive(Deserialize)]
-    struct Status {
-        details: Option<Vec<Detail>>,
-    }
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Detail {
-        retry_delay: Option<String>,
+    objects! {
+        struct Outer {
+            error: Option<Status>,
+        }
+
+        struct Status {
+            details: Option<Vec<Detail>>,
+        }
+
+        struct Detail {
+            retry_delay as "retryDelay": Option<String>,
+        }
     }
     let text = std::str::from_utf8(body).ok()?;
     let outer: Outer = if text.trim_start().starts_with('[') {
@@ -164,12 +164,11 @@ struct Fault {
 }
 
 fn fault(text: &str) -> Option<Fault> {
-    #[derive(Deserialize)]
-    struct Outer<'a> {
-        #[serde(borrow)]
-        error: Option<&'a RawValue>,
-        #[serde(borrow)]
-        message: Option<&'a RawValue>,
+    objects! {
+        struct Outer<'a> {
+            error: Option<&'a RawValue>,
+            message: Option<&'a RawValue>,
+        }
     }
     let outer: Outer<'_> = json::parse(text).ok()?;
     let words = |raw: &RawValue| json::parse::<String>(raw.get()).ok().filter(|text| !text.is_empty());
@@ -182,10 +181,11 @@ fn fault(text: &str) -> Option<Fault> {
 impl Fault {
     /// The value of `error`: a status or a plain string.
     fn read(error: &RawValue) -> Option<Self> {
-        #[derive(Deserialize)]
-        struct Status {
-            message: Option<String>,
-            status: Option<String>,
+        objects! {
+            struct Status {
+                message: Option<String>,
+                status: Option<String>,
+            }
         }
         match json::parse::<Status>(error.get()) {
             Ok(Status { message, status }) => {
@@ -282,20 +282,22 @@ fn stop_word(stop: &Stop) -> &str {
     }
 }
 
-/// `usageMetadata`, both ways. The prompt includes what was cached, but not what tools of Google's own read; the
-/// candidates do not include the thoughts.
-#[derive(Debug, Default, Clone, Copy, Deserialize, Serialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Tally {
-    prompt_token_count: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cached_content_token_count: Option<u64>,
-    candidates_token_count: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tool_use_prompt_token_count: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    thoughts_token_count: Option<u64>,
-    total_token_count: Option<u64>,
+objects! {
+    /// `usageMetadata`, both ways. The prompt includes what was cached, but not what tools of Google's own read; the
+    /// candidates do not include the thoughts.
+    #[derive(Debug, Default, Clone, Copy, Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Tally {
+        prompt_token_count as "promptTokenCount": Option<u64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cached_content_token_count as "cachedContentTokenCount": Option<u64>,
+        candidates_token_count as "candidatesTokenCount": Option<u64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        tool_use_prompt_token_count as "toolUsePromptTokenCount": Option<u64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        thoughts_token_count as "thoughtsTokenCount": Option<u64>,
+        total_token_count as "totalTokenCount": Option<u64>,
+    }
 }
 
 impl Tally {

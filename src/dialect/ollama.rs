@@ -7,30 +7,30 @@ mod answer;
 mod embed;
 mod request;
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 pub use answer::{Decoder, read_response};
 pub use embed::Embeddings;
 pub use request::{root, write_request};
 
-use crate::wire::json;
+use crate::wire::json::{self, objects};
 
 /// The message in an error body: `{"error":"…"}`, or `{"error":{"message"}}` of a proxy before it.
 pub fn read_error(body: &[u8]) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Body<'a> {
-        #[serde(borrow)]
-        error: Option<&'a RawValue>,
+    objects! {
+        struct Body<'a> {
+            error: Option<&'a RawValue>,
+        }
     }
     json::read::<Body<'_>>(body).ok()?.error.and_then(message)
 }
 
 /// What the value of `error` says.
 fn message(error: &RawValue) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Inner {
-        message: Option<String>,
+    objects! {
+        struct Inner {
+            message: Option<String>,
+        }
     }
     let text = json::parse::<String>(error.get()).ok();
     text.or_else(|| json::parse::<Inner>(error.get()).ok()?.message).filter(|text| !text.is_empty())

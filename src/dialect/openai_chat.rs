@@ -14,7 +14,7 @@ mod write_request;
 #[cfg(test)]
 mod tests;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::value::RawValue;
 
 pub use decode::{Decoder, read_response};
@@ -25,7 +25,7 @@ pub use write_request::write_request;
 
 use super::Model;
 use crate::error::Error;
-use crate::wire::json::{parse, read};
+use crate::wire::json::{objects, parse, read};
 
 pub fn error_body(error: &Error) -> Vec<u8> {
     let row = error.kind.row();
@@ -83,14 +83,12 @@ struct ModelRow<'a> {
     owned_by: &'a str,
 }
 
-#[derive(Deserialize)]
-struct ErrorBody<'a> {
-    #[serde(borrow)]
-    error: Option<&'a RawValue>,
-    #[serde(borrow)]
-    message: Option<&'a RawValue>,
-    #[serde(borrow)]
-    detail: Option<&'a RawValue>,
+objects! {
+    struct ErrorBody<'a> {
+        error: Option<&'a RawValue>,
+        message: Option<&'a RawValue>,
+        detail: Option<&'a RawValue>,
+    }
 }
 
 /// What an upstream says went wrong.
@@ -103,12 +101,11 @@ struct Fault {
 impl Fault {
     /// Reads the value of `error`: an object or a plain string.
     fn read(error: &RawValue) -> Self {
-        #[derive(Deserialize)]
-        struct Wire<'a> {
-            #[serde(borrow, rename = "type")]
-            kind: Option<&'a RawValue>,
-            #[serde(borrow)]
-            message: Option<&'a RawValue>,
+        objects! {
+            struct Wire<'a> {
+                kind as "type": Option<&'a RawValue>,
+                message: Option<&'a RawValue>,
+            }
         }
         match parse::<Wire<'_>>(error.get()) {
             Ok(wire) => Self { kind: wire.kind.and_then(text), message: wire.message.and_then(text) },

@@ -2,14 +2,17 @@
 //!
 //! This is how a prompt of 400 KB is routed without being parsed: the values are skipped, not built.
 
-mod objects;
+mod value;
 
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{DeserializeOwned, Deserializer, Error as _, MapAccess, Visitor};
+use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
+
+pub use value::Read;
+pub(crate) use value::{Filling, objects, read_by_serde};
 
 /// No dialect has objects with nearly as many fields. They are searched one by one, and a caller may send millions.
 const FIELDS_MAX: usize = 256;
@@ -18,14 +21,14 @@ const FIELDS_MAX: usize = 256;
 #[derive(Debug)]
 pub struct Fields<'a> {
     text: &'a str,
-    fields: Vec<(Cow<'a, str>, &'a RawValue)>,
+    fields: Pairs<'a>,
 }
 
 impl<'a> Fields<'a> {
     /// Checks all of `body` for being one JSON object and keeps where each value stands.
     pub fn read(body: &'a [u8]) -> Result<Self, String> {
         let text = std::str::from_utf8(body).map_err(|error| format!("the body is not UTF-8: {error}"))?;
-        let Pairs(fields) = parse(text).map_err(|error| {
+        let fields = serde_json::from_str(text).map_err(|error| {
             if body.is_empty() {
                 "the body is empty; a JSON object is needed".to_owned()
             } else {
@@ -37,19 +40,19 @@ impl<'a> Fields<'a> {
 
     /// The value of `name`; the last one where it stands twice, as most parsers have it.
     pub fn raw(&self, name: &str) -> Option<&'a RawValue> {
-        self.fields.iter().rev().find(|(field, _)| field == name).map(|(_, value)| *value)
+        self.fields.raw(name)
     }
 
     /// `name` as a `T`; absent and `null` are both `None`. The error says what was due.
-    pub fn get<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, String> {
+    pub fn get<T: Read<'a>>(&self, name: &str) -> Result<Option<T>, String> {
         match self.raw(name) {
             None => Ok(None),
-            Some(raw) => parse(raw.get()).map_err(|error| expectation(&error)),
+            Some(raw) => Option::read(raw).map_err(|error| expectation(&error)),
         }
     }
 
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.fields.iter().map(|(name, _)| name.as_ref())
+        self.fields.0.iter().map(|(name, _)| name.as_ref())
     }
 
     /// The object's text with some values replaced or added; every other byte stays.
@@ -59,7 +62,7 @@ impl<'a> Fields<'a> {
         let grown: usize = values.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
         let mut out = Vec::with_capacity(self.text.len() + grown);
         let mut at = 0;
-        for (field, raw) in &self.fields {
+        for (field, raw) in &self.fields.0 {
             if let Some((_, value)) = values.iter().find(|(name, _)| field == name) {
                 let (start, end) = self.span(raw);
                 out.extend_from_slice(self.text.get(at..start).unwrap_or_default().as_bytes());
@@ -69,7 +72,7 @@ impl<'a> Fields<'a> {
         }
         let close = self.text.rfind('}').unwrap_or(self.text.len());
         out.extend_from_slice(self.text.get(at..close).unwrap_or_default().as_bytes());
-        let mut is_first = self.fields.is_empty();
+        let mut is_first = self.fields.0.is_empty();
         for (name, value) in values.iter().filter(|(name, _)| self.raw(name).is_none()) {
             let comma = if std::mem::take(&mut is_first) { "" } else { "," };
             out.extend_from_slice(format!("{comma}{}:{value}", quoted(name)).as_bytes());
@@ -84,7 +87,7 @@ impl<'a> Fields<'a> {
         let open = self.text.find('{').map_or(0, |brace| brace + 1);
         out.extend_from_slice(self.text.get(..open).unwrap_or_default().as_bytes());
         let (mut at, mut is_first) = (open, true);
-        for (field, raw) in &self.fields {
+        for (field, raw) in &self.fields.0 {
             let (_, end) = self.span(raw);
             let piece = self.text.get(at..end).unwrap_or_default();
             at = end;
@@ -107,16 +110,14 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Reads a value. All JSON goes through here: each other source would be a second copy of every parser.
-///
-/// A struct is read from an object only, never from a list of its fields' values.
-pub fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> serde_json::Result<T> {
-    objects::parse(text)
+/// Reads a value. What serde reads is read from a `str` too: each other source would be a second copy of every parser.
+pub fn parse<'a, T: Read<'a>>(text: &'a str) -> serde_json::Result<T> {
+    T::read(serde_json::from_str(text)?)
 }
 
 /// Reads a body.
-pub fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> serde_json::Result<T> {
-    let text = std::str::from_utf8(body).map_err(serde::de::Error::custom)?;
+pub fn read<'a, T: Read<'a>>(body: &'a [u8]) -> serde_json::Result<T> {
+    let text = std::str::from_utf8(body).map_err(serde_json::Error::custom)?;
     parse(text)
 }
 
@@ -135,7 +136,16 @@ pub fn quoted(text: &str) -> String {
     serde_json::to_string(text).unwrap_or_default()
 }
 
+/// Names and values of an object, in order.
+#[derive(Debug)]
 struct Pairs<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'a> Pairs<'a> {
+    /// The value of `name`; the last one where it stands twice, as most parsers have it.
+    fn raw(&self, name: &str) -> Option<&'a RawValue> {
+        self.0.iter().rev().find(|(field, _)| field == name).map(|(_, value)| *value)
+    }
+}
 
 impl<'de> Deserialize<'de> for Pairs<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -226,20 +236,44 @@ mod tests {
 
     #[test]
     fn a_struct_is_an_object_at_every_depth() {
-        #[derive(Deserialize)]
-        struct Outer<'a> {
-            #[serde(borrow)]
-            raw: Option<&'a RawValue>,
-            inner: Vec<Option<Inner>>,
-        }
-        #[derive(Debug, PartialEq, Deserialize)]
-        struct Inner {
-            x: u64,
+        objects! {
+            struct Outer<'a> {
+                raw: Option<&'a RawValue>,
+                inner: Vec<Option<Inner>>,
+            }
+
+            #[derive(Debug, PartialEq)]
+            struct Inner {
+                x: u64,
+            }
         }
         let outer: Outer<'_> = parse(r#"{"raw":[ 1.50 ],"inner":[{"x":1},null],"other":[{}]}"#).unwrap();
         assert_eq!((outer.raw.unwrap().get(), outer.inner), ("[ 1.50 ]", vec![Some(Inner { x: 1 }), None]));
         for lists in [r#"[null,[]]"#, r#"{"inner":[[1]]}"#, r#"{"inner":[]} x"#] {
             assert!(parse::<Outer<'_>>(lists).is_err(), "{lists}");
+        }
+    }
+
+    #[test]
+    fn a_field_has_the_name_it_is_given_and_its_last_value() {
+        objects! {
+            #[derive(Debug)]
+            struct Call {
+                kind as "type": String,
+                index: u64 = 7,
+                strict: Option<bool>,
+            }
+        }
+        let Call { kind, index, strict } = parse(r#"{"type":"a","kind":"b","strict":null,"type":"c"}"#).unwrap();
+        assert_eq!((kind.as_str(), index, strict), ("c", 7, None));
+        let faults = [
+            (r#"{"kind":"a"}"#, "missing field `type`"),
+            (r#"{"type":"a","index":"secret"}"#, "expected u64"),
+            (r#"{"type":null,"index":"secret"}"#, "expected a string"),
+            (r#""secret""#, "expected an object"),
+        ];
+        for (text, expected) in faults {
+            assert_eq!(expectation(&parse::<Call>(text).unwrap_err()), expected, "{text}");
         }
     }
 

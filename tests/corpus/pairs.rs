@@ -15,6 +15,7 @@ use serde_json::Value;
 use tollgate::chat::{Content, Event, Message, Part, Request, Response, Role, StopReason, ToolCall, Usage};
 use tollgate::config::Patience;
 use tollgate::dialect::{Dialect, Inbound, Label};
+use tollgate::quirks::Reader;
 use tollgate::record::End;
 use tollgate::relay::{Ends, Relay, Stopped, Write};
 use tollgate::seal::Seal;
@@ -97,6 +98,7 @@ fn relayed(recorded: &Recorded, from: Framing, caller: Inbound, to: Framing, siz
     let ends = Ends {
         upstream: recorded.dialect,
         platform: recorded.platform,
+        reader: Reader::default(),
         framing: from,
         caller,
         label: label(recorded, to),

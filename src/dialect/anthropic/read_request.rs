@@ -6,8 +6,6 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::Deserialize;
-use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::Block;
@@ -15,7 +13,7 @@ use crate::chat::{
     Content, Effort, Format, Json, Media, Message, Part, Request, Role, Tool, ToolCall, ToolChoice, UNREAD_MAX,
 };
 use crate::error::Error;
-use crate::wire::json::{self, Fields};
+use crate::wire::json::{self, Fields, Read, objects};
 
 pub fn read_request(body: &Fields<'_>) -> Result<Request, Error> {
     let object = Object { fields: body, path: "" };
@@ -224,15 +222,14 @@ impl Reader {
     }
 
     fn source(&mut self, block: &Block<'_>, at: At) -> Result<Option<Source>, Error> {
-        #[derive(Deserialize)]
-        struct Raw<'a> {
-            #[serde(borrow, rename = "type")]
-            kind: Cow<'a, str>,
-            media_type: Option<String>,
-            data: Option<String>,
-            url: Option<String>,
-            #[serde(borrow)]
-            content: Option<&'a RawValue>,
+        objects! {
+            struct Raw<'a> {
+                kind as "type": Cow<'a, str>,
+                media_type: Option<String>,
+                data: Option<String>,
+                url: Option<String>,
+                content: Option<&'a RawValue>,
+            }
         }
         let source: Raw<'_> = at.need(block.source, "source", "an object with a \"type\"")?;
         let need = |value: Option<String>, name| value.ok_or_else(|| Error::field(at.field(name), REQUIRED));
@@ -458,18 +455,13 @@ impl At {
         }
     }
 
-    fn get<'a, T: Deserialize<'a>>(
-        self,
-        raw: Option<&'a RawValue>,
-        name: &str,
-        what: &str,
-    ) -> Result<Option<T>, Error> {
+    fn get<'a, T: Read<'a>>(self, raw: Option<&'a RawValue>, name: &str, what: &str) -> Result<Option<T>, Error> {
         let Some(raw) = raw else { return Ok(None) };
         let value = json::parse(raw.get());
         value.map(Some).map_err(|_| Error::field(self.field(name), format_args!("must be {what}")))
     }
 
-    fn need<'a, T: Deserialize<'a>>(self, raw: Option<&'a RawValue>, name: &str, what: &str) -> Result<T, Error> {
+    fn need<'a, T: Read<'a>>(self, raw: Option<&'a RawValue>, name: &str, what: &str) -> Result<T, Error> {
         self.get(raw, name, what)?.ok_or_else(|| Error::field(self.field(name), REQUIRED))
     }
 }
@@ -490,13 +482,13 @@ impl<'a> Object<'_, 'a> {
         self.fields.raw(name).filter(|raw| raw.get() != "null")
     }
 
-    fn get<T: Deserialize<'a>>(&self, name: &str, what: &str) -> Result<Option<T>, Error> {
+    fn get<T: Read<'a>>(&self, name: &str, what: &str) -> Result<Option<T>, Error> {
         let Some(raw) = self.raw(name) else { return Ok(None) };
         // Not the parser's own words: they quote what the caller sent.
         json::parse(raw.get()).map(Some).map_err(|_| Error::field(self.at(name), format_args!("must be {what}")))
     }
 
-    fn need<T: Deserialize<'a>>(&self, name: &str, what: &str) -> Result<T, Error> {
+    fn need<T: Read<'a>>(&self, name: &str, what: &str) -> Result<T, Error> {
         self.get(name, what)?.ok_or_else(|| Error::field(self.at(name), REQUIRED))
     }
 }
@@ -505,12 +497,11 @@ fn fields<'a>(raw: &'a RawValue, path: &str) -> Result<Fields<'a>, Error> {
     Fields::read(raw.get().as_bytes()).map_err(|_| Error::field(path, "must be an object"))
 }
 
-#[derive(Deserialize)]
-struct Turn<'a> {
-    #[serde(borrow)]
-    role: Cow<'a, str>,
-    #[serde(borrow)]
-    content: Body<'a>,
+objects! {
+    struct Turn<'a> {
+        role: Cow<'a, str>,
+        content: Body<'a>,
+    }
 }
 
 /// `content` and `system`: a text or blocks.
@@ -519,33 +510,17 @@ enum Body<'a> {
     Blocks(Vec<Block<'a>>),
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Body<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Either;
-        impl<'de> Visitor<'de> for Either {
-            type Value = Body<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string or a list of blocks")
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Body::Text(text.to_owned()))
-            }
-
-            fn visit_string<E>(self, text: String) -> Result<Self::Value, E> {
-                Ok(Body::Text(text))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-                let mut blocks = Vec::new();
-                while let Some(block) = list.next_element()? {
-                    blocks.push(block);
-                }
-                Ok(Body::Blocks(blocks))
-            }
+impl<'a> Read<'a> for Body<'a> {
+    fn read(value: &'a RawValue) -> serde_json::Result<Self> {
+        if value.get().starts_with('"') {
+            String::read(value).map(Self::Text)
+        } else {
+            Vec::read(value).map(Self::Blocks)
         }
-        deserializer.deserialize_any(Either)
+    }
+
+    fn blank() -> Self {
+        Self::Blocks(Vec::new())
     }
 }
 

@@ -2,23 +2,24 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::super::{Label, Malformed};
 use super::{Bill, Block, Tally, input, json, read_stop, stop_word};
 use crate::chat::{Content, Part, Response, ToolCall};
+use crate::wire::json::objects;
 
 pub fn read_response(body: &[u8]) -> Result<Response, Malformed> {
-    #[derive(Deserialize)]
-    struct Message<'a> {
-        id: Option<String>,
-        model: Option<String>,
-        #[serde(borrow)]
-        content: Vec<Block<'a>>,
-        stop_reason: Option<String>,
-        stop_sequence: Option<String>,
-        usage: Option<Tally>,
+    objects! {
+        struct Message<'a> {
+            id: Option<String>,
+            model: Option<String>,
+            content: Vec<Block<'a>>,
+            stop_reason: Option<String>,
+            stop_sequence: Option<String>,
+            usage: Option<Tally>,
+        }
     }
     // The parser's own words would quote the answer.
     let message: Message<'_> = json::read(body).map_err(|error| {

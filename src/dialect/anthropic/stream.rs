@@ -5,14 +5,14 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::super::{Decode, Encode, Label, Malformed};
 use super::{Bill, ERROR_TYPES, Envelope, FAULT, Tally, read_error, read_stop, stop_word, write_frame};
 use crate::chat::{Block, Event, Kind, Stop, Usage};
 use crate::wire::frame::Frame;
-use crate::wire::json;
+use crate::wire::json::{self, objects};
 
 #[derive(Debug, Default)]
 pub struct Decoder {
@@ -45,7 +45,7 @@ impl Decode for Decoder {
         }
         let Some(message) = read(frame.event, data)? else { return Ok(()) };
         let kind = match (&message.kind, frame.event, message.error) {
-            (Some(Text(kind)), ..) => kind,
+            (Some(kind), ..) => kind,
             // What servers that only nearly speak the dialect send.
             (None, Some(kind), _) => kind,
             (None, None, Some(_)) => "error",
@@ -85,11 +85,13 @@ impl Decode for Decoder {
 
 impl Decoder {
     fn start(&mut self, message: &Wire<'_>, events: &mut Vec<Event>) -> Result<(), Malformed> {
-        #[derive(Default, Deserialize)]
-        struct Head {
-            id: Option<String>,
-            model: Option<String>,
-            usage: Option<Tally>,
+        objects! {
+            #[derive(Default)]
+            struct Head {
+                id: Option<String>,
+                model: Option<String>,
+                usage: Option<Tally>,
+            }
         }
         if !matches!(self.at, Place::Before) {
             return Err(Malformed("message_start: a message has already begun".to_owned()));
@@ -114,7 +116,7 @@ impl Decoder {
         let none = || Malformed("content_block_start: content_block is not a block".to_owned());
         let raw = message.content_block.ok_or_else(none)?;
         let opening: Opening<'_> = json::parse(raw.get()).map_err(|_| none())?;
-        let own = |text: Option<Text<'_>>| text.map(|Text(text)| text.into_owned()).unwrap_or_default();
+        let own = |text: Option<Cow<'_, str>>| text.map(|text| text.into_owned()).unwrap_or_default();
         let (block, given, input) = match &*opening.kind {
             "text" => (Block::Text, vec![Event::Text(own(opening.text))], None),
             "thinking" => {
@@ -153,8 +155,8 @@ impl Decoder {
         let Some(delta) = message.delta else {
             return Err(Malformed("content_block_delta: delta is missing".to_owned()));
         };
-        let own = |text: Option<Text<'_>>| text.map(|Text(text)| text.into_owned()).unwrap_or_default();
-        let event = match (delta.kind.as_ref().map(|Text(kind)| &**kind).unwrap_or_default(), kind) {
+        let own = |text: Option<Cow<'_, str>>| text.map(|text| text.into_owned()).unwrap_or_default();
+        let event = match (delta.kind.as_deref().unwrap_or_default(), kind) {
             ("text_delta", Kind::Text) => Event::Text(own(delta.text)),
             ("thinking_delta", Kind::Reasoning) => Event::Reasoning(own(delta.thinking)),
             ("signature_delta", Kind::Reasoning) => Event::Signature(own(delta.signature)),
@@ -189,12 +191,12 @@ impl Decoder {
             return Err(Malformed("message_delta: no message is open".to_owned()));
         }
         if let Some(delta) = message.delta
-            && let Some(Text(reason)) = delta.stop_reason
+            && let Some(reason) = delta.stop_reason
         {
             self.close(events);
             if matches!(self.at, Place::Between) {
                 self.at = Place::Stopped;
-                let sequence = delta.stop_sequence.map(|Text(sequence)| sequence.into_owned());
+                let sequence = delta.stop_sequence.map(|sequence| sequence.into_owned());
                 events.push(Event::Stop(read_stop(Some(reason.into_owned()), sequence)));
             }
         }
@@ -223,71 +225,46 @@ impl Decoder {
     }
 }
 
-/// Every field of every event that is acted upon; the names do not clash.
-#[derive(Deserialize)]
-struct Wire<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Option<Text<'a>>,
-    index: Option<u64>,
-    #[serde(borrow)]
-    delta: Option<Delta<'a>>,
-    #[serde(borrow)]
-    content_block: Option<&'a RawValue>,
-    #[serde(borrow)]
-    message: Option<&'a RawValue>,
-    usage: Option<Tally>,
-    #[serde(borrow)]
-    error: Option<&'a RawValue>,
-}
+objects! {
+    /// Every field of every event that is acted upon; the names do not clash.
+    struct Wire<'a> {
+        kind as "type": Option<Cow<'a, str>>,
+        index: Option<u64>,
+        delta: Option<Delta<'a>>,
+        content_block: Option<&'a RawValue>,
+        message: Option<&'a RawValue>,
+        usage: Option<Tally>,
+        error: Option<&'a RawValue>,
+    }
 
-#[derive(Deserialize)]
-struct Delta<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Option<Text<'a>>,
-    #[serde(borrow)]
-    text: Option<Text<'a>>,
-    #[serde(borrow)]
-    thinking: Option<Text<'a>>,
-    #[serde(borrow)]
-    signature: Option<Text<'a>>,
-    #[serde(borrow)]
-    partial_json: Option<Text<'a>>,
-    #[serde(borrow)]
-    stop_reason: Option<Text<'a>>,
-    #[serde(borrow)]
-    stop_sequence: Option<Text<'a>>,
-}
+    struct Delta<'a> {
+        kind as "type": Option<Cow<'a, str>>,
+        text: Option<Cow<'a, str>>,
+        thinking: Option<Cow<'a, str>>,
+        signature: Option<Cow<'a, str>>,
+        partial_json: Option<Cow<'a, str>>,
+        stop_reason: Option<Cow<'a, str>>,
+        stop_sequence: Option<Cow<'a, str>>,
+    }
 
-#[derive(Deserialize)]
-struct Opening<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Cow<'a, str>,
-    #[serde(borrow)]
-    text: Option<Text<'a>>,
-    #[serde(borrow)]
-    thinking: Option<Text<'a>>,
-    #[serde(borrow)]
-    signature: Option<Text<'a>>,
-    #[serde(borrow)]
-    data: Option<Text<'a>>,
-    #[serde(borrow)]
-    id: Option<Text<'a>>,
-    #[serde(borrow)]
-    name: Option<Text<'a>>,
-    #[serde(borrow)]
-    input: Option<&'a RawValue>,
+    struct Opening<'a> {
+        kind as "type": Cow<'a, str>,
+        text: Option<Cow<'a, str>>,
+        thinking: Option<Cow<'a, str>>,
+        signature: Option<Cow<'a, str>>,
+        data: Option<Cow<'a, str>>,
+        id: Option<Cow<'a, str>>,
+        name: Option<Cow<'a, str>>,
+        input: Option<&'a RawValue>,
+    }
 }
-
-/// A string, borrowed unless it holds an escape. (serde borrows a bare `Cow`, but not one in an `Option`.)
-#[derive(Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// Reads one event; `None` for one of an unknown type whose fields are used for something else.
 fn read<'a>(event: Option<&str>, data: &'a str) -> Result<Option<Wire<'a>>, Malformed> {
-    #[derive(Deserialize)]
-    struct Named<'a> {
-        #[serde(borrow, rename = "type")]
-        kind: Option<Text<'a>>,
+    objects! {
+        struct Named<'a> {
+            kind as "type": Option<Cow<'a, str>>,
+        }
     }
     const KNOWN: &[&str] = &[
         "message_start",
@@ -307,7 +284,7 @@ fn read<'a>(event: Option<&str>, data: &'a str) -> Result<Option<Wire<'a>>, Malf
     let Ok(Named { kind }) = json::parse(data) else {
         return Err(Malformed(format!("an event is not a JSON object, at column {}", error.column())));
     };
-    let kind = kind.as_ref().map(|Text(kind)| &**kind).or(event).unwrap_or_default();
+    let kind = kind.as_deref().or(event).unwrap_or_default();
     match KNOWN.iter().find(|known| **known == kind) {
         Some(kind) => Err(Malformed(format!("{kind}: a field is not of its type, at column {}", error.column()))),
         None => Ok(None),
@@ -328,13 +305,13 @@ fn says_something(event: &Event) -> bool {
 }
 
 fn failure(message: &Wire<'_>, data: &str) -> Event {
-    #[derive(Deserialize)]
-    struct Inner<'a> {
-        #[serde(borrow, rename = "type")]
-        kind: Option<Text<'a>>,
+    objects! {
+        struct Inner<'a> {
+            kind as "type": Option<Cow<'a, str>>,
+        }
     }
     let inner: Option<Inner<'_>> = message.error.and_then(|raw| json::parse(raw.get()).ok());
-    let kind = inner.and_then(|inner| inner.kind).map(|Text(kind)| kind.into_owned());
+    let kind = inner.and_then(|inner| inner.kind).map(|kind| kind.into_owned());
     let message = read_error(data.as_bytes()).unwrap_or_else(|| "the upstream failed and did not say why".to_owned());
     Event::Error { kind, message }
 }

@@ -635,7 +635,7 @@ mod tests {
     use serde_json::{Value, json};
 
     fn number(value: f64) -> Option<Number> {
-        serde_json::from_str(&value.to_string()).ok()
+        crate::wire::json::parse(&value.to_string()).ok()
     }
 
     use super::*;

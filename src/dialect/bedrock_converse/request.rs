@@ -10,7 +10,6 @@ mod reasoning;
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use self::body::{
@@ -21,7 +20,7 @@ use self::maker::{ADAPTIVE, CACHES, Maker, SINGLE, STRICT};
 use self::media::Media;
 use super::{tool_id, tool_name};
 use crate::chat::{Content, Format, Json, Message, Number, Part, Request, Role, Tool, ToolCall, ToolChoice};
-use crate::wire::json::{self, Fields};
+use crate::wire::json::{self, Fields, objects};
 
 pub fn write_request(request: &Request, lost: &mut Vec<String>) -> Vec<u8> {
     let mut writer = Writer { maker: Maker::of(&request.model), media: Media::default(), lost };
@@ -343,9 +342,10 @@ impl Writer<'_> {
 
 /// A `cache_control` in Bedrock's words.
 fn cache_point(Json(marker): &Json) -> CachePoint {
-    #[derive(Deserialize)]
-    struct Marker {
-        ttl: Option<String>,
+    objects! {
+        struct Marker {
+            ttl: Option<String>,
+        }
     }
     let ttl = json::parse::<Marker>(marker.get()).ok().and_then(|marker| marker.ttl);
     CachePoint { kind: "default", ttl: ttl.filter(|ttl| ttl == "5m" || ttl == "1h") }

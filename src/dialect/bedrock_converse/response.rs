@@ -1,79 +1,61 @@
 //! A whole answer.
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::super::Malformed;
 use super::{ModelFields, SERVER_TOOL, Tally, read_stop};
 use crate::chat::{Content, Part, Response, ToolCall};
-use crate::wire::json;
+use crate::wire::json::{self, objects};
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Answer<'a> {
-    #[serde(borrow)]
-    output: Output<'a>,
-    stop_reason: Option<String>,
-    usage: Option<Tally>,
-    additional_model_response_fields: Option<ModelFields>,
-}
+objects! {
+    struct Answer<'a> {
+        output: Output<'a>,
+        stop_reason as "stopReason": Option<String>,
+        usage: Option<Tally>,
+        additional_model_response_fields as "additionalModelResponseFields": Option<ModelFields>,
+    }
 
-#[derive(Deserialize)]
-struct Output<'a> {
-    #[serde(borrow)]
-    message: Message<'a>,
-}
+    struct Output<'a> {
+        message: Message<'a>,
+    }
 
-#[derive(Deserialize)]
-struct Message<'a> {
-    #[serde(borrow)]
-    content: Vec<Block<'a>>,
-}
+    struct Message<'a> {
+        content: Vec<Block<'a>>,
+    }
 
-/// A union: one of its fields is there.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Block<'a> {
-    text: Option<String>,
-    reasoning_content: Option<Reasoning>,
-    #[serde(borrow)]
-    tool_use: Option<ToolUse<'a>>,
-    citations_content: Option<Cited>,
-}
+    /// A union: one of its fields is there.
+    struct Block<'a> {
+        text: Option<String>,
+        reasoning_content as "reasoningContent": Option<Reasoning>,
+        tool_use as "toolUse": Option<ToolUse<'a>>,
+        citations_content as "citationsContent": Option<Cited>,
+    }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Reasoning {
-    reasoning_text: Option<ReasoningText>,
-    redacted_content: Option<String>,
-}
+    struct Reasoning {
+        reasoning_text as "reasoningText": Option<ReasoningText>,
+        redacted_content as "redactedContent": Option<String>,
+    }
 
-#[derive(Deserialize)]
-struct ReasoningText {
-    text: Option<String>,
-    signature: Option<String>,
-}
+    struct ReasoningText {
+        text: Option<String>,
+        signature: Option<String>,
+    }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ToolUse<'a> {
-    r#type: Option<String>,
-    tool_use_id: String,
-    name: String,
-    #[serde(borrow)]
-    input: Option<&'a RawValue>,
-}
+    struct ToolUse<'a> {
+        r#type as "type": Option<String>,
+        tool_use_id as "toolUseId": String,
+        name: String,
+        input: Option<&'a RawValue>,
+    }
 
-/// A text with its sources, which other dialects have no place for.
-#[derive(Deserialize)]
-struct Cited {
-    #[serde(default)]
-    content: Vec<CitedText>,
-}
+    /// A text with its sources, which other dialects have no place for.
+    struct Cited {
+        content: Vec<CitedText> = Vec::new(),
+    }
 
-#[derive(Deserialize)]
-struct CitedText {
-    text: Option<String>,
+    struct CitedText {
+        text: Option<String>,
+    }
 }
 
 pub fn read_response(body: &[u8]) -> Result<Response, Malformed> {

@@ -7,13 +7,12 @@ use std::borrow::Cow;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::Deserialize;
 
 use super::super::{Decode, Malformed};
 use super::{ModelFields, SERVER_TOOL, Tally, read_error, read_stop};
 use crate::chat::{Block, Event, Kind};
 use crate::wire::frame::Frame;
-use crate::wire::json;
+use crate::wire::json::{self, objects};
 
 #[derive(Debug, Default)]
 pub struct Decoder {
@@ -45,69 +44,44 @@ enum Place {
     Over,
 }
 
-/// Every field of every event that is acted upon; the names do not clash.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Wire<'a> {
-    #[serde(default)]
-    content_block_index: u64,
-    #[serde(borrow)]
-    start: Option<Start<'a>>,
-    #[serde(borrow)]
-    delta: Option<Delta<'a>>,
-    stop_reason: Option<String>,
-    additional_model_response_fields: Option<ModelFields>,
-    usage: Option<Tally>,
-}
+objects! {
+    /// Every field of every event that is acted upon; the names do not clash.
+    struct Wire<'a> {
+        content_block_index as "contentBlockIndex": u64 = 0,
+        start: Option<Start<'a>>,
+        delta: Option<Delta<'a>>,
+        stop_reason as "stopReason": Option<String>,
+        additional_model_response_fields as "additionalModelResponseFields": Option<ModelFields>,
+        usage: Option<Tally>,
+    }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Start<'a> {
-    #[serde(borrow)]
-    tool_use: Option<Call<'a>>,
-}
+    struct Start<'a> {
+        tool_use as "toolUse": Option<Call<'a>>,
+    }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Call<'a> {
-    #[serde(borrow)]
-    r#type: Option<Text<'a>>,
-    tool_use_id: String,
-    name: String,
-}
+    struct Call<'a> {
+        r#type as "type": Option<Cow<'a, str>>,
+        tool_use_id as "toolUseId": String,
+        name: String,
+    }
 
-/// A union: one of its fields is there, or one that is passed over.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Delta<'a> {
-    #[serde(borrow)]
-    text: Option<Text<'a>>,
-    #[serde(borrow)]
-    reasoning_content: Option<Reasoning<'a>>,
-    #[serde(borrow)]
-    tool_use: Option<Input<'a>>,
-}
+    /// A union: one of its fields is there, or one that is passed over.
+    struct Delta<'a> {
+        text: Option<Cow<'a, str>>,
+        reasoning_content as "reasoningContent": Option<Reasoning<'a>>,
+        tool_use as "toolUse": Option<Input<'a>>,
+    }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Reasoning<'a> {
-    #[serde(borrow)]
-    text: Option<Text<'a>>,
-    #[serde(borrow)]
-    signature: Option<Text<'a>>,
-    #[serde(borrow)]
-    redacted_content: Option<Text<'a>>,
-}
+    struct Reasoning<'a> {
+        text: Option<Cow<'a, str>>,
+        signature: Option<Cow<'a, str>>,
+        redacted_content as "redactedContent": Option<Cow<'a, str>>,
+    }
 
-#[derive(Deserialize)]
-struct Input<'a> {
-    #[serde(borrow)]
-    input: Text<'a>,
+    struct Input<'a> {
+        input: Cow<'a, str>,
+    }
 }
-
-/// A string, borrowed unless it holds an escape. (serde borrows a bare `Cow`, but not one in an `Option`.)
-#[derive(Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl Decode for Decoder {
     fn frame(&mut self, frame: &Frame<'_>, events: &mut Vec<Event>) -> Result<(), Malformed> {
@@ -171,7 +145,7 @@ impl Decoder {
 
     fn open(&mut self, wire: Wire<'_>, events: &mut Vec<Event>) {
         let index = wire.content_block_index;
-        let is_server = |call: &Call<'_>| call.r#type.as_ref().is_some_and(|Text(kind)| kind == SERVER_TOOL);
+        let is_server = |call: &Call<'_>| call.r#type.as_ref().is_some_and(|kind| kind == SERVER_TOOL);
         match wire.start.and_then(|start| start.tool_use) {
             Some(call) if !is_server(&call) => {
                 let block = Block::ToolCall { id: call.tool_use_id, name: call.name, signature: None };
@@ -198,24 +172,24 @@ impl Decoder {
         let Some(delta) = wire.delta else {
             return Err(Malformed("contentBlockDelta: delta is missing".to_owned()));
         };
-        if let Some(Text(text)) = delta.text.filter(|Text(text)| !text.is_empty()) {
+        if let Some(text) = delta.text.filter(|text| !text.is_empty()) {
             self.inside(index, Block::Text, events);
             events.push(Event::Text(text.into_owned()));
         }
         if let Some(Reasoning { text, signature, redacted_content }) = delta.reasoning_content {
-            if let Some(Text(text)) = text.filter(|Text(text)| !text.is_empty()) {
+            if let Some(text) = text.filter(|text| !text.is_empty()) {
                 self.inside(index, Block::Reasoning, events);
                 events.push(Event::Reasoning(text.into_owned()));
             }
-            if let Some(Text(signature)) = signature.filter(|Text(proof)| !proof.is_empty()) {
+            if let Some(signature) = signature.filter(|proof| !proof.is_empty()) {
                 self.inside(index, Block::Reasoning, events);
                 events.push(Event::Signature(signature.into_owned()));
             }
-            if let Some(Text(piece)) = redacted_content {
+            if let Some(piece) = redacted_content {
                 self.sealed(index, piece.into_owned(), events);
             }
         }
-        if let Some(Input { input: Text(input) }) = delta.tool_use {
+        if let Some(Input { input }) = delta.tool_use {
             if !matches!(self.at, Place::Inside { index: open, kind: Kind::ToolCall } if open == index) {
                 return Err(Malformed("contentBlockDelta: no toolUse is open".to_owned()));
             }

@@ -2,7 +2,7 @@
 //!
 //! Source: "Embed", Cohere API reference, read 2026-11.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{Units, count};
@@ -10,7 +10,7 @@ use crate::chat::{Json, Usage};
 use crate::dialect::{Embed, Malformed};
 use crate::embed::{Input, Request, Response};
 use crate::error::Error;
-use crate::wire::json;
+use crate::wire::json::{self, objects};
 
 pub struct Embeddings;
 
@@ -41,20 +41,19 @@ impl Embed for Embeddings {
     }
 
     fn read(&self, body: &[u8]) -> Result<Response, Malformed> {
-        #[derive(Deserialize)]
-        struct Answer<'a> {
-            #[serde(borrow)]
-            embeddings: ByType<'a>,
-            meta: Option<Meta>,
-        }
-        #[derive(Deserialize)]
-        struct ByType<'a> {
-            #[serde(borrow)]
-            float: Vec<&'a RawValue>,
-        }
-        #[derive(Deserialize)]
-        struct Meta {
-            billed_units: Option<Units>,
+        objects! {
+            struct Answer<'a> {
+                embeddings: ByType<'a>,
+                meta: Option<Meta>,
+            }
+
+            struct ByType<'a> {
+                float: Vec<&'a RawValue>,
+            }
+
+            struct Meta {
+                billed_units: Option<Units>,
+            }
         }
         let answer: Answer<'_> =
             json::read(body).map_err(|error| Malformed(format!("the answer: {}", json::expectation(&error))))?;

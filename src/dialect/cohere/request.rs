@@ -8,12 +8,12 @@
 
 use std::borrow::Cow;
 
+use serde::Serialize;
 use serde::de::IgnoredAny;
-use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::chat::{Content, Effort, Format, Json, Media, Message, Number, Part, Request, Role, Tool, ToolChoice};
-use crate::wire::json;
+use crate::wire::json::{self, objects};
 
 /// Models that do not think, by the start of their name. They refuse to be told how.
 const PLAIN_MODELS: &[&str] = &[
@@ -311,9 +311,10 @@ impl Writer<'_> {
 
 /// Whether the schema has a parameter that must be given.
 fn requires(Json(schema): &Json) -> bool {
-    #[derive(Deserialize)]
-    struct Wire {
-        required: Option<Vec<IgnoredAny>>,
+    objects! {
+        struct Wire {
+            required: Option<Vec<IgnoredAny>>,
+        }
     }
     json::parse::<Wire>(schema.get()).is_ok_and(|schema| schema.required.is_some_and(|names| !names.is_empty()))
 }

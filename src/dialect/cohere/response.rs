@@ -1,45 +1,46 @@
 //! A whole answer.
 
-use serde::Deserialize;
-
 use super::{Tally, call_id, stop};
 use crate::chat::{Content, Part, Response, ToolCall};
 use crate::dialect::Malformed;
-use crate::wire::json;
+use crate::wire::json::{self, objects};
 
-/// A block of content, or what a stream adds to one.
-#[derive(Debug, Deserialize)]
-pub(super) struct Piece {
-    pub(super) text: Option<String>,
-    pub(super) thinking: Option<String>,
-}
+objects! {
+    /// A block of content, or what a stream adds to one.
+    #[derive(Debug)]
+    pub(super) struct Piece {
+        pub(super) text: Option<String>,
+        pub(super) thinking: Option<String>,
+    }
 
-/// A tool call, or what a stream adds to one.
-#[derive(Debug, Deserialize)]
-pub(super) struct Call {
-    pub(super) id: Option<String>,
-    pub(super) function: Option<Function>,
-}
+    /// A tool call, or what a stream adds to one.
+    #[derive(Debug)]
+    pub(super) struct Call {
+        pub(super) id: Option<String>,
+        pub(super) function: Option<Function>,
+    }
 
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct Function {
-    pub(super) name: Option<String>,
-    pub(super) arguments: Option<String>,
+    #[derive(Debug, Default)]
+    pub(super) struct Function {
+        pub(super) name: Option<String>,
+        pub(super) arguments: Option<String>,
+    }
 }
 
 pub fn read_response(body: &[u8]) -> Result<Response, Malformed> {
-    #[derive(Deserialize)]
-    struct Answer {
-        id: Option<String>,
-        message: Message,
-        finish_reason: Option<String>,
-        usage: Option<Tally>,
-    }
-    #[derive(Deserialize)]
-    struct Message {
-        content: Option<Vec<Piece>>,
-        tool_plan: Option<String>,
-        tool_calls: Option<Vec<Call>>,
+    objects! {
+        struct Answer {
+            id: Option<String>,
+            message: Message,
+            finish_reason: Option<String>,
+            usage: Option<Tally>,
+        }
+
+        struct Message {
+            content: Option<Vec<Piece>>,
+            tool_plan: Option<String>,
+            tool_calls: Option<Vec<Call>>,
+        }
     }
     let answer: Answer =
         json::read(body).map_err(|error| Malformed(format!("the answer: {}", json::expectation(&error))))?;

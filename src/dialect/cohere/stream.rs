@@ -3,7 +3,6 @@
 //! Blocks come one at a time. One opens with its first word, so that an empty one is not told; citations, which stand
 //! inside the block that they are about, are passed over.
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::response::{Call, Function, Piece};
@@ -11,7 +10,7 @@ use super::{Tally, call_id, stop};
 use crate::chat::{Block, Event, StopReason};
 use crate::dialect::{Decode, Malformed};
 use crate::wire::frame::Frame;
-use crate::wire::json;
+use crate::wire::json::{self, objects};
 
 /// Reads a stream of version 2.
 #[derive(Debug, Default)]
@@ -41,32 +40,31 @@ enum Open {
     Call,
 }
 
-#[derive(Deserialize)]
-struct Step<'a> {
-    r#type: Option<String>,
-    id: Option<String>,
-    #[serde(borrow)]
-    delta: Option<Delta<'a>>,
-    /// Only an error has it here.
-    message: Option<String>,
-}
+objects! {
+    struct Step<'a> {
+        r#type as "type": Option<String>,
+        id: Option<String>,
+        delta: Option<Delta<'a>>,
+        /// Only an error has it here.
+        message: Option<String>,
+    }
 
-#[derive(Default, Deserialize)]
-struct Delta<'a> {
-    /// Read where it adds something: the first event has lists in it where the others have one thing.
-    #[serde(borrow)]
-    message: Option<&'a RawValue>,
-    finish_reason: Option<String>,
-    usage: Option<Tally>,
-    /// Why the answer failed.
-    error: Option<String>,
-}
+    #[derive(Default)]
+    struct Delta<'a> {
+        /// Read where it adds something: the first event has lists in it where the others have one thing.
+        message: Option<&'a RawValue>,
+        finish_reason: Option<String>,
+        usage: Option<Tally>,
+        /// Why the answer failed.
+        error: Option<String>,
+    }
 
-#[derive(Default, Deserialize)]
-struct Said {
-    content: Option<Piece>,
-    tool_plan: Option<String>,
-    tool_calls: Option<Call>,
+    #[derive(Default)]
+    struct Said {
+        content: Option<Piece>,
+        tool_plan: Option<String>,
+        tool_calls: Option<Call>,
+    }
 }
 
 impl Decode for Decoder {

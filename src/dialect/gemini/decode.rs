@@ -5,7 +5,6 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::partial::{Partial, PartialArg};
@@ -13,7 +12,7 @@ use super::{Fault, Tally, read_stop};
 use crate::chat::{self, Block, Event, Kind};
 use crate::dialect::{Decode, Malformed};
 use crate::wire::frame::Frame;
-use crate::wire::json;
+use crate::wire::json::{self, objects};
 
 /// OpenAI refuses ids of calls with more than 40 characters; the rest is for `call_` and a number.
 const TAG_CHARS: usize = 24;
@@ -41,82 +40,61 @@ enum At {
     Over,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Chunk<'a> {
-    #[serde(borrow)]
-    candidates: Option<Vec<Candidate<'a>>>,
-    prompt_feedback: Option<Feedback>,
-    usage_metadata: Option<Tally>,
-    response_id: Option<String>,
-    model_version: Option<String>,
-    #[serde(borrow)]
-    error: Option<&'a RawValue>,
-}
+objects! {
+    struct Chunk<'a> {
+        candidates: Option<Vec<Candidate<'a>>>,
+        prompt_feedback as "promptFeedback": Option<Feedback>,
+        usage_metadata as "usageMetadata": Option<Tally>,
+        response_id as "responseId": Option<String>,
+        model_version as "modelVersion": Option<String>,
+        error: Option<&'a RawValue>,
+    }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Feedback {
-    block_reason: Option<String>,
-}
+    struct Feedback {
+        block_reason as "blockReason": Option<String>,
+    }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Candidate<'a> {
-    index: Option<u64>,
-    #[serde(borrow)]
-    content: Option<Said<'a>>,
-    /// A word, or its number where a client of gRPC wrote the JSON.
-    #[serde(borrow)]
-    finish_reason: Option<&'a RawValue>,
-}
+    struct Candidate<'a> {
+        index: Option<u64>,
+        content: Option<Said<'a>>,
+        /// A word, or its number where a client of gRPC wrote the JSON.
+        finish_reason as "finishReason": Option<&'a RawValue>,
+    }
 
-#[derive(Deserialize)]
-struct Said<'a> {
-    #[serde(borrow)]
-    parts: Option<Vec<Piece<'a>>>,
-}
+    struct Said<'a> {
+        parts: Option<Vec<Piece<'a>>>,
+    }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Piece<'a> {
-    text: Option<String>,
-    thought: Option<bool>,
-    thought_signature: Option<String>,
-    #[serde(borrow)]
-    function_call: Option<FunctionCall<'a>>,
-    inline_data: Option<Blob>,
-    executable_code: Option<Code>,
-    code_execution_result: Option<CodeResult>,
-}
+    struct Piece<'a> {
+        text: Option<String>,
+        thought: Option<bool>,
+        thought_signature as "thoughtSignature": Option<String>,
+        function_call as "functionCall": Option<FunctionCall<'a>>,
+        inline_data as "inlineData": Option<Blob>,
+        executable_code as "executableCode": Option<Code>,
+        code_execution_result as "codeExecutionResult": Option<CodeResult>,
+    }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct FunctionCall<'a> {
-    id: Option<String>,
-    name: Option<String>,
-    #[serde(borrow)]
-    args: Option<&'a RawValue>,
-    #[serde(borrow)]
-    partial_args: Option<Vec<PartialArg<'a>>>,
-    will_continue: Option<bool>,
-}
+    struct FunctionCall<'a> {
+        id: Option<String>,
+        name: Option<String>,
+        args: Option<&'a RawValue>,
+        partial_args as "partialArgs": Option<Vec<PartialArg<'a>>>,
+        will_continue as "willContinue": Option<bool>,
+    }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Blob {
-    mime_type: Option<String>,
-}
+    struct Blob {
+        mime_type as "mimeType": Option<String>,
+    }
 
-#[derive(Deserialize)]
-struct Code {
-    language: Option<String>,
-    code: Option<String>,
-}
+    struct Code {
+        language: Option<String>,
+        code: Option<String>,
+    }
 
-#[derive(Deserialize)]
-struct CodeResult {
-    output: Option<String>,
+    struct CodeResult {
+        output: Option<String>,
+    }
 }
 
 impl Decode for Decoder {

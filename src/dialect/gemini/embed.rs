@@ -2,14 +2,14 @@
 //!
 //! Source: "Embeddings", Gemini API reference, read 2026-11.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::chat::{Json, Number, Usage};
 use crate::dialect::{Embed, Malformed};
 use crate::embed::{Input, Request, Response};
 use crate::error::Error;
-use crate::wire::json;
+use crate::wire::json::{self, objects};
 
 pub struct Embeddings;
 
@@ -44,23 +44,20 @@ impl Embed for Embeddings {
     }
 
     fn read(&self, body: &[u8]) -> Result<Response, Malformed> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Answer<'a> {
-            #[serde(borrow)]
-            embeddings: Vec<Vector<'a>>,
-            /// Older models do not count.
-            usage_metadata: Option<Tally>,
-        }
-        #[derive(Deserialize)]
-        struct Vector<'a> {
-            #[serde(borrow)]
-            values: &'a RawValue,
-        }
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Tally {
-            prompt_token_count: Option<Number>,
+        objects! {
+            struct Answer<'a> {
+                embeddings: Vec<Vector<'a>>,
+                /// Older models do not count.
+                usage_metadata as "usageMetadata": Option<Tally>,
+            }
+
+            struct Vector<'a> {
+                values: &'a RawValue,
+            }
+
+            struct Tally {
+                prompt_token_count as "promptTokenCount": Option<Number>,
+            }
         }
         let answer: Answer<'_> =
             json::read(body).map_err(|error| Malformed(format!("the answer: {}", json::expectation(&error))))?;

@@ -5,26 +5,22 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::wire::json::{self, quoted};
+use crate::wire::json::{self, objects, quoted};
 
 /// A path deeper than this, or an object with more fields, is none that a model wrote.
 const DEPTH_MAX: usize = 32;
 const FIELDS_MAX: usize = 1024;
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct PartialArg<'a> {
-    #[serde(borrow)]
-    json_path: Cow<'a, str>,
-    string_value: Option<String>,
-    #[serde(borrow)]
-    number_value: Option<&'a RawValue>,
-    bool_value: Option<bool>,
-    #[serde(borrow)]
-    null_value: Option<&'a RawValue>,
+objects! {
+    pub(super) struct PartialArg<'a> {
+        json_path as "jsonPath": Cow<'a, str>,
+        string_value as "stringValue": Option<String>,
+        number_value as "numberValue": Option<&'a RawValue>,
+        bool_value as "boolValue": Option<bool>,
+        null_value as "nullValue": Option<&'a RawValue>,
+    }
 }
 
 /// The arguments so far.

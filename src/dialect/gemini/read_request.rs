@@ -5,7 +5,6 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::chat::{
@@ -13,7 +12,7 @@ use crate::chat::{
 };
 use crate::error::Error;
 use crate::schema;
-use crate::wire::json::{self, Fields};
+use crate::wire::json::{self, Fields, Read};
 
 /// Stands for a signature where none is known. Not one that a provider made.
 pub(super) const SENTINELS: &[&str] = &["skip_thought_signature_validator", "context_engineering_is_the_way_to_go"];
@@ -423,13 +422,13 @@ impl<'a> Object<'_, 'a> {
         })
     }
 
-    fn get<T: Deserialize<'a>>(&self, name: &str, what: &str) -> Result<Option<T>, Error> {
+    fn get<T: Read<'a>>(&self, name: &str, what: &str) -> Result<Option<T>, Error> {
         let Some(raw) = self.raw(name) else { return Ok(None) };
         // Not the parser's own words: they quote what the caller sent.
         json::parse(raw.get()).map(Some).map_err(|_| Error::field(self.at(name), format_args!("must be {what}")))
     }
 
-    fn need<T: Deserialize<'a>>(&self, name: &str, what: &str) -> Result<T, Error> {
+    fn need<T: Read<'a>>(&self, name: &str, what: &str) -> Result<T, Error> {
         self.get(name, what)?.ok_or_else(|| Error::field(self.at(name), "is missing"))
     }
 }

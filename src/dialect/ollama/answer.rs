@@ -4,14 +4,13 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::message;
 use crate::chat::{Block, Content, Event, Number, Part, Response, Stop, StopReason, ToolCall, Usage};
 use crate::dialect::{Decode, Malformed};
 use crate::wire::frame::Frame;
-use crate::wire::json;
+use crate::wire::json::{self, objects};
 
 /// Reads a stream of lines.
 #[derive(Debug, Default)]
@@ -39,40 +38,34 @@ enum Open {
     Thinking,
 }
 
-#[derive(Deserialize)]
-struct Line<'a> {
-    model: Option<String>,
-    created_at: Option<String>,
-    #[serde(borrow)]
-    message: Option<Said<'a>>,
-    done: Option<bool>,
-    done_reason: Option<String>,
-    prompt_eval_count: Option<Number>,
-    eval_count: Option<Number>,
-    #[serde(borrow)]
-    error: Option<&'a RawValue>,
-}
+objects! {
+    struct Line<'a> {
+        model: Option<String>,
+        created_at: Option<String>,
+        message: Option<Said<'a>>,
+        done: Option<bool>,
+        done_reason: Option<String>,
+        prompt_eval_count: Option<Number>,
+        eval_count: Option<Number>,
+        error: Option<&'a RawValue>,
+    }
 
-#[derive(Deserialize)]
-struct Said<'a> {
-    content: Option<String>,
-    thinking: Option<String>,
-    #[serde(borrow)]
-    tool_calls: Option<Vec<Call<'a>>>,
-}
+    struct Said<'a> {
+        content: Option<String>,
+        thinking: Option<String>,
+        tool_calls: Option<Vec<Call<'a>>>,
+    }
 
-#[derive(Deserialize)]
-struct Call<'a> {
-    id: Option<String>,
-    #[serde(borrow)]
-    function: Option<Function<'a>>,
-}
+    struct Call<'a> {
+        id: Option<String>,
+        function: Option<Function<'a>>,
+    }
 
-#[derive(Default, Deserialize)]
-struct Function<'a> {
-    name: Option<String>,
-    #[serde(borrow)]
-    arguments: Option<&'a RawValue>,
+    #[derive(Default)]
+    struct Function<'a> {
+        name: Option<String>,
+        arguments: Option<&'a RawValue>,
+    }
 }
 
 impl Decode for Decoder {

@@ -2,7 +2,7 @@
 //!
 //! Source: "Generate embeddings", Ollama API documentation, read 2026-11.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::answer::count;
@@ -11,7 +11,7 @@ use crate::chat::{Json, Number, Usage};
 use crate::dialect::{Embed, Malformed};
 use crate::embed::{Input, Request, Response};
 use crate::error::Error;
-use crate::wire::json;
+use crate::wire::json::{self, objects};
 
 pub struct Embeddings;
 
@@ -32,12 +32,12 @@ impl Embed for Embeddings {
     }
 
     fn read(&self, body: &[u8]) -> Result<Response, Malformed> {
-        #[derive(Deserialize)]
-        struct Answer<'a> {
-            model: Option<String>,
-            #[serde(borrow)]
-            embeddings: Vec<&'a RawValue>,
-            prompt_eval_count: Option<Number>,
+        objects! {
+            struct Answer<'a> {
+                model: Option<String>,
+                embeddings: Vec<&'a RawValue>,
+                prompt_eval_count: Option<Number>,
+            }
         }
         let answer: Answer<'_> =
             json::read(body).map_err(|error| Malformed(format!("the answer: {}", json::expectation(&error))))?;

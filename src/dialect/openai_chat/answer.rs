@@ -3,16 +3,15 @@
 //! Strings are borrowed where they hold no escape. Nothing here keeps state.
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde::de::Error as _;
 use serde_json::value::RawValue;
 
-use crate::chat::{self, StopReason};
-use crate::wire::json;
+use crate::chat::{self, Number, StopReason};
+use crate::wire::json::{self, Read, objects};
 
-/// A string, borrowed where possible (serde does not borrow inside an `Option`). What is no string counts
+/// A string, borrowed where it holds no escape. What is no string counts
 /// as an empty one: a server's own idea of an `id` or of `reasoning` must not spoil an answer.
 #[derive(Debug)]
 pub(super) struct Str<'a>(Cow<'a, str>);
@@ -22,23 +21,19 @@ pub(super) fn of<'b>(text: &'b Option<Str<'_>>) -> &'b str {
     text.as_ref().map_or("", |text| &text.0)
 }
 
-/// A message of a whole answer, or what one chunk adds to it.
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct Said<'a> {
-    #[serde(borrow)]
-    pub(super) content: Option<Spoken<'a>>,
-    #[serde(borrow)]
-    pub(super) refusal: Option<Str<'a>>,
-    /// DeepSeek's name, which most servers took over.
-    #[serde(borrow)]
-    reasoning_content: Option<Str<'a>>,
-    /// The name that OpenRouter, Groq and newer vLLM use.
-    #[serde(borrow)]
-    reasoning: Option<Str<'a>>,
-    #[serde(borrow)]
-    pub(super) reasoning_details: Option<Vec<Detail<'a>>>,
-    #[serde(borrow)]
-    pub(super) tool_calls: Option<Vec<CallPiece<'a>>>,
+objects! {
+    /// A message of a whole answer, or what one chunk adds to it.
+    #[derive(Debug, Default)]
+    pub(super) struct Said<'a> {
+        pub(super) content: Option<Spoken<'a>>,
+        pub(super) refusal: Option<Str<'a>>,
+        /// DeepSeek's name, which most servers took over.
+        reasoning_content: Option<Str<'a>>,
+        /// The name that OpenRouter, Groq and newer vLLM use.
+        reasoning: Option<Str<'a>>,
+        pub(super) reasoning_details: Option<Vec<Detail<'a>>>,
+        pub(super) tool_calls: Option<Vec<CallPiece<'a>>>,
+    }
 }
 
 impl Said<'_> {
@@ -52,61 +47,50 @@ impl Said<'_> {
 }
 
 /// `content`: text, or parts of which Mistral's reasoning models send `thinking` too.
+pub(super) type Spoken<'a> = TextOr<'a, SpokenPart<'a>>;
+
 #[derive(Debug)]
-pub(super) enum Spoken<'a> {
+pub(super) enum TextOr<'a, Part> {
     Text(Cow<'a, str>),
-    Parts(Vec<SpokenPart<'a>>),
+    Parts(Vec<Part>),
 }
 
-#[derive(Debug, Deserialize)]
-pub(super) struct SpokenPart<'a> {
-    #[serde(borrow)]
-    pub(super) text: Option<Str<'a>>,
-    #[serde(borrow)]
-    pub(super) thinking: Option<Spoken<'a>>,
-}
+objects! {
+    #[derive(Debug)]
+    pub(super) struct SpokenPart<'a> {
+        pub(super) text: Option<Str<'a>>,
+        pub(super) thinking: Option<TextOr<'a, Thought<'a>>>,
+    }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Spoken<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TextOrParts;
-        impl<'de> Visitor<'de> for TextOrParts {
-            type Value = Spoken<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("text or an array of parts")
-            }
-
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Spoken::Text(Cow::Borrowed(text)))
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Spoken::Text(Cow::Owned(text.to_owned())))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-                let mut parts = Vec::new();
-                while let Some(part) = seq.next_element()? {
-                    parts.push(part);
-                }
-                Ok(Spoken::Parts(parts))
-            }
-        }
-        deserializer.deserialize_any(TextOrParts)
+    #[derive(Debug)]
+    pub(super) struct Thought<'a> {
+        pub(super) text: Option<Str<'a>>,
     }
 }
 
-/// One entry of OpenRouter's `reasoning_details`.
-#[derive(Debug, Deserialize)]
-pub(super) struct Detail<'a> {
-    #[serde(borrow)]
-    text: Option<Str<'a>>,
-    #[serde(borrow)]
-    summary: Option<Str<'a>>,
-    #[serde(borrow)]
-    signature: Option<Str<'a>>,
-    #[serde(borrow)]
-    data: Option<Str<'a>>,
+impl<'a, Part: Read<'a>> Read<'a> for TextOr<'a, Part> {
+    fn read(value: &'a RawValue) -> serde_json::Result<Self> {
+        match value.get().as_bytes().first() {
+            Some(b'"') => Cow::read(value).map(Self::Text),
+            Some(b'[') => Vec::read(value).map(Self::Parts),
+            _ => Err(serde_json::Error::custom("expected text or an array of parts")),
+        }
+    }
+
+    fn blank() -> Self {
+        Self::Parts(Vec::new())
+    }
+}
+
+objects! {
+    /// One entry of OpenRouter's `reasoning_details`.
+    #[derive(Debug)]
+    pub(super) struct Detail<'a> {
+        text: Option<Str<'a>>,
+        summary: Option<Str<'a>>,
+        signature: Option<Str<'a>>,
+        data: Option<Str<'a>>,
+    }
 }
 
 impl Detail<'_> {
@@ -127,22 +111,20 @@ impl Detail<'_> {
     }
 }
 
-/// A tool call, or what one chunk adds to one.
-#[derive(Debug, Deserialize)]
-pub(super) struct CallPiece<'a> {
-    pub(super) index: Option<u64>,
-    #[serde(borrow)]
-    pub(super) id: Option<Str<'a>>,
-    #[serde(borrow)]
-    pub(super) function: Option<FunctionPiece<'a>>,
-}
+objects! {
+    /// A tool call, or what one chunk adds to one.
+    #[derive(Debug)]
+    pub(super) struct CallPiece<'a> {
+        pub(super) index: Option<u64>,
+        pub(super) id: Option<Str<'a>>,
+        pub(super) function: Option<FunctionPiece<'a>>,
+    }
 
-#[derive(Debug, Deserialize)]
-pub(super) struct FunctionPiece<'a> {
-    #[serde(borrow)]
-    pub(super) name: Option<Str<'a>>,
-    #[serde(borrow)]
-    pub(super) arguments: Option<&'a RawValue>,
+    #[derive(Debug)]
+    pub(super) struct FunctionPiece<'a> {
+        pub(super) name: Option<Str<'a>>,
+        pub(super) arguments: Option<&'a RawValue>,
+    }
 }
 
 impl FunctionPiece<'_> {
@@ -156,49 +138,38 @@ impl FunctionPiece<'_> {
     }
 }
 
-/// Tokens as the wire has them. Every field is optional, and null somewhere.
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct WireUsage {
-    #[serde(default)]
-    prompt_tokens: Count,
-    #[serde(default)]
-    completion_tokens: Count,
-    #[serde(default)]
-    total_tokens: Count,
-    prompt_tokens_details: Option<PromptDetails>,
-    completion_tokens_details: Option<CompletionDetails>,
-    /// DeepSeek.
-    #[serde(default)]
-    prompt_cache_hit_tokens: Count,
-    /// Moonshot.
-    #[serde(default)]
-    cached_tokens: Count,
-    /// Venice and Vercel.
-    #[serde(default)]
-    cache_read_input_tokens: Count,
-    #[serde(default)]
-    cache_creation_input_tokens: Count,
-    /// Perplexity and Z.ai.
-    #[serde(default)]
-    reasoning_tokens: Count,
-}
+objects! {
+    /// Tokens as the wire has them. Every field is optional, and null somewhere.
+    #[derive(Debug, Default)]
+    pub(super) struct WireUsage {
+        prompt_tokens: Count = Count::default(),
+        completion_tokens: Count = Count::default(),
+        total_tokens: Count = Count::default(),
+        prompt_tokens_details: Option<PromptDetails>,
+        completion_tokens_details: Option<CompletionDetails>,
+        /// DeepSeek.
+        prompt_cache_hit_tokens: Count = Count::default(),
+        /// Moonshot.
+        cached_tokens: Count = Count::default(),
+        /// Venice and Vercel.
+        cache_read_input_tokens: Count = Count::default(),
+        cache_creation_input_tokens: Count = Count::default(),
+        /// Perplexity and Z.ai.
+        reasoning_tokens: Count = Count::default(),
+    }
 
-#[derive(Debug, Default, Deserialize)]
-struct PromptDetails {
-    #[serde(default)]
-    cached_tokens: Count,
-    #[serde(default)]
-    cache_write_tokens: Count,
-    #[serde(default)]
-    cache_creation_tokens: Count,
-    #[serde(default)]
-    audio_tokens: Count,
-}
+    #[derive(Debug, Default)]
+    struct PromptDetails {
+        cached_tokens: Count = Count::default(),
+        cache_write_tokens: Count = Count::default(),
+        cache_creation_tokens: Count = Count::default(),
+        audio_tokens: Count = Count::default(),
+    }
 
-#[derive(Debug, Default, Deserialize)]
-struct CompletionDetails {
-    #[serde(default)]
-    reasoning_tokens: Count,
+    #[derive(Debug, Default)]
+    struct CompletionDetails {
+        reasoning_tokens: Count = Count::default(),
+    }
 }
 
 impl WireUsage {
@@ -256,21 +227,29 @@ fn first<const N: usize>(counts: [Count; N]) -> u64 {
 #[derive(Debug, Clone, Copy, Default)]
 struct Count(u64);
 
-impl<'de> Deserialize<'de> for Count {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(match Scalar::deserialize(deserializer)? {
+impl<'a> Read<'a> for Count {
+    fn read(value: &'a RawValue) -> serde_json::Result<Self> {
+        Ok(match Scalar::read(value)? {
             Scalar::Number(count) => Self(count),
             Scalar::Text(_) | Scalar::Other => Self(0),
         })
     }
+
+    fn blank() -> Self {
+        Self::default()
+    }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Str<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(match Scalar::deserialize(deserializer)? {
+impl<'a> Read<'a> for Str<'a> {
+    fn read(value: &'a RawValue) -> serde_json::Result<Self> {
+        Ok(match Scalar::read(value)? {
             Scalar::Text(text) => Self(text),
             Scalar::Number(_) | Scalar::Other => Self(Cow::Borrowed("")),
         })
+    }
+
+    fn blank() -> Self {
+        Self(Cow::Borrowed(""))
     }
 }
 
@@ -282,56 +261,18 @@ enum Scalar<'a> {
     Other,
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Scalar<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Any;
-        impl<'de> Visitor<'de> for Any {
-            type Value = Scalar<'de>;
+impl<'a> Read<'a> for Scalar<'a> {
+    fn read(value: &'a RawValue) -> serde_json::Result<Self> {
+        Ok(match value.get().as_bytes().first() {
+            Some(b'"') => Self::Text(Cow::read(value)?),
+            // Saturates.
+            Some(b'-' | b'0'..=b'9') => Self::Number(Number::read(value)?.value() as u64),
+            _ => Self::Other,
+        })
+    }
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a value")
-            }
-
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Scalar::Text(Cow::Borrowed(text)))
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Scalar::Text(Cow::Owned(text.to_owned())))
-            }
-
-            fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
-                Ok(Scalar::Number(number))
-            }
-
-            fn visit_i64<E>(self, number: i64) -> Result<Self::Value, E> {
-                Ok(Scalar::Number(number.try_into().unwrap_or(0)))
-            }
-
-            fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
-                // Saturates.
-                Ok(Scalar::Number(number as u64))
-            }
-
-            fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-                Ok(Scalar::Other)
-            }
-
-            fn visit_unit<E>(self) -> Result<Self::Value, E> {
-                Ok(Scalar::Other)
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-                while seq.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(Scalar::Other)
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                Ok(Scalar::Other)
-            }
-        }
-        deserializer.deserialize_any(Any)
+    fn blank() -> Self {
+        Self::Other
     }
 }
 

@@ -3,8 +3,8 @@
 //! For a caller whose target knows chats only, the prompt is what the user says. Several prompts in one request, and
 //! prompts of tokens, are for servers of this protocol.
 
+use serde::Serialize;
 use serde::de::IgnoredAny;
-use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::answer::{Str, UsageOut, WireUsage, finish_reason, of, stop_reason};
@@ -14,7 +14,7 @@ use crate::chat::{self, Block, Content, Event, Message, Number, Part, Request, R
 use crate::dialect::{Decode, Encode, Label, Malformed};
 use crate::error::{self, Error};
 use crate::wire::frame::Frame;
-use crate::wire::json::{self as text, Fields, expectation};
+use crate::wire::json::{self as text, Fields, expectation, objects};
 
 /// Models of OpenAI that complete and do not chat, by the start of their name. Source: "Models", OpenAI API
 /// documentation, read 2026-11.
@@ -154,26 +154,20 @@ enum At {
     Over,
 }
 
-#[derive(Deserialize)]
-struct Chunk<'a> {
-    #[serde(borrow)]
-    id: Option<Str<'a>>,
-    #[serde(borrow)]
-    model: Option<Str<'a>>,
-    #[serde(borrow)]
-    choices: Option<Vec<Choice<'a>>>,
-    usage: Option<WireUsage>,
-    #[serde(borrow)]
-    error: Option<&'a RawValue>,
-}
+objects! {
+    struct Chunk<'a> {
+        id: Option<Str<'a>>,
+        model: Option<Str<'a>>,
+        choices: Option<Vec<Choice<'a>>>,
+        usage: Option<WireUsage>,
+        error: Option<&'a RawValue>,
+    }
 
-#[derive(Deserialize)]
-struct Choice<'a> {
-    index: Option<u64>,
-    #[serde(borrow)]
-    text: Option<Str<'a>>,
-    #[serde(borrow)]
-    finish_reason: Option<Str<'a>>,
+    struct Choice<'a> {
+        index: Option<u64>,
+        text: Option<Str<'a>>,
+        finish_reason: Option<Str<'a>>,
+    }
 }
 
 impl Decode for Decoder {

@@ -5,15 +5,14 @@
 
 use std::collections::VecDeque;
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::answer::{CallPiece, Said, Spoken, Str, WireUsage, of, stop_reason};
+use super::answer::{CallPiece, Said, Str, TextOr, WireUsage, of, stop_reason};
 use super::{Fault, text};
 use crate::chat::{self, Event, StopReason};
 use crate::dialect::{Decode, Malformed};
 use crate::wire::frame::Frame;
-use crate::wire::json;
+use crate::wire::json::{self, objects};
 
 /// Bytes that may wait for an open tool call to end.
 const HELD_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -93,41 +92,31 @@ enum Piece {
     Call(usize),
 }
 
-#[derive(Deserialize)]
-struct Chunk<'a> {
-    #[serde(borrow)]
-    id: Option<Str<'a>>,
-    #[serde(borrow)]
-    model: Option<Str<'a>>,
-    #[serde(borrow)]
-    object: Option<Str<'a>>,
-    #[serde(borrow)]
-    choices: Option<Vec<Choice<'a>>>,
-    usage: Option<WireUsage>,
-    x_groq: Option<Groq>,
-    #[serde(borrow)]
-    error: Option<&'a RawValue>,
-    /// Read only where `object` is `error`.
-    #[serde(borrow)]
-    message: Option<&'a RawValue>,
-}
+objects! {
+    struct Chunk<'a> {
+        id: Option<Str<'a>>,
+        model: Option<Str<'a>>,
+        object: Option<Str<'a>>,
+        choices: Option<Vec<Choice<'a>>>,
+        usage: Option<WireUsage>,
+        x_groq: Option<Groq>,
+        error: Option<&'a RawValue>,
+        /// Read only where `object` is `error`.
+        message: Option<&'a RawValue>,
+    }
 
-#[derive(Deserialize)]
-struct Choice<'a> {
-    index: Option<u64>,
-    /// What a chunk adds. In whole replies Perplexity sends an empty one beside `message`.
-    #[serde(borrow)]
-    delta: Option<Said<'a>>,
-    #[serde(borrow)]
-    finish_reason: Option<Str<'a>>,
-    #[serde(borrow)]
-    native_finish_reason: Option<Str<'a>>,
-}
+    struct Choice<'a> {
+        index: Option<u64>,
+        /// What a chunk adds. In whole replies Perplexity sends an empty one beside `message`.
+        delta: Option<Said<'a>>,
+        finish_reason: Option<Str<'a>>,
+        native_finish_reason: Option<Str<'a>>,
+    }
 
-/// Groq tells usage here, whether it was asked or not.
-#[derive(Deserialize)]
-struct Groq {
-    usage: Option<WireUsage>,
+    /// Groq tells usage here, whether it was asked or not.
+    struct Groq {
+        usage: Option<WireUsage>,
+    }
 }
 
 impl Decode for Decoder {
@@ -263,13 +252,13 @@ impl Decoder {
         self.reasoned(said, events)?;
         match &said.content {
             None => {}
-            Some(Spoken::Text(text)) => self.tell(Piece::text(text), events)?,
-            Some(Spoken::Parts(parts)) => {
+            Some(TextOr::Text(text)) => self.tell(Piece::text(text), events)?,
+            Some(TextOr::Parts(parts)) => {
                 for part in parts {
                     match &part.thinking {
                         None => {}
-                        Some(Spoken::Text(text)) => self.tell(Piece::details(text), events)?,
-                        Some(Spoken::Parts(thoughts)) => {
+                        Some(TextOr::Text(text)) => self.tell(Piece::details(text), events)?,
+                        Some(TextOr::Parts(thoughts)) => {
                             for thought in thoughts {
                                 self.tell(Piece::details(of(&thought.text)), events)?;
                             }
@@ -561,10 +550,10 @@ impl Arguments {
 
 /// An error in a frame that is named so: its `data` may have any shape.
 fn named_error(data: &str) -> Fault {
-    #[derive(Deserialize)]
-    struct Wire<'a> {
-        #[serde(borrow)]
-        error: Option<&'a RawValue>,
+    objects! {
+        struct Wire<'a> {
+            error: Option<&'a RawValue>,
+        }
     }
     match json::parse::<&RawValue>(data) {
         Ok(raw) => {
@@ -575,27 +564,21 @@ fn named_error(data: &str) -> Fault {
     }
 }
 
-#[derive(Deserialize)]
-struct Reply<'a> {
-    #[serde(borrow)]
-    id: Option<Str<'a>>,
-    #[serde(borrow)]
-    model: Option<Str<'a>>,
-    #[serde(borrow)]
-    choices: Option<Vec<ReplyChoice<'a>>>,
-    usage: Option<WireUsage>,
-}
+objects! {
+    struct Reply<'a> {
+        id: Option<Str<'a>>,
+        model: Option<Str<'a>>,
+        choices: Option<Vec<ReplyChoice<'a>>>,
+        usage: Option<WireUsage>,
+    }
 
-#[derive(Deserialize)]
-struct ReplyChoice<'a> {
-    index: Option<u64>,
-    /// Absent where Azure filtered everything.
-    #[serde(borrow)]
-    message: Option<Said<'a>>,
-    #[serde(borrow)]
-    finish_reason: Option<Str<'a>>,
-    #[serde(borrow)]
-    native_finish_reason: Option<Str<'a>>,
+    struct ReplyChoice<'a> {
+        index: Option<u64>,
+        /// Absent where Azure filtered everything.
+        message: Option<Said<'a>>,
+        finish_reason: Option<Str<'a>>,
+        native_finish_reason: Option<Str<'a>>,
+    }
 }
 
 /// Reads a whole `chat.completion`.

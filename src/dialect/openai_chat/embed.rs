@@ -1,6 +1,6 @@
 //! Embeddings in OpenAI's shape, which is also what callers of any upstream speak.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::json;
@@ -8,7 +8,7 @@ use crate::chat::{Json, Number, Usage};
 use crate::dialect::{Embed, Malformed};
 use crate::embed::{Encoding, Input, Request, Response};
 use crate::error::Error;
-use crate::wire::json::{self as text, Fields, quoted};
+use crate::wire::json::{self as text, Fields, Read, objects, quoted};
 
 /// The fields that are read here; every other one is named in `unread`.
 const READ: &[&str] = &["model", "input", "dimensions", "encoding_format", "input_type", "user"];
@@ -38,7 +38,7 @@ pub fn read_embeddings(body: &Fields<'_>) -> Result<Request, Error> {
     })
 }
 
-fn field<T: serde::de::DeserializeOwned>(body: &Fields<'_>, name: &str) -> Result<Option<T>, Error> {
+fn field<'a, T: Read<'a>>(body: &Fields<'a>, name: &str) -> Result<Option<T>, Error> {
     body.get(name).map_err(|due| Error::field(name, due))
 }
 
@@ -99,23 +99,22 @@ impl Embed for Embeddings {
     }
 
     fn read(&self, body: &[u8]) -> Result<Response, Malformed> {
-        #[derive(Deserialize)]
-        struct List<'a> {
-            #[serde(borrow)]
-            data: Vec<Row<'a>>,
-            model: Option<String>,
-            usage: Option<Tally>,
-        }
-        #[derive(Deserialize)]
-        struct Row<'a> {
-            #[serde(borrow)]
-            embedding: &'a RawValue,
-        }
-        #[derive(Deserialize)]
-        struct Tally {
-            prompt_tokens: Option<Number>,
-            /// Voyage has this one only.
-            total_tokens: Option<Number>,
+        objects! {
+            struct List<'a> {
+                data: Vec<Row<'a>>,
+                model: Option<String>,
+                usage: Option<Tally>,
+            }
+
+            struct Row<'a> {
+                embedding: &'a RawValue,
+            }
+
+            struct Tally {
+                prompt_tokens: Option<Number>,
+                /// Voyage has this one only.
+                total_tokens: Option<Number>,
+            }
         }
         let list: List<'_> =
             text::read(body).map_err(|error| Malformed(format!("the answer: {}", text::expectation(&error))))?;

@@ -3,19 +3,14 @@
 //! One pass over the messages; only when that fails are they walked again, to say where. What the canonical
 //! form cannot hold is named in `unread`.
 
-use std::fmt;
-use std::marker::PhantomData;
-
-use serde::Deserialize;
-use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
-use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Error as _, IgnoredAny};
 use serde_json::value::RawValue;
 
 use crate::chat::{
     Content, Effort, Format, Json, Media, Message, Number, Part, Request, Role, Tool, ToolCall, ToolChoice, UNREAD_MAX,
 };
 use crate::error::Error;
-use crate::wire::json::{self, Fields, expectation, quoted};
+use crate::wire::json::{self, Fields, Read, expectation, objects, quoted};
 
 /// The fields that are read here; every other one is named in `unread`.
 const READ: &[&str] = &[
@@ -136,14 +131,14 @@ impl Unread {
     }
 }
 
-pub(super) fn field<T: DeserializeOwned>(body: &Fields<'_>, name: &str) -> Result<Option<T>, Error> {
+pub(super) fn field<'a, T: Read<'a>>(body: &Fields<'a>, name: &str) -> Result<Option<T>, Error> {
     match body.raw(name) {
         None => Ok(None),
         Some(raw) => parse(raw, name),
     }
 }
 
-fn parse<T: DeserializeOwned>(raw: &RawValue, path: &str) -> Result<T, Error> {
+fn parse<'a, T: Read<'a>>(raw: &'a RawValue, path: &str) -> Result<T, Error> {
     json::parse(raw.get()).map_err(|error| Error::field(path, expectation(&error)))
 }
 
@@ -175,10 +170,10 @@ fn messages(body: &Fields<'_>, unread: &mut Unread) -> Result<Vec<Message>, Erro
 
 /// Which message, and which part of it, has a field of the wrong type.
 fn misread(raw: &RawValue, error: &serde_json::Error) -> Error {
-    #[derive(Deserialize)]
-    struct Contents<'a> {
-        #[serde(borrow)]
-        content: Option<&'a RawValue>,
+    objects! {
+        struct Contents<'a> {
+            content: Option<&'a RawValue>,
+        }
     }
     let Ok(messages) = json::parse::<Vec<&RawValue>>(raw.get()) else {
         return Error::field("messages", "expected an array");
@@ -346,7 +341,7 @@ fn part(wire: WirePart, path: &str, parts: &mut Vec<Part>, unread: &mut Unread) 
     Ok(())
 }
 
-fn thought(wire: TextOr<Vec<WirePart>>) -> String {
+fn thought(wire: TextOr<Vec<WireThought>>) -> String {
     match wire {
         TextOr::Text(text) => text,
         TextOr::Other(parts) => parts.into_iter().filter_map(|part| part.text).collect(),
@@ -473,123 +468,111 @@ fn format(body: &Fields<'_>) -> Result<Option<Format>, Error> {
     }
 }
 
-#[derive(Deserialize)]
-struct WireMessage {
-    role: Option<String>,
-    content: Option<TextOr<Vec<WirePart>>>,
-    refusal: Option<String>,
-    reasoning_content: Option<String>,
-    reasoning: Option<String>,
-    reasoning_details: Option<Vec<WireDetail>>,
-    tool_calls: Option<Vec<WireCall>>,
-    tool_call_id: Option<String>,
-    cache_control: Option<Box<RawValue>>,
-    name: Option<IgnoredAny>,
-    audio: Option<IgnoredAny>,
-    function_call: Option<IgnoredAny>,
-    prefix: Option<bool>,
-}
+objects! {
+    struct WireMessage {
+        role: Option<String>,
+        content: Option<TextOr<Vec<WirePart>>>,
+        refusal: Option<String>,
+        reasoning_content: Option<String>,
+        reasoning: Option<String>,
+        reasoning_details: Option<Vec<WireDetail>>,
+        tool_calls: Option<Vec<WireCall>>,
+        tool_call_id: Option<String>,
+        cache_control: Option<Box<RawValue>>,
+        name: Option<IgnoredAny>,
+        audio: Option<IgnoredAny>,
+        function_call: Option<IgnoredAny>,
+        prefix: Option<bool>,
+    }
 
-#[derive(Deserialize)]
-struct WirePart {
-    #[serde(rename = "type")]
-    kind: Option<String>,
-    text: Option<String>,
-    refusal: Option<String>,
-    thinking: Option<TextOr<Vec<WirePart>>>,
-    image_url: Option<TextOr<ImageUrl>>,
-    file: Option<WireFile>,
-    cache_control: Option<Box<RawValue>>,
-}
+    struct WirePart {
+        kind as "type": Option<String>,
+        text: Option<String>,
+        refusal: Option<String>,
+        thinking: Option<TextOr<Vec<WireThought>>>,
+        image_url: Option<TextOr<ImageUrl>>,
+        file: Option<WireFile>,
+        cache_control: Option<Box<RawValue>>,
+    }
 
-#[derive(Deserialize)]
-struct WireFile {
-    file_data: Option<String>,
-    filename: Option<String>,
-}
+    struct WireThought {
+        text: Option<String>,
+    }
 
-#[derive(Deserialize)]
-struct ImageUrl {
-    url: String,
-    detail: Option<String>,
-}
+    struct WireFile {
+        file_data: Option<String>,
+        filename: Option<String>,
+    }
 
-#[derive(Deserialize)]
-struct WireDetail {
-    text: Option<String>,
-    summary: Option<String>,
-    signature: Option<String>,
-    data: Option<String>,
-    index: Option<u64>,
-}
+    struct ImageUrl {
+        url: String,
+        detail: Option<String>,
+    }
 
-#[derive(Deserialize)]
-struct WireCall {
-    id: Option<String>,
-    function: Option<WireCalled>,
-}
+    struct WireDetail {
+        text: Option<String>,
+        summary: Option<String>,
+        signature: Option<String>,
+        data: Option<String>,
+        index: Option<u64>,
+    }
 
-#[derive(Deserialize)]
-struct WireCalled {
-    name: Option<String>,
-    arguments: Option<Box<RawValue>>,
-}
+    struct WireCall {
+        id: Option<String>,
+        function: Option<WireCalled>,
+    }
 
-#[derive(Deserialize)]
-struct WireTool {
-    #[serde(rename = "type")]
-    kind: Option<String>,
-    function: Option<WireFunction>,
-    cache_control: Option<Box<RawValue>>,
-}
+    struct WireCalled {
+        name: Option<String>,
+        arguments: Option<Box<RawValue>>,
+    }
 
-#[derive(Deserialize)]
-struct WireFunction {
-    name: Option<String>,
-    description: Option<String>,
-    parameters: Option<Box<RawValue>>,
-    strict: Option<bool>,
-}
+    struct WireTool {
+        kind as "type": Option<String>,
+        function: Option<WireFunction>,
+        cache_control: Option<Box<RawValue>>,
+    }
 
-#[derive(Deserialize)]
-struct ChoiceObject {
-    #[serde(rename = "type")]
-    kind: Option<String>,
-    function: Option<ChoiceFunction>,
-    name: Option<String>,
-    allowed_tools: Option<AllowedTools>,
-}
+    struct WireFunction {
+        name: Option<String>,
+        description: Option<String>,
+        parameters: Option<Box<RawValue>>,
+        strict: Option<bool>,
+    }
 
-#[derive(Deserialize)]
-struct ChoiceFunction {
-    name: Option<String>,
-}
+    struct ChoiceObject {
+        kind as "type": Option<String>,
+        function: Option<ChoiceFunction>,
+        name: Option<String>,
+        allowed_tools: Option<AllowedTools>,
+    }
 
-#[derive(Deserialize)]
-struct AllowedTools {
-    mode: Option<String>,
-}
+    struct ChoiceFunction {
+        name: Option<String>,
+    }
 
-#[derive(Default, Deserialize)]
-struct WireReasoning {
-    effort: Option<String>,
-    max_tokens: Option<u64>,
-    enabled: Option<bool>,
-    exclude: Option<bool>,
-}
+    struct AllowedTools {
+        mode: Option<String>,
+    }
 
-#[derive(Deserialize)]
-struct WireFormat {
-    #[serde(rename = "type")]
-    kind: Option<String>,
-    json_schema: Option<WireSchema>,
-}
+    #[derive(Default)]
+    struct WireReasoning {
+        effort: Option<String>,
+        max_tokens: Option<u64>,
+        enabled: Option<bool>,
+        exclude: Option<bool>,
+    }
 
-#[derive(Deserialize)]
-struct WireSchema {
-    name: Option<String>,
-    schema: Option<Box<RawValue>>,
-    strict: Option<bool>,
+    struct WireFormat {
+        kind as "type": Option<String>,
+        json_schema: Option<WireSchema>,
+    }
+
+    struct WireSchema {
+        name: Option<String>,
+        schema: Option<Box<RawValue>>,
+        strict: Option<bool>,
+    }
 }
 
 /// A string, or what may stand in its place.
@@ -598,32 +581,16 @@ pub(super) enum TextOr<Other> {
     Other(Other),
 }
 
-impl<'de, Other: Deserialize<'de>> Deserialize<'de> for TextOr<Other> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Either<Other>(PhantomData<Other>);
-        impl<'de, Other: Deserialize<'de>> Visitor<'de> for Either<Other> {
-            type Value = TextOr<Other>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string, an array or an object")
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(TextOr::Text(text.to_owned()))
-            }
-
-            fn visit_string<E>(self, text: String) -> Result<Self::Value, E> {
-                Ok(TextOr::Text(text))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
-                Other::deserialize(SeqAccessDeserializer::new(seq)).map(TextOr::Other)
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-                Other::deserialize(MapAccessDeserializer::new(map)).map(TextOr::Other)
-            }
+impl<'a, Other: Read<'a>> Read<'a> for TextOr<Other> {
+    fn read(value: &'a RawValue) -> serde_json::Result<Self> {
+        match value.get().as_bytes().first() {
+            Some(b'"') => String::read(value).map(Self::Text),
+            Some(b'[' | b'{') => Other::read(value).map(Self::Other),
+            _ => Err(serde_json::Error::custom("expected a string, an array or an object")),
         }
-        deserializer.deserialize_any(Either(PhantomData))
+    }
+
+    fn blank() -> Self {
+        Self::Text(String::new())
     }
 }

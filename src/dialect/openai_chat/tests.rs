@@ -979,7 +979,7 @@ fn an_error_says_where_and_quotes_nothing() {
         (json!({"model": "m"}), "messages: is missing"),
         (says(&json!([])), "messages: is empty"),
         (says(&json!("secret")), "messages: expected an array"),
-        (says(&json!(["secret"])), "messages[0]: expected struct"),
+        (says(&json!(["secret"])), "messages[0]: expected an object"),
         (says(&json!([{"role": "user", "content": "a"}, {"content": "secret"}])), "messages[1].role: is missing"),
         (says(&json!([{"role": "secret", "content": "a"}])), "messages[0].role: must be"),
         (says(&json!([{"role": "user", "content": 5}])), "messages[0]: expected a string, an array or an object"),
@@ -1026,14 +1026,14 @@ fn an_error_says_where_and_quotes_nothing() {
 }
 
 #[test]
-fn deep_nesting_is_refused_without_a_stack() {
+fn deep_nesting_takes_no_stack() {
     let deep = |open: &str, close: &str| {
         let content = format!("{}{}", open.repeat(50_000), close.repeat(50_000));
         format!(r#"{{"model":"m","messages":[{{"role":"user","content":{content}}}]}}"#)
     };
-    for body in [deep("[", "]"), deep(r#"[{"type":"thinking","thinking":"#, "}]").replace(":}", ":[]}")] {
-        assert!(read_request(&Fields::read(body.as_bytes()).unwrap()).is_err());
-    }
+    assert!(read_request(&Fields::read(deep("[", "]").as_bytes()).unwrap()).is_err());
+    let thoughts = deep(r#"[{"type":"thinking","thinking":"#, "}]").replace(":}", ":[]}");
+    assert!(read_request(&Fields::read(thoughts.as_bytes()).unwrap()).is_ok());
     let chunk = format!(r#"{{"choices":[{{"delta":{{"content":{}{}}}}}]}}"#, "[".repeat(50_000), "]".repeat(50_000));
     assert!(decode(&[&chunk]).is_err());
 }
@@ -1193,8 +1193,8 @@ fn a_tool_has_a_schema_and_no_null() {
 fn reasoning_models_get_only_what_they_take() {
     let request = |model: &str| Request {
         max_tokens: Some(9),
-        temperature: serde_json::from_str("0.5").unwrap(),
-        top_p: serde_json::from_str("0.9").unwrap(),
+        temperature: crate::wire::json::parse("0.5").unwrap(),
+        top_p: crate::wire::json::parse("0.9").unwrap(),
         top_k: Some(3),
         stop: vec!["x".to_owned()],
         user: Some("u".repeat(65)),

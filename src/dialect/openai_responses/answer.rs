@@ -4,47 +4,38 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::chat::{Stop, StopReason, Usage};
 use crate::dialect::Malformed;
-use crate::wire::json;
+use crate::wire::json::{self, Read, objects};
 
 /// A string, borrowed where it holds no escape; `None` where something else stands.
 pub(super) fn text<'a>(raw: &'a RawValue) -> Option<Cow<'a, str>> {
-    #[derive(Deserialize)]
-    struct Str<'a>(#[serde(borrow)] Cow<'a, str>);
-    raw.get().starts_with('"').then(|| json::parse::<Str<'a>>(raw.get()).ok()).flatten().map(|text| text.0)
+    Cow::read(raw).ok()
 }
 
 fn said<'a>(raw: Option<&'a RawValue>) -> Cow<'a, str> {
     raw.and_then(text).unwrap_or_default()
 }
 
-pub(super) fn read<'a, T: Deserialize<'a>>(raw: &'a RawValue, at: &str) -> Result<T, Malformed> {
+pub(super) fn read<'a, T: Read<'a>>(raw: &'a RawValue, at: &str) -> Result<T, Malformed> {
     json::parse(raw.get()).map_err(|error| Malformed(format!("{at}: {}", json::expectation(&error))))
 }
 
-/// The whole `response`, as a body or inside an event.
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct Whole<'a> {
-    #[serde(borrow)]
-    id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    model: Option<&'a RawValue>,
-    #[serde(borrow)]
-    status: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(super) output: Option<Vec<&'a RawValue>>,
-    #[serde(borrow)]
-    incomplete_details: Option<&'a RawValue>,
-    #[serde(borrow)]
-    error: Option<&'a RawValue>,
-    #[serde(borrow)]
-    usage: Option<&'a RawValue>,
-    #[serde(borrow)]
-    reasoning: Option<&'a RawValue>,
+objects! {
+    /// The whole `response`, as a body or inside an event.
+    #[derive(Debug, Default)]
+    pub(super) struct Whole<'a> {
+        id: Option<&'a RawValue>,
+        model: Option<&'a RawValue>,
+        status: Option<&'a RawValue>,
+        pub(super) output: Option<Vec<&'a RawValue>>,
+        incomplete_details: Option<&'a RawValue>,
+        error: Option<&'a RawValue>,
+        usage: Option<&'a RawValue>,
+        reasoning: Option<&'a RawValue>,
+    }
 }
 
 impl Whole<'_> {
@@ -72,10 +63,10 @@ impl Whole<'_> {
 
     /// `called` and `refused`: whether the answer calls tools of the caller, and whether it has a refusal.
     pub(super) fn stop(&self, called: bool, refused: bool) -> Stop {
-        #[derive(Deserialize)]
-        struct Details<'a> {
-            #[serde(borrow)]
-            reason: Option<&'a RawValue>,
+        objects! {
+            struct Details<'a> {
+                reason: Option<&'a RawValue>,
+            }
         }
         let details = self.incomplete_details.and_then(|raw| json::parse::<Option<Details<'_>>>(raw.get()).ok());
         let cause = details.flatten().and_then(|details| details.reason).and_then(text);
@@ -93,21 +84,25 @@ impl Whole<'_> {
 
     /// All vendors include cached tokens in the input and reasoning in the output here.
     pub(super) fn usage(&self) -> Option<Usage> {
-        #[derive(Default, Deserialize)]
-        struct Wire {
-            input_tokens: Option<u64>,
-            output_tokens: Option<u64>,
-            input_tokens_details: Option<InputDetails>,
-            output_tokens_details: Option<OutputDetails>,
-        }
-        #[derive(Default, Deserialize)]
-        struct InputDetails {
-            cached_tokens: Option<u64>,
-            cache_write_tokens: Option<u64>,
-        }
-        #[derive(Default, Deserialize)]
-        struct OutputDetails {
-            reasoning_tokens: Option<u64>,
+        objects! {
+            #[derive(Default)]
+            struct Wire {
+                input_tokens: Option<u64>,
+                output_tokens: Option<u64>,
+                input_tokens_details: Option<InputDetails>,
+                output_tokens_details: Option<OutputDetails>,
+            }
+
+            #[derive(Default)]
+            struct InputDetails {
+                cached_tokens: Option<u64>,
+                cache_write_tokens: Option<u64>,
+            }
+
+            #[derive(Default)]
+            struct OutputDetails {
+                reasoning_tokens: Option<u64>,
+            }
         }
         let wire = self.usage.and_then(|raw| json::parse::<Option<Wire>>(raw.get()).ok()).flatten()?;
         let input = wire.input_tokens_details.unwrap_or_default();
@@ -131,14 +126,12 @@ pub(super) struct Fault {
 
 impl Fault {
     pub(super) fn read(error: &RawValue) -> Self {
-        #[derive(Deserialize)]
-        struct Wire<'a> {
-            #[serde(borrow)]
-            code: Option<&'a RawValue>,
-            #[serde(borrow, rename = "type")]
-            kind: Option<&'a RawValue>,
-            #[serde(borrow)]
-            message: Option<&'a RawValue>,
+        objects! {
+            struct Wire<'a> {
+                code: Option<&'a RawValue>,
+                kind as "type": Option<&'a RawValue>,
+                message: Option<&'a RawValue>,
+            }
         }
         let owned = |raw: Option<&RawValue>| raw.and_then(text).map(Cow::into_owned).filter(|text| !text.is_empty());
         match json::parse::<Wire<'_>>(error.get()) {
@@ -148,29 +141,21 @@ impl Fault {
     }
 }
 
-/// One item of `output`, begun or done.
-#[derive(Debug, Deserialize)]
-pub(super) struct Item<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Option<&'a RawValue>,
-    #[serde(borrow)]
-    content: Option<&'a RawValue>,
-    #[serde(borrow)]
-    summary: Option<&'a RawValue>,
-    #[serde(borrow)]
-    encrypted_content: Option<&'a RawValue>,
-    #[serde(borrow)]
-    call_id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    name: Option<&'a RawValue>,
-    #[serde(borrow)]
-    namespace: Option<&'a RawValue>,
-    #[serde(borrow)]
-    arguments: Option<&'a RawValue>,
-    #[serde(borrow)]
-    input: Option<&'a RawValue>,
+objects! {
+    /// One item of `output`, begun or done.
+    #[derive(Debug)]
+    pub(super) struct Item<'a> {
+        kind as "type": Option<&'a RawValue>,
+        content: Option<&'a RawValue>,
+        summary: Option<&'a RawValue>,
+        encrypted_content: Option<&'a RawValue>,
+        call_id: Option<&'a RawValue>,
+        id: Option<&'a RawValue>,
+        name: Option<&'a RawValue>,
+        namespace: Option<&'a RawValue>,
+        arguments: Option<&'a RawValue>,
+        input: Option<&'a RawValue>,
+    }
 }
 
 /// What an item is to us.
@@ -182,13 +167,13 @@ pub(super) enum ItemKind {
     Custom,
 }
 
-/// One part of a message or of reasoning.
-#[derive(Debug, Deserialize)]
-struct Piece<'a> {
-    #[serde(borrow)]
-    text: Option<&'a RawValue>,
-    #[serde(borrow)]
-    refusal: Option<&'a RawValue>,
+objects! {
+    /// One part of a message or of reasoning.
+    #[derive(Debug)]
+    struct Piece<'a> {
+        text: Option<&'a RawValue>,
+        refusal: Option<&'a RawValue>,
+    }
 }
 
 impl<'a> Item<'a> {

@@ -6,14 +6,13 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::answer::{Fault, Item, ItemKind, Whole, read, text};
 use crate::chat::{Block, Content, Event, Part, Response, ToolCall};
 use crate::dialect::{Decode, Malformed};
 use crate::wire::frame::Frame;
-use crate::wire::json::{self, quoted};
+use crate::wire::json::{self, objects, quoted};
 
 /// Events of items that wait for another.
 const WAITING_MAX: usize = 100_000;
@@ -45,21 +44,18 @@ struct Telling {
     events: Vec<Event>,
 }
 
-#[derive(Debug, Deserialize)]
-struct Wire<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Option<&'a RawValue>,
-    #[serde(borrow)]
-    response: Option<&'a RawValue>,
-    #[serde(borrow)]
-    item: Option<&'a RawValue>,
-    #[serde(borrow)]
-    delta: Option<&'a RawValue>,
-    #[serde(borrow)]
-    error: Option<&'a RawValue>,
-    output_index: Option<u64>,
-    content_index: Option<u64>,
-    summary_index: Option<u64>,
+objects! {
+    #[derive(Debug)]
+    struct Wire<'a> {
+        kind as "type": Option<&'a RawValue>,
+        response: Option<&'a RawValue>,
+        item: Option<&'a RawValue>,
+        delta: Option<&'a RawValue>,
+        error: Option<&'a RawValue>,
+        output_index: Option<u64>,
+        content_index: Option<u64>,
+        summary_index: Option<u64>,
+    }
 }
 
 impl Decode for Decoder {

@@ -3,8 +3,6 @@
 //! The input is a list of items, one for each thing said, thought or called; those of one turn are one message here.
 //! What points into a provider's memory is refused, since nothing is stored between dialects.
 
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::tools::{self, joined, wrapped};
@@ -12,7 +10,7 @@ use crate::chat::{
     Content, Effort, Format, Json, Media, Message, Number, Part, Request, Role, Tool, ToolCall, ToolChoice, UNREAD_MAX,
 };
 use crate::error::Error;
-use crate::wire::json::{self, Fields, expectation, quoted};
+use crate::wire::json::{self, Fields, Read, expectation, objects, quoted};
 
 /// The fields that are read here, or that change nothing; every other one is named in `unread`.
 const READ: &[&str] = &[
@@ -141,19 +139,15 @@ impl Unread {
     }
 }
 
-fn field<T: DeserializeOwned>(body: &Fields<'_>, name: &str) -> Result<Option<T>, Error> {
+fn field<'a, T: Read<'a>>(body: &Fields<'a>, name: &str) -> Result<Option<T>, Error> {
     match body.raw(name) {
         None => Ok(None),
         Some(raw) => parse(raw, name),
     }
 }
 
-pub(super) fn parse<T: DeserializeOwned>(raw: &RawValue, path: &str) -> Result<T, Error> {
-    json::parse(raw.get()).map_err(|error| {
-        let due = expectation(&error);
-        // The names of our types mean nothing to a caller.
-        Error::field(path, if due.starts_with("expected struct") { "expected an object" } else { &due })
-    })
+pub(super) fn parse<'a, T: Read<'a>>(raw: &'a RawValue, path: &str) -> Result<T, Error> {
+    json::parse(raw.get()).map_err(|error| Error::field(path, expectation(&error)))
 }
 
 /// A string's text; `None` where something else stands.
@@ -430,85 +424,76 @@ fn format(wire: WireFormat) -> Result<Option<Format>, Error> {
     }
 }
 
-#[derive(Deserialize)]
-struct WireItem {
-    #[serde(rename = "type")]
-    kind: Option<String>,
-    role: Option<String>,
-    content: Option<Box<RawValue>>,
-    phase: Option<String>,
-    summary: Option<Vec<WireThought>>,
-    encrypted_content: Option<String>,
-    call_id: Option<String>,
-    tool_call_id: Option<String>,
-    name: Option<String>,
-    namespace: Option<String>,
-    arguments: Option<Box<RawValue>>,
-    input: Option<String>,
-    output: Option<Box<RawValue>>,
-    tools: Option<Vec<Box<RawValue>>>,
-}
+objects! {
+    struct WireItem {
+        kind as "type": Option<String>,
+        role: Option<String>,
+        content: Option<Box<RawValue>>,
+        phase: Option<String>,
+        summary: Option<Vec<WireThought>>,
+        encrypted_content: Option<String>,
+        call_id: Option<String>,
+        tool_call_id: Option<String>,
+        name: Option<String>,
+        namespace: Option<String>,
+        arguments: Option<Box<RawValue>>,
+        input: Option<String>,
+        output: Option<Box<RawValue>>,
+        tools: Option<Vec<Box<RawValue>>>,
+    }
 
-#[derive(Deserialize)]
-struct WireThought {
-    text: Option<String>,
-}
+    struct WireThought {
+        text: Option<String>,
+    }
 
-#[derive(Deserialize)]
-struct WirePart {
-    #[serde(rename = "type")]
-    kind: Option<String>,
-    text: Option<String>,
-    refusal: Option<String>,
-    image_url: Option<Box<RawValue>>,
-    detail: Option<String>,
-    file_data: Option<String>,
-    file_url: Option<String>,
-    filename: Option<String>,
-    prompt_cache_breakpoint: Option<Box<RawValue>>,
-}
+    struct WirePart {
+        kind as "type": Option<String>,
+        text: Option<String>,
+        refusal: Option<String>,
+        image_url: Option<Box<RawValue>>,
+        detail: Option<String>,
+        file_data: Option<String>,
+        file_url: Option<String>,
+        filename: Option<String>,
+        prompt_cache_breakpoint: Option<Box<RawValue>>,
+    }
 
-#[derive(Deserialize)]
-struct WireUrl {
-    url: String,
-}
+    struct WireUrl {
+        url: String,
+    }
 
-#[derive(Deserialize)]
-struct WireChoice {
-    #[serde(rename = "type")]
-    kind: Option<String>,
-    name: Option<String>,
-    namespace: Option<String>,
-    mode: Option<String>,
-    function: Option<WireChosen>,
-}
+    struct WireChoice {
+        kind as "type": Option<String>,
+        name: Option<String>,
+        namespace: Option<String>,
+        mode: Option<String>,
+        function: Option<WireChosen>,
+    }
 
-#[derive(Deserialize)]
-struct WireChosen {
-    name: Option<String>,
-}
+    struct WireChosen {
+        name: Option<String>,
+    }
 
-#[derive(Default, Deserialize)]
-struct WireReasoning {
-    effort: Option<String>,
-    summary: Option<String>,
-    /// The former name.
-    generate_summary: Option<String>,
-    context: Option<String>,
-    mode: Option<String>,
-}
+    #[derive(Default)]
+    struct WireReasoning {
+        effort: Option<String>,
+        summary: Option<String>,
+        /// The former name.
+        generate_summary: Option<String>,
+        context: Option<String>,
+        mode: Option<String>,
+    }
 
-#[derive(Default, Deserialize)]
-struct WireText {
-    format: Option<WireFormat>,
-    verbosity: Option<String>,
-}
+    #[derive(Default)]
+    struct WireText {
+        format: Option<WireFormat>,
+        verbosity: Option<String>,
+    }
 
-#[derive(Deserialize)]
-struct WireFormat {
-    #[serde(rename = "type")]
-    kind: Option<String>,
-    name: Option<String>,
-    schema: Option<Box<RawValue>>,
-    strict: Option<bool>,
+    struct WireFormat {
+        kind as "type": Option<String>,
+        name: Option<String>,
+        schema: Option<Box<RawValue>>,
+        strict: Option<bool>,
+    }
 }

@@ -690,7 +690,7 @@ fn nothing_is_stored_and_reasoning_comes_back_encrypted() {
 
 #[test]
 fn sampling_is_left_out_where_it_is_refused() {
-    let number = |text: &str| Some(serde_json::from_str(text).unwrap());
+    let number = |text: &str| Some(crate::wire::json::parse(text).unwrap());
     let ask = |model: &str, reasoning| Request { temperature: number("0.5"), reasoning, ..asked(model) };
     for (model, reasoning, is_taken) in [
         ("gpt-4.1", None, true),

@@ -3,13 +3,13 @@
 //! Two kinds exist in this dialect only: tools that take free text, and tools in a namespace, as Codex has its MCP
 //! servers. For all others they are functions, and their calls get their own kinds and names back.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::read_request::{Unread, parse};
 use crate::chat::{Custom, Json, Namespace, Tool};
 use crate::error::Error;
-use crate::wire::json::{self, quoted};
+use crate::wire::json::{self, objects, quoted};
 
 /// The longest name of a function that all providers take.
 const NAME_BYTES_MAX: usize = 64;
@@ -67,26 +67,27 @@ pub(super) fn wrapped(input: &str) -> String {
 
 /// The free text in canonical arguments; a model that did not keep to the schema has its words passed on.
 pub(super) fn unwrapped(arguments: &str) -> String {
-    #[derive(Deserialize)]
-    struct Wire {
-        input: String,
+    objects! {
+        struct Wire {
+            input: String,
+        }
     }
     json::parse::<Wire>(arguments).map_or_else(|_| arguments.to_owned(), |wire| wire.input)
 }
 
-#[derive(Deserialize)]
-struct Wire {
-    #[serde(rename = "type")]
-    kind: Option<String>,
-    name: Option<String>,
-    description: Option<String>,
-    parameters: Option<Box<RawValue>>,
-    strict: Option<bool>,
-    format: Option<Box<RawValue>>,
-    tools: Option<Vec<Box<RawValue>>>,
-    defer_loading: Option<bool>,
-    /// Chat Completions' wrapper, which clients leave around the tool where they mix the two.
-    function: Option<Box<RawValue>>,
+objects! {
+    struct Wire {
+        kind as "type": Option<String>,
+        name: Option<String>,
+        description: Option<String>,
+        parameters: Option<Box<RawValue>>,
+        strict: Option<bool>,
+        format: Option<Box<RawValue>>,
+        tools: Option<Vec<Box<RawValue>>>,
+        defer_loading: Option<bool>,
+        /// Chat Completions' wrapper, which clients leave around the tool where they mix the two.
+        function: Option<Box<RawValue>>,
+    }
 }
 
 /// Adds what stands at `path` to `tools`.
@@ -164,10 +165,11 @@ fn tool(mut wire: Wire, path: &str, unread: &mut Unread) -> Result<Option<Tool>,
 
 /// The schema of a custom tool for those who know functions only. The grammar stands where the model reads it.
 fn free_text(custom: &Custom) -> Box<RawValue> {
-    #[derive(Deserialize)]
-    struct Grammar {
-        syntax: String,
-        definition: String,
+    objects! {
+        struct Grammar {
+            syntax: String,
+            definition: String,
+        }
     }
     let grammar = custom.format.as_ref().and_then(|format| json::parse::<Grammar>(format.0.get()).ok());
     let description = match grammar {

@@ -18,7 +18,7 @@ fn raw(text: &str) -> Json {
 }
 
 fn number(text: &str) -> Option<Number> {
-    serde_json::from_str(text).ok()
+    crate::wire::json::parse(text).ok()
 }
 
 fn says(role: Role, parts: Vec<Part>) -> Message {

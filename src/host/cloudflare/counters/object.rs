@@ -15,7 +15,6 @@ use worker::{Delay, DurableObject, Env, State, durable_object};
 use super::super::reply;
 use crate::host::{Millis, StoreDown};
 use crate::limit::{Add, Admission, Bound, decide};
-use crate::wire::json;
 
 const ANSWER_MS: u64 = 5_000;
 
@@ -58,7 +57,8 @@ pub(super) async fn ask<T: for<'a> Deserialize<'a>>(
     let status = answer.status();
     let buffer = async { JsFuture::from(answer.array_buffer()?).await }.await.map_err(|error| down(error.into()))?;
     let body = Uint8Array::new(&buffer).to_vec();
-    json::read(&body).map_err(|_| StoreDown(format!("status {status}: {}", String::from_utf8_lossy(&body))))
+    let body = String::from_utf8_lossy(&body);
+    serde_json::from_str(&body).map_err(|_| StoreDown(format!("status {status}: {body}")))
 }
 
 /// Totals cross to JavaScript as text: its numbers are exact only up to 2^53.
@@ -90,7 +90,7 @@ impl DurableObject for Counters {
 
     async fn fetch(&self, request: worker::Request) -> worker::Result<worker::Response> {
         let buffer = JsFuture::from(request.inner().array_buffer()?).await?;
-        let question: Question = json::read(&Uint8Array::new(&buffer).to_vec())?;
+        let question: Question = serde_json::from_str(&String::from_utf8_lossy(&Uint8Array::new(&buffer).to_vec()))?;
         // No await from here on.
         let answer = match question {
             Question::Admit { bounds, now } => serde_json::to_string(&self.admit(&bounds, now)?)?,

@@ -2,7 +2,7 @@
 //! key of its own (`shard/DAY/ISOLATE`), and sums the others' from time to time.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use worker::Delay;
@@ -11,7 +11,6 @@ use worker::kv::KvStore;
 use super::super::{now, random};
 use crate::host::{Millis, StoreDown};
 use crate::limit::{Add, Admission, Bound, day, decide};
-use crate::wire::json;
 
 /// Decides by what this isolate counts and last saw.
 pub(super) fn admit(bounds: &[Bound]) -> Admission {
@@ -47,12 +46,12 @@ struct Isolate {
     /// Made at the first addition: randomness is not there before a request is.
     id: Option<String>,
     /// By day, since each day's key is written until the day is over.
-    own: BTreeMap<String, BTreeMap<String, i64>>,
+    own: HashMap<String, HashMap<String, i64>>,
     passing: HashMap<String, (i64, Millis)>,
     others: HashMap<String, i64>,
     read_at: Millis,
     /// Days whose key is behind.
-    dirty: BTreeSet<String>,
+    dirty: Vec<String>,
     flushing: bool,
 }
 
@@ -79,14 +78,18 @@ impl Isolate {
     fn add(&mut self, adds: Vec<Add>) {
         let today = day(now());
         let own = self.own.entry(today.clone()).or_default();
+        let mut is_behind = false;
         for Add { counter, add, expires } in adds {
             if expires.is_none() {
                 let total = own.entry(counter).or_default();
                 *total = total.saturating_add(add);
-                self.dirty.insert(today.clone());
+                is_behind = true;
             } else if let Some((total, _)) = self.passing.get_mut(&counter) {
                 *total = total.saturating_add(add);
             }
+        }
+        if is_behind {
+            self.is_behind(today);
         }
     }
 
@@ -100,9 +103,15 @@ impl Isolate {
         sums.into_iter().map(|(name, total)| (name.to_owned(), total)).collect()
     }
 
+    fn is_behind(&mut self, day: String) {
+        if !self.dirty.contains(&day) {
+            self.dirty.push(day);
+        }
+    }
+
     /// A day whose key is behind, and what it should hold.
-    fn next_dirty(&mut self) -> Option<(String, String, BTreeMap<String, i64>)> {
-        let day = self.dirty.pop_first()?;
+    fn next_dirty(&mut self) -> Option<(String, String, HashMap<String, i64>)> {
+        let day = self.dirty.pop()?;
         let counters = self.own.get(&day).cloned().unwrap_or_default();
         Some((day, self.id(), counters))
     }
@@ -150,7 +159,7 @@ async fn others(kv: &KvStore) -> Result<HashMap<String, i64>, StoreDown> {
     let mut sums: HashMap<String, i64> = HashMap::new();
     for keys in keys.chunks(BULK) {
         for shard in kv.get_bulk(keys).text().await.map_err(down)?.into_values().flatten() {
-            let counters: HashMap<String, i64> = json::parse(&shard).unwrap_or_default();
+            let counters: HashMap<String, i64> = serde_json::from_str(&shard).unwrap_or_default();
             for (name, total) in counters {
                 let sum = sums.entry(name).or_default();
                 *sum = sum.saturating_add(total);
@@ -173,14 +182,15 @@ pub(super) async fn flush(kv: &KvStore) {
         if let Err(error) = put(kv, &format!("shard/{day}/{id}"), &counters).await {
             worker::console_error!("counters: {error}");
             failures += 1;
-            ISOLATE.with_borrow_mut(|isolate| isolate.dirty.insert(day));
+            ISOLATE.with_borrow_mut(|isolate| isolate.is_behind(day));
         }
         Delay::from(PUT_PAUSE).await;
     }
     ISOLATE.with_borrow_mut(|isolate| isolate.flushing = false);
 }
 
-async fn put(kv: &KvStore, key: &str, counters: &BTreeMap<String, i64>) -> Result<(), worker::kv::KvError> {
+async fn put(kv: &KvStore, key: &str, counters: &HashMap<String, i64>) -> Result<(), worker::kv::KvError> {
     let value = serde_json::to_string(counters)?;
-    kv.put(key, value)?.expiration_ttl(SHARD_SECONDS).execute().await
+    // As bytes: a value of any type is turned into JavaScript's first, with code that prints floats.
+    kv.put_bytes(key, value.as_bytes())?.expiration_ttl(SHARD_SECONDS).execute().await
 }
