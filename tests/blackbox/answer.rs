@@ -3,11 +3,9 @@
 
 use serde_json::Value;
 
-use crate::upstream::Dialect;
-
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Answer {
-    /// Thought and signature; only Anthropic Messages has a place for the signature.
+    /// Thought and signature, where an upstream has a place for one. Google's are base64.
     pub(crate) thinking: Option<(&'static [&'static str], &'static str)>,
     /// In the pieces in which it is streamed.
     pub(crate) text: &'static [&'static str],
@@ -73,17 +71,6 @@ impl Call {
     }
 }
 
-impl Usage {
-    /// What is left of it when an upstream of this dialect reports it.
-    pub(crate) fn through(self, dialect: impl Into<Dialect>) -> Self {
-        match dialect.into() {
-            Dialect::OpenaiChat | Dialect::OpenaiResponses | Dialect::Gemini => Self { cache_write: 0, ..self },
-            Dialect::Anthropic | Dialect::BedrockConverse => Self { reasoning: 0, ..self },
-            Dialect::Cohere | Dialect::Ollama => Self { input: self.input, output: self.output, ..Self::default() },
-        }
-    }
-}
-
 /// What the scripted model says after it was given the results of its calls.
 pub(crate) const AFTER_TOOLS: Answer = Answer { text: &["It is 21 °C ", "in Tokyo and ", "9 am in Lima."], ..TEXT };
 
@@ -110,7 +97,7 @@ const TOOLS: Answer = Answer {
 };
 
 /// What it signs with: base64, as all who sign do.
-pub(crate) const SIGNATURE: &str = "EqQBCkYIARgCKkBz+scripted/signingQ==";
+pub(crate) const SIGNATURE: &str = "EqQBCkYIARgCKkBz+scripted/signatureABQ==";
 
 const THINKING: Answer = Answer { thinking: Some((&["First, ", "the weather ", "in 東京."], SIGNATURE)), ..TOOLS };
 

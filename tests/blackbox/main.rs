@@ -38,7 +38,7 @@ use caller::Dialect;
 use host::{Host, Kind, Setup};
 use suite::{Scenario, Suite};
 use test::Test;
-use upstream::Upstream;
+use upstream::{Provider, Upstream, sigv4};
 
 /// Most scenarios wait for something; more of them than this would only slow down those that do not.
 const THREADS: usize = 12;
@@ -74,7 +74,7 @@ fn main() {
     });
     let scenarios: Vec<_> = suite.scenarios.into_iter().map(Arc::new).collect();
     let mut trials = vec![];
-    for dialect in Dialect::BOTH {
+    for dialect in Dialect::ALL {
         let run = Arc::clone(&run);
         trials.push(Trial::test(
             format!("upstream::{}::a_caller_without_gateway_reads_what_was_scripted", dialect.name()),
@@ -83,6 +83,13 @@ fn main() {
                 Ok(())
             },
         ));
+    }
+    for provider in Provider::ALL {
+        let name = format!("upstream::{}::what_the_provider_would_refuse_is_refused", provider.name());
+        trials.push(Trial::test(name, move || {
+            upstream::premise::refuses(provider);
+            Ok(())
+        }));
     }
     let kinds = chosen_hosts();
     for last in [false, true] {
@@ -134,8 +141,8 @@ impl Run {
             setup: self.setup(kind),
             caller: scenario.caller.clone(),
             key: suite::key(&scenario.caller),
-            marker: marker(kind, &scenario.caller),
-            scratch: scratch().join(format!("{}-{}", kind.name(), scenario.caller)),
+            marker: marker(kind, scenario.number),
+            scratch: scratch().join(format!("{}-{}", kind.name(), scenario.number)),
         };
         let ended = tokio::time::timeout(PATIENCE, (scenario.run)(test)).await;
         // It takes the requests of other scenarios with it.
@@ -152,10 +159,11 @@ impl Run {
     }
 
     fn setup(&self, kind: Kind) -> Setup {
-        let name = |dialect: &upstream::Dialect| dialect.provider().to_uppercase().replace('-', "_") + "_API_KEY";
-        let names = upstream::Dialect::ALL.map(|dialect| (name(&dialect), dialect.key()));
-        let keys = names.iter().map(|(name, key)| (name.as_str(), *key));
-        let secrets: Vec<_> = keys.chain([suite::BY_SECRET]).collect();
+        let keys: Vec<_> =
+            Provider::ALL.into_iter().filter_map(|provider| Some((provider.secret(), provider.key()?))).collect();
+        let mut secrets: Vec<_> = keys.iter().map(|(name, key)| (name.as_str(), *key)).collect();
+        secrets.extend([("AWS_ACCESS_KEY_ID", sigv4::ACCESS_KEY), ("AWS_SECRET_ACCESS_KEY", sigv4::SECRET_KEY)]);
+        secrets.push(suite::BY_SECRET);
         Setup::new(Some(self.config.clone()), &secrets, scratch().join(kind.name()))
     }
 
@@ -170,7 +178,6 @@ impl Run {
 }
 
 /// Unique among all scenarios of all hosts, and 19 characters long.
-fn marker(kind: Kind, caller: &str) -> String {
-    let number = caller.trim_start_matches("caller-");
+fn marker(kind: Kind, number: usize) -> String {
     format!("mk_{:x<8}{number:0>8}", kind.name())
 }

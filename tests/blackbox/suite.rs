@@ -1,5 +1,6 @@
 //! The list of scenarios, and the one configuration that every host is started with for all of them.
-//! Each scenario has a caller of its own, so that its totals are its own whatever runs beside it.
+//! Each scenario has a caller of its own, so that its totals are its own whatever runs beside it; those that play last
+//! look at no totals and share one.
 
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -9,10 +10,9 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::answer::Usage;
-use crate::caller::Dialect;
 use crate::host::Kind;
 use crate::test::Test;
-use crate::upstream;
+use crate::upstream::Provider;
 
 /// A request body may be this long.
 pub(crate) const BODY_BYTES_MAX: usize = 1 << 20;
@@ -31,6 +31,8 @@ pub(crate) struct Suite {
 
 pub(crate) struct Scenario {
     pub(crate) name: String,
+    /// Its own among all.
+    pub(crate) number: usize,
     pub(crate) caller: String,
     pub(crate) hosts: Vec<Kind>,
     /// Nothing else may run meanwhile.
@@ -49,9 +51,11 @@ impl Suite {
     where
         F: Future<Output = ()> + Send + 'static,
     {
+        let number = self.scenarios.len();
         self.scenarios.push(Scenario {
             name: name.to_owned(),
-            caller: format!("caller-{}", self.scenarios.len()),
+            number,
+            caller: format!("caller-{number}"),
             hosts: Kind::ALL.to_vec(),
             alone: false,
             last: false,
@@ -86,26 +90,23 @@ impl Suite {
             caller["sha256"] = sha256(&key(&scenario.caller)).into();
             callers.insert(scenario.caller.clone(), caller);
         }
-        let mut providers = json!({
-            "up-anthropic-v1": {"dialect": "anthropic", "base_url": format!("http://{upstream}/v1"), "secret": "UP_ANTHROPIC_API_KEY"},
-            "dead-openai": {"dialect": "openai-chat", "base_url": format!("http://{dead}/v1"), "auth": "none"},
-            "dead-anthropic": {"dialect": "anthropic", "base_url": format!("http://{dead}"), "auth": "none"},
-        });
-        for dialect in upstream::Dialect::ALL {
-            let name = dialect.name().replace('_', "-");
-            let base_url = format!("http://{upstream}{}", dialect.base());
-            providers[dialect.provider()] = json!({"dialect": name, "base_url": base_url});
-        }
-        providers["up-openai"]["models"] = json!(["text", "tools"]);
-        providers["up-anthropic"]["models"] = json!(["thinking"]);
         let mut prices = serde_json::Map::new();
         for (model, price) in PRICES {
-            for dialect in Dialect::BOTH {
+            for provider in Provider::ALL {
                 let [input, cached_input, cache_write, output] = price.map(usd_per_million);
                 let row =
                     json!({"input": input, "cached_input": cached_input, "cache_write": cache_write, "output": output});
-                prices.insert(format!("{}/{model}", dialect.provider()), row);
+                prices.insert(provider.target(model), row);
             }
+        }
+        let mut providers = json!({
+            "up-anthropic-v1": {"dialect": "anthropic", "base_url": format!("http://{upstream}/v1"), "secret": "UP_ANTHROPIC_API_KEY"},
+            "up-legacy": {"dialect": "openai-completions", "base_url": format!("http://{upstream}/v1"), "secret": "UP_OPENAI_API_KEY"},
+            "dead-openai": {"dialect": "openai-chat", "base_url": format!("http://{dead}/v1"), "auth": "none"},
+            "dead-anthropic": {"dialect": "anthropic", "base_url": format!("http://{dead}"), "auth": "none"},
+        });
+        for provider in Provider::ALL {
+            providers[provider.id()] = provider.config(&format!("http://{upstream}"));
         }
         json!({
             "body_bytes_max": BODY_BYTES_MAX,
@@ -139,8 +140,11 @@ impl Scenario {
         self
     }
 
+    /// A caller for each of these would make the configuration longer than the 128 KiB that Linux has for a variable
+    /// of the environment.
     pub(crate) fn last(&mut self) -> &mut Self {
         self.last = true;
+        "caller-last".clone_into(&mut self.caller);
         self
     }
 }

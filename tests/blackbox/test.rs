@@ -50,7 +50,8 @@ impl Test {
 
     /// Sends a request in a dialect and waits for the head of the reply.
     pub(crate) async fn open(&self, dialect: Dialect, request: &Value) -> Reply {
-        self.open_bytes(dialect, request.to_string()).await
+        let (path, body) = dialect.sent(request);
+        client::send(self.host.address, "POST", &path, &dialect.headers(&self.key), body).await
     }
 
     pub(crate) async fn open_bytes(&self, dialect: Dialect, body: impl Into<bytes::Bytes>) -> Reply {
@@ -59,8 +60,8 @@ impl Test {
 
     /// Like [`Test::open`], on a connection that is reset when the reply is dropped.
     pub(crate) async fn open_to_reset(&self, dialect: Dialect, request: &Value) -> Reply {
-        let headers = dialect.headers(&self.key);
-        client::send_to_reset(self.host.address, "POST", dialect.path(), &headers, request.to_string()).await
+        let (path, body) = dialect.sent(request);
+        client::send_to_reset(self.host.address, "POST", &path, &dialect.headers(&self.key), body).await
     }
 
     pub(crate) async fn ask(&self, dialect: Dialect, request: &Value) -> Whole {

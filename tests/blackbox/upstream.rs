@@ -1,16 +1,20 @@
-//! The scripted upstream: a small HTTP/1.1 server that speaks every [`dialect`], misbehaves as [`script`] says, and
+//! The scripted upstream: a small HTTP/1.1 server that plays every [`Provider`], misbehaves as [`script`] says, and
 //! remembers every request. Scenarios find theirs by a marker in the prompt, so they can run at the same time.
 //! It writes to the socket itself, because a reset or a cut is nothing an HTTP library will do.
 
 mod anthropic;
 mod bedrock_converse;
 mod cohere;
-mod dialect;
+mod event_stream;
 mod gemini;
 mod ollama;
 mod openai_chat;
 mod openai_responses;
+pub(crate) mod operations;
+pub(crate) mod premise;
+mod provider;
 pub(crate) mod script;
+pub(crate) mod sigv4;
 
 use std::collections::HashMap;
 use std::io;
@@ -25,10 +29,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
 use crate::answer::SIGNATURE;
-use dialect::Asked;
+use provider::Asked;
+pub(crate) use provider::{ANTHROPIC_KEY, OPENAI_KEY, Provider};
 use script::Step;
-
-pub(crate) use dialect::Dialect;
 
 #[derive(Debug)]
 pub(crate) struct Upstream {
@@ -46,6 +49,8 @@ struct Talk {
 /// One request as it arrived, and what became of it.
 #[derive(Debug)]
 pub(crate) struct Exchange {
+    /// With the query.
+    pub(crate) path: String,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
     sent: Mutex<Vec<u8>>,
@@ -58,7 +63,7 @@ pub(crate) enum Outcome {
     ClosedByGateway(Instant),
 }
 
-/// One frame of a scripted answer that is streamed.
+/// One frame of a scripted answer's stream.
 #[derive(Debug)]
 pub(crate) struct Frame {
     pub(crate) bytes: Vec<u8>,
@@ -118,6 +123,7 @@ impl Upstream {
         let steps = request.steps();
         let talk = self.talk(marker(&request.body).as_deref().unwrap_or("none"));
         let exchange = Arc::new(Exchange {
+            path: request.path,
             headers: request.headers,
             body: request.body,
             sent: Mutex::default(),
@@ -183,9 +189,9 @@ impl Exchange {
                     write.write_all(head.as_bytes()).await?;
                     self.record(body.as_bytes());
                 }
-                Step::StreamHead(content_type) => {
+                Step::StreamHead { kind } => {
                     let head = format!(
-                        "HTTP/1.1 200 OK\r\ncontent-type: {content_type}\r\ncache-control: no-cache\r\n\
+                        "HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncache-control: no-cache\r\n\
                          x-request-id: req_scripted1\r\ntransfer-encoding: chunked\r\n\r\n"
                     );
                     write.write_all(head.as_bytes()).await?;
@@ -222,7 +228,7 @@ impl Frame {
     }
 }
 
-struct Request {
+pub(crate) struct Request {
     path: String,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
@@ -235,30 +241,24 @@ impl Request {
 
     /// Checks like the real API, then follows the script.
     fn steps(&self) -> Vec<Step> {
-        let Some(dialect) = Dialect::at(&self.path) else {
-            return script::failed(Dialect::OpenaiChat, 404, &format!("no such path: {}", self.path), Vec::new());
-        };
-        let asked = match serde_json::from_slice(&self.body) {
-            Ok(body) => Asked::read(dialect, &self.path, body),
-            Err(error) => return script::failed(dialect, 400, &format!("not JSON: {error}"), Vec::new()),
-        };
-        if !self.presents(dialect) {
-            return script::failed(dialect, 401, "the upstream's key is missing", Vec::new());
+        if let Some(steps) = operations::steps(self) {
+            return steps;
         }
-        match asked.check(self.header("anthropic-version")) {
-            Err(error) => script::failed(dialect, 400, &error, Vec::new()),
-            Ok(()) => script::steps(&asked),
+        let Some(asked) = Asked::of(&self.path) else {
+            return script::failed(Provider::OpenaiChat, 404, &format!("no such path: {}", self.path), Vec::new());
+        };
+        let provider = asked.provider;
+        let request: Value = match serde_json::from_slice(&self.body) {
+            Ok(request) => request,
+            Err(error) => return script::failed(provider, 400, &format!("not JSON: {error}"), Vec::new()),
+        };
+        if let Err(error) = provider.authorizes(self) {
+            return script::failed(provider, 401, &error, Vec::new());
         }
-    }
-
-    fn presents(&self, dialect: Dialect) -> bool {
-        let key = dialect.key();
-        self.header("authorization") == format!("Bearer {key}")
-            || match dialect {
-                Dialect::Anthropic => self.header("x-api-key") == key,
-                Dialect::Gemini => self.header("x-goog-api-key") == key,
-                _ => false,
-            }
+        match provider.check(&request, self, asked.stream) {
+            Err(error) => script::failed(provider, 400, &error, Vec::new()),
+            Ok(()) => script::steps(&asked, &request),
+        }
     }
 }
 
@@ -325,6 +325,21 @@ async fn closed(read: &mut ReadHalf<'_>) -> io::Error {
         Ok(0) => io::ErrorKind::ConnectionAborted.into(),
         Ok(_) => io::Error::new(io::ErrorKind::InvalidData, "the gateway pipelined"),
         Err(error) => error,
+    }
+}
+
+/// One Server-Sent Event.
+fn sse(name: Option<&str>, data: &Value) -> Vec<u8> {
+    let name = name.map(|name| format!("event: {name}\n")).unwrap_or_default();
+    format!("{name}data: {data}\n\n").into_bytes()
+}
+
+/// The text of a content, be it a string or parts.
+pub(crate) fn flat(content: &Value) -> String {
+    match content {
+        Value::String(text) => text.clone(),
+        Value::Array(parts) => parts.iter().filter_map(|part| part["text"].as_str()).collect(),
+        _ => panic!("not a content: {content}"),
     }
 }
 

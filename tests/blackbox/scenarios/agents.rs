@@ -9,12 +9,11 @@ use serde_json::Value;
 use tokio::process::Command;
 use tokio::sync::Semaphore;
 
-use super::target;
 use crate::answer::{AFTER_TOOLS, Answer};
 use crate::program;
 use crate::suite::Suite;
 use crate::test::Test;
-use crate::upstream::Dialect;
+use crate::upstream::Provider;
 use crate::upstream::script::FAILURE;
 
 struct Agent {
@@ -83,7 +82,7 @@ const NOTE: &str = "plums in the icebox";
 
 pub(crate) fn add(suite: &mut Suite) {
     for agent in &AGENTS {
-        for upstream in Dialect::ALL {
+        for upstream in Provider::DIALECTS {
             let name = |sentence: &str| format!("agents::{}_to_{}::{sentence}", agent.name, upstream.name());
             suite
                 .add(&name("a_tool_runs_and_the_answer_is_printed"), move |test| session(test, agent, upstream))
@@ -97,8 +96,8 @@ pub(crate) fn add(suite: &mut Suite) {
     }
 }
 
-async fn session(test: Test, agent: &Agent, upstream: Dialect) {
-    let output = agent.run(&test, &target(upstream, agent.model)).await;
+async fn session(test: Test, agent: &Agent, upstream: Provider) {
+    let output = agent.run(&test, &upstream.target(agent.model)).await;
     assert!(output.status.success(), "{}", printed(&output));
     assert_eq!(agent.told(&output), AFTER_TOOLS.whole_text(), "{}", printed(&output));
 
@@ -111,11 +110,11 @@ async fn session(test: Test, agent: &Agent, upstream: Dialect) {
     assert!(!upstream.signs() || exchanges[1].is_signed(), "{}", exchanges[1].json());
 }
 
-async fn cut(test: Test, agent: &Agent, upstream: Dialect, after: AfterCut) {
+async fn cut(test: Test, agent: &Agent, upstream: Provider, after: AfterCut) {
     // For each time that it asks.
     test.upstream.permit(&test.marker);
     test.upstream.permit(&test.marker);
-    let output = agent.run(&test, &target(upstream, "cut-after-3")).await;
+    let output = agent.run(&test, &upstream.target("cut-after-3")).await;
     assert_eq!(test.upstream.exchanges(&test.marker).len(), 2, "it asks once more: {}", printed(&output));
     let told = agent.told(&output);
     match after {
@@ -125,8 +124,8 @@ async fn cut(test: Test, agent: &Agent, upstream: Dialect, after: AfterCut) {
     assert_eq!(output.status.success(), after == AfterCut::AskWithoutStream, "{}", printed(&output));
 }
 
-async fn refused(test: Test, agent: &Agent, upstream: Dialect) {
-    let output = agent.run(&test, &target(upstream, "status-400")).await;
+async fn refused(test: Test, agent: &Agent, upstream: Provider) {
+    let output = agent.run(&test, &upstream.target("status-400")).await;
     assert!(!output.status.success(), "{}", printed(&output));
     assert!(agent.told(&output).contains(FAILURE), "{}", printed(&output));
 }

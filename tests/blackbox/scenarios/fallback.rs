@@ -3,11 +3,12 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Pair, add_callers, target};
+use super::{Pair, add_callers};
 use crate::answer::Answer;
 use crate::caller::Dialect;
 use crate::suite::Suite;
 use crate::test::{Test, Totals, attempts};
+use crate::upstream::Provider;
 use crate::upstream::script::FAILURE;
 
 /// Model of the first target, the outcome of its attempt, and whether it can only happen to a stream.
@@ -29,6 +30,18 @@ const FALLS: [(&str, &str, bool); 15] = [
     ("cut-early", "error", false),
 ];
 
+/// Caller; who fails, how, and what that is called; who answers then.
+const ACROSS: [(Dialect, Provider, &str, &str, Provider); 8] = [
+    (Dialect::Gemini, Provider::Cohere, "status-500", "500", Provider::Anthropic),
+    (Dialect::Gemini, Provider::Ollama, "end-first", "error", Provider::AnthropicOnVertex),
+    (Dialect::OpenaiResponses, Provider::Gemini, "error-event-first", "error", Provider::AnthropicOnBedrock),
+    (Dialect::OpenaiResponses, Provider::OpenaiResponses, "status-429", "429", Provider::Cohere),
+    (Dialect::OpenaiChat, Provider::BedrockConverse, "error-event-early", "error", Provider::Gemini),
+    (Dialect::OpenaiChat, Provider::OpenaiResponses, "error-event-early", "error", Provider::Ollama),
+    (Dialect::Anthropic, Provider::AnthropicOnBedrock, "cut-early", "error", Provider::OpenaiResponses),
+    (Dialect::Anthropic, Provider::Cohere, "error-event-early", "error", Provider::BedrockConverse),
+];
+
 /// Errors that are the caller's own.
 const STAYS: [u16; 4] = [400, 404, 413, 422];
 
@@ -44,9 +57,9 @@ const ALL_FAIL: [(&str, u16, &str, &str, &str); 6] = [
 
 pub(crate) fn add(suite: &mut Suite) {
     for (model, outcome, only_streams) in FALLS {
-        for first in Dialect::BOTH {
-            let alias: &'static str = format!("fall-{model}-{}", first.provider()).leak();
-            add_alias(suite, alias, model, &[failing(first, model), target(first.other(), "text")]);
+        for first in Provider::BOTH {
+            let alias: &'static str = format!("fall-{model}-{}", first.id()).leak();
+            add_alias(suite, alias, model, &[failing(first, model), first.other().target("text")]);
             let about = format!("fallback::{model}_at_{}", first.name());
             add_callers(suite, &about, "the_next_target_answers", move |test, caller| {
                 falls(
@@ -60,25 +73,34 @@ pub(crate) fn add(suite: &mut Suite) {
             });
         }
     }
-    for (first, seconds) in [(Dialect::OpenaiChat, 1), (Dialect::Anthropic, 3600)] {
+    for (first, seconds) in [(Provider::OpenaiChat, 1), (Provider::Anthropic, 3600)] {
         for caller in Dialect::BOTH {
             // A target that asked for a pause may be left out for a while: no two scenarios share one.
             let model: &'static str = format!("retry-after-{seconds}-{}", caller.name()).leak();
             let alias: &'static str = format!("fall-{model}").leak();
-            suite.alias(alias, &[target(first, model), target(first.other(), "text")]);
+            suite.alias(alias, &[first.target(model), first.other().target("text")]);
             let name = format!("fallback::retry_after_{seconds}_at_{}::{}::nobody_waits", first.name(), caller.name());
             suite.add(&name, move |test| async move {
                 let began = Instant::now();
                 let pair = Pair { caller, upstream: first.other() };
-                falls(test, pair, alias, target(first, model), "429", true).await;
+                falls(test, pair, alias, first.target(model), "429", true).await;
                 assert!(began.elapsed() < Duration::from_secs(10), "the gateway waited for {:?}", began.elapsed());
             });
         }
     }
+    for (caller, first, model, outcome, second) in ACROSS {
+        let alias: &'static str = format!("across-{}-{}-{model}", caller.name(), first.id()).leak();
+        suite.alias(alias, &[first.target(model), second.target("text")]);
+        let name = format!("fallback::{model}_at_{}::{}::{} answers", first.name(), caller.name(), second.name());
+        let is_whole = model.starts_with("status") || model == "cut-early";
+        suite.add(&name.replace(' ', "_"), move |test| {
+            falls(test, Pair { caller, upstream: second }, alias, first.target(model), outcome, !is_whole)
+        });
+    }
     for status in STAYS {
-        for first in Dialect::BOTH {
-            let alias: &'static str = format!("stay-{status}-{}", first.provider()).leak();
-            suite.alias(alias, &[target(first, &format!("status-{status}")), target(first.other(), "text")]);
+        for first in Provider::BOTH {
+            let alias: &'static str = format!("stay-{status}-{}", first.id()).leak();
+            suite.alias(alias, &[first.target(&format!("status-{status}")), first.other().target("text")]);
             let about = format!("fallback::{status}_at_{}", first.name());
             add_callers(suite, &about, "the_callers_own_error_does_not_fall", move |test, caller| {
                 stays(test, caller, alias, first, status)
@@ -87,14 +109,14 @@ pub(crate) fn add(suite: &mut Suite) {
     }
     for (model, status, anthropic, openai, code) in ALL_FAIL {
         let alias: &'static str = format!("all-{model}").leak();
-        add_alias(suite, alias, model, &Dialect::BOTH.map(|dialect| failing(dialect, model)));
+        add_alias(suite, alias, model, &Provider::BOTH.map(|provider| failing(provider, model)));
         let about = format!("fallback::{model}_everywhere");
         add_callers(suite, &about, "the_caller_is_told_the_last_failure", move |test, caller| async move {
             let kind = if caller == Dialect::Anthropic { anthropic } else { openai };
             exhausted(test, caller, alias, model, (status, kind, code)).await;
         });
     }
-    suite.alias("all-retry-after", &Dialect::BOTH.map(|dialect| target(dialect, "retry-after-7")));
+    suite.alias("all-retry-after", &Provider::BOTH.map(|provider| provider.target("retry-after-7")));
     add_callers(
         suite,
         "fallback::retry_after_everywhere",
@@ -105,8 +127,11 @@ pub(crate) fn add(suite: &mut Suite) {
             test.settles([]).await;
         },
     );
-    for upstream in Dialect::BOTH {
-        let pair = Pair { caller: upstream.other(), upstream };
+    for upstream in Provider::BOTH {
+        let pair = Pair {
+            caller: if upstream == Provider::Anthropic { Dialect::OpenaiChat } else { Dialect::Anthropic },
+            upstream,
+        };
         suite.add(
             &format!("fallback::{}::a_reply_that_is_not_json_is_the_upstreams_fault", pair.name()),
             move |test| async move {
@@ -128,11 +153,11 @@ fn add_alias(suite: &mut Suite, alias: &str, model: &str, targets: &[String]) {
     }
 }
 
-fn failing(dialect: Dialect, model: &str) -> String {
-    match (model, dialect) {
-        ("dead", Dialect::OpenaiChat) => "dead-openai/text".to_owned(),
-        ("dead", Dialect::Anthropic) => "dead-anthropic/text".to_owned(),
-        _ => target(dialect, model),
+fn failing(provider: Provider, model: &str) -> String {
+    match (model, provider) {
+        ("dead", Provider::OpenaiChat) => "dead-openai/text".to_owned(),
+        ("dead", Provider::Anthropic) => "dead-anthropic/text".to_owned(),
+        _ => provider.target(model),
     }
 }
 
@@ -150,14 +175,14 @@ async fn falls(test: Test, pair: Pair, alias: &str, failing: String, outcome: &s
         pair.check(&pair.caller.read_whole(&reply.body), &answer);
         requests += 1;
     }
-    let usage = answer.usage.through(pair.upstream);
+    let usage = pair.upstream.reports(answer.usage);
     test.settles([(&pair.target("text"), Totals::of(requests, "text", usage))]).await;
 }
 
-async fn stays(test: Test, caller: Dialect, alias: &str, first: Dialect, status: u16) {
+async fn stays(test: Test, caller: Dialect, alias: &str, first: Provider, status: u16) {
     let reply = test.ask(caller, &caller.request(alias, &test.prompt())).await;
     assert_eq!(reply.status, status, "{}", reply.text());
-    let expected = [(target(first, &format!("status-{status}")), status.to_string())];
+    let expected = [(first.target(&format!("status-{status}")), status.to_string())];
     assert_eq!(attempts(reply.header("x-tollgate-attempts")), expected);
     assert_eq!(caller.read_error(&reply.body).message, FAILURE);
     test.exchange();
@@ -175,7 +200,7 @@ async fn exhausted(test: Test, caller: Dialect, alias: &str, model: &str, expect
         assert!(code.is_empty() || caller == Dialect::Anthropic || problem.code == code, "{problem:?}");
         let targets: Vec<_> =
             attempts(reply.header("x-tollgate-attempts")).into_iter().map(|(target, _)| target).collect();
-        assert_eq!(targets, Dialect::BOTH.map(|dialect| failing(dialect, model)));
+        assert_eq!(targets, Provider::BOTH.map(|provider| failing(provider, model)));
     }
     test.settles([]).await;
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Pair, add_pairs};
+use super::{Pair, add_each};
 use crate::client::Reply;
 use crate::host::Kind;
 use crate::suite::Suite;
@@ -12,17 +12,18 @@ use crate::upstream::Outcome;
 const AT_ONCE: Duration = Duration::from_secs(1);
 
 pub(crate) fn add(suite: &mut Suite) {
-    add_pairs(suite, "hangup", "an_upstream_that_drips_is_cancelled", |test, pair| async move {
+    let pairs = Pair::each_once;
+    add_each(suite, pairs(), "hangup", "an_upstream_that_drips_is_cancelled", |test, pair| async move {
         let model = pair.target("drip-100");
         let reply = test.open(pair.caller, &pair.caller.streamed(&model, &test.prompt())).await;
         in_mid_stream(test, &model, reply).await;
     });
-    add_pairs(suite, "hangup", "an_upstream_that_is_silent_is_cancelled", |test, pair| async move {
+    add_each(suite, pairs(), "hangup", "an_upstream_that_is_silent_is_cancelled", |test, pair| async move {
         let model = pair.target("idle");
         let reply = test.open_to_reset(pair.caller, &pair.caller.streamed(&model, &test.prompt())).await;
         in_mid_stream(test, &model, reply).await;
     });
-    for pair in Pair::all() {
+    for pair in pairs() {
         // A caller who closes its side in silence looks to workerd like one who has only finished asking.
         let name = format!("hangup::{}::an_upstream_that_is_silent_is_cancelled_by_a_quiet_close", pair.name());
         let quietly = move |test: Test| async move {

@@ -11,6 +11,7 @@ use crate::caller::Dialect;
 use crate::client::Whole;
 use crate::suite::Suite;
 use crate::test::{Test, Totals};
+use crate::upstream::Provider;
 
 pub(crate) fn add(suite: &mut Suite) {
     for dialect in Dialect::BOTH {
@@ -49,7 +50,7 @@ async fn rate(test: Test, dialect: Dialect) {
         let reply = test.ask(dialect, &dialect.streamed("up-openai/text", &test.prompt())).await;
         refused_for_rate(dialect, &reply);
     }
-    let usage = Answer::of("text").usage.through(Dialect::OpenaiChat);
+    let usage = Provider::OpenaiChat.reports(Answer::of("text").usage);
     test.settles([("up-openai/text", Totals::of(3, "text", usage))]).await;
 }
 
@@ -60,7 +61,7 @@ async fn rate_at_once(test: Test, dialect: Dialect) {
     let (answered, refused): (Vec<_>, Vec<_>) = replies.iter().partition(|reply| reply.status == 200);
     assert_eq!((answered.len(), refused.len()), (10, 10));
     refused.into_iter().for_each(|reply| refused_for_rate(dialect, reply));
-    let usage = Answer::of("text").usage.through(Dialect::OpenaiChat);
+    let usage = Provider::OpenaiChat.reports(Answer::of("text").usage);
     test.settles([("up-openai/text", Totals::of(10, "text", usage))]).await;
 }
 
@@ -68,10 +69,10 @@ fn refused_for_rate(dialect: Dialect, reply: &Whole) {
     assert_eq!(reply.status, 429, "{}", reply.text());
     let problem = dialect.read_error(&reply.body);
     match dialect {
-        Dialect::OpenaiChat => {
+        Dialect::Anthropic => assert_eq!(problem.kind, "rate_limit_error"),
+        _ => {
             assert_eq!((problem.kind.as_str(), problem.code.as_str()), ("requests", "rate_limit_exceeded"))
         }
-        Dialect::Anthropic => assert_eq!(problem.kind, "rate_limit_error"),
     }
     assert_eq!(reply.header("x-tollgate-limit"), Some("requests-per-minute"));
     assert_eq!(reply.header("x-ratelimit-remaining-requests"), Some("0"));
@@ -136,10 +137,10 @@ fn refused_for_spend(dialect: Dialect, reply: &Whole) {
     assert_eq!(reply.status, 402, "{}", reply.text());
     let problem = dialect.read_error(&reply.body);
     match dialect {
-        Dialect::OpenaiChat => {
+        Dialect::Anthropic => assert_eq!(problem.kind, "billing_error"),
+        _ => {
             assert_eq!((problem.kind.as_str(), problem.code.as_str()), ("insufficient_quota", "insufficient_quota"));
         }
-        Dialect::Anthropic => assert_eq!(problem.kind, "billing_error"),
     }
     assert_eq!(reply.header("x-tollgate-limit"), Some("spend-cap"));
     assert_eq!(reply.header("x-should-retry"), Some("false"));

@@ -2,18 +2,18 @@
 
 use serde_json::{Value, json};
 
-use super::{add_callers, target};
+use super::add_callers;
 use crate::answer::Answer;
 use crate::caller::Dialect;
 use crate::client;
 use crate::suite::{self, BY_SECRET, Suite};
 use crate::test::Test;
-use crate::upstream;
+use crate::upstream::{ANTHROPIC_KEY, OPENAI_KEY, Provider};
 
 pub(crate) fn add(suite: &mut Suite) {
-    for upstream in Dialect::BOTH {
-        let targets = ["status-503", "text"].map(|model| target(upstream, model));
-        suite.alias(&format!("log-{}", upstream.provider()), &targets);
+    for upstream in Provider::BOTH {
+        let targets = ["status-503", "text"].map(|model| upstream.target(model));
+        suite.alias(&format!("log-{}", upstream.id()), &targets);
     }
     add_callers(suite, "log", "a_request_has_one_line_with_its_attempts_and_cost", one_line);
     add_callers(suite, "log", "a_refused_request_has_a_line", refused);
@@ -21,13 +21,15 @@ pub(crate) fn add(suite: &mut Suite) {
 }
 
 async fn one_line(test: Test, caller: Dialect) {
-    for (stream, upstream) in [(false, caller), (true, caller), (false, caller.other()), (true, caller.other())] {
-        let model = format!("log-{}", upstream.provider());
+    for (stream, upstream) in [(false, caller), (true, caller), (false, caller.other()), (true, caller.other())]
+        .map(|(stream, dialect)| (stream, dialect.own()))
+    {
+        let model = format!("log-{}", upstream.id());
         let request =
             if stream { caller.streamed(&model, &test.prompt()) } else { caller.request(&model, &test.prompt()) };
         let reply = test.answer(caller, &request).await;
         let line = test.log_line(reply.header("x-tollgate-id")).await;
-        let target = target(upstream, "text");
+        let target = upstream.target("text");
         for (field, expected) in [
             ("caller", json!(test.caller)),
             ("path", json!(caller.path())),
@@ -45,7 +47,7 @@ async fn one_line(test: Test, caller: Dialect) {
         let failed = target.replace("/text", "/status-503");
         assert_eq!(outcomes, [(json!(failed), "503".to_owned()), (json!(target), "200".to_owned())]);
         assert!(attempts.iter().all(|attempt| attempt["ms"].is_u64()), "{line}");
-        let usage = Answer::of("text").usage.through(upstream);
+        let usage = upstream.reports(Answer::of("text").usage);
         assert_eq!(
             (line["input_tokens"].as_u64(), line["output_tokens"].as_u64()),
             (Some(usage.input), Some(usage.output))
@@ -61,7 +63,7 @@ fn text(outcome: &Value) -> String {
 }
 
 async fn refused(test: Test, caller: Dialect) {
-    let reply = test.ask(caller, &caller.request(&target(caller.other(), "status-404"), &test.prompt())).await;
+    let reply = test.ask(caller, &caller.request(&caller.own().other().target("status-404"), &test.prompt())).await;
     let line = test.log_line(reply.header("x-tollgate-id")).await;
     assert_eq!((&line["status"], &line["end"]), (&json!(404), &json!("error")), "{line}");
     assert!(line["cost_picodollars"].as_u64().is_none_or(|cost| cost == 0), "{line}");
@@ -89,13 +91,7 @@ async fn no_secrets(test: Test) {
     let last = test.answer(Dialect::OpenaiChat, &Dialect::OpenaiChat.request("up-openai/text", &test.prompt())).await;
     test.log_line(last.header("x-tollgate-id")).await;
     told.extend(test.host.log());
-    for secret in [
-        upstream::Dialect::OpenaiChat.key(),
-        upstream::Dialect::Anthropic.key(),
-        BY_SECRET.1,
-        test.key.as_str(),
-        test.marker.as_str(),
-    ] {
+    for secret in [OPENAI_KEY, ANTHROPIC_KEY, BY_SECRET.1, test.key.as_str(), test.marker.as_str()] {
         let leak = told.iter().find(|text| text.contains(secret));
         assert_eq!(leak, None, "{secret} is told");
     }

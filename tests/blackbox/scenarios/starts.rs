@@ -13,7 +13,7 @@ use crate::client::{self, Whole};
 use crate::host::{Kind, Setup};
 use crate::suite::{Suite, key};
 use crate::test::{Test, Totals};
-use crate::upstream;
+use crate::upstream::{ANTHROPIC_KEY, OPENAI_KEY, Provider};
 
 pub(crate) fn add(suite: &mut Suite) {
     suite.add("starts::keys_alone_are_a_configuration_and_a_kill_loses_no_totals", keys_alone);
@@ -33,21 +33,22 @@ async fn keys_alone(mut test: Test) {
     (test.caller, test.key) = ("default".to_owned(), "tg-scripted-default-01".to_owned());
     let key = test.key.clone();
     let secrets = [
-        ("OPENAI_API_KEY", upstream::Dialect::OpenaiChat.key()),
+        ("OPENAI_API_KEY", OPENAI_KEY),
         ("OPENAI_BASE_URL", openai.as_str()),
-        ("ANTHROPIC_API_KEY", upstream::Dialect::Anthropic.key()),
+        ("ANTHROPIC_API_KEY", ANTHROPIC_KEY),
         ("ANTHROPIC_BASE_URL", base.as_str()),
         ("TOLLGATE_KEY", key.as_str()),
     ];
     let setup = Setup::new(None, &secrets, test.scratch.clone());
     test.start(&setup).await;
-    for pair in Pair::all() {
-        let model = if pair.upstream == Dialect::OpenaiChat { "openai/text" } else { "anthropic/text" };
+    for pair in Pair::four() {
+        let model = if pair.upstream == Provider::OpenaiChat { "openai/text" } else { "anthropic/text" };
         let reply = test.answer(pair.caller, &pair.caller.streamed(model, &test.prompt())).await;
         pair.check(&pair.caller.read_stream(&reply.body), &Answer::of("text"));
     }
     // These targets have no price, so the name given for it has none either.
-    let totals = Dialect::BOTH.map(|dialect| Totals::of(2, "unpriced", Answer::of("text").usage.through(dialect)));
+    let totals =
+        Dialect::BOTH.map(|dialect| Totals::of(2, "unpriced", dialect.own().reports(Answer::of("text").usage)));
     let totals = [("openai/text", totals[0]), ("anthropic/text", totals[1])];
     test.settles(totals).await;
 
@@ -56,7 +57,7 @@ async fn keys_alone(mut test: Test) {
     test.settles(totals).await;
     let reply = test.answer(Dialect::Anthropic, &Dialect::Anthropic.request("openai/text", &test.prompt())).await;
     assert_eq!(reply.status, 200);
-    let more = Totals::of(3, "unpriced", Answer::of("text").usage.through(Dialect::OpenaiChat));
+    let more = Totals::of(3, "unpriced", Provider::OpenaiChat.reports(Answer::of("text").usage));
     test.settles([("openai/text", more), totals[1]]).await;
 }
 
@@ -127,20 +128,20 @@ async fn file(mut test: Test) {
 
     (test.caller, test.key) = ("ci".to_owned(), key("ci"));
     let ci_key = test.key.clone();
-    let secrets = [("UP_OPENAI_API_KEY", upstream::Dialect::OpenaiChat.key()), ("CI_KEY", ci_key.as_str())];
+    let secrets = [("UP_OPENAI_API_KEY", OPENAI_KEY), ("CI_KEY", ci_key.as_str())];
     let mut setup = Setup::new(None, &secrets, test.scratch.clone());
     setup.arguments = vec!["--config".to_owned(), path];
     test.start(&setup).await;
     let dialect = Dialect::OpenaiChat;
     let reply = test.answer(dialect, &dialect.request("smart", &test.prompt())).await;
     assert_eq!(reply.header("x-tollgate-target"), Some("up-openai/text"));
-    test.settles([("up-openai/text", Totals::of(1, "text", Answer::of("text").usage.through(dialect)))]).await;
+    test.settles([("up-openai/text", Totals::of(1, "text", dialect.own().reports(Answer::of("text").usage)))]).await;
 }
 
 async fn interrupt(mut test: Test) {
     let setup = Setup { store: test.scratch.clone(), ..test.setup.clone() };
     test.start(&setup).await;
-    let pair = Pair { caller: Dialect::Anthropic, upstream: Dialect::OpenaiChat };
+    let pair = Pair { caller: Dialect::Anthropic, upstream: Provider::OpenaiChat };
     let mut reply = test.open(pair.caller, &pair.caller.streamed(&pair.target("drip-10"), &test.prompt())).await;
     let begun = reply.read_until("Grüße").await;
     test.host.interrupt();
@@ -149,14 +150,14 @@ async fn interrupt(mut test: Test) {
     assert!(test.host.ended(Duration::from_secs(5)).await, "the process goes on");
 
     test.start(&setup).await;
-    let usage = Answer::of("text").usage.through(pair.upstream);
+    let usage = pair.upstream.reports(Answer::of("text").usage);
     test.settles([(&pair.target("drip-10"), Totals::of(1, "drip-10", usage))]).await;
 }
 
 async fn second_interrupt(mut test: Test) {
     let setup = Setup { store: test.scratch.clone(), ..test.setup.clone() };
     test.start(&setup).await;
-    let pair = Pair { caller: Dialect::Anthropic, upstream: Dialect::OpenaiChat };
+    let pair = Pair { caller: Dialect::Anthropic, upstream: Provider::OpenaiChat };
     let mut reply = test.open(pair.caller, &pair.caller.streamed(&pair.target("drip-100"), &test.prompt())).await;
     reply.read_until("Grüße").await;
     let mut ended = false;
@@ -177,12 +178,12 @@ async fn second_interrupt(mut test: Test) {
 async fn kv_only(mut test: Test) {
     let setup = Setup { store: test.scratch.clone(), kv_only: true, ..test.setup.clone() };
     test.start(&setup).await;
-    let pair = Pair { caller: Dialect::OpenaiChat, upstream: Dialect::Anthropic };
+    let pair = Pair { caller: Dialect::OpenaiChat, upstream: Provider::Anthropic };
     let request = pair.caller.streamed(&pair.target("text"), &test.prompt());
     for reply in join_all((0..20).map(|_| test.answer(pair.caller, &request))).await {
         pair.check(&pair.caller.read_stream(&reply.body), &Answer::of("text"));
     }
-    let usage = Answer::of("text").usage.through(pair.upstream);
+    let usage = pair.upstream.reports(Answer::of("text").usage);
     test.settles([(&pair.target("text"), Totals::of(20, "text", usage))]).await;
 
     // The new isolate writes a key of its own and reads the other's. That one is written at most once a second.

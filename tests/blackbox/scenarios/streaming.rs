@@ -2,20 +2,20 @@
 
 use serde_json::Value;
 
-use super::{Pair, add_pairs};
+use super::{Pair, add_each};
 use crate::answer::Answer;
 use crate::sse;
 use crate::suite::Suite;
 use crate::test::Test;
 
 pub(crate) fn add(suite: &mut Suite) {
-    add_pairs(suite, "streaming", "each_piece_arrives_before_the_next_is_made", incremental);
+    add_each(suite, Pair::each_once(), "streaming", "each_piece_arrives_before_the_next_is_made", incremental);
     for model in ["text", "tools", "thinking"] {
         for variant in ["bytewise", "crlf", "comments", "bytewise-crlf-comments"] {
             let sentence = format!("events_do_not_depend_on_framing::{variant}-{model}");
             let (variant, model) = (format!("{variant}-{model}"), model);
             let variant: &'static str = variant.leak();
-            for pair in Pair::all().filter(|pair| pair.caller != pair.upstream) {
+            for pair in Pair::four().filter(|pair| !pair.is_own()) {
                 suite.add(&format!("streaming::{}::{sentence}", pair.name()), move |test| {
                     framing(test, pair, model, variant)
                 });

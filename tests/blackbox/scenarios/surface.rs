@@ -3,13 +3,13 @@
 
 use serde_json::{Value, json};
 
-use super::{Pair, add_callers, add_pairs};
+use super::{Pair, add_callers, add_each};
 use crate::answer::{Answer, Usage};
 use crate::caller::Dialect;
 use crate::client;
 use crate::suite::{BY_SECRET, Suite};
 use crate::test::{Test, Totals};
-use crate::upstream;
+use crate::upstream::{Provider, sigv4};
 
 pub(crate) fn add(suite: &mut Suite) {
     suite.add("surface::health_needs_no_key", |test| async move {
@@ -46,12 +46,12 @@ pub(crate) fn add(suite: &mut Suite) {
                     .whole()
                     .await;
                 assert_eq!(reply.status, 200, "{}", reply.text());
-                Pair { caller: dialect, upstream: Dialect::OpenaiChat }
+                Pair { caller: dialect, upstream: Provider::OpenaiChat }
                     .check(&dialect.read_whole(&reply.body), &Answer::of("text"));
             },
         );
     }
-    add_pairs(suite, "surface", "each_key_goes_only_where_it_belongs", keys);
+    add_each(suite, Pair::each_once(), "surface", "each_key_goes_only_where_it_belongs", keys);
     suite.add("surface::a_base_url_may_end_in_v1_for_anthropic_too", |test| async move {
         let dialect = Dialect::Anthropic;
         let reply = test.answer(dialect, &dialect.request("up-anthropic-v1/text", &test.prompt())).await;
@@ -108,7 +108,7 @@ async fn echo(test: Test, dialect: Dialect) {
     assert_eq!(whole.header("x-tollgate-cost"), Some("0"));
     for reading in [dialect.read_whole(&whole.body), dialect.read_stream(&stream.body)] {
         assert_eq!(reading.text, prompt);
-        assert_eq!(reading.stop, dialect.stop(dialect, Answer::of("text").stop));
+        assert_eq!(reading.stop, dialect.stop(dialect.own(), Answer::of("text").stop));
     }
     let totals = test.settled_totals().await;
     let row = totals["tollgate/echo"];
@@ -119,17 +119,18 @@ async fn echo(test: Test, dialect: Dialect) {
 async fn keys(test: Test, pair: Pair) {
     let reply = test.answer(pair.caller, &pair.caller.request(&pair.target("text"), &test.prompt())).await;
     let exchange = test.exchange();
-    let (own, foreign) = match pair.upstream {
-        Dialect::OpenaiChat => (upstream::Dialect::OpenaiChat.key(), upstream::Dialect::Anthropic.key()),
-        Dialect::Anthropic => (upstream::Dialect::Anthropic.key(), upstream::Dialect::OpenaiChat.key()),
-    };
-    let presented = exchange.headers.iter().filter(|(_, value)| value.contains(own)).count();
-    assert_eq!(presented, 1, "{:?}", exchange.headers);
-    for secret in [foreign, test.key.as_str()] {
-        assert!(!exchange.headers.iter().any(|(_, value)| value.contains(secret)), "{:?}", exchange.headers);
+    let presented = |key: &str| exchange.headers.iter().filter(|(_, value)| value.contains(key)).count();
+    let own = pair.upstream.key();
+    assert!(own.is_none_or(|own| presented(own) == 1), "{:?}", exchange.headers);
+    let mut secrets: Vec<&str> = Provider::ALL.into_iter().filter_map(Provider::key).collect();
+    secrets.retain(|key| Some(*key) != own);
+    secrets.extend([test.key.as_str(), sigv4::SECRET_KEY]);
+    for secret in secrets {
+        assert_eq!(presented(secret), 0, "{:?}", exchange.headers);
+        assert!(!exchange.path.contains(secret), "{}", exchange.path);
     }
-    assert_eq!(exchange.header("anthropic-version").is_some(), pair.upstream == Dialect::Anthropic);
-    assert!(!reply.text().contains(own));
+    assert_eq!(exchange.header("anthropic-version").is_some(), pair.upstream == Provider::Anthropic);
+    assert!(own.is_none_or(|own| !reply.text().contains(own)));
 }
 
 async fn by_secret(mut test: Test) {

@@ -2,7 +2,7 @@
 
 use futures::future::join_all;
 
-use super::{Pair, target};
+use super::Pair;
 use crate::answer::Answer;
 use crate::caller::Dialect;
 use crate::suite::Suite;
@@ -16,7 +16,7 @@ pub(crate) fn add(suite: &mut Suite) {
         let dialect = Dialect::OpenaiChat;
         let reply = test.answer(dialect, &dialect.request("up-openai/thinking", &test.prompt())).await;
         assert_eq!(reply.header("x-tollgate-cost"), Some("unknown"));
-        let totals = Totals::of(1, "thinking", Answer::of("thinking").usage.through(dialect));
+        let totals = Totals::of(1, "thinking", dialect.own().reports(Answer::of("thinking").usage));
         assert_eq!((totals.cost, totals.unpriced), (0, 1));
         test.settles([("up-openai/thinking", totals)]).await;
     });
@@ -24,7 +24,7 @@ pub(crate) fn add(suite: &mut Suite) {
 
 /// All pairs, half of them streamed.
 async fn two_hundred(test: Test) {
-    let pairs: Vec<_> = Pair::all().collect();
+    let pairs: Vec<_> = Pair::four().collect();
     let answer = Answer::of("text");
     join_all((0..REQUESTS).map(|number| {
         let (test, pair) = (&test, pairs[number % 4]);
@@ -43,7 +43,7 @@ async fn two_hundred(test: Test) {
     .await;
     assert_eq!(test.upstream.exchanges(&test.marker).len(), REQUESTS);
     let [openai, anthropic] = Dialect::BOTH.map(|dialect| {
-        (target(dialect, "text"), Totals::of(REQUESTS as u64 / 2, "text", answer.usage.through(dialect)))
+        (dialect.own().target("text"), Totals::of(REQUESTS as u64 / 2, "text", dialect.own().reports(answer.usage)))
     });
     test.settles([(&openai.0, openai.1), (&anthropic.0, anthropic.1)]).await;
 }

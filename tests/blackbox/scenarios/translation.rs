@@ -8,6 +8,7 @@ use crate::caller::Dialect;
 use crate::client;
 use crate::suite::Suite;
 use crate::test::Test;
+use crate::upstream::{Provider, flat};
 
 pub(crate) fn add(suite: &mut Suite) {
     add_pairs(suite, "translation", "system_and_turns_arrive_in_order", conversation);
@@ -31,7 +32,7 @@ pub(crate) fn add(suite: &mut Suite) {
     suite.add(
         "translation::openai_chat_to_anthropic::max_tokens_is_supplied_where_it_is_required",
         |test| async move {
-            let pair = Pair { caller: Dialect::OpenaiChat, upstream: Dialect::Anthropic };
+            let pair = Pair { caller: Dialect::OpenaiChat, upstream: Provider::Anthropic };
             let asked = asked(&test, pair, pair.caller.request(&pair.target("text"), &test.prompt())).await;
             assert!(asked["max_tokens"].as_u64().is_some_and(|max| max >= 1024), "{asked}");
         },
@@ -40,7 +41,7 @@ pub(crate) fn add(suite: &mut Suite) {
 
 /// Clients for models that know it send system messages among the turns.
 async fn system_among_turns(test: Test) {
-    let pair = Pair { caller: Dialect::Anthropic, upstream: Dialect::OpenaiChat };
+    let pair = Pair { caller: Dialect::Anthropic, upstream: Provider::OpenaiChat };
     let mut request = pair.caller.request(&pair.target("text"), &test.prompt());
     let turns = request["messages"].as_array_mut().expect("a request has messages");
     turns.push(json!({"role": "system", "content": [{"type": "text", "text": "Mind the gap."}]}));
@@ -52,11 +53,16 @@ async fn system_among_turns(test: Test) {
 
 /// What other servers make of Chat Completions is less tidy than the original.
 async fn untidy_tools(test: Test, model: &str) {
-    let pair = Pair { caller: Dialect::Anthropic, upstream: Dialect::OpenaiChat };
+    let pair = Pair { caller: Dialect::Anthropic, upstream: Provider::OpenaiChat };
     let mut request = pair.caller.streamed(&pair.target(model), &test.prompt());
     request["tools"] = pair.caller.tools();
     let reply = test.answer(pair.caller, &request).await;
     pair.check(&pair.caller.read_stream(&reply.body), &Answer::of("tools"));
+}
+
+/// The upstream's dialect, which is one of the two that are looked at here.
+fn spoken(pair: Pair) -> Dialect {
+    if pair.upstream == Provider::Anthropic { Dialect::Anthropic } else { Dialect::OpenaiChat }
 }
 
 /// What the upstream got for a request that it answered with 200.
@@ -74,16 +80,16 @@ async fn conversation(test: Test, pair: Pair) {
     ]);
     request["messages"] = turns.clone();
     match pair.caller {
-        Dialect::OpenaiChat => {
+        Dialect::Anthropic => request["system"] = json!([{"type": "text", "text": "Be brief, 東京."}]),
+        _ => {
             let system = json!({"role": "system", "content": "Be brief, 東京."});
             request["messages"].as_array_mut().expect("turns is a list").insert(0, system);
         }
-        Dialect::Anthropic => request["system"] = json!([{"type": "text", "text": "Be brief, 東京."}]),
     }
     let asked = asked(&test, pair, request).await;
-    let (system, skip) = match pair.upstream {
-        Dialect::OpenaiChat => (&asked["messages"][0]["content"], 1),
+    let (system, skip) = match spoken(pair) {
         Dialect::Anthropic => (&asked["system"], 0),
+        _ => (&asked["messages"][0]["content"], 1),
     };
     assert_eq!(flat(system), "Be brief, 東京.");
     let heard = asked["messages"].as_array().expect("checked by the upstream").iter().skip(skip);
@@ -103,26 +109,26 @@ async fn images(test: Test, pair: Pair) {
     let asked = asked(&test, pair, request).await;
     let parts = asked["messages"][0]["content"].as_array().expect("images need parts");
     assert_eq!(parts.len(), 3, "{parts:?}");
-    let images = parts[..2].iter().map(|part| match pair.upstream {
+    let images = parts[..2].iter().map(|part| match spoken(pair) {
+        Dialect::Anthropic => part.clone(),
         // `detail` may be there as well.
-        Dialect::OpenaiChat => {
+        _ => {
             json!({"type": part["type"], "image_url": {"url": part["image_url"]["url"]}})
         }
-        Dialect::Anthropic => part.clone(),
     });
-    assert_eq!(images.collect::<Value>(), image_parts(pair.upstream));
+    assert_eq!(images.collect::<Value>(), image_parts(spoken(pair)));
     assert_eq!(parts[2]["text"], test.prompt());
 }
 
 fn image_parts(dialect: Dialect) -> Value {
     match dialect {
-        Dialect::OpenaiChat => json!([
-            {"type": "image_url", "image_url": {"url": format!("data:image/png;base64,{PIXEL}")}},
-            {"type": "image_url", "image_url": {"url": PICTURE}},
-        ]),
         Dialect::Anthropic => json!([
             {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PIXEL}},
             {"type": "image", "source": {"type": "url", "url": PICTURE}},
+        ]),
+        _ => json!([
+            {"type": "image_url", "image_url": {"url": format!("data:image/png;base64,{PIXEL}")}},
+            {"type": "image_url", "image_url": {"url": PICTURE}},
         ]),
     }
 }
@@ -131,33 +137,33 @@ async fn any_tool(test: Test, pair: Pair) {
     let mut request = pair.caller.request(&pair.target("text"), &test.prompt());
     request["tools"] = pair.caller.tools();
     match pair.caller {
-        Dialect::OpenaiChat => {
+        Dialect::Anthropic => request["tool_choice"] = json!({"type": "any", "disable_parallel_tool_use": true}),
+        _ => {
             request["tool_choice"] = "required".into();
             request["parallel_tool_calls"] = false.into();
         }
-        Dialect::Anthropic => request["tool_choice"] = json!({"type": "any", "disable_parallel_tool_use": true}),
     }
     let asked = asked(&test, pair, request).await;
-    assert_eq!(asked["tools"], pair.upstream.tools());
-    match pair.upstream {
-        Dialect::OpenaiChat => {
-            assert_eq!((&asked["tool_choice"], &asked["parallel_tool_calls"]), (&json!("required"), &json!(false)));
-        }
+    assert_eq!(asked["tools"], spoken(pair).tools());
+    match spoken(pair) {
         Dialect::Anthropic => {
             assert_eq!(asked["tool_choice"], json!({"type": "any", "disable_parallel_tool_use": true}));
+        }
+        _ => {
+            assert_eq!((&asked["tool_choice"], &asked["parallel_tool_calls"]), (&json!("required"), &json!(false)));
         }
     }
 }
 
 async fn one_tool(test: Test, pair: Pair) {
     let choice = |dialect| match dialect {
-        Dialect::OpenaiChat => json!({"type": "function", "function": {"name": "get_time"}}),
         Dialect::Anthropic => json!({"type": "tool", "name": "get_time"}),
+        _ => json!({"type": "function", "function": {"name": "get_time"}}),
     };
     let mut request = pair.caller.request(&pair.target("text"), &test.prompt());
     request["tools"] = pair.caller.tools();
     request["tool_choice"] = choice(pair.caller);
-    assert_eq!(asked(&test, pair, request).await["tool_choice"], choice(pair.upstream));
+    assert_eq!(asked(&test, pair, request).await["tool_choice"], choice(spoken(pair)));
 }
 
 async fn sampling(test: Test, pair: Pair) {
@@ -169,7 +175,7 @@ async fn sampling(test: Test, pair: Pair) {
 }
 
 async fn lost(test: Test, caller: Dialect, fields: Value) {
-    let pair = Pair { caller, upstream: caller.other() };
+    let pair = Pair { caller, upstream: caller.own().other() };
     let mut request = caller.request(&pair.target("text"), &test.prompt());
     for (field, value) in fields.as_object().expect("fields by name") {
         request[field] = value.clone();
@@ -186,13 +192,4 @@ async fn lost(test: Test, caller: Dialect, fields: Value) {
     let mut expected: Vec<_> = fields.as_object().expect("fields by name").keys().map(String::as_str).collect();
     expected.sort_unstable();
     assert_eq!(listed, expected);
-}
-
-/// The text of a content, be it a string or parts.
-pub(crate) fn flat(content: &Value) -> String {
-    match content {
-        Value::String(text) => text.clone(),
-        Value::Array(parts) => parts.iter().filter_map(|part| part["text"].as_str()).collect(),
-        _ => panic!("not a content: {content}"),
-    }
 }

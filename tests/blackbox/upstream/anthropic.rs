@@ -5,8 +5,7 @@
 
 use serde_json::{Value, json};
 
-use super::Frame;
-use super::dialect::flat;
+use super::{Frame, flat};
 use crate::answer::{Answer, Stop, Usage};
 
 const ID: &str = "msg_scripted1";
@@ -124,13 +123,21 @@ pub(crate) fn check(request: &Value, version: &str) -> Result<(), String> {
     turns(request["messages"].as_array().filter(|list| !list.is_empty()).ok_or("messages: Field required")?)
 }
 
+/// Call and text of every result in a request.
 pub(crate) fn results(request: &Value) -> Vec<(String, String)> {
+    let result = |block: &Value| Some((block["tool_use_id"].as_str()?.to_owned(), flat(&block["content"])));
+    blocks_of(request).filter_map(result).collect()
+}
+
+/// The first thought that came back, and its signature.
+pub(crate) fn thought(request: &Value) -> Option<(String, String)> {
+    let block = blocks_of(request).find(|block| block["type"] == "thinking")?;
+    Some((block["thinking"].as_str()?.to_owned(), block["signature"].as_str()?.to_owned()))
+}
+
+fn blocks_of(request: &Value) -> impl Iterator<Item = &Value> {
     let messages = request["messages"].as_array().into_iter().flatten();
-    let blocks = messages.filter_map(|message| message["content"].as_array()).flatten();
-    let results = blocks.filter(|block| block["type"] == "tool_result");
-    results
-        .map(|result| (result["tool_use_id"].as_str().unwrap_or_default().to_owned(), flat(&result["content"])))
-        .collect()
+    messages.flat_map(|message| message["content"].as_array().into_iter().flatten())
 }
 
 fn turns(messages: &[Value]) -> Result<(), String> {

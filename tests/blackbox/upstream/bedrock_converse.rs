@@ -1,20 +1,17 @@
-//! The scripted upstream's Bedrock Converse: what it answers, in Amazon's binary event stream where it streams, and
-//! what it demands of a request.
+//! The scripted upstream's Converse: what it answers, and what it demands of a request.
 //!
-//! Source: "Converse" and "ConverseStream", Amazon Bedrock API reference; "Amazon Event Stream", Smithy 2.0
-//! specification; read 2026-11.
+//! Source: "Converse" and "ConverseStream", Amazon Bedrock API reference, read 2026-11.
 
 use serde_json::{Value, json};
 
-use super::Frame;
-use super::dialect::flat;
+use super::{Frame, event_stream};
 use crate::answer::{Answer, Stop, Usage};
 
 pub(crate) fn whole(answer: &Answer) -> Value {
     let mut content = Vec::new();
     if let Some((_, signature)) = answer.thinking {
-        let text = json!({"text": answer.whole_thinking(), "signature": signature});
-        content.push(json!({"reasoningContent": {"reasoningText": text}}));
+        let thought = json!({"text": answer.whole_thinking(), "signature": signature});
+        content.push(json!({"reasoningContent": {"reasoningText": thought}}));
     }
     if !answer.text.is_empty() {
         content.push(json!({"text": answer.whole_text()}));
@@ -24,135 +21,154 @@ pub(crate) fn whole(answer: &Answer) -> Value {
     }
     json!({
         "output": {"message": {"role": "assistant", "content": content}}, "stopReason": reason(answer.stop),
-        "usage": usage(answer.usage), "metrics": {"latencyMs": 12},
+        "usage": usage(answer.usage), "metrics": {"latencyMs": 412},
     })
 }
 
 pub(crate) fn frames(answer: &Answer) -> Vec<Frame> {
-    let mut frames = vec![Frame::other(event("messageStart", json!({"role": "assistant"})))];
+    let mut frames = vec![frame("messageStart", json!({"role": "assistant"}))];
     let mut index = 0;
-    let mut block = |start: Option<Value>, deltas: Vec<Value>| {
-        // Only calls are announced.
-        if let Some(start) = start {
-            frames.push(Frame::other(event("contentBlockStart", json!({"contentBlockIndex": index, "start": start}))));
-        }
+    let mut block = |start: Option<Value>, deltas: Vec<Value>, frames: &mut Vec<Frame>| {
+        // Only calls have a start.
+        frames
+            .extend(start.map(|start| frame("contentBlockStart", json!({"start": start, "contentBlockIndex": index}))));
         for delta in deltas {
-            let delta = json!({"contentBlockIndex": index, "delta": delta});
-            frames.push(Frame::content(event("contentBlockDelta", delta)));
+            let delta = json!({"delta": delta, "contentBlockIndex": index});
+            frames.push(Frame { content: true, ..frame("contentBlockDelta", delta) });
         }
-        frames.push(Frame::other(event("contentBlockStop", json!({"contentBlockIndex": index}))));
+        frames.push(frame("contentBlockStop", json!({"contentBlockIndex": index})));
         index += 1;
     };
     if let Some((pieces, signature)) = answer.thinking {
-        let thoughts = pieces.iter().map(|piece| json!({"reasoningContent": {"text": piece}}));
-        block(None, thoughts.chain([json!({"reasoningContent": {"signature": signature}})]).collect());
+        let thoughts = pieces.iter().map(|piece| json!({"text": piece})).chain([json!({"signature": signature})]);
+        block(None, thoughts.map(|thought| json!({"reasoningContent": thought})).collect(), &mut frames);
     }
     if !answer.text.is_empty() {
-        block(None, answer.text.iter().map(|piece| json!({"text": piece})).collect());
+        block(None, answer.text.iter().map(|piece| json!({"text": piece})).collect(), &mut frames);
     }
     for call in answer.calls {
         let start = json!({"toolUse": {"toolUseId": call.id, "name": call.name}});
-        block(Some(start), call.arguments.iter().map(|piece| json!({"toolUse": {"input": piece}})).collect());
+        let deltas = call.arguments.iter().map(|piece| json!({"toolUse": {"input": piece}})).collect();
+        block(Some(start), deltas, &mut frames);
     }
-    frames.push(Frame::other(event("messageStop", json!({"stopReason": reason(answer.stop)}))));
-    let metadata = json!({"usage": usage(answer.usage), "metrics": {"latencyMs": 12}});
-    frames.push(Frame::other(event("metadata", metadata)));
+    frames.push(frame("messageStop", json!({"stopReason": reason(answer.stop)})));
+    frames.push(frame("metadata", json!({"usage": usage(answer.usage), "metrics": {"latencyMs": 412}})));
     frames
 }
 
+/// Bedrock names the kind of an error in a header.
 pub(crate) fn error(message: &str) -> Value {
     json!({"message": message})
 }
 
 pub(crate) fn error_frame(message: &str) -> Vec<u8> {
-    let headers = [(":message-type", "exception"), (":exception-type", "internalServerException")];
-    framed(&headers, &error(message))
+    event_stream::exception("modelStreamErrorException", &error(message).to_string())
 }
 
 /// What the real API would answer 400 to.
 pub(crate) fn check(request: &Value) -> Result<(), String> {
-    let messages = request["messages"].as_array().filter(|list| !list.is_empty()).ok_or("messages: not a list")?;
-    let mut role = "assistant";
-    let mut owed: Vec<&str> = Vec::new();
-    for message in messages {
-        let next = message["role"].as_str().unwrap_or_default();
-        if !["user", "assistant"].contains(&next) || next == role {
-            return Err("A conversation must alternate between user and assistant roles.".to_owned());
-        }
-        role = next;
-        let blocks = message["content"].as_array().filter(|list| !list.is_empty());
-        let blocks = blocks.ok_or("The content field is empty.")?;
-        let results: Vec<_> = blocks.iter().filter_map(|block| block["toolResult"]["toolUseId"].as_str()).collect();
-        if results != owed {
-            return Err(format!("Expected toolResult blocks for {owed:?}, found {results:?}"));
-        }
-        owed = blocks.iter().filter_map(|block| block["toolUse"]["toolUseId"].as_str()).collect();
-        if let Some(call) = blocks.iter().find(|block| !block["toolUse"].is_null())
-            && !call["toolUse"]["input"].is_object()
-        {
-            return Err(format!("toolUse.input is not an object: {call}"));
-        }
-        let cites_tools = !owed.is_empty() || !results.is_empty();
-        if cites_tools && request["toolConfig"]["tools"].as_array().is_none_or(Vec::is_empty) {
-            return Err("The toolConfig field must be defined when using toolUse and toolResult.".to_owned());
+    known(request, "", &["messages", "system", "inferenceConfig", "toolConfig", "additionalModelRequestFields"])?;
+    known(&request["inferenceConfig"], "inferenceConfig", &["maxTokens", "temperature", "topP", "stopSequences"])?;
+    known(&request["toolConfig"], "toolConfig", &["tools", "toolChoice"])?;
+    for block in request["system"].as_array().into_iter().flatten() {
+        if block["cachePoint"].is_null() {
+            filled(&block["text"], "system")?;
         }
     }
     for tool in request["toolConfig"]["tools"].as_array().into_iter().flatten() {
-        let tool = &tool["toolSpec"];
-        let named = tool["name"].as_str().is_some_and(|name| (1..=64).contains(&name.len()));
-        if !named || tool["inputSchema"]["json"]["type"] != "object" {
-            return Err(format!("not a toolSpec: {tool}"));
+        let spec = &tool["toolSpec"];
+        let is_tool = spec["name"].is_string() && spec["inputSchema"]["json"]["type"] == "object";
+        if !is_tool && tool["cachePoint"]["type"] != "default" {
+            return Err(format!("toolConfig: not a tool: {tool}"));
         }
     }
-    let top = ["model", "stream", "max_tokens", "temperature", "tools"];
-    match top.into_iter().find(|field| !request[field].is_null()) {
-        Some(field) => Err(format!("extraneous key [{field}] is not permitted")),
-        None => Ok(()),
+    let messages = request["messages"].as_array().filter(|list| !list.is_empty()).ok_or("messages: missing")?;
+    let mut owed: Vec<&str> = Vec::new();
+    let thinks = request["additionalModelRequestFields"]["thinking"]["type"] == "enabled";
+    for (at, message) in messages.iter().enumerate() {
+        if message["role"] != if at % 2 == 0 { "user" } else { "assistant" } {
+            return Err("A conversation must alternate between user and assistant roles.".to_owned());
+        }
+        let blocks = message["content"].as_array().filter(|list| !list.is_empty()).ok_or("content: empty")?;
+        for block in blocks {
+            is_block(block)?;
+        }
+        let ids = |kind: &str| blocks.iter().filter_map(|block| block[kind]["toolUseId"].as_str()).collect::<Vec<_>>();
+        let (calls, results) = (ids("toolUse"), ids("toolResult"));
+        if results != owed {
+            return Err(format!(
+                "messages.{at}: the toolResult blocks {results:?} are not for the toolUse blocks {owed:?}"
+            ));
+        }
+        if !(calls.is_empty() && results.is_empty()) && request["toolConfig"]["tools"].is_null() {
+            return Err(
+                "The toolConfig field must be defined when using toolUse and toolResult content blocks.".to_owned()
+            );
+        }
+        if thinks && !calls.is_empty() && blocks[0]["reasoningContent"].is_null() {
+            return Err(format!("messages.{at}: Expected `thinking`, but found `{}`", blocks[0]));
+        }
+        owed = calls;
     }
+    if owed.is_empty() { Ok(()) } else { Err("the last calls have no results".to_owned()) }
 }
 
+/// Call and text of every result in a request.
 pub(crate) fn results(request: &Value) -> Vec<(String, String)> {
-    let messages = request["messages"].as_array().into_iter().flatten();
-    let blocks = messages.filter_map(|message| message["content"].as_array()).flatten();
-    let results = blocks.map(|block| &block["toolResult"]).filter(|result| !result.is_null());
-    results
-        .map(|result| (result["toolUseId"].as_str().unwrap_or_default().to_owned(), flat(&result["content"])))
+    blocks(request)
+        .filter_map(|block| {
+            let result = &block["toolResult"];
+            Some((result["toolUseId"].as_str()?.to_owned(), crate::upstream::flat(&result["content"])))
+        })
         .collect()
 }
 
-fn event(name: &str, payload: Value) -> Vec<u8> {
-    framed(&[(":message-type", "event"), (":event-type", name), (":content-type", "application/json")], &payload)
+/// The first thought that came back, and its signature.
+pub(crate) fn thought(request: &Value) -> Option<(String, String)> {
+    let thought =
+        blocks(request).map(|block| &block["reasoningContent"]["reasoningText"]).find(|text| text.is_object())?;
+    Some((thought["text"].as_str()?.to_owned(), thought["signature"].as_str()?.to_owned()))
 }
 
-/// Lengths, headers and a payload, under two checksums.
-fn framed(headers: &[(&str, &str)], payload: &Value) -> Vec<u8> {
-    /// The type of a header's value that is text.
-    const TEXT: u8 = 7;
-    let short = |length: usize| u8::try_from(length).expect("scripted names are short");
-    let long = |length: usize| u32::try_from(length).expect("scripted frames are short").to_be_bytes();
-    let mut fields = Vec::new();
-    for (name, value) in headers {
-        fields.push(short(name.len()));
-        fields.extend(name.as_bytes());
-        fields.extend([TEXT, 0, short(value.len())]);
-        fields.extend(value.as_bytes());
+fn blocks(request: &Value) -> impl Iterator<Item = &Value> {
+    let messages = request["messages"].as_array().into_iter().flatten();
+    messages.flat_map(|message| message["content"].as_array().into_iter().flatten())
+}
+
+fn is_block(block: &Value) -> Result<(), String> {
+    let fields = block.as_object().ok_or("content: not a block")?;
+    let (kind, value) =
+        fields.iter().next().filter(|_| fields.len() == 1).ok_or(format!("a block is one of: {block}"))?;
+    let good = match kind.as_str() {
+        "text" => return filled(value, "text"),
+        "toolUse" => value["toolUseId"].is_string() && value["name"].is_string() && value["input"].is_object(),
+        "toolResult" => value["toolUseId"].is_string() && value["content"].is_array(),
+        "reasoningContent" => {
+            let thought = &value["reasoningText"];
+            thought["text"].is_string() && thought["signature"].as_str().is_some_and(|text| !text.is_empty())
+        }
+        "image" => value["format"].is_string() && value["source"]["bytes"].is_string(),
+        "cachePoint" => value["type"] == "default",
+        _ => false,
+    };
+    if good { Ok(()) } else { Err(format!("bad block {block}")) }
+}
+
+fn filled(text: &Value, name: &str) -> Result<(), String> {
+    match text.as_str() {
+        Some(text) if !text.trim().is_empty() => Ok(()),
+        _ => Err(format!("The text field in the ContentBlock object at {name} is blank.")),
     }
-    let payload = payload.to_string();
-    let mut frame = Vec::new();
-    frame.extend(long(12 + fields.len() + payload.len() + 4));
-    frame.extend(long(fields.len()));
-    frame.extend(crc32(&frame).to_be_bytes());
-    frame.extend(fields);
-    frame.extend(payload.as_bytes());
-    frame.extend(crc32(&frame).to_be_bytes());
-    frame
 }
 
-/// CRC-32 as zlib has it, bit by bit.
-fn crc32(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(!0, |sum, byte| {
-        (0..8).fold(sum ^ u32::from(*byte), |sum, _| (sum >> 1) ^ if sum & 1 == 1 { 0xEDB8_8320 } else { 0 })
-    })
+fn known(value: &Value, name: &str, fields: &[&str]) -> Result<(), String> {
+    let unknown =
+        value.as_object().into_iter().flatten().map(|(field, _)| field).find(|field| !fields.contains(&field.as_str()));
+    unknown.map_or(Ok(()), |field| Err(format!("{name}.{field}: extraneous key is not permitted")))
+}
+
+fn frame(name: &str, payload: Value) -> Frame {
+    Frame::other(event_stream::event(name, &payload.to_string()))
 }
 
 fn reason(stop: Stop) -> &'static str {
@@ -167,7 +183,7 @@ fn reason(stop: Stop) -> &'static str {
 fn usage(usage: Usage) -> Value {
     json!({
         "inputTokens": usage.input - usage.cached - usage.cache_write, "outputTokens": usage.output,
-        "totalTokens": usage.input + usage.output, "cacheReadInputTokens": usage.cached,
-        "cacheWriteInputTokens": usage.cache_write,
+        "totalTokens": usage.input + usage.output,
+        "cacheReadInputTokens": usage.cached, "cacheWriteInputTokens": usage.cache_write,
     })
 }

@@ -5,8 +5,7 @@
 
 use serde_json::{Value, json};
 
-use super::Frame;
-use super::dialect::flat;
+use super::{Frame, flat};
 use crate::answer::{Answer, Stop, Usage};
 
 const ID: &str = "chatcmpl-scripted1";
@@ -106,18 +105,6 @@ pub(crate) fn error_frame(message: &str) -> String {
 
 /// What the real API would answer 400 to.
 pub(crate) fn check(request: &Value) -> Result<(), String> {
-    conversation(request)?;
-    if request["stream"] != true && !request["stream_options"].is_null() {
-        return Err("stream_options is only allowed when stream is true".to_owned());
-    }
-    match ["system", "stop_sequences", "thinking", "top_k"].into_iter().find(|field| !request[field].is_null()) {
-        Some(field) => Err(format!("Unrecognized request argument supplied: {field}")),
-        None => Ok(()),
-    }
-}
-
-/// The turns and the tools, which others spell in the same way.
-pub(super) fn conversation(request: &Value) -> Result<(), String> {
     let messages = request["messages"].as_array().filter(|list| !list.is_empty()).ok_or("messages: not a list")?;
     let mut owed: Vec<&str> = Vec::new();
     for message in messages {
@@ -155,15 +142,20 @@ pub(super) fn conversation(request: &Value) -> Result<(), String> {
             return Err(format!("tools: not a function: {tool}"));
         }
     }
-    Ok(())
+    if request["stream"] != true && !request["stream_options"].is_null() {
+        return Err("stream_options is only allowed when stream is true".to_owned());
+    }
+    match ["system", "stop_sequences", "thinking", "top_k"].into_iter().find(|field| !request[field].is_null()) {
+        Some(field) => Err(format!("Unrecognized request argument supplied: {field}")),
+        None => Ok(()),
+    }
 }
 
+/// Call and text of every result in a request.
 pub(crate) fn results(request: &Value) -> Vec<(String, String)> {
     let messages = request["messages"].as_array().into_iter().flatten();
-    let results = messages.filter(|message| message["role"] == "tool");
-    results
-        .map(|result| (result["tool_call_id"].as_str().unwrap_or_default().to_owned(), flat(&result["content"])))
-        .collect()
+    let result = |message: &Value| Some((message["tool_call_id"].as_str()?.to_owned(), flat(&message["content"])));
+    messages.filter_map(result).collect()
 }
 
 fn tool_call(call: &Value) -> Result<&str, String> {

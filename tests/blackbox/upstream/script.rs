@@ -13,14 +13,15 @@
 //! | `interleaved-tools`, `sloppy-tools` | only Chat Completions: calls by turns; with empty ids and names |
 //! | `malformed` | a reply that is not JSON |
 //!
-//! Before any of these may stand `bytewise-` (one byte at a time), `crlf-`, `comments-` (SSE comments between the
+//! Before all of it stands the provider's family, where it has one. Before any of these may stand `bytewise-` (one byte at a time), `crlf-`, `comments-` (SSE comments between the
 //! frames) and `late-` (the head waits for the test's permit); before an answer also `gated-` (each piece waits for it)
 //! or `paused-` (what follows three pieces does).
 
 use std::time::Duration;
 
-use super::Frame;
-use super::dialect::{Asked, Dialect};
+use serde_json::Value;
+
+use super::{Asked, Frame, Provider};
 use crate::answer::{AFTER_TOOLS, Answer, Stop};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,8 +33,9 @@ pub(crate) enum Step {
         body: String,
         length: usize,
     },
-    /// The head of a streamed reply, with its content type.
-    StreamHead(&'static str),
+    StreamHead {
+        kind: &'static str,
+    },
     Send(Vec<u8>),
     /// Waits until the test permits the next step.
     Gate,
@@ -51,12 +53,14 @@ pub(crate) enum Step {
 /// What the scripted failures say; a caller is told it where the gateway passes an error on.
 pub(crate) const FAILURE: &str = "scripted failure";
 
-pub(crate) fn steps(asked: &Asked) -> Vec<Step> {
-    let (bytewise, rest) = prefix(&asked.model, "bytewise-");
+pub(crate) fn steps(asked: &Asked, request: &Value) -> Vec<Step> {
+    let name = asked.model.as_deref().or(request["model"].as_str()).unwrap_or_default();
+    let (_, model) = prefix(name, asked.provider.family());
+    let (bytewise, rest) = prefix(model, "bytewise-");
     let (crlf, rest) = prefix(rest, "crlf-");
     let (comments, rest) = prefix(rest, "comments-");
     let (late, model) = prefix(rest, "late-");
-    let mut steps = plain_steps(asked, model);
+    let mut steps = plain_steps(asked, name, model, request);
     if late {
         steps.insert(0, Step::Gate);
     }
@@ -67,7 +71,7 @@ pub(crate) fn steps(asked: &Asked) -> Vec<Step> {
         if let Step::Send(bytes) = step
             && crlf
         {
-            *bytes = String::from_utf8_lossy(bytes).replace('\n', "\r\n").into_bytes();
+            *bytes = String::from_utf8_lossy(bytes).replace("\r\n", "\n").replace('\n', "\r\n").into_bytes();
         }
     }
     if bytewise {
@@ -76,38 +80,44 @@ pub(crate) fn steps(asked: &Asked) -> Vec<Step> {
     steps
 }
 
-fn plain_steps(asked: &Asked, model: &str) -> Vec<Step> {
-    let dialect = asked.dialect;
+fn plain_steps(asked: &Asked, name: &str, model: &str, request: &Value) -> Vec<Step> {
+    let provider = asked.provider;
     if let Some(status) = model.strip_prefix("status-").and_then(|status| status.parse().ok()) {
-        return failed(dialect, status, FAILURE, Vec::new());
+        return failed(provider, status, FAILURE, Vec::new());
     }
     if let Some(seconds) = model.strip_prefix("retry-after-").and_then(|rest| rest.split('-').next()) {
-        return failed(dialect, 429, FAILURE, vec![("retry-after", seconds.to_owned())]);
+        return failed(provider, 429, FAILURE, vec![("retry-after", seconds.to_owned())]);
     }
     let (gated, model) = prefix(model, "gated-");
     let (paused, model) = prefix(model, "paused-");
-    let answer = answer(model, asked);
+    let answer = answer(provider, model, request);
     match model {
         "slow-first-byte" => return vec![Step::Hang],
         "malformed" => {
-            return whole(dialect, 200, "{\"id\": \"scripted\", <oops".to_owned(), Vec::new());
+            return whole(provider, 200, "{\"id\": \"scripted\", <oops".to_owned(), Vec::new());
         }
         _ => {}
     }
-    if !asked.stream {
-        return whole_or_cut(dialect, model, asked.whole(&answer).to_string());
+    // Ollama streams unless it is told not to.
+    let by_default = provider == Provider::Ollama;
+    if !asked.stream.or(request["stream"].as_bool()).unwrap_or(by_default) {
+        return whole_or_cut(provider, model, provider.whole(&answer, name, request).to_string());
     }
-    let frames = asked.frames(&answer);
-    let mut steps = vec![Step::StreamHead(dialect.content_type())];
+    let frames = provider.frames(&answer, name, request, asked.list);
+    let mut steps = vec![Step::StreamHead { kind: provider.stream_type(asked.list) }];
     let opening = &frames[..1];
     let three = || sends(&frames[..=third_content(&frames)]);
     match model {
         "slow-content" => steps.extend(sends(opening).chain([Step::Hang])),
-        "error-event-first" => steps.extend([error_event(dialect), Step::End]),
-        "error-event-early" => steps.extend(sends(opening).chain([error_event(dialect), Step::End])),
+        "error-event-first" => steps.extend([Step::Send(provider.error_frame(FAILURE)), Step::End]),
+        "error-event-early" => {
+            steps.extend(sends(opening).chain([Step::Send(provider.error_frame(FAILURE)), Step::End]))
+        }
         "end-first" => steps.push(Step::End),
         "cut-early" => steps.extend(sends(opening).chain([Step::Cut])),
-        "error-event-mid" => steps.extend(three().chain([Step::Gate, error_event(dialect), Step::End])),
+        "error-event-mid" => {
+            steps.extend(three().chain([Step::Gate, Step::Send(provider.error_frame(FAILURE)), Step::End]))
+        }
         "reset-after-3" => steps.extend(three().chain([Step::Gate, Step::Reset])),
         "cut-after-3" => steps.extend(three().chain([Step::Gate, Step::Cut])),
         "silent-end" => steps.extend(three().chain([Step::Gate, Step::End])),
@@ -126,34 +136,38 @@ fn plain_steps(asked: &Asked, model: &str) -> Vec<Step> {
 }
 
 /// A model given the results of its calls answers with text.
-fn answer(model: &str, asked: &Asked) -> Answer {
+fn answer(provider: Provider, model: &str, request: &Value) -> Answer {
     let answer = Answer::of(model);
-    let answers_calls = answer.stop == Stop::Tools && !asked.dialect.results(&asked.body).is_empty();
-    if answers_calls { AFTER_TOOLS } else { answer }
+    if answer.stop == Stop::Tools && !provider.results(request).is_empty() { AFTER_TOOLS } else { answer }
 }
 
-pub(crate) fn failed(dialect: Dialect, status: u16, message: &str, headers: Vec<(&'static str, String)>) -> Vec<Step> {
-    whole(dialect, status, dialect.error(status, message).to_string(), headers)
+pub(crate) fn failed(
+    provider: Provider,
+    status: u16,
+    message: &str,
+    headers: Vec<(&'static str, String)>,
+) -> Vec<Step> {
+    whole(provider, status, provider.error(status, message).to_string(), headers)
 }
 
-fn whole(dialect: Dialect, status: u16, body: String, mut headers: Vec<(&'static str, String)>) -> Vec<Step> {
-    let name = if dialect == Dialect::Anthropic { "request-id" } else { "x-request-id" };
-    headers.push((name, "req_scripted1".to_owned()));
+pub(crate) fn whole(
+    provider: Provider,
+    status: u16,
+    body: String,
+    mut headers: Vec<(&'static str, String)>,
+) -> Vec<Step> {
+    headers.push((provider.id_header(), "req_scripted1".to_owned()));
     let length = body.len();
     vec![Step::Whole { status, headers, body, length }]
 }
 
-fn whole_or_cut(dialect: Dialect, model: &str, body: String) -> Vec<Step> {
+fn whole_or_cut(provider: Provider, model: &str, body: String) -> Vec<Step> {
     if model != "cut-early" {
-        return whole(dialect, 200, body, Vec::new());
+        return whole(provider, 200, body, Vec::new());
     }
     let length = body.len();
     let half = body.chars().take(length / 2).collect();
     vec![Step::Whole { status: 200, headers: Vec::new(), body: half, length }, Step::Cut]
-}
-
-fn error_event(dialect: Dialect) -> Step {
-    Step::Send(dialect.error_frame(FAILURE))
 }
 
 fn third_content(frames: &[Frame]) -> usize {
