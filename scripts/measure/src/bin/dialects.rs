@@ -10,6 +10,7 @@ use tollgate::chat::{Block, Event, Stop, Usage};
 use tollgate::config::Patience;
 use tollgate::dialect::{Dialect, Inbound, Label};
 use tollgate::platform::Platform;
+use tollgate::quirks::Reader;
 use tollgate::record::End;
 use tollgate::relay::{Ends, Relay, Stopped, Write};
 use tollgate::seal::Seal;
@@ -68,8 +69,20 @@ fn relayed(upstream: Dialect, framing: Framing, caller: Inbound, body: &[u8]) ->
     let label = Label { id: "req_1".to_owned(), usage_wanted: true, ..Label::default() };
     let patience = Patience { first_byte_ms: 1, idle_ms: 1, heartbeat_ms: 1 };
     let (platform, seal) = (Platform::Native, Seal::default());
-    let mut relay =
-        Relay::new(Ends { upstream, platform, framing, caller, label, seal, input_estimate: 1, patience }, 0);
+    let mut relay = Relay::new(
+        Ends {
+            upstream,
+            platform,
+            reader: Reader::default(),
+            framing,
+            caller,
+            label,
+            seal,
+            input_estimate: 1,
+            patience,
+        },
+        0,
+    );
     let mut length = 0;
     for chunk in body.chunks(CHUNK_BYTES) {
         length += match relay.feed(chunk, 0) {
