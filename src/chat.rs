@@ -4,6 +4,8 @@
 //! them may compare them byte for byte. The event grammar below is the only place that knows the order
 //! of a stream.
 
+use std::borrow::Cow;
+
 use serde::de::Error as _;
 use serde::ser::{Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -391,6 +393,32 @@ impl Event {
                 | Self::Arguments(_)
                 | Self::Stop(_)
         )
+    }
+}
+
+impl Media {
+    /// Its address; one that holds the data where it is inline.
+    pub fn url(&self) -> Cow<'_, str> {
+        match self {
+            Self::Url(url) => Cow::Borrowed(url),
+            Self::Inline { media_type, data } => Cow::Owned(format!("data:{media_type};base64,{data}")),
+        }
+    }
+}
+
+impl Content {
+    /// How the list of what was lost calls a part that has no place in the message it stands in.
+    pub fn wire_name(&self) -> &'static str {
+        match self {
+            Self::Text(_) => "messages.text",
+            Self::Image(_) => "messages.image",
+            Self::Audio(_) => "messages.audio",
+            Self::Video(_) => "messages.video",
+            Self::Document { .. } => "messages.document",
+            Self::Reasoning { .. } | Self::SealedReasoning(_) => "messages.reasoning",
+            Self::ToolCall(_) => "messages.tool_call",
+            Self::ToolResult { .. } => "messages.tool_result",
+        }
     }
 }
 

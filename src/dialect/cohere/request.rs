@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use crate::chat::{Content, Effort, Format, Json, Media, Message, Number, Part, Request, Role, Tool, ToolChoice};
+use crate::chat::{Content, Effort, Format, Json, Message, Number, Part, Request, Role, Tool, ToolChoice};
 use crate::wire::json::{self, objects};
 
 /// Models that do not think, by the start of their name. They refuse to be told how.
@@ -275,7 +275,7 @@ impl Writer<'_> {
                 }),
                 Content::Text(text) if text.is_empty() => {}
                 Content::Text(text) => texts.push(text.as_str()),
-                other => self.lose(name(other)),
+                other => self.lose(other.wire_name()),
             }
         }
         // "text content is not allowed when tool_calls are provided. If you wish to pass a tool plan, either pass
@@ -300,9 +300,9 @@ impl Writer<'_> {
             // Of a message Cohere wants at least one token.
             Content::Text(text) if text.is_empty() => None,
             Content::Text(text) => Some(Block::Text { text }),
-            Content::Image(media) => Some(Block::ImageUrl { image_url: UrlOut { url: url(media) } }),
+            Content::Image(media) => Some(Block::ImageUrl { image_url: UrlOut { url: media.url() } }),
             other => {
-                self.lose(name(other));
+                self.lose(other.wire_name());
                 None
             }
         }
@@ -327,27 +327,6 @@ fn says_error(block: &Block<'_>) -> bool {
 fn is_cached(part: &Part) -> bool {
     part.cache.is_some()
         || matches!(&part.content, Content::ToolResult { parts, .. } if parts.iter().any(|part| part.cache.is_some()))
-}
-
-fn url(media: &Media) -> Cow<'_, str> {
-    match media {
-        Media::Url(url) => Cow::Borrowed(url),
-        Media::Inline { media_type, data } => Cow::Owned(format!("data:{media_type};base64,{data}")),
-    }
-}
-
-/// How `lost` calls a part that has no place in the message it stands in.
-fn name(content: &Content) -> &'static str {
-    match content {
-        Content::Text(_) => "messages.text",
-        Content::Image(_) => "messages.image",
-        Content::Audio(_) => "messages.audio",
-        Content::Video(_) => "messages.video",
-        Content::Document { .. } => "messages.document",
-        Content::Reasoning { .. } | Content::SealedReasoning(_) => "messages.reasoning",
-        Content::ToolCall(_) => "messages.tool_call",
-        Content::ToolResult { .. } => "messages.tool_result",
-    }
 }
 
 /// One text is a string; anything else an array.
@@ -477,6 +456,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::chat::Media;
     use crate::chat::ToolCall;
 
     fn write(request: &Request) -> (Value, Vec<String>) {

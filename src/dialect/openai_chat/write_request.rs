@@ -203,7 +203,7 @@ impl<'a> Messages<'a, '_, '_> {
         for part in parts {
             match &part.content {
                 Content::Text(text) => content.push(PartOut::Text { text }),
-                other => self.lost.note(name(other)),
+                other => self.lost.note(other.wire_name()),
             }
         }
         self.push("system", content);
@@ -255,13 +255,13 @@ impl<'a> Messages<'a, '_, '_> {
     fn input(&mut self, content: &'a Content, out: &mut Vec<PartOut<'a>>) {
         match content {
             Content::Text(text) => out.push(PartOut::Text { text }),
-            Content::Image(media) => out.push(PartOut::Image { image_url: UrlOut { url: url(media) } }),
+            Content::Image(media) => out.push(PartOut::Image { image_url: UrlOut { url: media.url() } }),
             Content::Document { media: media @ Media::Inline { .. }, name } => {
                 // OpenAI refuses a file without a name.
                 let filename = name.as_deref().unwrap_or("document.pdf");
-                out.push(PartOut::File { file: FileOut { filename, file_data: url(media) } });
+                out.push(PartOut::File { file: FileOut { filename, file_data: media.url() } });
             }
-            other => self.lost.note(name(other)),
+            other => self.lost.note(other.wire_name()),
         }
     }
 
@@ -273,7 +273,7 @@ impl<'a> Messages<'a, '_, '_> {
                 Content::Reasoning { text, .. } if self.replays => reasoning.push_str(text),
                 Content::Text(text) => content.push(PartOut::Text { text }),
                 Content::ToolCall(call) => tool_calls.push(CallOut::whole(call)),
-                other => self.lost.note(name(other)),
+                other => self.lost.note(other.wire_name()),
             }
         }
         if content.is_empty() && tool_calls.is_empty() {
@@ -308,27 +308,6 @@ fn contents(mut parts: Vec<PartOut<'_>>) -> Option<ContentOut<'_>> {
             _ => None,
         },
         _ => Some(ContentOut::Parts(parts)),
-    }
-}
-
-fn url(media: &Media) -> Cow<'_, str> {
-    match media {
-        Media::Url(url) => Cow::Borrowed(url),
-        Media::Inline { media_type, data } => Cow::Owned(format!("data:{media_type};base64,{data}")),
-    }
-}
-
-/// How `lost` calls a part that has no place in the message it stands in.
-fn name(content: &Content) -> &'static str {
-    match content {
-        Content::Text(_) => "messages.text",
-        Content::Image(_) => "messages.image",
-        Content::Audio(_) => "messages.audio",
-        Content::Video(_) => "messages.video",
-        Content::Document { .. } => "messages.document",
-        Content::Reasoning { .. } | Content::SealedReasoning(_) => "messages.reasoning",
-        Content::ToolCall(_) => "messages.tool_call",
-        Content::ToolResult { .. } => "messages.tool_result",
     }
 }
 

@@ -199,7 +199,7 @@ impl<'a> Items<'a> {
                     Content::SealedReasoning(sealed) if message.role == Role::Assistant => {
                         self.reasoning("", Some(sealed), lost);
                     }
-                    other => lost.note(name(other)),
+                    other => lost.note(other.wire_name()),
                 }
             }
             self.say(role, content);
@@ -267,10 +267,10 @@ fn words(content: &Content, role: Role) -> Option<PartOut<'_>> {
     Some(match content {
         Content::Text(text) if role != Role::Assistant => PartOut::Input { text },
         _ if role != Role::User => return None,
-        Content::Image(media) => PartOut::Image { image_url: url(media), detail: "auto" },
+        Content::Image(media) => PartOut::Image { image_url: media.url(), detail: "auto" },
         Content::Document { media: media @ Media::Inline { .. }, name } => {
             // OpenAI refuses a file without a name.
-            PartOut::File { filename: name.as_deref().unwrap_or("document.pdf"), file_data: url(media) }
+            PartOut::File { filename: name.as_deref().unwrap_or("document.pdf"), file_data: media.url() }
         }
         Content::Document { media: Media::Url(file_url), .. } => PartOut::LinkedFile { file_url },
         _ => return None,
@@ -282,7 +282,7 @@ fn output<'a>(parts: &'a [Part], is_error: bool, lost: &mut Lost<'_>) -> Content
     for part in parts {
         match words(&part.content, Role::User) {
             Some(part) => out.push(part),
-            None => lost.note(name(&part.content)),
+            None => lost.note(part.content.wire_name()),
         }
     }
     // There is no other place to say it.
@@ -298,27 +298,6 @@ fn output<'a>(parts: &'a [Part], is_error: bool, lost: &mut Lost<'_>) -> Content
             }
             ContentOut::Parts(out)
         }
-    }
-}
-
-fn url(media: &Media) -> Cow<'_, str> {
-    match media {
-        Media::Url(url) => Cow::Borrowed(url),
-        Media::Inline { media_type, data } => Cow::Owned(format!("data:{media_type};base64,{data}")),
-    }
-}
-
-/// How `lost` calls a part that has no place in the message it stands in.
-fn name(content: &Content) -> &'static str {
-    match content {
-        Content::Text(_) => "messages.text",
-        Content::Image(_) => "messages.image",
-        Content::Audio(_) => "messages.audio",
-        Content::Video(_) => "messages.video",
-        Content::Document { .. } => "messages.document",
-        Content::Reasoning { .. } | Content::SealedReasoning(_) => "messages.reasoning",
-        Content::ToolCall(_) => "messages.tool_call",
-        Content::ToolResult { .. } => "messages.tool_result",
     }
 }
 
