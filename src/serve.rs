@@ -364,7 +364,7 @@ async fn admit<H: Host>(
 
 /// Asks target after target until one answers.
 async fn answer<H: Host>(gateway: &Gateway, host: &H, job: &Job<'_>, mut record: Record) -> Reply<H::Body> {
-    let mut last = Upset::new(Kind::Internal, "no target was tried".to_owned());
+    let (mut last, mut unfit) = (None, None);
     for target in job.route.targets.iter().filter(|target| job.may_ask(target)) {
         let began = host.now();
         let name = target.to_string();
@@ -398,18 +398,18 @@ async fn answer<H: Host>(gateway: &Gateway, host: &H, job: &Job<'_>, mut record:
                 };
             }
             Tried::Failed { outcome, upset } => {
-                last = upset.without_key(target, outcome);
+                let upset = upset.without_key(target, outcome);
                 if !outcome.falls() {
-                    return unanswered(host, job, record, last).await;
+                    return unanswered(host, job, record, upset).await;
                 }
-                if let Some(wait) = last.error.retry_after {
+                if let Some(wait) = upset.error.retry_after {
                     gateway.health().rest(target, wait.saturating_mul(1000), host.now());
                 }
+                last = Some(upset);
             }
-            Tried::Lossy(error) => last = Upset::of(error),
-            Tried::Unfit(error) => {
-                return unanswered(host, job, record, Upset::of(error)).await;
-            }
+            Tried::Lossy(error) => last = Some(Upset::of(error)),
+            // The first says it best: the caller wrote its list with that one in mind.
+            Tried::Unfit(error) => unfit = unfit.or(Some(Upset::of(error))),
             Tried::Gone(tally) => {
                 if tally.is_some() {
                     served(gateway, &mut record, name, host.now());
@@ -423,7 +423,10 @@ async fn answer<H: Host>(gateway: &Gateway, host: &H, job: &Job<'_>, mut record:
     }
     match job.ask {
         Ask::TokenCount => counted(host, job, record).await,
-        _ => unanswered(host, job, record, last).await,
+        _ => {
+            let none = || Upset::new(Kind::Internal, "no target was tried".to_owned());
+            unanswered(host, job, record, last.or(unfit).unwrap_or_else(none)).await
+        }
     }
 }
 
