@@ -74,6 +74,11 @@ pub trait Decode: Send {
     fn is_extra(&self) -> bool {
         false
     }
+
+    /// As [`Encode::failure`], for a caller who got the frames as they came.
+    fn failure(&self, _: &Error) -> Option<Vec<u8>> {
+        None
+    }
 }
 
 /// Writes a stream. Events arrive in the order of [`chat::Grammar`].

@@ -8,9 +8,11 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
+use super::Encoder;
 use super::answer::{Fault, Item, ItemKind, Whole, read, text};
 use crate::chat::{Block, Content, Event, Part, Response, ToolCall};
-use crate::dialect::{Decode, Malformed};
+use crate::dialect::{Decode, Encode as _, Malformed};
+use crate::error::Error;
 use crate::wire::frame::Frame;
 use crate::wire::json::{self, objects, quoted};
 
@@ -29,6 +31,16 @@ pub struct Decoder {
     called: bool,
     refused: bool,
     waiting: usize,
+    heard: Heard,
+}
+
+/// What a frame that we add to the upstream's own has to go on with.
+#[derive(Debug, Default)]
+struct Heard {
+    id: String,
+    model: String,
+    /// The number that the next event has; 0 where the upstream does not count.
+    sequence: u64,
 }
 
 /// One item while it is told.
@@ -55,6 +67,7 @@ objects! {
         output_index: Option<u64>,
         content_index: Option<u64>,
         summary_index: Option<u64>,
+        sequence_number: Option<&'a RawValue>,
     }
 }
 
@@ -71,6 +84,9 @@ impl Decode for Decoder {
         }
         let wire: Wire<'_> =
             json::parse(data).map_err(|error| Malformed(format!("an event: {}", json::expectation(&error))))?;
+        if let Some(sequence) = wire.sequence_number.and_then(|raw| raw.get().parse::<u64>().ok()) {
+            self.heard.sequence = sequence.saturating_add(1);
+        }
         let kind = wire.kind.and_then(text).unwrap_or(Cow::Borrowed(frame.event.unwrap_or_default()));
         match &*kind {
             "response.created" | "response.in_progress" | "response.queued" => self.start(&whole(&wire)?, events),
@@ -129,6 +145,11 @@ impl Decode for Decoder {
     }
 
     fn finish(&mut self, _: &mut Vec<Event>) {}
+
+    fn failure(&self, error: &Error) -> Option<Vec<u8>> {
+        let Heard { id, model, sequence } = &self.heard;
+        Some(Encoder::after(id, model, *sequence).failure(error).unwrap_or_default())
+    }
 }
 
 fn whole<'a>(wire: &Wire<'a>) -> Result<Whole<'a>, Malformed> {
@@ -144,7 +165,8 @@ fn of(data: &str) -> Fault {
 impl Decoder {
     fn start(&mut self, response: &Whole<'_>, events: &mut Vec<Event>) {
         if !std::mem::replace(&mut self.started, true) {
-            events.push(Event::Start { id: response.id(), model: response.model() });
+            (self.heard.id, self.heard.model) = (response.id(), response.model());
+            events.push(Event::Start { id: self.heard.id.clone(), model: self.heard.model.clone() });
         }
     }
 

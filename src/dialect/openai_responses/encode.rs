@@ -51,6 +51,11 @@ impl Encoder {
             usage: None,
         }
     }
+
+    /// Goes on with a stream whose beginning another wrote.
+    pub(super) fn after(id: &str, model: &str, sequence: u64) -> Self {
+        Self { id: id.to_owned(), model: model.to_owned(), sequence, ..Self::new(Label::default()) }
+    }
 }
 
 impl Encode for Encoder {
