@@ -42,6 +42,8 @@ pub struct Request {
     pub format: Option<Format>,
     /// An opaque name of the end user, for the provider's abuse detection.
     pub user: Option<String>,
+    /// What the caller wants to try of Claude before it is for everyone, as Anthropic's `anthropic-beta` names it.
+    pub betas: Vec<String>,
     /// What the caller sent and this form cannot hold, by its wire names: each once, and at most [`UNREAD_MAX`].
     pub unread: Vec<String>,
 }

@@ -108,10 +108,13 @@ pub(super) async fn attempt<H: Host>(host: &H, job: &Job<'_>, target: &Target, r
         };
     };
     let (dialect, platform) = (Dialect::towards(dialects, job.dialect, &target.model), *platform);
-    let Question { mut url, body, label, encoding, lost } = match job.question(target, dialect, platform, base_url) {
+    let Question { mut url, body, label, encoding, mut lost } = match job.question(target, dialect, platform, base_url)
+    {
         Ok(question) => question,
         Err(error) => return Tried::Unfit(error),
     };
+    let mut headers = job.outgoing_headers(dialect, platform);
+    let body = platform.dress(body, &mut headers, &mut lost);
     if let Some(refused) = job.refuse(target, &lost) {
         return refused;
     }
@@ -119,8 +122,6 @@ pub(super) async fn attempt<H: Host>(host: &H, job: &Job<'_>, target: &Target, r
     if let Some(query) = job.query.as_deref().filter(|_| is_own) {
         url = format!("{url}{}{query}", if url.contains('?') { '&' } else { '?' });
     }
-    let mut headers = job.outgoing_headers(dialect, platform);
-    let body = platform.dress(body, &mut headers);
     match credential {
         Credential::None => {}
         Credential::Key(key) => {

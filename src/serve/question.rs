@@ -71,6 +71,10 @@ impl Job<'_> {
         let mut request = self.dialect.read_request(&self.body)?;
         request.model.clone_from(&target.model);
         request.stream = self.streams();
+        let betas = self.headers.get("anthropic-beta").filter(|_| self.dialect == Inbound::Anthropic);
+        request.betas = betas.map_or_else(Vec::new, |betas| {
+            betas.split(',').map(str::trim).filter(|beta| !beta.is_empty()).map(str::to_owned).collect()
+        });
         lost.clone_from(&request.unread);
         self.seal.open_request(&mut request, self.dialect, dialect, lost);
         Ok(Arc::new(request))

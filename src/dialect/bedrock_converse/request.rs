@@ -22,6 +22,25 @@ use super::{tool_id, tool_name};
 use crate::chat::{Content, Format, Json, Message, Number, Part, Request, Role, Tool, ToolCall, ToolChoice};
 use crate::wire::json::{self, Fields, objects};
 
+/// What Claude lets be tried here.
+///
+/// Sources: "Anthropic Claude Messages API", Amazon Bedrock user guide; BerriAI/litellm, its table of what each cloud
+/// takes; read 2026-11.
+const BETAS: &[&str] = &[
+    "computer-use-2025-01-24",
+    "computer-use-2025-11-24",
+    "context-1m-2025-08-07",
+    "dev-full-thinking-2025-05-14",
+    "effort-2025-11-24",
+    "fine-grained-tool-streaming-2025-05-14",
+    "interleaved-thinking-2025-05-14",
+    "output-128k-2025-02-19",
+    "structured-outputs-2025-11-13",
+    "thinking-binding-controls-2026-08-01",
+    "thinking-display-updates-2026-08-18",
+    "token-efficient-tools-2025-02-19",
+];
+
 pub fn write_request(request: &Request, lost: &mut Vec<String>) -> Vec<u8> {
     let mut writer = Writer { maker: Maker::of(&request.model), media: Media::default(), lost };
     for name in request.settings().filter(|name| !matches!(*name, "top_k" | "service_tier")) {
@@ -50,6 +69,7 @@ pub fn write_request(request: &Request, lost: &mut Vec<String>) -> Vec<u8> {
     let mut extra = plan.extra;
     writer.top_k(request, thinks, &mut extra);
     writer.single(request, tool_config.as_ref(), &mut extra);
+    writer.betas(request, &mut extra);
     let body = Body {
         system,
         messages,
@@ -260,6 +280,19 @@ impl Writer<'_> {
             extra.tool_choice = Some(body::Single { kind: "auto", disable_parallel_tool_use: true });
         } else {
             self.lose("parallel_tool_calls");
+        }
+    }
+
+    /// One that is not known is refused with all of the request: "invalid beta flag". To other models than Claude they
+    /// mean nothing.
+    fn betas<'a>(&mut self, request: &'a Request, extra: &mut Extra<'a>) {
+        let is_claude = matches!(self.maker, Maker::Anthropic(_));
+        for beta in request.betas.iter().map(String::as_str).filter(|_| is_claude) {
+            if BETAS.contains(&beta) {
+                extra.anthropic_beta.push(beta);
+            } else {
+                self.lose(&format!("anthropic-beta: {beta}"));
+            }
         }
     }
 

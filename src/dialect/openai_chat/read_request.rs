@@ -83,6 +83,7 @@ pub fn read_request(body: &Fields<'_>) -> Result<Request, Error> {
             None => field(body, "user")?,
             identifier => identifier,
         },
+        betas: Vec::new(),
         unread: unread.0,
     })
 }

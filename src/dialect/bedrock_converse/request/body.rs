@@ -248,6 +248,8 @@ pub(super) struct Tier<'a> {
 /// What goes on to the model as it is, in the words of its maker.
 #[derive(Default, Serialize)]
 pub(super) struct Extra<'a> {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) anthropic_beta: Vec<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) thinking: Option<Thinking>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -271,8 +273,9 @@ pub(super) struct Extra<'a> {
 impl Extra<'_> {
     pub(super) fn is_empty(&self) -> bool {
         let Self { thinking, output_config, tool_choice, reasoning_effort, reasoning_config, .. } = self;
-        let Self { nova_reasoning, top_k, k, nova_inference, .. } = self;
-        thinking.is_none()
+        let Self { anthropic_beta, nova_reasoning, top_k, k, nova_inference, .. } = self;
+        anthropic_beta.is_empty()
+            && thinking.is_none()
             && output_config.is_none()
             && tool_choice.is_none()
             && reasoning_effort.is_none()
