@@ -140,8 +140,8 @@ impl Scenario {
         self
     }
 
-    /// A caller for each of these would make the configuration longer than the 128 KiB that Linux has for a variable
-    /// of the environment.
+    /// A caller for each of these would make the configuration longer than the 128 KiB that Linux has for a word of a
+    /// command line, which is how Spin's host gets it.
     pub(crate) fn last(&mut self) -> &mut Self {
         self.last = true;
         "caller-last".clone_into(&mut self.caller);

@@ -20,7 +20,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -60,7 +60,7 @@ pub(crate) struct Exchange {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Outcome {
     Played,
-    ClosedByGateway(Instant),
+    ClosedByGateway,
 }
 
 /// One frame of a scripted answer's stream.
@@ -137,7 +137,7 @@ impl Upstream {
             error = closed(&mut read) => Err(error),
         };
         let outcome = match &played {
-            Err(error) if error.kind() != io::ErrorKind::Other => Outcome::ClosedByGateway(Instant::now()),
+            Err(error) if error.kind() != io::ErrorKind::Other => Outcome::ClosedByGateway,
             _ => Outcome::Played,
         };
         exchange.outcome.send_replace(Some(outcome));
