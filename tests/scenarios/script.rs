@@ -184,6 +184,7 @@ fn ask(words: &[String]) -> Ask {
             ("at", ms) => ask.at = number(ms),
             ("hangs-up", ms) => ask.gone_at = Some(number(ms)),
             ("slow", ms) => ask.slow_ms = number(ms),
+            ("model", model) => fields[0] = format!(r#""model":"{model}""#),
             ("field", field) => fields.push(field.trim_matches('`').to_owned()),
             ("fields", count) => fields.extend((0..number(count)).map(|n: u32| format!("\"unheard_of_{n:04}\":{n}"))),
             _ => panic!("{word}?"),
