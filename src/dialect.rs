@@ -17,6 +17,7 @@ use self::openai_chat::completions;
 use crate::chat;
 use crate::embed;
 use crate::error::Error;
+use crate::media::{self, Taken};
 use crate::wire::frame::{Frame, Framing};
 use crate::wire::json::{Fields, read_by_serde};
 
@@ -189,6 +190,32 @@ impl Dialect {
             Self::OpenaiResponses
         } else {
             dialects.first().copied().unwrap_or(Self::OpenaiChat)
+        }
+    }
+
+    /// How its upstreams can be given a file, where its servers fetch what they can.
+    ///
+    /// Sources: "Images and vision" and "File inputs", OpenAI API documentation; "Vision" and "PDF support", Anthropic API
+    /// documentation; "File input methods", Gemini API documentation; "Image inputs", Cohere documentation; "Vision",
+    /// Ollama documentation; `ImageSource`, `AudioSource`, `VideoSource` and `DocumentSource`, Amazon Bedrock API
+    /// reference; read 2026-11.
+    pub fn takes(self, kind: media::Kind) -> Taken {
+        match (self, kind) {
+            (Self::OpenaiChat | Self::Cohere, media::Kind::Image)
+            | (Self::OpenaiResponses | Self::Anthropic, media::Kind::Image | media::Kind::Document)
+            | (Self::Gemini, _) => Taken::Anyhow,
+            (Self::OpenaiChat, media::Kind::Document)
+            | (Self::Ollama, media::Kind::Image)
+            | (Self::BedrockConverse, _) => Taken::Inline,
+            (
+                Self::OpenaiChat
+                | Self::OpenaiCompletions
+                | Self::OpenaiResponses
+                | Self::Anthropic
+                | Self::Cohere
+                | Self::Ollama,
+                _,
+            ) => Taken::Never,
         }
     }
 
