@@ -243,7 +243,7 @@ impl Host for Exchange {
             builder = builder.header(name, value);
         }
         let request = builder.body(FullBody::new(request.body)).map_err(|error| Unreachable(error.to_string()))?;
-        let response = spin_sdk::http::send(request).await.map_err(|error| Unreachable(format!("{error:?}")))?;
+        let response = spin_sdk::http::send(request).await.map_err(unreachable)?;
         let (head, body) = response.into_parts();
         Ok(Answer { status: head.status.as_u16(), headers: headers(&head.headers), body: body.stream() })
     }
@@ -286,6 +286,17 @@ impl Host for Exchange {
     fn log(&self, line: &str) {
         log(line);
     }
+}
+
+/// What the operator is told. Whom a caller's URL leads to only Spin sees, and refuses by its configuration.
+fn unreachable(error: ErrorCode) -> Unreachable {
+    Unreachable(match error {
+        ErrorCode::HttpRequestDenied => "allowed_outbound_hosts in spin.toml does not name its host".to_owned(),
+        ErrorCode::DestinationIpProhibited => {
+            "block_networks in Spin's runtime configuration has its address".to_owned()
+        }
+        error => format!("{error:?}"),
+    })
 }
 
 /// In one piece, since other instances write to the same place.

@@ -1,4 +1,7 @@
 //! An upstream's answer: its head in one crossing of the boundary, its body whole or piece by piece.
+//!
+//! Nothing here looks at addresses: there is no private network around a Worker, and `global_fetch_strictly_public` in
+//! wrangler.toml takes it to its own zone by the front door, as anybody else.
 
 use bytes::Bytes;
 use js_sys::Uint8Array;
