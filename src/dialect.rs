@@ -13,11 +13,13 @@ pub mod openai_responses;
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use serde_json::value::RawValue;
+
 use self::openai_chat::completions;
 use crate::chat;
 use crate::embed;
 use crate::error::Error;
-use crate::media::{self, Taken};
+use crate::media::{self, Files, Taken};
 use crate::wire::frame::{Frame, Framing};
 use crate::wire::json::{Fields, read_by_serde};
 
@@ -349,6 +351,19 @@ impl Inbound {
             Self::Anthropic => anthropic::splice(body, model),
             Self::OpenaiResponses => openai_responses::splice(body, model),
             Self::Gemini => gemini::splice(body, model),
+        }
+    }
+
+    /// What stands in a body in place of a file's address: of `value`, which is `name` in the object that is `parent`.
+    /// `None` where that is no such place, or where more would have to change than the value.
+    pub fn inline_file(self, parent: &str, name: &str, value: &RawValue, files: &Files) -> Option<String> {
+        match self {
+            Self::OpenaiChat | Self::OpenaiCompletions | Self::OpenaiResponses => {
+                openai_chat::inline_file(parent, name, value, files)
+            }
+            Self::Anthropic => anthropic::inline_file(name, value, files),
+            // No server of Google's needs it.
+            Self::Gemini => None,
         }
     }
 

@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 
 use self::origin::Origin;
 use crate::chat::{Content, Media, Part, Request, Role};
+use crate::dialect::Inbound;
 use crate::host::{Millis, Network};
 use crate::wire::json::{Fields, parse};
 
@@ -118,10 +119,15 @@ impl Files {
         self.0.iter().map(|(_, file)| bytes(file)).sum()
     }
 
-    /// Puts files where `request` has the addresses of such as `is_wanted`; says whether there were any. The error is
-    /// what is lacking, each once.
-    pub fn put(&self, request: &mut Request, is_wanted: &dyn Fn(Kind) -> bool) -> Result<bool, Vec<Link>> {
-        let (mut lacking, mut any) = (Vec::new(), false);
+    /// The file that was fetched from `url`.
+    pub fn from(&self, url: &str) -> Option<&Media> {
+        self.0.iter().find(|(link, _)| link.url == url).map(|(_, file)| file)
+    }
+
+    /// Puts files where `request` has the addresses of such as `is_wanted`; says how many. The error is what is lacking,
+    /// each once.
+    pub fn put(&self, request: &mut Request, is_wanted: &dyn Fn(Kind) -> bool) -> Result<usize, Vec<Link>> {
+        let (mut lacking, mut count) = (Vec::new(), 0);
         let mut see = |content: &mut Content| {
             let Some((kind, media)) = file(content).filter(|(kind, _)| is_wanted(*kind)) else { return };
             let Media::Url(url) = &*media else { return };
@@ -135,7 +141,7 @@ impl Files {
                     if let Content::Document { name: name @ None, .. } = content {
                         *name = origin::file_name(&link.url);
                     }
-                    any = true;
+                    count += 1;
                 }
                 None if lacking.contains(&link) => {}
                 None => lacking.push(link),
@@ -145,7 +151,7 @@ impl Files {
         for message in request.messages.iter_mut().filter(|message| message.role == Role::User) {
             each(&mut message.parts, &mut see);
         }
-        if lacking.is_empty() { Ok(any) } else { Err(lacking) }
+        if lacking.is_empty() { Ok(count) } else { Err(lacking) }
     }
 }
 
@@ -218,6 +224,63 @@ impl Kind {
     }
 }
 
+/// The caller's own body with `count` files where their addresses stand; every other byte stays. `None` where they stand in
+/// other places than `dialect` knows.
+pub fn inlined(dialect: Inbound, body: &Fields<'_>, bytes: &[u8], files: &Files, count: usize) -> Option<Vec<u8>> {
+    let mut edits = Edits { dialect, files, body: bytes.as_ptr() as usize, edits: Vec::new() };
+    edits.object(body, "", DEPTH_MAX);
+    if edits.edits.len() != count {
+        return None;
+    }
+    let mut out = Vec::with_capacity(bytes.len() + files.bytes() / 2 * 3);
+    let mut at = 0;
+    for (start, end, value) in edits.edits {
+        out.extend_from_slice(bytes.get(at..start)?);
+        out.extend_from_slice(value.as_bytes());
+        at = end;
+    }
+    out.extend_from_slice(bytes.get(at..)?);
+    Some(out)
+}
+
+/// Values that are to stand in a body instead of others, by where those begin and end, in order.
+struct Edits<'a> {
+    dialect: Inbound,
+    files: &'a Files,
+    /// Its address: each value in it is a slice of it.
+    body: usize,
+    edits: Vec<(usize, usize, String)>,
+}
+
+impl Edits<'_> {
+    fn object(&mut self, fields: &Fields<'_>, parent: &str, depth: usize) {
+        for name in fields.names() {
+            let Some(value) = fields.raw(name) else { continue };
+            match self.dialect.inline_file(parent, name, value, self.files) {
+                Some(file) => {
+                    let start = (value.get().as_ptr() as usize).saturating_sub(self.body);
+                    self.edits.push((start, start + value.get().len(), file));
+                }
+                None => self.value(value, name, depth),
+            }
+        }
+    }
+
+    fn value(&mut self, value: &RawValue, name: &str, depth: usize) {
+        let Some(depth) = depth.checked_sub(1) else { return };
+        let json = value.get();
+        if json.starts_with('{') {
+            if let Ok(fields) = Fields::read(json.as_bytes()) {
+                self.object(&fields, name, depth);
+            }
+        } else if json.starts_with('[') {
+            for value in parse::<Vec<&RawValue>>(json).unwrap_or_default() {
+                self.value(value, name, depth);
+            }
+        }
+    }
+}
+
 /// Deeper than any dialect has the address of a file, so that nobody can have a body read over and over.
 const DEPTH_MAX: usize = 10;
 const NAME_BYTES_MAX: usize = 64;
@@ -278,12 +341,12 @@ mod tests {
         let mut files = Files::default();
         let images = |kind| kind == Kind::Image;
         let link = Link { kind: Kind::Image, url: "https://a/1".into() };
-        assert_eq!(files.put(&mut request, &|_| false), Ok(false));
+        assert_eq!(files.put(&mut request, &|_| false), Ok(0));
         assert_eq!(files.put(&mut request, &images), Err(vec![link.clone()]));
         let file = Media::Inline { media_type: "image/png".into(), data: "AAAA".into() };
         files.keep(link, file.clone());
         assert_eq!((files.count(), files.bytes()), (1, 3));
-        assert_eq!(files.put(&mut request, &images), Ok(true));
+        assert_eq!(files.put(&mut request, &images), Ok(2));
         let [Message { parts, .. }, _] = request.messages.as_slice() else { panic!("two messages") };
         assert_eq!(parts[0].content, Content::Image(file.clone()));
         assert_eq!(parts[1], image("s3://b/1"));
@@ -335,6 +398,31 @@ mod tests {
         }
         let deep = format!(r#"{{"a":{}"u:1"{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
         assert_eq!(place(&Fields::read(deep.as_bytes()).unwrap(), "u:1"), None);
+    }
+
+    #[test]
+    fn files_stand_in_the_callers_own_bytes_and_every_other_byte_stays() {
+        let mut files = Files::default();
+        let file = |media_type: &str| Media::Inline { media_type: media_type.into(), data: "AA==".into() };
+        files.keep(Link { kind: Kind::Image, url: "http://a/1".into() }, file("image/png"));
+        files.keep(Link { kind: Kind::Document, url: "http://a/2".into() }, file("text/plain"));
+        let chat = r#"{"a" : 1.0,"messages":[{"content":[{"text":"http://a/1"}, {"image_url" : { "url":"http:\/\/a/1" , "detail":"low"}},{"image_url":"http://a/1"}]}]}"#;
+        let chat_told = r#"{"a" : 1.0,"messages":[{"content":[{"text":"http://a/1"}, {"image_url" : { "url":"data:image/png;base64,AA==" , "detail":"low"}},{"image_url":"data:image/png;base64,AA=="}]}]}"#;
+        let anthropic = r#"{"messages":[{"content":[{"source": {"url":"http://a/1","type":"url"} ,"x":{}}]}]}"#;
+        let anthropic_told = r#"{"messages":[{"content":[{"source": {"type":"base64","media_type":"image/png","data":"AA=="} ,"x":{}}]}]}"#;
+        let text = r#"{"messages":[{"content":[{"source":{"url":"http://a/2","type":"url"}}]}]}"#;
+        let cases = [
+            (Inbound::OpenaiChat, chat, 2, Some(chat_told)),
+            (Inbound::OpenaiChat, chat, 3, None),
+            (Inbound::Anthropic, anthropic, 1, Some(anthropic_told)),
+            (Inbound::Anthropic, text, 1, None),
+            (Inbound::Gemini, anthropic, 1, None),
+        ];
+        for (dialect, body, count, expected) in cases {
+            let fields = Fields::read(body.as_bytes()).unwrap();
+            let told = inlined(dialect, &fields, body.as_bytes(), &files, count);
+            assert_eq!(told.map(|told| String::from_utf8(told).unwrap()).as_deref(), expected, "{body}");
+        }
     }
 
     #[test]

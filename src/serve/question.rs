@@ -46,6 +46,13 @@ impl From<Error> for Obstacle {
     }
 }
 
+/// What a request is told in.
+enum Form {
+    /// The caller's own bytes, but for what must change.
+    Own(Vec<u8>),
+    Canonical(chat::Request),
+}
+
 /// A whole answer for the caller.
 pub(super) struct Spoken {
     /// Its `content-type`; `None` where it goes through untouched.
@@ -108,31 +115,33 @@ impl Job<'_> {
         let mut label = self.label.clone();
         let quirks = &target.provider.quirks;
         let mut lost = Vec::new();
-        let request = self.retold(target, dialect, platform, files, &mut lost)?;
-        let body = match &request {
-            Some(request) => dialect.write_request(request, &mut lost),
-            None => self.dialect.splice(&self.body, &target.model),
+        let (body, request) = match self.form(target, dialect, platform, files, &mut lost)? {
+            Form::Own(body) => (body, None),
+            Form::Canonical(request) => (dialect.write_request(&request, &mut lost), Some(Arc::new(request))),
         };
         let body = quirks.request(&target.model, body, &mut lost);
-        label.request = request.map(Arc::new);
+        label.request = request;
         Ok(Question { url, body, label, lost, ..Question::default() })
     }
 
-    /// The request in its canonical form, and in it the files that the target does not fetch; `None` where the target
-    /// can be given the caller's own bytes.
-    fn retold(
+    /// What the request is for `target`, and in it the files that the target does not fetch.
+    fn form(
         &self,
         target: &Target,
         dialect: Dialect,
         platform: Platform,
         files: &Files,
         lost: &mut Vec<String>,
-    ) -> Result<Option<chat::Request>, Obstacle> {
+    ) -> Result<Form, Obstacle> {
         let is_own = dialect == self.dialect.dialect() && !self.sealed && self.dialect.is_own(&self.body);
         let fetches = platform.fetches() && !target.provider.quirks.inline_files;
+        let own = |body: &Fields<'_>| Ok(Form::Own(self.dialect.splice(body, &target.model)));
+        if is_own && fetches {
+            return own(&self.body);
+        }
         let may_lack = self.ask != Ask::TokenCount && self.media.fetch != Fetch::Never && media::may_link(self.bytes);
-        if is_own && (fetches || !may_lack) {
-            return Ok(None);
+        if is_own && !may_lack {
+            return own(&self.body);
         }
         let mut request = self.canonical(target, dialect, lost)?;
         let is_wanted = |kind| match dialect.takes(kind) {
@@ -140,12 +149,20 @@ impl Job<'_> {
             Taken::Inline => true,
             Taken::Anyhow => !fetches,
         };
-        let has_files = may_lack && files.put(&mut request, &is_wanted).map_err(Obstacle::Lacks)?;
-        if is_own && !has_files {
-            lost.clear();
-            return Ok(None);
+        let count = match may_lack {
+            true => files.put(&mut request, &is_wanted).map_err(Obstacle::Lacks)?,
+            false => 0,
+        };
+        if !is_own {
+            return Ok(Form::Canonical(request));
         }
-        Ok(Some(request))
+        match media::inlined(self.dialect, &self.body, self.bytes, files, count) {
+            Some(bytes) => {
+                lost.clear();
+                own(&Fields::read(&bytes).map_err(Error::invalid)?)
+            }
+            None => Ok(Form::Canonical(request)),
+        }
     }
 
     fn embeddings(&self, target: &Target, dialect: Dialect, base_url: &str) -> Result<Question, Error> {
