@@ -13,10 +13,13 @@ pub mod openai_responses;
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use serde_json::value::RawValue;
+
 use self::openai_chat::completions;
 use crate::chat;
 use crate::embed;
 use crate::error::Error;
+use crate::media::{self, Files, Taken};
 use crate::wire::frame::{Frame, Framing};
 use crate::wire::json::{Fields, read_by_serde};
 
@@ -197,6 +200,32 @@ impl Dialect {
         }
     }
 
+    /// How its upstreams can be given a file, where its servers fetch what they can.
+    ///
+    /// Sources: "Images and vision" and "File inputs", OpenAI API documentation; "Vision" and "PDF support", Anthropic API
+    /// documentation; "File input methods", Gemini API documentation; "Image inputs", Cohere documentation; "Vision",
+    /// Ollama documentation; `ImageSource`, `AudioSource`, `VideoSource` and `DocumentSource`, Amazon Bedrock API
+    /// reference; read 2026-11.
+    pub fn takes(self, kind: media::Kind) -> Taken {
+        match (self, kind) {
+            (Self::OpenaiChat | Self::Cohere, media::Kind::Image)
+            | (Self::OpenaiResponses | Self::Anthropic, media::Kind::Image | media::Kind::Document)
+            | (Self::Gemini, _) => Taken::Anyhow,
+            (Self::OpenaiChat, media::Kind::Document)
+            | (Self::Ollama, media::Kind::Image)
+            | (Self::BedrockConverse, _) => Taken::Inline,
+            (
+                Self::OpenaiChat
+                | Self::OpenaiCompletions
+                | Self::OpenaiResponses
+                | Self::Anthropic
+                | Self::Cohere
+                | Self::Ollama,
+                _,
+            ) => Taken::Never,
+        }
+    }
+
     /// How long an error body says to wait, in seconds as `retry-after` has them; most say it in that header.
     pub fn read_wait(self, body: &[u8]) -> Option<String> {
         match self {
@@ -327,6 +356,19 @@ impl Inbound {
             Self::Anthropic => anthropic::splice(body, model),
             Self::OpenaiResponses => openai_responses::splice(body, model),
             Self::Gemini => gemini::splice(body, model),
+        }
+    }
+
+    /// What stands in a body in place of a file's address: of `value`, which is `name` in the object that is `parent`.
+    /// `None` where that is no such place, or where more would have to change than the value.
+    pub fn inline_file(self, parent: &str, name: &str, value: &RawValue, files: &Files) -> Option<String> {
+        match self {
+            Self::OpenaiChat | Self::OpenaiCompletions | Self::OpenaiResponses => {
+                openai_chat::inline_file(parent, name, value, files)
+            }
+            Self::Anthropic => anthropic::inline_file(name, value, files),
+            // No server of Google's needs it.
+            Self::Gemini => None,
         }
     }
 

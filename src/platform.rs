@@ -38,6 +38,12 @@ impl Platform {
         self == Self::Native || dialect == Dialect::Anthropic
     }
 
+    /// Whether a request may name files by address there, where its dialect has that. The clouds refuse it, as users
+    /// report (BerriAI/litellm#18430, anthropics/anthropic-sdk-typescript#1038, read 2026-11).
+    pub fn fetches(self) -> bool {
+        self == Self::Native
+    }
+
     /// Where requests for `model` go, below a provider's base URL.
     pub fn url(self, dialect: Dialect, base: &str, model: &str, ask: Ask) -> String {
         let stream = matches!(ask, Ask::Stream(_));

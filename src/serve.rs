@@ -4,6 +4,7 @@
 mod attempt;
 mod door;
 mod head;
+mod media;
 mod question;
 
 use std::convert::Infallible;
@@ -18,6 +19,7 @@ use serde::Serialize;
 use self::attempt::{Tried, Upset, attempt};
 use self::door::{Call, Door, door};
 use self::head::{JSON, early_head, header_text, label, lost_text, name_request};
+use self::media::{Gathered, gather};
 use self::question::output_max;
 use crate::auth::{self, Keyless};
 use crate::config::{Caller, Config, Reach, Target};
@@ -26,6 +28,7 @@ use crate::dialect::{Ask, Dialect, Inbound, Label, Model};
 use crate::error::{Error, Kind};
 use crate::host::{Body, Headers, Host, Incoming, Millis, Reply, ReplyBody};
 use crate::limit::{Admission, Ticket, spend_counter};
+use crate::media::{Files, Policy};
 use crate::platform::Platform;
 use crate::price::{Picodollars, worst};
 use crate::record::{self, Attempt, End, Record, Served, Tally};
@@ -150,7 +153,9 @@ struct Job<'a> {
     query: Option<String>,
     headers: &'a Headers,
     body: Fields<'a>,
-    body_bytes: u64,
+    /// All of it.
+    bytes: &'a [u8],
+    media: &'a Policy,
     route: Route,
     label: Label,
     /// Whether a target that could be given only part of the request is passed over.
@@ -231,7 +236,7 @@ type Refusal = (Error, Vec<(&'static str, String)>);
 
 /// Everything that can refuse a request before it costs anything.
 async fn prepare<'a, H: Host>(
-    gateway: &Gateway,
+    gateway: &'a Gateway,
     host: &H,
     call: Call,
     request: &'a Incoming,
@@ -294,7 +299,8 @@ async fn prepare<'a, H: Host>(
         query: request.query.as_deref().and_then(query::passed_on),
         headers: &request.headers,
         body,
-        body_bytes: bytes.len() as u64,
+        bytes,
+        media: &gateway.config.media,
         label,
         strict: route.strict || request.headers.get("x-tollgate-strict").is_some_and(|value| value != "false"),
         route,
@@ -365,16 +371,27 @@ async fn admit<H: Host>(
 /// Asks target after target until one answers.
 async fn answer<H: Host>(gateway: &Gateway, host: &H, job: &Job<'_>, mut record: Record) -> Reply<H::Body> {
     let (mut last, mut unfit) = (None, None);
+    // Fetched once, whichever targets want them.
+    let mut files = Files::default();
     for target in job.route.targets.iter().filter(|target| job.may_ask(target)) {
-        let began = host.now();
         let name = target.to_string();
-        let tried = attempt(host, job, target, &record).await;
+        let mut began = host.now();
+        let tried = loop {
+            match attempt(host, job, target, &files, &record).await {
+                Tried::Lacks(links) => match gather(host, job, links, &mut files).await {
+                    Gathered::All => began = host.now(),
+                    Gathered::Not(upset) => break Tried::Unhad(upset),
+                    Gathered::Gone => return hung_up(host, record, None).await,
+                },
+                tried => break tried,
+            }
+        };
         let ms = host.now().saturating_sub(began);
         let (outcome, cause) = match &tried {
             Tried::Failed { outcome, upset } => (Some(*outcome), upset.cause.clone()),
             Tried::Whole { .. } | Tried::Stream { .. } => (Some(Outcome::Status(200)), String::new()),
             Tried::Gone(_) => (Some(Outcome::HungUp), String::new()),
-            Tried::Unfit(_) | Tried::Lossy(_) => (None, String::new()),
+            Tried::Unfit(_) | Tried::Lossy(_) | Tried::Lacks(_) | Tried::Unhad(_) => (None, String::new()),
         };
         record.attempts.extend(outcome.map(|outcome| Attempt { target: name.clone(), outcome, ms, cause }));
         match tried {
@@ -408,6 +425,14 @@ async fn answer<H: Host>(gateway: &Gateway, host: &H, job: &Job<'_>, mut record:
                 last = Some(upset);
             }
             Tried::Lossy(error) => last = Some(Upset::of(error)),
+            Tried::Unhad(upset) if record.attempts.is_empty() => {
+                record.cause = upset.cause.clone();
+                return unanswered(host, job, record, upset).await;
+            }
+            // Somebody was asked without the file; the caller should hear of that one's failure, or of the next one's.
+            Tried::Unhad(upset) => record.cause = upset.cause,
+            // The loop above fetches what is lacking.
+            Tried::Lacks(_) => {}
             // The first says it best: the caller wrote its list with that one in mind.
             Tried::Unfit(error) => unfit = unfit.or(Some(Upset::of(error))),
             Tried::Gone(tally) => {
@@ -415,9 +440,7 @@ async fn answer<H: Host>(gateway: &Gateway, host: &H, job: &Job<'_>, mut record:
                     served(gateway, &mut record, name, host.now());
                     record.first_byte_ms = None;
                 }
-                record.status = HUNG_UP;
-                close(host, record, End::HungUp, tally).await;
-                return whole(HUNG_UP, Headers::default(), Vec::new());
+                return hung_up(host, record, tally).await;
             }
         }
     }
@@ -448,6 +471,12 @@ fn served(gateway: &Gateway, record: &mut Record, target: String, now: Millis) {
     record.first_byte_ms = Some(now.saturating_sub(record.started));
     let price = gateway.config.prices.of(&target).cloned();
     record.served = Some(Served { target, price });
+}
+
+async fn hung_up<H: Host>(host: &H, mut record: Record, tally: Option<Tally>) -> Reply<H::Body> {
+    record.status = HUNG_UP;
+    close(host, record, End::HungUp, tally).await;
+    whole(HUNG_UP, Headers::default(), Vec::new())
 }
 
 /// The last target's failure, in the caller's dialect.

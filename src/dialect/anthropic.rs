@@ -21,12 +21,32 @@ pub use stream::{Decoder, Encoder};
 pub use write_request::write_request;
 
 use super::Model;
-use crate::chat::{Stop, StopReason, Usage};
+use crate::chat::{Media, Stop, StopReason, Usage};
 use crate::error::Error;
+use crate::media::Files;
 use crate::wire::json::{self, Fields, objects, quoted};
 
 pub fn splice(body: &Fields<'_>, model: &str) -> Vec<u8> {
     body.with(&[("model", &quoted(model))])
+}
+
+/// The source that holds a file, where `value` is one by address. Text is told otherwise than what is inline here.
+pub fn inline_file(name: &str, value: &RawValue, files: &Files) -> Option<String> {
+    objects! {
+        struct Source {
+            url: Option<String>,
+        }
+    }
+    if name != "source" {
+        return None;
+    }
+    let source: Source = json::parse(value.get()).ok()?;
+    match files.from(&source.url?)? {
+        Media::Inline { media_type, data } if media_type.starts_with("image/") || media_type == "application/pdf" => {
+            Some(format!(r#"{{"type":"base64","media_type":{},"data":{}}}"#, quoted(media_type), quoted(data)))
+        }
+        _ => None,
+    }
 }
 
 pub fn error_body(error: &Error, id: &str) -> Vec<u8> {

@@ -25,7 +25,18 @@ pub use write_request::write_request;
 
 use super::Model;
 use crate::error::Error;
-use crate::wire::json::{objects, parse, read};
+use crate::media::Files;
+use crate::wire::json::{objects, parse, quoted, read};
+
+/// The string that holds a file, where `value` is its address; in Chat Completions and in Responses.
+pub fn inline_file(parent: &str, name: &str, value: &RawValue, files: &Files) -> Option<String> {
+    let is_place = matches!((parent, name), ("image_url", "url") | ("file", "file_data") | (_, "image_url"));
+    if !is_place || !value.get().starts_with('"') {
+        return None;
+    }
+    let url: String = parse(value.get()).ok()?;
+    Some(quoted(&files.from(&url)?.url()))
+}
 
 pub fn error_body(error: &Error) -> Vec<u8> {
     let row = error.kind.row();

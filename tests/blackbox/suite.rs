@@ -17,6 +17,9 @@ use crate::upstream::Provider;
 /// A request body may be this long.
 pub(crate) const BODY_BYTES_MAX: usize = 1 << 20;
 
+/// A file that is fetched may be this long.
+const FILE_BYTES_MAX: usize = 100_000;
+
 /// The first-byte and idle limits of hasty aliases: short to wait for, long for a busy machine.
 const HASTY_MS: u64 = 2000;
 
@@ -110,6 +113,7 @@ impl Suite {
         }
         json!({
             "body_bytes_max": BODY_BYTES_MAX,
+            "media": {"hosts": [format!("http://{upstream}")], "file_bytes_max": FILE_BYTES_MAX, "ms_max": HASTY_MS},
             "timeouts": {"first_byte_ms": 15_000, "idle_ms": 15_000},
             "providers": providers,
             "models": self.aliases,

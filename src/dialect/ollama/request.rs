@@ -189,7 +189,7 @@ impl<'a> Writer<'_, 'a> {
                 out.content.push_str(text);
             }
             Content::Image(Media::Inline { data, .. }) => out.images.push(data),
-            // Nothing is fetched for Ollama, which does not do it itself.
+            // Ollama fetches none, and it was not fetched for it.
             Content::Image(Media::Url(_)) => self.lose("messages.image (by URL)"),
             Content::Audio(_) => self.lose("messages.audio"),
             Content::Video(_) => self.lose("messages.video"),
