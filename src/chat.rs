@@ -7,7 +7,6 @@
 use std::borrow::Cow;
 
 use serde::de::Error as _;
-use serde::ser::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::wire::json::{Read, Write};
@@ -214,12 +213,6 @@ impl<'a> Read<'a> for Number {
 
     fn blank() -> Self {
         Self::from(0)
-    }
-}
-
-impl Serialize for Number {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
     }
 }
 
