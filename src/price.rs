@@ -2,13 +2,11 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-
 use crate::chat::Usage;
 use crate::wire::json::Write;
 
 /// 10⁻¹² USD. A dollar per million tokens is a million picodollars per token, so every published price is whole.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Picodollars(pub u64);
 
 /// Picodollars per token.
