@@ -7,10 +7,9 @@
 use std::borrow::Cow;
 
 use serde::de::Error as _;
-use serde::ser::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use crate::wire::json::Read;
+use crate::wire::json::{Read, Write};
 
 /// One request, as far as dialects agree on what a request is.
 #[derive(Debug, Default)]
@@ -177,6 +176,12 @@ pub enum Format {
 #[derive(Debug, Clone)]
 pub struct Json(pub Box<RawValue>);
 
+impl Write for Json {
+    fn write(&self, out: &mut Vec<u8>) {
+        self.0.write(out);
+    }
+}
+
 impl PartialEq for Json {
     fn eq(&self, other: &Self) -> bool {
         self.0.get() == other.0.get()
@@ -213,9 +218,9 @@ impl<'a> Read<'a> for Number {
     }
 }
 
-impl Serialize for Number {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
+impl Write for Number {
+    fn write(&self, out: &mut Vec<u8>) {
+        self.0.write(out);
     }
 }
 

@@ -21,21 +21,23 @@ use crate::embed;
 use crate::error::Error;
 use crate::media::{self, Files, Taken};
 use crate::wire::frame::{Frame, Framing};
-use crate::wire::json::{Fields, read_by_serde};
+use crate::wire::json::{Fields, read_by_serde, written};
 
-/// What an upstream speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Deserialize, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Dialect {
-    OpenaiChat,
-    Anthropic,
-    OpenaiResponses,
-    Cohere,
-    Ollama,
-    BedrockConverse,
-    Gemini,
-    /// Legacy text completions.
-    OpenaiCompletions,
+written! {
+    /// What an upstream speaks.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Deserialize, serde::Serialize)]
+    #[serde(rename_all = "kebab-case")]
+    pub enum Dialect {
+        OpenaiChat as "openai-chat",
+        Anthropic as "anthropic",
+        OpenaiResponses as "openai-responses",
+        Cohere as "cohere",
+        Ollama as "ollama",
+        BedrockConverse as "bedrock-converse",
+        Gemini as "gemini",
+        /// Legacy text completions.
+        OpenaiCompletions as "openai-completions",
+    }
 }
 
 read_by_serde! { Dialect = Self::OpenaiChat; }

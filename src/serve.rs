@@ -14,7 +14,6 @@ use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use futures::future::{Either, select};
-use serde::Serialize;
 
 use self::attempt::{Tried, Upset, attempt};
 use self::door::{Call, Door, door};
@@ -36,7 +35,7 @@ use crate::route::{self, Health, Outcome, Route};
 use crate::seal::{self, Seal};
 use crate::wire::array;
 use crate::wire::frame::Framing;
-use crate::wire::json::Fields;
+use crate::wire::json::{Fields, to_vec, written};
 use crate::wire::query;
 
 /// What outlives a request: the configuration, and what was learned about targets.
@@ -120,13 +119,14 @@ fn models(gateway: &Gateway, dialect: Inbound, request: &Incoming) -> Result<Vec
     Ok(dialect.write_models(&models))
 }
 
-#[derive(Serialize)]
-struct Usage<'a> {
-    object: &'static str,
-    caller: &'a str,
-    spend_picodollars: i64,
-    spend_cap_picodollars: Option<Picodollars>,
-    days: Vec<record::Day>,
+written! {
+    struct Usage<'a> {
+        object: &'static str,
+        caller: &'a str,
+        spend_picodollars: i64,
+        spend_cap_picodollars: Option<Picodollars>,
+        days: Vec<record::Day>,
+    }
 }
 
 async fn usage<H: Host>(gateway: &Gateway, host: &H, request: &Incoming) -> Result<Vec<u8>, Error> {
@@ -142,7 +142,7 @@ async fn usage<H: Host>(gateway: &Gateway, host: &H, request: &Incoming) -> Resu
         spend_cap_picodollars: caller.limits.spend_cap,
         days: record::days(&caller.name, counters),
     };
-    serde_json::to_vec(&usage).map_err(|error| Error::new(Kind::Internal, error.to_string()))
+    Ok(to_vec(&usage))
 }
 
 /// An admitted request, ready to be tried.

@@ -12,7 +12,6 @@ mod write_request;
 
 use std::borrow::Cow;
 
-use serde::Serialize;
 use serde_json::value::RawValue;
 
 pub use read_request::read_request;
@@ -24,7 +23,7 @@ use super::Model;
 use crate::chat::{Media, Stop, StopReason, Usage};
 use crate::error::Error;
 use crate::media::Files;
-use crate::wire::json::{self, Fields, objects, quoted};
+use crate::wire::json::{self, Fields, Write, objects, quoted, to_vec, written};
 
 pub fn splice(body: &Fields<'_>, model: &str) -> Vec<u8> {
     body.with(&[("model", &quoted(model))])
@@ -50,7 +49,7 @@ pub fn inline_file(name: &str, value: &RawValue, files: &Files) -> Option<String
 }
 
 pub fn error_body(error: &Error, id: &str) -> Vec<u8> {
-    json(&Envelope::new(error.kind.row().anthropic, &error.message, Some(id)))
+    to_vec(&Envelope::new(error.kind.row().anthropic, &error.message, Some(id)))
 }
 
 /// Always an `api_error`: what fails after the first byte is never the caller's request.
@@ -88,23 +87,24 @@ fn message_within(body: &[u8], depth: u8) -> Option<String> {
 }
 
 pub fn write_models(models: &[Model]) -> Vec<u8> {
-    #[derive(Serialize)]
-    struct List<'a> {
-        data: Vec<Row<'a>>,
-        has_more: bool,
-        first_id: Option<&'a str>,
-        last_id: Option<&'a str>,
+    written! {
+        struct List<'a> {
+            data: Vec<Row<'a>>,
+            has_more: bool,
+            first_id: Option<&'a str>,
+            last_id: Option<&'a str>,
+        }
+
+        struct Row<'a> {
+            kind as "type": &'static str,
+            id: &'a str,
+            display_name: &'a str,
+            // Clients need the field, and nothing here knows the date.
+            created_at: &'static str,
+        }
     }
-    #[derive(Serialize)]
-    struct Row<'a> {
-        r#type: &'static str,
-        id: &'a str,
-        display_name: &'a str,
-        // Clients need the field, and nothing here knows the date.
-        created_at: &'static str,
-    }
-    let row = |id| Row { r#type: "model", id, display_name: id, created_at: "1970-01-01T00:00:00Z" };
-    json(&List {
+    let row = |id| Row { kind: "model", id, display_name: id, created_at: "1970-01-01T00:00:00Z" };
+    to_vec(&List {
         data: models.iter().map(|model| row(model.id.as_str())).collect(),
         has_more: false,
         first_id: models.first().map(|model| model.id.as_str()),
@@ -114,11 +114,12 @@ pub fn write_models(models: &[Model]) -> Vec<u8> {
 
 /// The body of `count_tokens`.
 pub fn write_count(tokens: u64) -> Vec<u8> {
-    #[derive(Serialize)]
-    struct Count {
-        input_tokens: u64,
+    written! {
+        struct Count {
+            input_tokens: u64,
+        }
     }
-    json(&Count { input_tokens: tokens })
+    to_vec(&Count { input_tokens: tokens })
 }
 
 /// `error.type` of a fault that is not the caller's.
@@ -138,38 +139,31 @@ const ERROR_TYPES: &[&str] = &[
     FAULT,
 ];
 
-#[derive(Serialize)]
-struct Envelope<'a> {
-    r#type: &'static str,
-    error: Detail<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    request_id: Option<&'a str>,
-}
+written! {
+    struct Envelope<'a> {
+        kind as "type": &'static str,
+        error: Detail<'a>,
+        request_id?: Option<&'a str>,
+    }
 
-#[derive(Serialize)]
-struct Detail<'a> {
-    r#type: &'a str,
-    message: &'a str,
+    struct Detail<'a> {
+        kind as "type": &'a str,
+        message: &'a str,
+    }
 }
 
 impl<'a> Envelope<'a> {
     fn new(kind: &'a str, message: &'a str, request_id: Option<&'a str>) -> Self {
-        Self { r#type: "error", error: Detail { r#type: kind, message }, request_id }
+        Self { kind: "error", error: Detail { kind, message }, request_id }
     }
 }
 
-fn write_frame(event: &str, data: &impl Serialize, out: &mut Vec<u8>) {
+fn write_frame(event: &str, data: &dyn Write, out: &mut Vec<u8>) {
     out.extend_from_slice(b"event: ");
     out.extend_from_slice(event.as_bytes());
     out.extend_from_slice(b"\ndata: ");
-    // Strings, numbers and JSON texts cannot fail to be written, nor can a Vec fail to take them.
-    let _ = serde_json::to_writer(&mut *out, data);
+    data.write(out);
     out.extend_from_slice(b"\n\n");
-}
-
-fn json(value: &impl Serialize) -> Vec<u8> {
-    // As in `write_frame`, this cannot fail.
-    serde_json::to_vec(value).unwrap_or_default()
 }
 
 /// The `stop_reason` for `stop`; `called` is whether the answer holds a tool call.
@@ -244,21 +238,20 @@ impl Tally {
     }
 }
 
-/// `usage` as it is written. The cache fields are always there: Claude Code refuses a stream without them
-/// (BerriAI/litellm#24176).
-#[derive(Serialize)]
-struct Bill {
-    input_tokens: u64,
-    cache_creation_input_tokens: u64,
-    cache_read_input_tokens: u64,
-    output_tokens: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    output_tokens_details: Option<ThinkingTokens>,
-}
+written! {
+    /// `usage` as it is written. The cache fields are always there: Claude Code refuses a stream without them
+    /// (BerriAI/litellm#24176).
+    struct Bill {
+        input_tokens: u64,
+        cache_creation_input_tokens: u64,
+        cache_read_input_tokens: u64,
+        output_tokens: u64,
+        output_tokens_details?: Option<ThinkingTokens>,
+    }
 
-#[derive(Serialize)]
-struct ThinkingTokens {
-    thinking_tokens: u64,
+    struct ThinkingTokens {
+        thinking_tokens: u64,
+    }
 }
 
 impl From<Usage> for Bill {

@@ -3,6 +3,7 @@
 //! This is how a prompt of 400 KB is routed without being parsed: the values are skipped, not built.
 
 mod value;
+mod write;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,6 +14,8 @@ use serde_json::value::RawValue;
 
 pub use value::Read;
 pub(crate) use value::{Filling, objects, read_by_serde};
+pub use write::{Write, to_string, to_vec};
+pub(crate) use write::{close, field, field_if_any, name, open, write_all, written};
 
 /// No dialect has objects with nearly as many fields. They are searched one by one, and a caller may send millions.
 const FIELDS_MAX: usize = 256;
@@ -132,8 +135,7 @@ pub fn expectation(error: &serde_json::Error) -> String {
 
 /// `text` as a JSON string, quotes included.
 pub fn quoted(text: &str) -> String {
-    // A string always becomes JSON.
-    serde_json::to_string(text).unwrap_or_default()
+    to_string(&text)
 }
 
 /// Names and values of an object, in order.

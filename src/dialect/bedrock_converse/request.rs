@@ -80,8 +80,7 @@ pub fn write_request(request: &Request, lost: &mut Vec<String>) -> Vec<u8> {
         additional_model_request_fields: (!extra.is_empty()).then_some(extra),
         additional_model_response_field_paths: asks_stop.then_some([path]),
     };
-    // Strings, numbers and JSON texts cannot fail to be written.
-    serde_json::to_vec(&body).unwrap_or_default()
+    json::to_vec(&body)
 }
 
 struct Writer<'l> {

@@ -2,7 +2,6 @@
 //!
 //! Source: "Embed", Cohere API reference, read 2026-11.
 
-use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{Units, count};
@@ -10,7 +9,7 @@ use crate::chat::{Json, Usage};
 use crate::dialect::{Embed, Malformed};
 use crate::embed::{Input, Request, Response};
 use crate::error::Error;
-use crate::wire::json::{self, objects};
+use crate::wire::json::{self, objects, written};
 
 pub struct Embeddings;
 
@@ -36,8 +35,7 @@ impl Embed for Embeddings {
             embedding_types: ["float"],
             output_dimension: request.dimensions,
         };
-        // Strings and numbers cannot fail to be written.
-        Ok(serde_json::to_vec(&body).unwrap_or_default())
+        Ok(json::to_vec(&body))
     }
 
     fn read(&self, body: &[u8]) -> Result<Response, Malformed> {
@@ -67,14 +65,14 @@ impl Embed for Embeddings {
     }
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
-    model: &'a str,
-    texts: &'a [String],
-    input_type: &'a str,
-    embedding_types: [&'static str; 1],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    output_dimension: Option<u64>,
+written! {
+    struct Body<'a> {
+        model: &'a str,
+        texts: &'a [String],
+        input_type: &'a str,
+        embedding_types: [&'static str; 1],
+        output_dimension?: Option<u64>,
+    }
 }
 
 #[cfg(test)]

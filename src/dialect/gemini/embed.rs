@@ -2,14 +2,13 @@
 //!
 //! Source: "Embeddings", Gemini API reference, read 2026-11.
 
-use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::chat::{Json, Number, Usage};
 use crate::dialect::{Embed, Malformed};
 use crate::embed::{Input, Request, Response};
 use crate::error::Error;
-use crate::wire::json::{self, objects};
+use crate::wire::json::{self, objects, written};
 
 pub struct Embeddings;
 
@@ -39,8 +38,7 @@ impl Embed for Embeddings {
             output_dimensionality: request.dimensions,
         };
         let batch = Batch { requests: texts.iter().map(|text| one(text.as_str())).collect() };
-        // Strings and numbers cannot fail to be written.
-        Ok(serde_json::to_vec(&batch).unwrap_or_default())
+        Ok(json::to_vec(&batch))
     }
 
     fn read(&self, body: &[u8]) -> Result<Response, Malformed> {
@@ -84,30 +82,25 @@ fn path(model: &str) -> String {
     path
 }
 
-#[derive(Serialize)]
-struct Batch<'a> {
-    requests: Vec<One<'a>>,
-}
+written! {
+    struct Batch<'a> {
+        requests: Vec<One<'a>>,
+    }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct One<'a> {
-    model: &'a str,
-    content: Content<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    task_type: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    output_dimensionality: Option<u64>,
-}
+    struct One<'a> {
+        model: &'a str,
+        content: Content<'a>,
+        task_type as "taskType"?: Option<&'a str>,
+        output_dimensionality as "outputDimensionality"?: Option<u64>,
+    }
 
-#[derive(Serialize)]
-struct Content<'a> {
-    parts: [Text<'a>; 1],
-}
+    struct Content<'a> {
+        parts: [Text<'a>; 1],
+    }
 
-#[derive(Serialize)]
-struct Text<'a> {
-    text: &'a str,
+    struct Text<'a> {
+        text: &'a str,
+    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 //!
 //! Source: "Generate embeddings", Ollama API documentation, read 2026-11.
 
-use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::answer::count;
@@ -11,7 +10,7 @@ use crate::chat::{Json, Number, Usage};
 use crate::dialect::{Embed, Malformed};
 use crate::embed::{Input, Request, Response};
 use crate::error::Error;
-use crate::wire::json::{self, objects};
+use crate::wire::json::{self, objects, written};
 
 pub struct Embeddings;
 
@@ -26,9 +25,8 @@ impl Embed for Embeddings {
         };
         lost.extend(request.user.is_some().then(|| "user".to_owned()));
         lost.extend(request.input_type.is_some().then(|| "input_type".to_owned()));
-        // Strings and numbers cannot fail to be written.
         let body = Body { model: &request.model, input, dimensions: request.dimensions };
-        Ok(serde_json::to_vec(&body).unwrap_or_default())
+        Ok(json::to_vec(&body))
     }
 
     fn read(&self, body: &[u8]) -> Result<Response, Malformed> {
@@ -50,12 +48,12 @@ impl Embed for Embeddings {
     }
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
-    model: &'a str,
-    input: &'a [String],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    dimensions: Option<u64>,
+written! {
+    struct Body<'a> {
+        model: &'a str,
+        input: &'a [String],
+        dimensions?: Option<u64>,
+    }
 }
 
 #[cfg(test)]

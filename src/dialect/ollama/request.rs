@@ -7,11 +7,10 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::chat::{Content, Effort, Format, Json, Media, Message, Number, Part, Request, Role, Tool, ToolChoice};
-use crate::wire::json;
+use crate::wire::json::{self, written};
 
 /// The models that are told how much to think; all others only whether.
 const GRADED_MODELS: &str = "gpt-oss";
@@ -43,8 +42,7 @@ pub fn write_request(request: &Request, lost: &mut Vec<String>) -> Vec<u8> {
         // Left out, it would be true.
         stream: request.stream,
     };
-    // Strings, numbers and JSON texts cannot fail to be written.
-    serde_json::to_vec(&body).unwrap_or_default()
+    json::to_vec(&body)
 }
 
 /// The address of a server: that of its OpenAI view has a version at its end.
@@ -128,7 +126,7 @@ impl<'a> Writer<'_, 'a> {
             None => Cow::Owned(raw(r#"{"type":"object","properties":{}}"#.to_owned())),
         };
         ToolOut {
-            r#type: "function",
+            kind: "function",
             function: FunctionOut { name: &tool.name, description: tool.description.as_deref(), parameters },
         }
     }
@@ -220,69 +218,48 @@ fn raw(json: String) -> Box<RawValue> {
     RawValue::from_string(json).unwrap_or_default()
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
-    model: &'a str,
-    messages: Vec<MessageOut<'a>>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    tools: Vec<ToolOut<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    format: Option<FormatOut<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    think: Option<Think>,
-    options: Options<'a>,
-    stream: bool,
-}
+written! {
+    struct Body<'a> {
+        model: &'a str,
+        messages: Vec<MessageOut<'a>>,
+        tools?: Vec<ToolOut<'a>>,
+        format?: Option<FormatOut<'a>>,
+        think?: Option<Think>,
+        options: Options<'a>,
+        stream: bool,
+    }
 
-#[derive(Serialize)]
-struct Options<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    num_predict: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    temperature: Option<&'a Number>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    top_p: Option<&'a Number>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    top_k: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    seed: Option<&'a Number>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    frequency_penalty: Option<&'a Number>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    presence_penalty: Option<&'a Number>,
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    stop: &'a [String],
-}
+    struct Options<'a> {
+        num_predict?: Option<u64>,
+        temperature?: Option<&'a Number>,
+        top_p?: Option<&'a Number>,
+        top_k?: Option<u64>,
+        seed?: Option<&'a Number>,
+        frequency_penalty?: Option<&'a Number>,
+        presence_penalty?: Option<&'a Number>,
+        stop?: &'a [String],
+    }
 
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Think {
-    Whether(bool),
-    Level(&'static str),
-}
+    enum Think {
+        Whether(bool),
+        Level(&'static str),
+    }
 
-#[derive(Serialize)]
-#[serde(untagged)]
-enum FormatOut<'a> {
-    Word(&'static str),
-    Schema(&'a RawValue),
-}
+    enum FormatOut<'a> {
+        Word(&'static str),
+        Schema(&'a RawValue),
+    }
 
-#[derive(Serialize)]
-struct MessageOut<'a> {
-    role: &'static str,
-    content: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    thinking: String,
-    /// Base64.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    images: Vec<&'a str>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    tool_calls: Vec<CallOut<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tool_name: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tool_call_id: Option<&'a str>,
+    struct MessageOut<'a> {
+        role: &'static str,
+        content: String,
+        thinking?: String,
+        /// Base64.
+        images?: Vec<&'a str>,
+        tool_calls?: Vec<CallOut<'a>>,
+        tool_name?: Option<&'a str>,
+        tool_call_id?: Option<&'a str>,
+    }
 }
 
 impl MessageOut<'_> {
@@ -299,31 +276,28 @@ impl MessageOut<'_> {
     }
 }
 
-#[derive(Serialize)]
-struct CallOut<'a> {
-    /// Older servers pass over it.
-    id: &'a str,
-    function: CalledOut<'a>,
-}
+written! {
+    struct CallOut<'a> {
+        /// Older servers pass over it.
+        id: &'a str,
+        function: CalledOut<'a>,
+    }
 
-#[derive(Serialize)]
-struct CalledOut<'a> {
-    name: &'a str,
-    arguments: Cow<'a, RawValue>,
-}
+    struct CalledOut<'a> {
+        name: &'a str,
+        arguments: Cow<'a, RawValue>,
+    }
 
-#[derive(Serialize)]
-struct ToolOut<'a> {
-    r#type: &'static str,
-    function: FunctionOut<'a>,
-}
+    struct ToolOut<'a> {
+        kind as "type": &'static str,
+        function: FunctionOut<'a>,
+    }
 
-#[derive(Serialize)]
-struct FunctionOut<'a> {
-    name: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    description: Option<&'a str>,
-    parameters: Cow<'a, RawValue>,
+    struct FunctionOut<'a> {
+        name: &'a str,
+        description?: Option<&'a str>,
+        parameters: Cow<'a, RawValue>,
+    }
 }
 
 #[cfg(test)]

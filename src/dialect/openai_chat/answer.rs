@@ -4,12 +4,11 @@
 
 use std::borrow::Cow;
 
-use serde::Serialize;
 use serde::de::Error as _;
 use serde_json::value::RawValue;
 
 use crate::chat::{self, Number, StopReason};
-use crate::wire::json::{self, Read, objects};
+use crate::wire::json::{self, Read, objects, written};
 
 /// A string, borrowed where it holds no escape. What is no string counts
 /// as an empty one: a server's own idea of an `id` or of `reasoning` must not spoil an answer.
@@ -276,30 +275,27 @@ impl<'a> Read<'a> for Scalar<'a> {
     }
 }
 
-/// Tokens as we write them.
-#[derive(Debug, Serialize)]
-pub(super) struct UsageOut {
-    prompt_tokens: u64,
-    completion_tokens: u64,
-    total_tokens: u64,
-    prompt_tokens_details: PromptDetailsOut,
-    completion_tokens_details: CompletionDetailsOut,
-}
+written! {
+    /// Tokens as we write them.
+    #[derive(Debug)]
+    pub(super) struct UsageOut {
+        prompt_tokens: u64,
+        completion_tokens: u64,
+        total_tokens: u64,
+        prompt_tokens_details: PromptDetailsOut,
+        completion_tokens_details: CompletionDetailsOut,
+    }
 
-#[derive(Debug, Serialize)]
-struct PromptDetailsOut {
-    cached_tokens: u64,
-    #[serde(skip_serializing_if = "is_zero")]
-    cache_write_tokens: u64,
-}
+    #[derive(Debug)]
+    struct PromptDetailsOut {
+        cached_tokens: u64,
+        cache_write_tokens?: u64,
+    }
 
-#[derive(Debug, Serialize)]
-struct CompletionDetailsOut {
-    reasoning_tokens: u64,
-}
-
-fn is_zero(count: &u64) -> bool {
-    *count == 0
+    #[derive(Debug)]
+    struct CompletionDetailsOut {
+        reasoning_tokens: u64,
+    }
 }
 
 impl From<&chat::Usage> for UsageOut {

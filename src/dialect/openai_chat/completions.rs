@@ -3,18 +3,17 @@
 //! For a caller whose target knows chats only, the prompt is what the user says. Several prompts in one request, and
 //! prompts of tokens, are for servers of this protocol.
 
-use serde::Serialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::answer::{Str, UsageOut, WireUsage, finish_reason, of, stop_reason};
 use super::read_request::{TextOr, Unread, field};
-use super::{Fault, error_frame, json, write_json};
+use super::{Fault, error_frame};
 use crate::chat::{self, Block, Content, Event, Message, Number, Part, Request, Response, Role, Stop};
 use crate::dialect::{Decode, Encode, Label, Malformed};
 use crate::error::{self, Error};
 use crate::wire::frame::Frame;
-use crate::wire::json::{self as text, Fields, expectation, objects};
+use crate::wire::json::{self as text, Fields, Write, expectation, objects, to_vec, written};
 
 /// Models of OpenAI that complete and do not chat, by the start of their name. Source: "Models", OpenAI API
 /// documentation, read 2026-11.
@@ -120,7 +119,7 @@ pub fn write_request(request: &Request, lost: &mut Vec<String>) -> Vec<u8> {
             lose(name);
         }
     }
-    json(&RequestOut {
+    to_vec(&RequestOut {
         model: &request.model,
         prompt: texts.join("\n\n"),
         max_tokens: request.max_tokens,
@@ -274,7 +273,7 @@ pub fn write_response(response: &Response, label: &Label) -> Vec<u8> {
     });
     let said: String = texts.collect();
     let finish_reason = Some(finish_reason(response.stop.reason));
-    json(&ChunkOut {
+    to_vec(&ChunkOut {
         id: if response.id.is_empty() { &label.id } else { &response.id },
         object: OBJECT,
         created: label.created,
@@ -301,7 +300,7 @@ impl Encoder {
     fn chunk(&self, choices: &[ChoiceOut<'_>], usage: Option<UsageOut>, out: &mut Vec<u8>) {
         out.extend_from_slice(b"data: ");
         let (id, model, created) = (&self.id, &self.model, self.label.created);
-        write_json(&ChunkOut { id, object: OBJECT, created, model, choices, usage }, out);
+        ChunkOut { id, object: OBJECT, created, model, choices, usage }.write(out);
         out.extend_from_slice(b"\n\n");
     }
 
@@ -340,55 +339,42 @@ impl Encode for Encoder {
 
 const OBJECT: &str = "text_completion";
 
-#[derive(Serialize)]
-struct ChunkOut<'a> {
-    id: &'a str,
-    object: &'static str,
-    created: u64,
-    model: &'a str,
-    choices: &'a [ChoiceOut<'a>],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    usage: Option<UsageOut>,
-}
+written! {
+    struct ChunkOut<'a> {
+        id: &'a str,
+        object: &'static str,
+        created: u64,
+        model: &'a str,
+        choices: &'a [ChoiceOut<'a>],
+        usage?: Option<UsageOut>,
+    }
 
-#[derive(Serialize)]
-struct ChoiceOut<'a> {
-    text: &'a str,
-    index: u64,
-    /// Always null, and required by OpenAI's schema.
-    logprobs: Option<&'static str>,
-    finish_reason: Option<&'static str>,
-}
+    struct ChoiceOut<'a> {
+        text: &'a str,
+        index: u64,
+        /// Always null, and required by OpenAI's schema.
+        logprobs: Option<&'static str>,
+        finish_reason: Option<&'static str>,
+    }
 
-#[derive(Serialize)]
-struct RequestOut<'a> {
-    model: &'a str,
-    prompt: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_tokens: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    temperature: Option<&'a Number>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    top_p: Option<&'a Number>,
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    stop: &'a [String],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    seed: Option<&'a Number>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    frequency_penalty: Option<&'a Number>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    presence_penalty: Option<&'a Number>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user: Option<&'a str>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    stream: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stream_options: Option<StreamOptions>,
-}
+    struct RequestOut<'a> {
+        model: &'a str,
+        prompt: String,
+        max_tokens?: Option<u64>,
+        temperature?: Option<&'a Number>,
+        top_p?: Option<&'a Number>,
+        stop?: &'a [String],
+        seed?: Option<&'a Number>,
+        frequency_penalty?: Option<&'a Number>,
+        presence_penalty?: Option<&'a Number>,
+        user?: Option<&'a str>,
+        stream?: bool,
+        stream_options?: Option<StreamOptions>,
+    }
 
-#[derive(Serialize)]
-struct StreamOptions {
-    include_usage: bool,
+    struct StreamOptions {
+        include_usage: bool,
+    }
 }
 
 #[cfg(test)]

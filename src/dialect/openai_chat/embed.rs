@@ -1,14 +1,12 @@
 //! Embeddings in OpenAI's shape, which is also what callers of any upstream speak.
 
-use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::json;
 use crate::chat::{Json, Number, Usage};
 use crate::dialect::{Embed, Malformed};
 use crate::embed::{Encoding, Input, Request, Response};
 use crate::error::Error;
-use crate::wire::json::{self as text, Fields, Read, objects, quoted};
+use crate::wire::json::{self as text, Fields, Read, objects, quoted, to_vec, written};
 
 /// The fields that are read here; every other one is named in `unread`.
 const READ: &[&str] = &["model", "input", "dimensions", "encoding_format", "input_type", "user"];
@@ -68,7 +66,7 @@ pub fn write_embeddings(response: &Response, encoding: Encoding) -> Vec<u8> {
     let raw = |vector| RawValue::from_string(encoding.told(vector)).unwrap_or_default();
     let vectors = response.vectors.iter().enumerate();
     let tokens = response.usage.map_or(0, |usage| usage.input);
-    json(&ListOut {
+    to_vec(&ListOut {
         object: "list",
         data: vectors.map(|(index, vector)| RowOut { object: "embedding", index, embedding: raw(vector) }).collect(),
         model: &response.model,
@@ -82,7 +80,7 @@ impl Embed for Embeddings {
     }
 
     fn write(&self, request: &Request, _: &mut Vec<String>) -> Result<Vec<u8>, Error> {
-        Ok(json(&RequestOut {
+        Ok(to_vec(&RequestOut {
             model: &request.model,
             input: match &request.input {
                 Input::Texts(texts) => InputOut::Texts(texts),
@@ -128,45 +126,38 @@ impl Embed for Embeddings {
     }
 }
 
-#[derive(Serialize)]
-struct ListOut<'a> {
-    object: &'static str,
-    data: Vec<RowOut>,
-    model: &'a str,
-    usage: TallyOut,
-}
+written! {
+    struct ListOut<'a> {
+        object: &'static str,
+        data: Vec<RowOut>,
+        model: &'a str,
+        usage: TallyOut,
+    }
 
-#[derive(Serialize)]
-struct RowOut {
-    object: &'static str,
-    index: usize,
-    embedding: Box<RawValue>,
-}
+    struct RowOut {
+        object: &'static str,
+        index: usize,
+        embedding: Box<RawValue>,
+    }
 
-#[derive(Serialize)]
-struct TallyOut {
-    prompt_tokens: u64,
-    total_tokens: u64,
-}
+    struct TallyOut {
+        prompt_tokens: u64,
+        total_tokens: u64,
+    }
 
-#[derive(Serialize)]
-struct RequestOut<'a> {
-    model: &'a str,
-    input: InputOut<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    dimensions: Option<u64>,
-    encoding_format: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    input_type: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user: Option<&'a str>,
-}
+    struct RequestOut<'a> {
+        model: &'a str,
+        input: InputOut<'a>,
+        dimensions?: Option<u64>,
+        encoding_format: &'static str,
+        input_type?: Option<&'a str>,
+        user?: Option<&'a str>,
+    }
 
-#[derive(Serialize)]
-#[serde(untagged)]
-enum InputOut<'a> {
-    Texts(&'a [String]),
-    Tokens(&'a RawValue),
+    enum InputOut<'a> {
+        Texts(&'a [String]),
+        Tokens(&'a RawValue),
+    }
 }
 
 #[cfg(test)]

@@ -312,7 +312,7 @@ fn settings_are_read() {
         "include": ["reasoning.encrypted_content"], "truncation": "disabled", "metadata": {}, "top_logprobs": 2,
     }));
     assert_eq!((request.max_tokens, request.stream, request.parallel_tools), (Some(7), true, Some(false)));
-    assert_eq!(serde_json::to_string(&request.temperature).unwrap(), "0.7");
+    assert_eq!(crate::wire::json::to_string(&request.temperature), "0.7");
     assert_eq!((request.reasoning, request.reasoning_told), (Some(Effort::Level("high".into())), Some(true)));
     assert_eq!(request.verbosity.as_deref(), Some("low"));
     assert!(matches!(request.format, Some(Format::Schema { strict: Some(true), .. })));

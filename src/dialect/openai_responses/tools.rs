@@ -3,13 +3,12 @@
 //! Two kinds exist in this dialect only: tools that take free text, and tools in a namespace, as Codex has its MCP
 //! servers. For all others they are functions, and their calls get their own kinds and names back.
 
-use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::read_request::{Unread, parse};
 use crate::chat::{Custom, Json, Namespace, Tool};
 use crate::error::Error;
-use crate::wire::json::{self, objects, quoted};
+use crate::wire::json::{self, objects, quoted, written};
 
 /// The longest name of a function that all providers take.
 const NAME_BYTES_MAX: usize = 64;
@@ -185,44 +184,34 @@ fn free_text(custom: &Custom) -> Box<RawValue> {
     .unwrap_or_default()
 }
 
-#[derive(Serialize)]
-#[serde(tag = "type")]
-pub(super) enum ToolOut<'a> {
-    #[serde(rename = "function")]
-    Function {
-        name: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        description: Option<&'a str>,
-        parameters: SchemaOut<'a>,
-        /// Always there: this dialect takes a function without it for a strict one, which others do not.
-        strict: bool,
-    },
-    #[serde(rename = "custom")]
-    Custom {
-        name: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        description: Option<&'a str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        format: Option<&'a RawValue>,
-    },
-    #[serde(rename = "namespace")]
-    Namespace { name: &'a str, description: &'a str, tools: Vec<ToolOut<'a>> },
-}
+written! {
+    pub(super) enum ToolOut<'a> tagged "type" {
+        Function as "function" {
+            name: &'a str,
+            description?: Option<&'a str>,
+            parameters: SchemaOut<'a>,
+            /// Always there: this dialect takes a function without it for a strict one, which others do not.
+            strict: bool,
+        },
+        Custom as "custom" {
+            name: &'a str,
+            description?: Option<&'a str>,
+            format?: Option<&'a RawValue>,
+        },
+        Namespace as "namespace" { name: &'a str, description: &'a str, tools: Vec<ToolOut<'a>> },
+    }
 
-#[derive(Serialize)]
-#[serde(untagged)]
-pub(super) enum SchemaOut<'a> {
-    Given(&'a RawValue),
-    /// A function without parameters.
-    Empty {
-        #[serde(rename = "type")]
-        kind: &'static str,
-        properties: Empty,
-    },
-}
+    pub(super) enum SchemaOut<'a> {
+        Given(&'a RawValue),
+        /// A function without parameters.
+        Empty {
+            kind as "type": &'static str,
+            properties: Empty,
+        },
+    }
 
-#[derive(Serialize)]
-pub(super) struct Empty {}
+    pub(super) struct Empty {}
+}
 
 /// As this dialect has them: in their namespaces, and with their own kinds.
 pub(super) fn write(tools: &[Tool]) -> Vec<ToolOut<'_>> {
