@@ -18,7 +18,7 @@ use crate::chat;
 use crate::embed;
 use crate::error::Error;
 use crate::wire::frame::{Frame, Framing};
-use crate::wire::json::{Fields, read_by_serde};
+use crate::wire::json::{Fields, words};
 
 /// What an upstream speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Deserialize, serde::Serialize)]
@@ -35,7 +35,7 @@ pub enum Dialect {
     OpenaiCompletions,
 }
 
-read_by_serde! { Dialect = Self::OpenaiChat; }
+words! { Dialect, "the name of a dialect", Self::OpenaiChat; }
 
 /// What a caller speaks: each is the dialect of some upstream too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

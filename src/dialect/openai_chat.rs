@@ -15,7 +15,6 @@ mod write_request;
 mod tests;
 
 use serde::Serialize;
-use serde_json::value::RawValue;
 
 pub use decode::{Decoder, read_response};
 pub use embed::{Embeddings, read_embeddings, splice_embeddings, write_embeddings};
@@ -25,7 +24,7 @@ pub use write_request::write_request;
 
 use super::Model;
 use crate::error::Error;
-use crate::wire::json::{objects, parse, read};
+use crate::wire::json::{Raw, objects, parse, read};
 
 pub fn error_body(error: &Error) -> Vec<u8> {
     let row = error.kind.row();
@@ -85,9 +84,9 @@ struct ModelRow<'a> {
 
 objects! {
     struct ErrorBody<'a> {
-        error: Option<&'a RawValue>,
-        message: Option<&'a RawValue>,
-        detail: Option<&'a RawValue>,
+        error: Option<Raw<'a>>,
+        message: Option<Raw<'a>>,
+        detail: Option<Raw<'a>>,
     }
 }
 
@@ -100,11 +99,11 @@ struct Fault {
 
 impl Fault {
     /// Reads the value of `error`: an object or a plain string.
-    fn read(error: &RawValue) -> Self {
+    fn read(error: Raw<'_>) -> Self {
         objects! {
             struct Wire<'a> {
-                kind as "type": Option<&'a RawValue>,
-                message: Option<&'a RawValue>,
+                kind as "type": Option<Raw<'a>>,
+                message: Option<Raw<'a>>,
             }
         }
         match parse::<Wire<'_>>(error.get()) {
@@ -115,7 +114,7 @@ impl Fault {
 }
 
 /// A string's text, or the JSON of what stands where a string was due; `None` where that is empty.
-fn text(raw: &RawValue) -> Option<String> {
+fn text(raw: Raw<'_>) -> Option<String> {
     let text = parse::<String>(raw.get()).unwrap_or_else(|_| raw.get().to_owned());
     (!text.is_empty()).then_some(text)
 }

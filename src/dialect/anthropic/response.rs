@@ -1,14 +1,11 @@
 //! A whole answer, both ways.
 
-use std::borrow::Cow;
-
 use serde::Serialize;
-use serde_json::value::RawValue;
 
 use super::super::{Label, Malformed};
 use super::{Bill, Block, Tally, input, json, read_stop, stop_word};
 use crate::chat::{Content, Part, Response, ToolCall};
-use crate::wire::json::objects;
+use crate::wire::json::{Raw, Verbatim, objects};
 
 pub fn read_response(body: &[u8]) -> Result<Response, Malformed> {
     objects! {
@@ -40,7 +37,7 @@ pub fn read_response(body: &[u8]) -> Result<Response, Malformed> {
 
 /// `None` for the blocks of tools that the provider runs itself: callers of other dialects cannot use them.
 fn read_block(block: &Block<'_>, i: usize) -> Result<Option<Content>, Malformed> {
-    let text = |raw: Option<&RawValue>, name: &str| match raw {
+    let text = |raw: Option<Raw<'_>>, name: &str| match raw {
         None => Ok(String::new()),
         Some(raw) => json::parse(raw.get()).map_err(|_| Malformed(format!("content[{i}].{name} is not a string"))),
     };
@@ -54,7 +51,7 @@ fn read_block(block: &Block<'_>, i: usize) -> Result<Option<Content>, Malformed>
         "tool_use" => Content::ToolCall(ToolCall {
             id: text(block.id, "id")?,
             name: text(block.name, "name")?,
-            arguments: block.input.map_or("{}", RawValue::get).to_owned(),
+            arguments: block.input.map_or("{}", Raw::get).to_owned(),
             signature: None,
         }),
         _ => return Ok(None),
@@ -94,7 +91,7 @@ enum Out<'a> {
     Text { text: &'a str },
     Thinking { thinking: &'a str, signature: &'a str },
     RedactedThinking { data: &'a str },
-    ToolUse { id: &'a str, name: &'a str, input: Cow<'a, RawValue> },
+    ToolUse { id: &'a str, name: &'a str, input: Verbatim<'a> },
 }
 
 impl<'a> Out<'a> {

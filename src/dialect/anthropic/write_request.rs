@@ -6,13 +6,12 @@
 use std::borrow::Cow;
 
 use serde::Serialize;
-use serde_json::value::RawValue;
 
 use super::{input, json};
 use crate::chat::{
     Content, Effort, Format, Json, Media, Message, Number, Part, Request, Role, Tool, ToolCall, ToolChoice,
 };
-use crate::wire::json::Fields;
+use crate::wire::json::{Fields, Raw, Verbatim};
 
 pub fn write_request(request: &Request, lost: &mut Vec<String>) -> Vec<u8> {
     let mut writer = Writer { lost, claude: version(&request.model) };
@@ -230,7 +229,7 @@ impl Writer<'_> {
             description: tool.description.as_deref(),
             input_schema: schema(tool.schema.as_ref()),
             strict: strict.filter(|_| !self.is_claude_before(STRICT)),
-            cache_control: tool.cache.as_ref().map(|Json(raw)| &**raw),
+            cache_control: tool.cache.as_ref().map(Json::raw),
         }
     }
 
@@ -291,8 +290,8 @@ impl Writer<'_> {
 
     fn format<'a>(&mut self, request: &'a Request) -> Option<FormatOut<'a>> {
         match request.format.as_ref()? {
-            Format::Schema { schema: Json(schema), .. } if !self.is_claude_before(STRICT) => {
-                Some(FormatOut { r#type: "json_schema", schema })
+            Format::Schema { schema, .. } if !self.is_claude_before(STRICT) => {
+                Some(FormatOut { r#type: "json_schema", schema: schema.raw() })
             }
             Format::Schema { .. } | Format::Json => {
                 self.lose("response_format");
@@ -391,8 +390,8 @@ fn level(budget: u64) -> &'static str {
     }
 }
 
-fn cache(part: &Part) -> Option<&RawValue> {
-    part.cache.as_ref().map(|Json(raw)| &**raw)
+fn cache(part: &Part) -> Option<Raw<'_>> {
+    part.cache.as_ref().map(Json::raw)
 }
 
 fn image(media: &Media) -> Source<'_> {
@@ -449,12 +448,13 @@ fn tool_id(id: &str) -> Cow<'_, str> {
 }
 
 /// The schema must be of an object and say so; OpenAI's may be absent or leave the type out.
-fn schema(schema: Option<&Json>) -> Cow<'_, RawValue> {
-    let own = |text: String| Cow::Owned(RawValue::from_string(text).unwrap_or_default());
-    match schema.map(|Json(raw)| (raw, Fields::read(raw.get().as_bytes()))) {
-        Some((raw, Ok(fields))) if fields.raw("type").is_some() => Cow::Borrowed(raw),
-        Some((_, Ok(fields))) => own(String::from_utf8(fields.with(&[("type", "\"object\"")])).unwrap_or_default()),
-        None | Some((_, Err(_))) => own(r#"{"type":"object","properties":{}}"#.to_owned()),
+fn schema(schema: Option<&Json>) -> Verbatim<'_> {
+    match schema.map(|schema| (schema.raw(), Fields::read(schema.get().as_bytes()))) {
+        Some((raw, Ok(fields))) if fields.raw("type").is_some() => raw.into(),
+        Some((_, Ok(fields))) => {
+            Verbatim::made(String::from_utf8(fields.with(&[("type", "\"object\"")])).unwrap_or_default())
+        }
+        None | Some((_, Err(_))) => Raw::of(r#"{"type":"object","properties":{}}"#).into(),
     }
 }
 
@@ -513,19 +513,19 @@ enum Block<'a> {
     Text {
         text: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
-        cache_control: Option<&'a RawValue>,
+        cache_control: Option<Raw<'a>>,
     },
     Image {
         source: Source<'a>,
         #[serde(skip_serializing_if = "Option::is_none")]
-        cache_control: Option<&'a RawValue>,
+        cache_control: Option<Raw<'a>>,
     },
     Document {
         source: Source<'a>,
         #[serde(skip_serializing_if = "Option::is_none")]
         title: Option<&'a str>,
         #[serde(skip_serializing_if = "Option::is_none")]
-        cache_control: Option<&'a RawValue>,
+        cache_control: Option<Raw<'a>>,
     },
     Thinking {
         thinking: &'a str,
@@ -537,9 +537,9 @@ enum Block<'a> {
     ToolUse {
         id: Cow<'a, str>,
         name: &'a str,
-        input: Cow<'a, RawValue>,
+        input: Verbatim<'a>,
         #[serde(skip_serializing_if = "Option::is_none")]
-        cache_control: Option<&'a RawValue>,
+        cache_control: Option<Raw<'a>>,
     },
     ToolResult {
         tool_use_id: Cow<'a, str>,
@@ -547,7 +547,7 @@ enum Block<'a> {
         #[serde(skip_serializing_if = "is_false")]
         is_error: bool,
         #[serde(skip_serializing_if = "Option::is_none")]
-        cache_control: Option<&'a RawValue>,
+        cache_control: Option<Raw<'a>>,
     },
 }
 
@@ -572,11 +572,11 @@ struct ToolOut<'a> {
     /// Left out when absent: `null` is refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<&'a str>,
-    input_schema: Cow<'a, RawValue>,
+    input_schema: Verbatim<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     strict: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    cache_control: Option<&'a RawValue>,
+    cache_control: Option<Raw<'a>>,
 }
 
 #[derive(Serialize)]
@@ -617,7 +617,7 @@ struct OutputConfig<'a> {
 #[derive(Serialize)]
 struct FormatOut<'a> {
     r#type: &'static str,
-    schema: &'a RawValue,
+    schema: Raw<'a>,
 }
 
 #[derive(Serialize)]
@@ -647,7 +647,7 @@ mod tests {
     }
 
     fn raw(text: &str) -> Json {
-        Json(RawValue::from_string(text.to_owned()).unwrap())
+        json::parse(text).unwrap()
     }
 
     fn says(role: Role, parts: Vec<Part>) -> Message {

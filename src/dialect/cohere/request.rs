@@ -9,11 +9,9 @@
 use std::borrow::Cow;
 
 use serde::Serialize;
-use serde::de::IgnoredAny;
-use serde_json::value::RawValue;
 
 use crate::chat::{Content, Effort, Format, Json, Message, Number, Part, Request, Role, Tool, ToolChoice};
-use crate::wire::json::{self, objects};
+use crate::wire::json::{self, Ignored, Raw, Verbatim, objects};
 
 /// Models that do not think, by the start of their name. They refuse to be told how.
 const PLAIN_MODELS: &[&str] = &[
@@ -127,11 +125,8 @@ impl Writer<'_> {
     fn tool<'a>(&mut self, tool: &'a Tool) -> ToolOut<'a> {
         self.lose_if(tool.cache.is_some(), "cache_control");
         let parameters = match &tool.schema {
-            Some(Json(schema)) => Cow::Borrowed(&**schema),
-            None => {
-                let empty = r#"{"type":"object","properties":{}}"#.to_owned();
-                Cow::Owned(RawValue::from_string(empty).unwrap_or_default())
-            }
+            Some(schema) => schema.raw().into(),
+            None => Raw::of(r#"{"type":"object","properties":{}}"#).into(),
         };
         ToolOut {
             r#type: "function",
@@ -148,7 +143,7 @@ impl Writer<'_> {
         }
         let schema = match format {
             Format::Json => None,
-            Format::Schema { schema: Json(schema), .. } => Some(&**schema),
+            Format::Schema { schema, .. } => Some(schema.raw()),
         };
         Some(FormatOut { r#type: "json_object", schema })
     }
@@ -310,10 +305,10 @@ impl Writer<'_> {
 }
 
 /// Whether the schema has a parameter that must be given.
-fn requires(Json(schema): &Json) -> bool {
+fn requires(schema: &Json) -> bool {
     objects! {
         struct Wire {
-            required: Option<Vec<IgnoredAny>>,
+            required: Option<Vec<Ignored>>,
         }
     }
     json::parse::<Wire>(schema.get()).is_ok_and(|schema| schema.required.is_some_and(|names| !names.is_empty()))
@@ -434,14 +429,14 @@ struct FunctionOut<'a> {
     name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<&'a str>,
-    parameters: Cow<'a, RawValue>,
+    parameters: Verbatim<'a>,
 }
 
 #[derive(Serialize)]
 struct FormatOut<'a> {
     r#type: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    schema: Option<&'a RawValue>,
+    schema: Option<Raw<'a>>,
 }
 
 #[derive(Serialize)]
@@ -469,7 +464,7 @@ mod tests {
     }
 
     fn raw(text: &str) -> Json {
-        Json(RawValue::from_string(text.to_owned()).unwrap())
+        json::parse(text).unwrap()
     }
 
     fn says(role: Role, contents: Vec<Content>) -> Message {

@@ -7,14 +7,13 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use serde::Serialize;
-use serde_json::value::RawValue;
 
-use super::encode::{BlobOut, ContentOut, FileOut, PartOut, ResultOut, args, raw};
+use super::encode::{BlobOut, ContentOut, FileOut, PartOut, ResultOut, args};
 use super::json;
 use super::read_request::SENTINELS;
 use crate::chat::{Content, Effort, Format, Json, Media, Message, Number, Part, Request, Role, Tool, ToolChoice};
 use crate::schema;
-use crate::wire::json::{self as wire_json, Fields, quoted};
+use crate::wire::json::{self as wire_json, Fields, Raw, Verbatim, quoted};
 
 pub fn write_request(request: &Request, lost: &mut Vec<String>) -> Vec<u8> {
     let generation = Generation::of(&request.model);
@@ -333,21 +332,21 @@ impl<'a, 'l, 'v> Contents<'a, 'l, 'v> {
 }
 
 /// The texts of a result as the object that `response` must be.
-fn response<'a>(texts: &[&'a str], is_error: bool) -> Cow<'a, RawValue> {
+fn response<'a>(texts: &[&'a str], is_error: bool) -> Verbatim<'a> {
     let key = if is_error { "error" } else { "result" };
     if let [text] = texts {
         // A reference in a result is taken for one of a schema, and refused (google-gemini/gemini-cli#13326).
         let refers = text.contains("\"$ref\"") || text.contains("\"$defs\"");
-        let value = wire_json::parse::<&'a RawValue>(text.trim()).ok();
+        let value = wire_json::parse::<Raw<'a>>(text.trim()).ok();
         let object = value.filter(|value| !refers && value.get().starts_with('{'));
-        let says = |value: &&RawValue| {
+        let says = |value: &Raw<'_>| {
             !is_error || Fields::read(value.get().as_bytes()).is_ok_and(|fields| fields.raw("error").is_some())
         };
         if let Some(value) = object.filter(says) {
-            return Cow::Borrowed(value);
+            return value.into();
         }
     }
-    raw(format!("{{{}:{}}}", quoted(key), quoted(&texts.join("\n"))))
+    Verbatim::made(format!("{{{}:{}}}", quoted(key), quoted(&texts.join("\n"))))
 }
 
 fn is_cached(part: &Part) -> bool {
@@ -459,5 +458,5 @@ struct ThinkingOut {
 }
 
 fn given<S: serde::Serializer>(json: &Option<Json>, serializer: S) -> Result<S::Ok, S::Error> {
-    json.as_ref().map(|json| &json.0).serialize(serializer)
+    json.as_ref().map(Json::raw).serialize(serializer)
 }

@@ -4,8 +4,6 @@
 //! prompts of tokens, are for servers of this protocol.
 
 use serde::Serialize;
-use serde::de::IgnoredAny;
-use serde_json::value::RawValue;
 
 use super::answer::{Str, UsageOut, WireUsage, finish_reason, of, stop_reason};
 use super::read_request::{TextOr, Unread, field};
@@ -14,7 +12,7 @@ use crate::chat::{self, Block, Content, Event, Message, Number, Part, Request, R
 use crate::dialect::{Decode, Encode, Label, Malformed};
 use crate::error::{self, Error};
 use crate::wire::frame::Frame;
-use crate::wire::json::{self as text, Fields, expectation, objects};
+use crate::wire::json::{self as text, Fields, Ignored, Raw, objects};
 
 /// Models of OpenAI that complete and do not chat, by the start of their name. Source: "Models", OpenAI API
 /// documentation, read 2026-11.
@@ -45,7 +43,7 @@ pub fn completes(model: &str) -> bool {
 pub fn answers(body: &Fields<'_>) -> u64 {
     let number = |name| body.get::<u64>(name).ok().flatten().unwrap_or(1);
     let texts = body.get::<Vec<String>>("prompt").ok().flatten().map(|prompts| prompts.len());
-    let tokens = || body.get::<Vec<Vec<IgnoredAny>>>("prompt").ok().flatten().map(|prompts| prompts.len());
+    let tokens = || body.get::<Vec<Vec<Ignored>>>("prompt").ok().flatten().map(|prompts| prompts.len());
     let prompts = texts.or_else(tokens).map_or(1, |prompts| prompts as u64);
     number("n").max(number("best_of")).max(1).saturating_mul(prompts.max(1))
 }
@@ -56,7 +54,7 @@ pub fn read_request(body: &Fields<'_>) -> Result<Request, Error> {
     for name in body.names().filter(|name| !READ.contains(name)) {
         // What is told to be as it would be anyhow is no loss.
         let is_default =
-            |raw: &RawValue| matches!((name, raw.get()), (_, "null") | ("n" | "best_of", "1") | ("echo", "false"));
+            |raw: Raw<'_>| matches!((name, raw.get()), (_, "null") | ("n" | "best_of", "1") | ("echo", "false"));
         if body.raw(name).is_some_and(|raw| !is_default(raw)) {
             unread.note(name);
         }
@@ -83,7 +81,7 @@ pub fn read_request(body: &Fields<'_>) -> Result<Request, Error> {
     })
 }
 
-fn prompt(raw: &RawValue) -> Result<String, Error> {
+fn prompt(raw: Raw<'_>) -> Result<String, Error> {
     if let Ok(prompt) = text::parse(raw.get()) {
         return Ok(prompt);
     }
@@ -160,7 +158,7 @@ objects! {
         model: Option<Str<'a>>,
         choices: Option<Vec<Choice<'a>>>,
         usage: Option<WireUsage>,
-        error: Option<&'a RawValue>,
+        error: Option<Raw<'a>>,
     }
 
     struct Choice<'a> {
@@ -262,8 +260,8 @@ pub fn read_response(body: &[u8]) -> Result<Response, Malformed> {
 }
 
 /// Says what was due; never what stood there.
-fn malformed(error: &serde_json::Error) -> Malformed {
-    Malformed(format!("the completion: {}", expectation(error)))
+fn malformed(error: &text::Error) -> Malformed {
+    Malformed(format!("the completion: {error}"))
 }
 
 /// Writes a whole `text_completion`. What is no text has no place in one.

@@ -6,11 +6,11 @@
 use std::borrow::Cow;
 
 use serde::Serialize;
-use serde_json::value::RawValue;
 
 use super::encode::CallOut;
 use super::json;
 use crate::chat::{Content, Effort, Format, Media, Message, Number, Part, Request, Role, Tool, ToolChoice};
+use crate::wire::json::Raw;
 
 /// Models that want `max_completion_tokens` and refuse sampling parameters and stop sequences, by the
 /// start of their name. Source: "Reasoning models", OpenAI API documentation, read 2026-11.
@@ -134,7 +134,7 @@ fn tool_out<'a>(tool: &'a Tool, lost: &mut Lost<'_>) -> ToolOut<'a> {
                 .schema
                 .as_ref()
                 .map_or(SchemaOut::Empty { kind: "object", properties: Empty {} }, |schema| {
-                    SchemaOut::Given(&schema.0)
+                    SchemaOut::Given(schema.raw())
                 }),
             strict: tool.strict,
         },
@@ -155,7 +155,7 @@ fn format(format: &Format) -> FormatOut<'_> {
         Format::Json => FormatOut { kind: "json_object", json_schema: None },
         Format::Schema { name, schema, strict } => FormatOut {
             kind: "json_schema",
-            json_schema: Some(FormatSchema { name, schema: &schema.0, strict: *strict }),
+            json_schema: Some(FormatSchema { name, schema: schema.raw(), strict: *strict }),
         },
     }
 }
@@ -429,7 +429,7 @@ struct FunctionOut<'a> {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum SchemaOut<'a> {
-    Given(&'a RawValue),
+    Given(Raw<'a>),
     /// A function without parameters.
     Empty {
         #[serde(rename = "type")]
@@ -468,7 +468,7 @@ struct FormatOut<'a> {
 #[derive(Serialize)]
 struct FormatSchema<'a> {
     name: &'a str,
-    schema: &'a RawValue,
+    schema: Raw<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     strict: Option<bool>,
 }

@@ -6,13 +6,11 @@
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
-
 use super::answer::{Fault, Item, ItemKind, Whole, read, text};
 use crate::chat::{Block, Content, Event, Part, Response, ToolCall};
 use crate::dialect::{Decode, Malformed};
 use crate::wire::frame::Frame;
-use crate::wire::json::{self, objects, quoted};
+use crate::wire::json::{self, Raw, objects, quoted};
 
 /// Events of items that wait for another.
 const WAITING_MAX: usize = 100_000;
@@ -47,11 +45,11 @@ struct Telling {
 objects! {
     #[derive(Debug)]
     struct Wire<'a> {
-        kind as "type": Option<&'a RawValue>,
-        response: Option<&'a RawValue>,
-        item: Option<&'a RawValue>,
-        delta: Option<&'a RawValue>,
-        error: Option<&'a RawValue>,
+        kind as "type": Option<Raw<'a>>,
+        response: Option<Raw<'a>>,
+        item: Option<Raw<'a>>,
+        delta: Option<Raw<'a>>,
+        error: Option<Raw<'a>>,
         output_index: Option<u64>,
         content_index: Option<u64>,
         summary_index: Option<u64>,
@@ -69,8 +67,7 @@ impl Decode for Decoder {
         if self.over || data.is_empty() || data == "[DONE]" {
             return Ok(());
         }
-        let wire: Wire<'_> =
-            json::parse(data).map_err(|error| Malformed(format!("an event: {}", json::expectation(&error))))?;
+        let wire: Wire<'_> = json::parse(data).map_err(|error| Malformed(format!("an event: {error}")))?;
         let kind = wire.kind.and_then(text).unwrap_or(Cow::Borrowed(frame.event.unwrap_or_default()));
         match &*kind {
             "response.created" | "response.in_progress" | "response.queued" => self.start(&whole(&wire)?, events),
@@ -137,7 +134,7 @@ fn whole<'a>(wire: &Wire<'a>) -> Result<Whole<'a>, Malformed> {
 
 /// The fault in the fields of the event itself.
 fn of(data: &str) -> Fault {
-    let fault = json::parse::<&RawValue>(data).map(Fault::read).unwrap_or_default();
+    let fault = json::parse::<Raw<'_>>(data).map(Fault::read).unwrap_or_default();
     Fault { code: fault.code.filter(|code| code != "error"), ..fault }
 }
 
@@ -360,7 +357,7 @@ impl Decoder {
     /// Tells the whole output.
     fn output(&mut self, response: &Whole<'_>, events: &mut Vec<Event>) -> Result<(), Malformed> {
         for (index, raw) in response.output.iter().flatten().enumerate() {
-            self.item(index as u64, &read(raw, &format!("output[{index}]"))?, events);
+            self.item(index as u64, &read(*raw, &format!("output[{index}]"))?, events);
         }
         Ok(())
     }
@@ -374,7 +371,7 @@ impl Decoder {
 
 /// Reads a whole response.
 pub fn read_response(body: &[u8]) -> Result<Response, Malformed> {
-    let wire: Whole<'_> = json::read(body).map_err(|error| Malformed(json::expectation(&error)))?;
+    let wire: Whole<'_> = json::read(body).map_err(|error| Malformed(error.to_string()))?;
     if wire.output.is_none() {
         return Err(Malformed("output: missing".to_owned()));
     }

@@ -6,11 +6,11 @@
 use std::borrow::Cow;
 
 use serde::Serialize;
-use serde_json::value::RawValue;
 
 use super::json;
 use super::tools::{self, Called, ToolOut, unwrapped};
 use crate::chat::{Content, Effort, Format, Media, Message, Number, Part, Request, Role, Tool, ToolCall, ToolChoice};
+use crate::wire::json::Raw;
 
 /// OpenAI's reasoning models, by the start of their name. They want `developer` for `system`, give their reasoning
 /// encrypted, and refuse sampling parameters. Source: "Reasoning models", OpenAI API documentation, read 2026-11.
@@ -133,7 +133,9 @@ pub(super) fn text(request: &Request) -> TextOut<'_> {
     let format = match &request.format {
         None => FormatOut::Text,
         Some(Format::Json) => FormatOut::Object,
-        Some(Format::Schema { name, schema, strict }) => FormatOut::Schema { name, schema: &schema.0, strict: *strict },
+        Some(Format::Schema { name, schema, strict }) => {
+            FormatOut::Schema { name, schema: schema.raw(), strict: *strict }
+        }
     };
     TextOut { format, verbosity: request.verbosity.as_deref() }
 }
@@ -365,7 +367,7 @@ enum FormatOut<'a> {
     #[serde(rename = "json_schema")]
     Schema {
         name: &'a str,
-        schema: &'a RawValue,
+        schema: Raw<'a>,
         #[serde(skip_serializing_if = "Option::is_none")]
         strict: Option<bool>,
     },

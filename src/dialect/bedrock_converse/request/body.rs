@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 use serde::ser::Serializer;
-use serde_json::value::RawValue;
 
 use crate::chat::Number;
+use crate::wire::json::Verbatim;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -88,7 +88,7 @@ pub(super) enum Block<'a> {
     ToolUse {
         tool_use_id: Cow<'a, str>,
         name: Cow<'a, str>,
-        input: Cow<'a, RawValue>,
+        input: Verbatim<'a>,
     },
     #[serde(rename_all = "camelCase")]
     ToolResult {
@@ -195,7 +195,7 @@ pub(super) struct ToolSpec<'a> {
 
 #[derive(Serialize)]
 pub(super) struct Schema<'a> {
-    pub(super) json: Cow<'a, RawValue>,
+    pub(super) json: Verbatim<'a>,
 }
 
 #[derive(Serialize)]
