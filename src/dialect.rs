@@ -13,15 +13,13 @@ pub mod openai_responses;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use serde_json::value::RawValue;
-
 use self::openai_chat::completions;
 use crate::chat;
 use crate::embed;
 use crate::error::Error;
 use crate::media::{self, Files, Taken};
 use crate::wire::frame::{Frame, Framing};
-use crate::wire::json::{Fields, read_by_serde, written};
+use crate::wire::json::{Fields, Raw, words, written};
 
 written! {
     /// What an upstream speaks.
@@ -40,7 +38,7 @@ written! {
     }
 }
 
-read_by_serde! { Dialect = Self::OpenaiChat; }
+words! { Dialect, "the name of a dialect", Self::OpenaiChat; }
 
 /// What a caller speaks: each is the dialect of some upstream too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -363,7 +361,7 @@ impl Inbound {
 
     /// What stands in a body in place of a file's address: of `value`, which is `name` in the object that is `parent`.
     /// `None` where that is no such place, or where more would have to change than the value.
-    pub fn inline_file(self, parent: &str, name: &str, value: &RawValue, files: &Files) -> Option<String> {
+    pub fn inline_file(self, parent: &str, name: &str, value: Raw<'_>, files: &Files) -> Option<String> {
         match self {
             Self::OpenaiChat | Self::OpenaiCompletions | Self::OpenaiResponses => {
                 openai_chat::inline_file(parent, name, value, files)

@@ -10,13 +10,12 @@ pub mod origin;
 
 use memchr::memmem;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
 use self::origin::Origin;
 use crate::chat::{Content, Media, Part, Request, Role};
 use crate::dialect::Inbound;
 use crate::host::{Millis, Network};
-use crate::wire::json::{Fields, parse};
+use crate::wire::json::{Fields, Raw, parse};
 
 /// From where files are fetched, and how much of them.
 #[derive(Debug)]
@@ -266,7 +265,7 @@ impl Edits<'_> {
         }
     }
 
-    fn value(&mut self, value: &RawValue, name: &str, depth: usize) {
+    fn value(&mut self, value: Raw<'_>, name: &str, depth: usize) {
         let Some(depth) = depth.checked_sub(1) else { return };
         let json = value.get();
         if json.starts_with('{') {
@@ -274,7 +273,7 @@ impl Edits<'_> {
                 self.object(&fields, name, depth);
             }
         } else if json.starts_with('[') {
-            for value in parse::<Vec<&RawValue>>(json).unwrap_or_default() {
+            for value in parse::<Vec<Raw<'_>>>(json).unwrap_or_default() {
                 self.value(value, name, depth);
             }
         }
@@ -298,7 +297,7 @@ fn in_object(fields: &Fields<'_>, text: &str, depth: usize, path: &mut String) -
     })
 }
 
-fn in_value(value: &RawValue, text: &str, depth: usize, path: &mut String, step: &str) -> bool {
+fn in_value(value: Raw<'_>, text: &str, depth: usize, path: &mut String, step: &str) -> bool {
     let json = value.get();
     // It is longer by its quotes at least.
     let Some(depth) = depth.checked_sub(1).filter(|_| json.len() > text.len()) else { return false };
@@ -307,9 +306,9 @@ fn in_value(value: &RawValue, text: &str, depth: usize, path: &mut String, step:
     let is_there = match json.as_bytes().first() {
         Some(b'"') => parse::<String>(json).is_ok_and(|string| string == text),
         Some(b'{') => Fields::read(json.as_bytes()).is_ok_and(|fields| in_object(&fields, text, depth, path)),
-        Some(b'[') => parse::<Vec<&RawValue>>(json).is_ok_and(|values| {
+        Some(b'[') => parse::<Vec<Raw<'_>>>(json).is_ok_and(|values| {
             let mut numbered = values.iter().enumerate();
-            numbered.any(|(index, value)| in_value(value, text, depth, path, &format!("[{index}]")))
+            numbered.any(|(index, value)| in_value(*value, text, depth, path, &format!("[{index}]")))
         }),
         _ => false,
     };

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::dialect::{Ask, Dialect};
 use crate::host::Headers;
 use crate::wire::frame::{Frame, Framing};
-use crate::wire::json::{self, Fields, objects, quoted, read_by_serde};
+use crate::wire::json::{self, Fields, objects, quoted, words};
 use crate::wire::percent;
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -30,7 +30,7 @@ pub enum Platform {
     Vertex,
 }
 
-read_by_serde! { Platform = Self::Native; }
+words! { Platform, "the name of a platform", Self::Native; }
 
 impl Platform {
     /// Whether `dialect` is spoken there.

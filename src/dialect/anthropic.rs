@@ -12,8 +12,6 @@ mod write_request;
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
-
 pub use read_request::read_request;
 pub use response::{read_response, write_response};
 pub use stream::{Decoder, Encoder};
@@ -23,14 +21,14 @@ use super::Model;
 use crate::chat::{Media, Stop, StopReason, Usage};
 use crate::error::Error;
 use crate::media::Files;
-use crate::wire::json::{self, Fields, Write, objects, quoted, to_vec, written};
+use crate::wire::json::{self, Fields, Raw, Verbatim, Write, objects, quoted, to_vec, written};
 
 pub fn splice(body: &Fields<'_>, model: &str) -> Vec<u8> {
     body.with(&[("model", &quoted(model))])
 }
 
 /// The source that holds a file, where `value` is one by address. Text is told otherwise than what is inline here.
-pub fn inline_file(name: &str, value: &RawValue, files: &Files) -> Option<String> {
+pub fn inline_file(name: &str, value: Raw<'_>, files: &Files) -> Option<String> {
     objects! {
         struct Source {
             url: Option<String>,
@@ -68,20 +66,20 @@ pub fn read_error(body: &[u8]) -> Option<String> {
 fn message_within(body: &[u8], depth: u8) -> Option<String> {
     objects! {
         struct Outer<'a> {
-            error: Option<&'a RawValue>,
-            message: Option<&'a RawValue>,
-            detail: Option<&'a RawValue>,
-            msg: Option<&'a RawValue>,
+            error: Option<Raw<'a>>,
+            message: Option<Raw<'a>>,
+            detail: Option<Raw<'a>>,
+            msg: Option<Raw<'a>>,
         }
     }
     let depth = depth.checked_sub(1)?;
-    let within = |raw: &RawValue| message_within(raw.get().as_bytes(), depth);
+    let within = |raw: Raw<'_>| message_within(raw.get().as_bytes(), depth);
     match body.trim_ascii_start().first()? {
         b'{' => {
             let Outer { error, message, detail, msg } = json::read(body).ok()?;
             [error, message, detail, msg].into_iter().flatten().find_map(within)
         }
-        b'[' => within(json::read::<Vec<&RawValue>>(body).ok()?.first()?),
+        b'[' => within(*json::read::<Vec<Raw<'_>>>(body).ok()?.first()?),
         _ => json::read(body).ok().filter(|text: &String| !text.is_empty()),
     }
 }
@@ -271,19 +269,19 @@ objects! {
     /// passed over use the same names for other types.
     struct Block<'a> {
         kind as "type": Cow<'a, str>,
-        text: Option<&'a RawValue>,
-        thinking: Option<&'a RawValue>,
-        signature: Option<&'a RawValue>,
-        data: Option<&'a RawValue>,
-        id: Option<&'a RawValue>,
-        name: Option<&'a RawValue>,
-        input: Option<&'a RawValue>,
-        tool_use_id: Option<&'a RawValue>,
-        content: Option<&'a RawValue>,
-        is_error: Option<&'a RawValue>,
-        source: Option<&'a RawValue>,
-        title: Option<&'a RawValue>,
-        cache_control: Option<&'a RawValue>,
+        text: Option<Raw<'a>>,
+        thinking: Option<Raw<'a>>,
+        signature: Option<Raw<'a>>,
+        data: Option<Raw<'a>>,
+        id: Option<Raw<'a>>,
+        name: Option<Raw<'a>>,
+        input: Option<Raw<'a>>,
+        tool_use_id: Option<Raw<'a>>,
+        content: Option<Raw<'a>>,
+        is_error: Option<Raw<'a>>,
+        source: Option<Raw<'a>>,
+        title: Option<Raw<'a>>,
+        cache_control: Option<Raw<'a>>,
     }
 }
 
@@ -291,14 +289,12 @@ objects! {
 ///
 /// No text is the call of a tool without parameters. Another value than an object is put under `value`, as
 /// the model meant to say it. A text that is not JSON, which a model cut short leaves behind, cannot be kept.
-fn input(arguments: &str) -> (Cow<'_, RawValue>, bool) {
-    let own = |text: String| Cow::Owned(RawValue::from_string(text).unwrap_or_default());
-    let empty = || own("{}".to_owned());
-    match json::parse::<&RawValue>(arguments.trim()) {
-        Ok(raw) if raw.get().starts_with('{') => (Cow::Borrowed(raw), true),
-        Ok(raw) if raw.get() == "null" => (empty(), true),
-        Ok(raw) => (own(format!("{{\"value\":{raw}}}")), true),
-        Err(_) => (empty(), arguments.trim().is_empty()),
+fn input(arguments: &str) -> (Verbatim<'_>, bool) {
+    match json::parse::<Raw<'_>>(arguments.trim()) {
+        Ok(raw) if raw.get().starts_with('{') => (raw.into(), true),
+        Ok(raw) if raw.is_null() => (Raw::EMPTY_OBJECT.into(), true),
+        Ok(raw) => (Verbatim::made(format!("{{\"value\":{raw}}}")), true),
+        Err(_) => (Raw::EMPTY_OBJECT.into(), arguments.trim().is_empty()),
     }
 }
 

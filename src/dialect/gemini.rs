@@ -16,8 +16,6 @@ mod write_request;
 #[cfg(test)]
 mod tests;
 
-use serde_json::value::RawValue;
-
 pub use decode::{Decoder, read_response};
 pub use embed::Embeddings;
 pub use encode::{Encoder, write_response};
@@ -28,7 +26,7 @@ use super::{Ask, Model};
 use crate::chat::{Stop, StopReason, Usage};
 use crate::error::Error;
 use crate::wire::frame::Framing;
-use crate::wire::json::{self, Fields, objects, quoted, to_vec, written};
+use crate::wire::json::{self, Fields, Raw, objects, quoted, to_vec, written};
 
 /// The body names the model only in passing, and then as the path does.
 pub fn splice(body: &Fields<'_>, model: &str) -> Vec<u8> {
@@ -123,7 +121,7 @@ pub fn error_frame(error: &Error) -> Vec<u8> {
 pub fn read_error(body: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(body).ok()?;
     if text.trim_start().starts_with('[') {
-        let list: Vec<&RawValue> = json::parse(text).ok()?;
+        let list: Vec<Raw<'_>> = json::parse(text).ok()?;
         return list.into_iter().find_map(|raw| fault(raw.get())).map(|fault| fault.message);
     }
     fault(text).map(|fault| fault.message)
@@ -163,12 +161,12 @@ struct Fault {
 fn fault(text: &str) -> Option<Fault> {
     objects! {
         struct Outer<'a> {
-            error: Option<&'a RawValue>,
-            message: Option<&'a RawValue>,
+            error: Option<Raw<'a>>,
+            message: Option<Raw<'a>>,
         }
     }
     let outer: Outer<'_> = json::parse(text).ok()?;
-    let words = |raw: &RawValue| json::parse::<String>(raw.get()).ok().filter(|text| !text.is_empty());
+    let words = |raw: Raw<'_>| json::parse::<String>(raw.get()).ok().filter(|text| !text.is_empty());
     match outer.error {
         Some(error) => Fault::read(error),
         None => outer.message.and_then(words).map(|message| Fault { kind: None, message }),
@@ -177,7 +175,7 @@ fn fault(text: &str) -> Option<Fault> {
 
 impl Fault {
     /// The value of `error`: a status or a plain string.
-    fn read(error: &RawValue) -> Option<Self> {
+    fn read(error: Raw<'_>) -> Option<Self> {
         objects! {
             struct Status {
                 message: Option<String>,

@@ -14,8 +14,6 @@ mod write_request;
 #[cfg(test)]
 mod tests;
 
-use serde_json::value::RawValue;
-
 pub use decode::{Decoder, read_response};
 pub use embed::{Embeddings, read_embeddings, splice_embeddings, write_embeddings};
 pub use encode::{Encoder, write_response};
@@ -25,10 +23,10 @@ pub use write_request::write_request;
 use super::Model;
 use crate::error::Error;
 use crate::media::Files;
-use crate::wire::json::{objects, parse, quoted, read, to_vec, written};
+use crate::wire::json::{Raw, objects, parse, quoted, read, to_vec, written};
 
 /// The string that holds a file, where `value` is its address; in Chat Completions and in Responses.
-pub fn inline_file(parent: &str, name: &str, value: &RawValue, files: &Files) -> Option<String> {
+pub fn inline_file(parent: &str, name: &str, value: Raw<'_>, files: &Files) -> Option<String> {
     let is_place = matches!((parent, name), ("image_url", "url") | ("file", "file_data") | (_, "image_url"));
     if !is_place || !value.get().starts_with('"') {
         return None;
@@ -92,9 +90,9 @@ written! {
 
 objects! {
     struct ErrorBody<'a> {
-        error: Option<&'a RawValue>,
-        message: Option<&'a RawValue>,
-        detail: Option<&'a RawValue>,
+        error: Option<Raw<'a>>,
+        message: Option<Raw<'a>>,
+        detail: Option<Raw<'a>>,
     }
 }
 
@@ -107,11 +105,11 @@ struct Fault {
 
 impl Fault {
     /// Reads the value of `error`: an object or a plain string.
-    fn read(error: &RawValue) -> Self {
+    fn read(error: Raw<'_>) -> Self {
         objects! {
             struct Wire<'a> {
-                kind as "type": Option<&'a RawValue>,
-                message: Option<&'a RawValue>,
+                kind as "type": Option<Raw<'a>>,
+                message: Option<Raw<'a>>,
             }
         }
         match parse::<Wire<'_>>(error.get()) {
@@ -122,7 +120,7 @@ impl Fault {
 }
 
 /// A string's text, or the JSON of what stands where a string was due; `None` where that is empty.
-fn text(raw: &RawValue) -> Option<String> {
+fn text(raw: Raw<'_>) -> Option<String> {
     let text = parse::<String>(raw.get()).unwrap_or_else(|_| raw.get().to_owned());
     (!text.is_empty()).then_some(text)
 }

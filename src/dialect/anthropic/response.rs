@@ -1,13 +1,9 @@
 //! A whole answer, both ways.
 
-use std::borrow::Cow;
-
-use serde_json::value::RawValue;
-
 use super::super::{Label, Malformed};
 use super::{Bill, Block, Tally, input, read_stop, stop_word};
 use crate::chat::{Content, Part, Response, ToolCall};
-use crate::wire::json::{self, objects, to_vec, written};
+use crate::wire::json::{self, Raw, Verbatim, objects, to_vec, written};
 
 pub fn read_response(body: &[u8]) -> Result<Response, Malformed> {
     objects! {
@@ -39,7 +35,7 @@ pub fn read_response(body: &[u8]) -> Result<Response, Malformed> {
 
 /// `None` for the blocks of tools that the provider runs itself: callers of other dialects cannot use them.
 fn read_block(block: &Block<'_>, i: usize) -> Result<Option<Content>, Malformed> {
-    let text = |raw: Option<&RawValue>, name: &str| match raw {
+    let text = |raw: Option<Raw<'_>>, name: &str| match raw {
         None => Ok(String::new()),
         Some(raw) => json::parse(raw.get()).map_err(|_| Malformed(format!("content[{i}].{name} is not a string"))),
     };
@@ -53,7 +49,7 @@ fn read_block(block: &Block<'_>, i: usize) -> Result<Option<Content>, Malformed>
         "tool_use" => Content::ToolCall(ToolCall {
             id: text(block.id, "id")?,
             name: text(block.name, "name")?,
-            arguments: block.input.map_or("{}", RawValue::get).to_owned(),
+            arguments: block.input.map_or("{}", Raw::get).to_owned(),
             signature: None,
         }),
         _ => return Ok(None),
@@ -93,7 +89,7 @@ written! {
         Text as "text" { text: &'a str },
         Thinking as "thinking" { thinking: &'a str, signature: &'a str },
         RedactedThinking as "redacted_thinking" { data: &'a str },
-        ToolUse as "tool_use" { id: &'a str, name: &'a str, input: Cow<'a, RawValue> },
+        ToolUse as "tool_use" { id: &'a str, name: &'a str, input: Verbatim<'a> },
     }
 }
 

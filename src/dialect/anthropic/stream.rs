@@ -5,13 +5,11 @@
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
-
 use super::super::{Decode, Encode, Label, Malformed};
 use super::{Bill, ERROR_TYPES, Envelope, FAULT, Tally, read_error, read_stop, stop_word, write_frame};
 use crate::chat::{Block, Event, Kind, Stop, Usage};
 use crate::wire::frame::Frame;
-use crate::wire::json::{self, objects, written};
+use crate::wire::json::{self, Raw, objects, written};
 
 #[derive(Debug, Default)]
 pub struct Decoder {
@@ -124,7 +122,7 @@ impl Decoder {
             }
             "redacted_thinking" => (Block::SealedReasoning(own(opening.data)), Vec::new(), None),
             "tool_use" => {
-                let input = opening.input.map_or("{}", RawValue::get).to_owned();
+                let input = opening.input.map_or("{}", Raw::get).to_owned();
                 (
                     Block::ToolCall { id: own(opening.id), name: own(opening.name), signature: None },
                     Vec::new(),
@@ -230,10 +228,10 @@ objects! {
         kind as "type": Option<Cow<'a, str>>,
         index: Option<u64>,
         delta: Option<Delta<'a>>,
-        content_block: Option<&'a RawValue>,
-        message: Option<&'a RawValue>,
+        content_block: Option<Raw<'a>>,
+        message: Option<Raw<'a>>,
         usage: Option<Tally>,
-        error: Option<&'a RawValue>,
+        error: Option<Raw<'a>>,
     }
 
     struct Delta<'a> {
@@ -254,7 +252,7 @@ objects! {
         data: Option<Cow<'a, str>>,
         id: Option<Cow<'a, str>>,
         name: Option<Cow<'a, str>>,
-        input: Option<&'a RawValue>,
+        input: Option<Raw<'a>>,
     }
 }
 

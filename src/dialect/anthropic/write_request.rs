@@ -5,13 +5,11 @@
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
-
 use super::input;
 use crate::chat::{
     Content, Effort, Format, Json, Media, Message, Number, Part, Request, Role, Tool, ToolCall, ToolChoice,
 };
-use crate::wire::json::{Fields, to_vec, written};
+use crate::wire::json::{Fields, Raw, Verbatim, to_vec, written};
 
 pub fn write_request(request: &Request, lost: &mut Vec<String>) -> Vec<u8> {
     let mut writer = Writer { lost, claude: version(&request.model) };
@@ -229,7 +227,7 @@ impl Writer<'_> {
             description: tool.description.as_deref(),
             input_schema: schema(tool.schema.as_ref()),
             strict: strict.filter(|_| !self.is_claude_before(STRICT)),
-            cache_control: tool.cache.as_ref().map(|Json(raw)| &**raw),
+            cache_control: tool.cache.as_ref().map(Json::raw),
         }
     }
 
@@ -290,8 +288,8 @@ impl Writer<'_> {
 
     fn format<'a>(&mut self, request: &'a Request) -> Option<FormatOut<'a>> {
         match request.format.as_ref()? {
-            Format::Schema { schema: Json(schema), .. } if !self.is_claude_before(STRICT) => {
-                Some(FormatOut { kind: "json_schema", schema })
+            Format::Schema { schema, .. } if !self.is_claude_before(STRICT) => {
+                Some(FormatOut { kind: "json_schema", schema: schema.raw() })
             }
             Format::Schema { .. } | Format::Json => {
                 self.lose("response_format");
@@ -390,8 +388,8 @@ fn level(budget: u64) -> &'static str {
     }
 }
 
-fn cache(part: &Part) -> Option<&RawValue> {
-    part.cache.as_ref().map(|Json(raw)| &**raw)
+fn cache(part: &Part) -> Option<Raw<'_>> {
+    part.cache.as_ref().map(Json::raw)
 }
 
 fn image(media: &Media) -> Source<'_> {
@@ -448,12 +446,13 @@ fn tool_id(id: &str) -> Cow<'_, str> {
 }
 
 /// The schema must be of an object and say so; OpenAI's may be absent or leave the type out.
-fn schema(schema: Option<&Json>) -> Cow<'_, RawValue> {
-    let own = |text: String| Cow::Owned(RawValue::from_string(text).unwrap_or_default());
-    match schema.map(|Json(raw)| (raw, Fields::read(raw.get().as_bytes()))) {
-        Some((raw, Ok(fields))) if fields.raw("type").is_some() => Cow::Borrowed(raw),
-        Some((_, Ok(fields))) => own(String::from_utf8(fields.with(&[("type", "\"object\"")])).unwrap_or_default()),
-        None | Some((_, Err(_))) => own(r#"{"type":"object","properties":{}}"#.to_owned()),
+fn schema(schema: Option<&Json>) -> Verbatim<'_> {
+    match schema.map(|schema| (schema.raw(), Fields::read(schema.get().as_bytes()))) {
+        Some((raw, Ok(fields))) if fields.raw("type").is_some() => raw.into(),
+        Some((_, Ok(fields))) => {
+            Verbatim::made(String::from_utf8(fields.with(&[("type", "\"object\"")])).unwrap_or_default())
+        }
+        None | Some((_, Err(_))) => Raw::of(r#"{"type":"object","properties":{}}"#).into(),
     }
 }
 
@@ -497,16 +496,16 @@ written! {
     enum Block<'a> tagged "type" {
         Text as "text" {
             text: &'a str,
-            cache_control?: Option<&'a RawValue>,
+            cache_control?: Option<Raw<'a>>,
         },
         Image as "image" {
             source: Source<'a>,
-            cache_control?: Option<&'a RawValue>,
+            cache_control?: Option<Raw<'a>>,
         },
         Document as "document" {
             source: Source<'a>,
             title?: Option<&'a str>,
-            cache_control?: Option<&'a RawValue>,
+            cache_control?: Option<Raw<'a>>,
         },
         Thinking as "thinking" {
             thinking: &'a str,
@@ -518,14 +517,14 @@ written! {
         ToolUse as "tool_use" {
             id: Cow<'a, str>,
             name: &'a str,
-            input: Cow<'a, RawValue>,
-            cache_control?: Option<&'a RawValue>,
+            input: Verbatim<'a>,
+            cache_control?: Option<Raw<'a>>,
         },
         ToolResult as "tool_result" {
             tool_use_id: Cow<'a, str>,
             content: Told<'a>,
             is_error?: bool,
-            cache_control?: Option<&'a RawValue>,
+            cache_control?: Option<Raw<'a>>,
         },
     }
 
@@ -544,9 +543,9 @@ written! {
         name: &'a str,
         /// Left out when absent: `null` is refused.
         description?: Option<&'a str>,
-        input_schema: Cow<'a, RawValue>,
+        input_schema: Verbatim<'a>,
         strict?: Option<bool>,
-        cache_control?: Option<&'a RawValue>,
+        cache_control?: Option<Raw<'a>>,
     }
 
     enum Choice<'a> tagged "type" {
@@ -576,7 +575,7 @@ written! {
 
     struct FormatOut<'a> {
         kind as "type": &'static str,
-        schema: &'a RawValue,
+        schema: Raw<'a>,
     }
 
     struct Metadata<'a> {
@@ -601,7 +600,7 @@ mod tests {
     }
 
     fn raw(text: &str) -> Json {
-        Json(RawValue::from_string(text.to_owned()).unwrap())
+        crate::wire::json::parse(text).unwrap()
     }
 
     fn says(role: Role, parts: Vec<Part>) -> Message {

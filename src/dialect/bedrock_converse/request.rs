@@ -10,8 +10,6 @@ mod reasoning;
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
-
 use self::body::{
     Block, Body, CachePoint, Empty, Extra, Inference, JsonText, Nova, OutputConfig, Reasoning, ReasoningText,
     ResultBlock, Schema, System, TextFormat, Tier, ToolChoiceOut, ToolConfig, ToolOut, ToolSpec, Turn,
@@ -20,7 +18,7 @@ use self::maker::{ADAPTIVE, CACHES, Maker, SINGLE, STRICT};
 use self::media::Media;
 use super::{tool_id, tool_name};
 use crate::chat::{Content, Format, Json, Message, Number, Part, Request, Role, Tool, ToolCall, ToolChoice};
-use crate::wire::json::{self, Fields, objects};
+use crate::wire::json::{self, Fields, Raw, Verbatim, objects};
 
 /// What Claude lets be tried here.
 ///
@@ -349,7 +347,7 @@ impl Writer<'_> {
 
     fn format<'a>(&mut self, request: &'a Request) -> Option<OutputConfig<'a>> {
         match request.format.as_ref()? {
-            Format::Schema { name, schema: Json(schema), .. } => {
+            Format::Schema { name, schema, .. } => {
                 Some(OutputConfig { text_format: TextFormat::new(JsonText { name, schema: schema.get() }) })
             }
             Format::Json => {
@@ -373,7 +371,7 @@ impl Writer<'_> {
 }
 
 /// A `cache_control` in Bedrock's words.
-fn cache_point(Json(marker): &Json) -> CachePoint {
+fn cache_point(marker: &Json) -> CachePoint {
     objects! {
         struct Marker {
             ttl: Option<String>,
@@ -401,24 +399,23 @@ fn stand_in(name: &str) -> ToolSpec<'_> {
 }
 
 /// `arguments` as the object that `input` must be, and whether nothing was lost.
-fn input(arguments: &str) -> (Cow<'_, RawValue>, bool) {
-    let own = |text: String| Cow::Owned(RawValue::from_string(text).unwrap_or_default());
-    let empty = || own("{}".to_owned());
-    match json::parse::<&RawValue>(arguments.trim()) {
-        Ok(raw) if raw.get().starts_with('{') => (Cow::Borrowed(raw), true),
-        Ok(raw) if raw.get() == "null" => (empty(), true),
-        Ok(raw) => (own(format!("{{\"value\":{raw}}}")), true),
-        Err(_) => (empty(), arguments.trim().is_empty()),
+fn input(arguments: &str) -> (Verbatim<'_>, bool) {
+    match json::parse::<Raw<'_>>(arguments.trim()) {
+        Ok(raw) if raw.get().starts_with('{') => (raw.into(), true),
+        Ok(raw) if raw.is_null() => (Raw::EMPTY_OBJECT.into(), true),
+        Ok(raw) => (Verbatim::made(format!("{{\"value\":{raw}}}")), true),
+        Err(_) => (Raw::EMPTY_OBJECT.into(), arguments.trim().is_empty()),
     }
 }
 
 /// The schema must be of an object and say so; OpenAI's may be absent or leave the type out.
-fn schema(schema: Option<&Json>) -> Cow<'_, RawValue> {
-    let own = |text: String| Cow::Owned(RawValue::from_string(text).unwrap_or_default());
-    match schema.map(|Json(raw)| (raw, Fields::read(raw.get().as_bytes()))) {
-        Some((raw, Ok(fields))) if fields.raw("type").is_some() => Cow::Borrowed(raw),
-        Some((_, Ok(fields))) => own(String::from_utf8(fields.with(&[("type", "\"object\"")])).unwrap_or_default()),
-        None | Some((_, Err(_))) => own(r#"{"type":"object","properties":{}}"#.to_owned()),
+fn schema(schema: Option<&Json>) -> Verbatim<'_> {
+    match schema.map(|schema| (schema.raw(), Fields::read(schema.get().as_bytes()))) {
+        Some((raw, Ok(fields))) if fields.raw("type").is_some() => raw.into(),
+        Some((_, Ok(fields))) => {
+            Verbatim::made(String::from_utf8(fields.with(&[("type", "\"object\"")])).unwrap_or_default())
+        }
+        None | Some((_, Err(_))) => Raw::of(r#"{"type":"object","properties":{}}"#).into(),
     }
 }
 

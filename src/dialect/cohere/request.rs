@@ -8,11 +8,8 @@
 
 use std::borrow::Cow;
 
-use serde::de::IgnoredAny;
-use serde_json::value::RawValue;
-
 use crate::chat::{Content, Effort, Format, Json, Message, Number, Part, Request, Role, Tool, ToolChoice};
-use crate::wire::json::{self, objects, written};
+use crate::wire::json::{self, Ignored, Raw, Verbatim, objects, written};
 
 /// Models that do not think, by the start of their name. They refuse to be told how.
 const PLAIN_MODELS: &[&str] = &[
@@ -125,11 +122,8 @@ impl Writer<'_> {
     fn tool<'a>(&mut self, tool: &'a Tool) -> ToolOut<'a> {
         self.lose_if(tool.cache.is_some(), "cache_control");
         let parameters = match &tool.schema {
-            Some(Json(schema)) => Cow::Borrowed(&**schema),
-            None => {
-                let empty = r#"{"type":"object","properties":{}}"#.to_owned();
-                Cow::Owned(RawValue::from_string(empty).unwrap_or_default())
-            }
+            Some(schema) => schema.raw().into(),
+            None => Raw::of(r#"{"type":"object","properties":{}}"#).into(),
         };
         ToolOut {
             kind: "function",
@@ -146,7 +140,7 @@ impl Writer<'_> {
         }
         let schema = match format {
             Format::Json => None,
-            Format::Schema { schema: Json(schema), .. } => Some(&**schema),
+            Format::Schema { schema, .. } => Some(schema.raw()),
         };
         Some(FormatOut { kind: "json_object", schema })
     }
@@ -308,10 +302,10 @@ impl Writer<'_> {
 }
 
 /// Whether the schema has a parameter that must be given.
-fn requires(Json(schema): &Json) -> bool {
+fn requires(schema: &Json) -> bool {
     objects! {
         struct Wire {
-            required: Option<Vec<IgnoredAny>>,
+            required: Option<Vec<Ignored>>,
         }
     }
     json::parse::<Wire>(schema.get()).is_ok_and(|schema| schema.required.is_some_and(|names| !names.is_empty()))
@@ -406,12 +400,12 @@ written! {
     struct FunctionOut<'a> {
         name: &'a str,
         description?: Option<&'a str>,
-        parameters: Cow<'a, RawValue>,
+        parameters: Verbatim<'a>,
     }
 
     struct FormatOut<'a> {
         kind as "type": &'static str,
-        schema?: Option<&'a RawValue>,
+        schema?: Option<Raw<'a>>,
     }
 
     struct Thinking {
@@ -438,7 +432,7 @@ mod tests {
     }
 
     fn raw(text: &str) -> Json {
-        Json(RawValue::from_string(text.to_owned()).unwrap())
+        json::parse(text).unwrap()
     }
 
     fn says(role: Role, contents: Vec<Content>) -> Message {

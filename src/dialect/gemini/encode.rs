@@ -5,15 +5,13 @@
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
-
 use super::{Tally, error_body, error_frame, stop_word};
 use crate::chat::{self, Block, Content, Event, Stop, ToolCall};
 use crate::dialect::{Encode, Label};
 use crate::error::{self, Error};
 use crate::wire::array;
 use crate::wire::frame::Framing;
-use crate::wire::json::{self as wire_json, to_vec, written};
+use crate::wire::json::{self as wire_json, Raw, Verbatim, to_vec, written};
 
 /// A call with more arguments than this goes out without them: they must be whole, and are kept until they are.
 const ARGUMENTS_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -202,13 +200,13 @@ written! {
     pub(super) struct CallOut<'a> {
         pub(super) id?: Option<&'a str>,
         pub(super) name: &'a str,
-        pub(super) args: Cow<'a, RawValue>,
+        pub(super) args: Verbatim<'a>,
     }
 
     pub(super) struct ResultOut<'a> {
         pub(super) id?: Option<&'a str>,
         pub(super) name: &'a str,
-        pub(super) response: Cow<'a, RawValue>,
+        pub(super) response: Verbatim<'a>,
         pub(super) parts?: Vec<PartOut<'a>>,
     }
 }
@@ -244,17 +242,11 @@ impl<'a> PartOut<'a> {
 ///
 /// No text is the call of a tool without parameters. Another value than an object is put under `value`. A text that is
 /// not JSON, which a model cut short leaves behind, cannot be kept.
-pub(super) fn args(arguments: &str) -> (Cow<'_, RawValue>, bool) {
-    let empty = || raw("{}".to_owned());
-    match wire_json::parse::<&RawValue>(arguments.trim()) {
-        Ok(value) if value.get().starts_with('{') => (Cow::Borrowed(value), true),
-        Ok(value) if value.get() == "null" => (empty(), true),
-        Ok(value) => (raw(format!("{{\"value\":{value}}}")), true),
-        Err(_) => (empty(), arguments.trim().is_empty()),
+pub(super) fn args(arguments: &str) -> (Verbatim<'_>, bool) {
+    match wire_json::parse::<Raw<'_>>(arguments.trim()) {
+        Ok(value) if value.get().starts_with('{') => (value.into(), true),
+        Ok(value) if value.is_null() => (Raw::EMPTY_OBJECT.into(), true),
+        Ok(value) => (Verbatim::made(format!("{{\"value\":{value}}}")), true),
+        Err(_) => (Raw::EMPTY_OBJECT.into(), arguments.trim().is_empty()),
     }
-}
-
-/// `text`, which is JSON, as a value.
-pub(super) fn raw(text: String) -> Cow<'static, RawValue> {
-    Cow::Owned(RawValue::from_string(text).unwrap_or_default())
 }

@@ -443,7 +443,7 @@ fn thinking_is_asked_for_as_each_generation_has_it() {
 
 #[test]
 fn a_request_is_written_whole() {
-    let raw = |text: &str| crate::chat::Json(serde_json::value::RawValue::from_string(text.to_owned()).unwrap());
+    let raw = |text: &str| crate::wire::json::parse::<crate::chat::Json>(text).unwrap();
     let url = |url: &str| Part::new(Content::Image(Media::Url(url.into())));
     let request = Request {
         model: "gemini-3-flash".into(),

@@ -6,13 +6,11 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use serde_json::value::RawValue;
-
-use super::encode::{BlobOut, ContentOut, FileOut, PartOut, ResultOut, args, raw};
+use super::encode::{BlobOut, ContentOut, FileOut, PartOut, ResultOut, args};
 use super::read_request::SENTINELS;
 use crate::chat::{Content, Effort, Format, Json, Media, Message, Number, Part, Request, Role, Tool, ToolChoice};
 use crate::schema;
-use crate::wire::json::{self as wire_json, Fields, quoted, to_vec, written};
+use crate::wire::json::{self as wire_json, Fields, Raw, Verbatim, quoted, to_vec, written};
 
 pub fn write_request(request: &Request, lost: &mut Vec<String>) -> Vec<u8> {
     let generation = Generation::of(&request.model);
@@ -331,21 +329,21 @@ impl<'a, 'l, 'v> Contents<'a, 'l, 'v> {
 }
 
 /// The texts of a result as the object that `response` must be.
-fn response<'a>(texts: &[&'a str], is_error: bool) -> Cow<'a, RawValue> {
+fn response<'a>(texts: &[&'a str], is_error: bool) -> Verbatim<'a> {
     let key = if is_error { "error" } else { "result" };
     if let [text] = texts {
         // A reference in a result is taken for one of a schema, and refused (google-gemini/gemini-cli#13326).
         let refers = text.contains("\"$ref\"") || text.contains("\"$defs\"");
-        let value = wire_json::parse::<&'a RawValue>(text.trim()).ok();
+        let value = wire_json::parse::<Raw<'a>>(text.trim()).ok();
         let object = value.filter(|value| !refers && value.get().starts_with('{'));
-        let says = |value: &&RawValue| {
+        let says = |value: &Raw<'_>| {
             !is_error || Fields::read(value.get().as_bytes()).is_ok_and(|fields| fields.raw("error").is_some())
         };
         if let Some(value) = object.filter(says) {
-            return Cow::Borrowed(value);
+            return value.into();
         }
     }
-    raw(format!("{{{}:{}}}", quoted(key), quoted(&texts.join("\n"))))
+    Verbatim::made(format!("{{{}:{}}}", quoted(key), quoted(&texts.join("\n"))))
 }
 
 fn is_cached(part: &Part) -> bool {

@@ -2,15 +2,13 @@
 //!
 //! Source: "Generate embeddings", Ollama API documentation, read 2026-11.
 
-use serde_json::value::RawValue;
-
 use super::answer::count;
 use super::request::root;
 use crate::chat::{Json, Number, Usage};
 use crate::dialect::{Embed, Malformed};
 use crate::embed::{Input, Request, Response};
 use crate::error::Error;
-use crate::wire::json::{self, objects, written};
+use crate::wire::json::{self, Raw, objects, written};
 
 pub struct Embeddings;
 
@@ -33,16 +31,15 @@ impl Embed for Embeddings {
         objects! {
             struct Answer<'a> {
                 model: Option<String>,
-                embeddings: Vec<&'a RawValue>,
+                embeddings: Vec<Raw<'a>>,
                 prompt_eval_count: Option<Number>,
             }
         }
-        let answer: Answer<'_> =
-            json::read(body).map_err(|error| Malformed(format!("the answer: {}", json::expectation(&error))))?;
+        let answer: Answer<'_> = json::read(body).map_err(|error| Malformed(format!("the answer: {error}")))?;
         let input = count(&answer.prompt_eval_count);
         Ok(Response {
             model: answer.model.unwrap_or_default(),
-            vectors: answer.embeddings.into_iter().map(|vector| Json(vector.to_owned())).collect(),
+            vectors: answer.embeddings.into_iter().map(Json::from).collect(),
             usage: answer.prompt_eval_count.is_some().then(|| Usage { input, ..Usage::default() }),
         })
     }
@@ -82,7 +79,7 @@ mod tests {
         );
         let answer = br#"{"model":"m","embeddings":[[0.10,2]],"total_duration":1,"prompt_eval_count":8}"#;
         let response = Embeddings.read(answer).unwrap();
-        assert_eq!(response.vectors.iter().map(|Json(vector)| vector.get()).collect::<Vec<_>>(), ["[0.10,2]"]);
+        assert_eq!(response.vectors.iter().map(Json::get).collect::<Vec<_>>(), ["[0.10,2]"]);
         assert_eq!((response.model.as_str(), response.usage.unwrap().input), ("m", 8));
         assert!(Embeddings.read(br#"{"error":"x"}"#).is_err());
     }

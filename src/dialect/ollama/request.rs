@@ -4,13 +4,10 @@
 //!
 //! Source: "API" and "Thinking", Ollama documentation, read 2026-11.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 
-use serde_json::value::RawValue;
-
-use crate::chat::{Content, Effort, Format, Json, Media, Message, Number, Part, Request, Role, Tool, ToolChoice};
-use crate::wire::json::{self, written};
+use crate::chat::{Content, Effort, Format, Media, Message, Number, Part, Request, Role, Tool, ToolChoice};
+use crate::wire::json::{self, Raw, Verbatim, written};
 
 /// The models that are told how much to think; all others only whether.
 const GRADED_MODELS: &str = "gpt-oss";
@@ -68,7 +65,7 @@ fn called(messages: &[Message]) -> HashMap<&str, &str> {
 fn format(format: &Format) -> FormatOut<'_> {
     match format {
         Format::Json => FormatOut::Word("json"),
-        Format::Schema { schema: Json(schema), .. } => FormatOut::Schema(schema),
+        Format::Schema { schema, .. } => FormatOut::Schema(schema.raw()),
     }
 }
 
@@ -122,8 +119,8 @@ impl<'a> Writer<'_, 'a> {
         self.lose_if(tool.cache.is_some(), "cache_control");
         self.lose_if(tool.strict == Some(true), "tools.strict");
         let parameters = match &tool.schema {
-            Some(Json(schema)) => Cow::Borrowed(&**schema),
-            None => Cow::Owned(raw(r#"{"type":"object","properties":{}}"#.to_owned())),
+            Some(schema) => schema.raw().into(),
+            None => Raw::of(r#"{"type":"object","properties":{}}"#).into(),
         };
         ToolOut {
             kind: "function",
@@ -199,12 +196,12 @@ impl<'a> Writer<'_, 'a> {
     }
 
     /// Arguments must be an object; a text that is none, which a model cut short leaves behind, cannot be kept.
-    fn arguments(&mut self, arguments: &'a str) -> Cow<'a, RawValue> {
-        match json::parse::<&RawValue>(arguments.trim()) {
-            Ok(object) if object.get().starts_with('{') => Cow::Borrowed(object),
+    fn arguments(&mut self, arguments: &'a str) -> Verbatim<'a> {
+        match json::parse::<Raw<'_>>(arguments.trim()) {
+            Ok(object) if object.get().starts_with('{') => object.into(),
             parsed => {
                 self.lose_if(parsed.is_ok() || !arguments.trim().is_empty(), "messages.tool_calls.arguments");
-                Cow::Owned(raw("{}".to_owned()))
+                Raw::EMPTY_OBJECT.into()
             }
         }
     }
@@ -212,10 +209,6 @@ impl<'a> Writer<'_, 'a> {
 
 fn says_error(text: &str) -> bool {
     text.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("error"))
-}
-
-fn raw(json: String) -> Box<RawValue> {
-    RawValue::from_string(json).unwrap_or_default()
 }
 
 written! {
@@ -247,7 +240,7 @@ written! {
 
     enum FormatOut<'a> {
         Word(&'static str),
-        Schema(&'a RawValue),
+        Schema(Raw<'a>),
     }
 
     struct MessageOut<'a> {
@@ -285,7 +278,7 @@ written! {
 
     struct CalledOut<'a> {
         name: &'a str,
-        arguments: Cow<'a, RawValue>,
+        arguments: Verbatim<'a>,
     }
 
     struct ToolOut<'a> {
@@ -296,7 +289,7 @@ written! {
     struct FunctionOut<'a> {
         name: &'a str,
         description?: Option<&'a str>,
-        parameters: Cow<'a, RawValue>,
+        parameters: Verbatim<'a>,
     }
 }
 
@@ -447,7 +440,7 @@ mod tests {
 
     #[test]
     fn a_schema_is_the_format() {
-        let schema = Json(raw(r#"{"type":"object"}"#.to_owned()));
+        let schema = json::parse(r#"{"type":"object"}"#).unwrap();
         let format = Some(Format::Schema { name: "n".into(), schema, strict: Some(true) });
         let (body, lost) = write(&Request { format, ..asks("m") });
         assert_eq!((&body["format"], lost.len()), (&json!({"type": "object"}), 0));

@@ -3,9 +3,6 @@
 //! For a caller whose target knows chats only, the prompt is what the user says. Several prompts in one request, and
 //! prompts of tokens, are for servers of this protocol.
 
-use serde::de::IgnoredAny;
-use serde_json::value::RawValue;
-
 use super::answer::{Str, UsageOut, WireUsage, finish_reason, of, stop_reason};
 use super::read_request::{TextOr, Unread, field};
 use super::{Fault, error_frame};
@@ -13,7 +10,7 @@ use crate::chat::{self, Block, Content, Event, Message, Number, Part, Request, R
 use crate::dialect::{Decode, Encode, Label, Malformed};
 use crate::error::{self, Error};
 use crate::wire::frame::Frame;
-use crate::wire::json::{self as text, Fields, Write, expectation, objects, to_vec, written};
+use crate::wire::json::{self as text, Fields, Ignored, Raw, Write, objects, to_vec, written};
 
 /// Models of OpenAI that complete and do not chat, by the start of their name. Source: "Models", OpenAI API
 /// documentation, read 2026-11.
@@ -44,7 +41,7 @@ pub fn completes(model: &str) -> bool {
 pub fn answers(body: &Fields<'_>) -> u64 {
     let number = |name| body.get::<u64>(name).ok().flatten().unwrap_or(1);
     let texts = body.get::<Vec<String>>("prompt").ok().flatten().map(|prompts| prompts.len());
-    let tokens = || body.get::<Vec<Vec<IgnoredAny>>>("prompt").ok().flatten().map(|prompts| prompts.len());
+    let tokens = || body.get::<Vec<Vec<Ignored>>>("prompt").ok().flatten().map(|prompts| prompts.len());
     let prompts = texts.or_else(tokens).map_or(1, |prompts| prompts as u64);
     number("n").max(number("best_of")).max(1).saturating_mul(prompts.max(1))
 }
@@ -55,7 +52,7 @@ pub fn read_request(body: &Fields<'_>) -> Result<Request, Error> {
     for name in body.names().filter(|name| !READ.contains(name)) {
         // What is told to be as it would be anyhow is no loss.
         let is_default =
-            |raw: &RawValue| matches!((name, raw.get()), (_, "null") | ("n" | "best_of", "1") | ("echo", "false"));
+            |raw: Raw<'_>| matches!((name, raw.get()), (_, "null") | ("n" | "best_of", "1") | ("echo", "false"));
         if body.raw(name).is_some_and(|raw| !is_default(raw)) {
             unread.note(name);
         }
@@ -82,7 +79,7 @@ pub fn read_request(body: &Fields<'_>) -> Result<Request, Error> {
     })
 }
 
-fn prompt(raw: &RawValue) -> Result<String, Error> {
+fn prompt(raw: Raw<'_>) -> Result<String, Error> {
     if let Ok(prompt) = text::parse(raw.get()) {
         return Ok(prompt);
     }
@@ -159,7 +156,7 @@ objects! {
         model: Option<Str<'a>>,
         choices: Option<Vec<Choice<'a>>>,
         usage: Option<WireUsage>,
-        error: Option<&'a RawValue>,
+        error: Option<Raw<'a>>,
     }
 
     struct Choice<'a> {
@@ -261,8 +258,8 @@ pub fn read_response(body: &[u8]) -> Result<Response, Malformed> {
 }
 
 /// Says what was due; never what stood there.
-fn malformed(error: &serde_json::Error) -> Malformed {
-    Malformed(format!("the completion: {}", expectation(error)))
+fn malformed(error: &text::Error) -> Malformed {
+    Malformed(format!("the completion: {error}"))
 }
 
 /// Writes a whole `text_completion`. What is no text has no place in one.

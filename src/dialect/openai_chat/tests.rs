@@ -690,7 +690,7 @@ fn with(name: &str, value: &Value) -> Value {
 }
 
 fn raw(text: &str) -> Json {
-    Json(serde_json::from_str(text).unwrap())
+    crate::wire::json::parse(text).unwrap()
 }
 
 fn result(call: &str, parts: Vec<Part>) -> Part {

@@ -5,11 +5,9 @@
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
-
 use super::encode::CallOut;
 use crate::chat::{Content, Effort, Format, Media, Message, Number, Part, Request, Role, Tool, ToolChoice};
-use crate::wire::json::{to_vec, written};
+use crate::wire::json::{Raw, to_vec, written};
 
 /// Models that want `max_completion_tokens` and refuse sampling parameters and stop sequences, by the
 /// start of their name. Source: "Reasoning models", OpenAI API documentation, read 2026-11.
@@ -133,7 +131,7 @@ fn tool_out<'a>(tool: &'a Tool, lost: &mut Lost<'_>) -> ToolOut<'a> {
                 .schema
                 .as_ref()
                 .map_or(SchemaOut::Empty { kind: "object", properties: Empty {} }, |schema| {
-                    SchemaOut::Given(&schema.0)
+                    SchemaOut::Given(schema.raw())
                 }),
             strict: tool.strict,
         },
@@ -154,7 +152,7 @@ fn format(format: &Format) -> FormatOut<'_> {
         Format::Json => FormatOut { kind: "json_object", json_schema: None },
         Format::Schema { name, schema, strict } => FormatOut {
             kind: "json_schema",
-            json_schema: Some(FormatSchema { name, schema: &schema.0, strict: *strict }),
+            json_schema: Some(FormatSchema { name, schema: schema.raw(), strict: *strict }),
         },
     }
 }
@@ -390,7 +388,7 @@ written! {
     }
 
     enum SchemaOut<'a> {
-        Given(&'a RawValue),
+        Given(Raw<'a>),
         /// A function without parameters.
         Empty {
             kind as "type": &'static str,
@@ -419,7 +417,7 @@ written! {
 
     struct FormatSchema<'a> {
         name: &'a str,
-        schema: &'a RawValue,
+        schema: Raw<'a>,
         strict?: Option<bool>,
     }
 }

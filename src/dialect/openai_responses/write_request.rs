@@ -5,11 +5,9 @@
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
-
 use super::tools::{self, Called, ToolOut, unwrapped};
 use crate::chat::{Content, Effort, Format, Media, Message, Number, Part, Request, Role, Tool, ToolCall, ToolChoice};
-use crate::wire::json::{to_vec, written};
+use crate::wire::json::{Raw, to_vec, written};
 
 /// OpenAI's reasoning models, by the start of their name. They want `developer` for `system`, give their reasoning
 /// encrypted, and refuse sampling parameters. Source: "Reasoning models", OpenAI API documentation, read 2026-11.
@@ -132,7 +130,9 @@ pub(super) fn text(request: &Request) -> TextOut<'_> {
     let format = match &request.format {
         None => FormatOut::Text,
         Some(Format::Json) => FormatOut::Object,
-        Some(Format::Schema { name, schema, strict }) => FormatOut::Schema { name, schema: &schema.0, strict: *strict },
+        Some(Format::Schema { name, schema, strict }) => {
+            FormatOut::Schema { name, schema: schema.raw(), strict: *strict }
+        }
     };
     TextOut { format, verbosity: request.verbosity.as_deref() }
 }
@@ -343,7 +343,7 @@ written! {
         Object as "json_object",
         Schema as "json_schema" {
             name: &'a str,
-            schema: &'a RawValue,
+            schema: Raw<'a>,
             strict?: Option<bool>,
         },
     }

@@ -2,10 +2,8 @@
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
-
 use crate::chat::Number;
-use crate::wire::json::{Write, write_all, written};
+use crate::wire::json::{Verbatim, Write, write_all, written};
 
 written! {
     pub(super) struct Body<'a> {
@@ -73,7 +71,7 @@ written! {
         ToolUse as "toolUse" {
             tool_use_id as "toolUseId": Cow<'a, str>,
             name: Cow<'a, str>,
-            input: Cow<'a, RawValue>,
+            input: Verbatim<'a>,
         },
         ToolResult as "toolResult" {
             tool_use_id as "toolUseId": Cow<'a, str>,
@@ -153,7 +151,7 @@ written! {
     }
 
     pub(super) struct Schema<'a> {
-        pub(super) json: Cow<'a, RawValue>,
+        pub(super) json: Verbatim<'a>,
     }
 
     pub(super) enum ToolChoiceOut<'a> {
