@@ -120,7 +120,7 @@ impl Files {
     }
 
     /// The file that was fetched from `url`.
-    pub fn from(&self, url: &str) -> Option<&Media> {
+    pub fn of(&self, url: &str) -> Option<&Media> {
         self.0.iter().find(|(link, _)| link.url == url).map(|(_, file)| file)
     }
 

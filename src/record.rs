@@ -24,7 +24,7 @@ pub struct Record {
     pub status: u16,
     pub attempts: Vec<Attempt>,
     /// Why a file of the request could not be fetched, as the host has it; else empty.
-    pub cause: String,
+    pub unfetched: String,
     /// What the request asked for that the one who answers could not be given: names, in bounds.
     pub lost: String,
     pub first_byte_ms: Option<Millis>,
@@ -92,7 +92,7 @@ impl Record {
             stream: false,
             status: 0,
             attempts: Vec::new(),
-            cause: String::new(),
+            unfetched: String::new(),
             lost: String::new(),
             first_byte_ms: None,
             ticket: None,
@@ -154,7 +154,7 @@ impl Record {
             stream: self.stream,
             end: end.name(),
             attempts,
-            cause: &self.cause,
+            unfetched: &self.unfetched,
             lost: &self.lost,
             input_tokens: usage.input,
             cached_input_tokens: usage.cached_input,
@@ -196,7 +196,7 @@ struct Line<'a> {
     end: &'static str,
     attempts: Vec<AttemptLine<'a>>,
     #[serde(skip_serializing_if = "str::is_empty")]
-    cause: &'a str,
+    unfetched: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
     lost: &'a str,
     input_tokens: u64,

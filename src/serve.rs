@@ -425,11 +425,11 @@ async fn answer<H: Host>(gateway: &Gateway, host: &H, job: &Job<'_>, mut record:
             }
             Tried::Lossy(error) => last = Upset::of(error),
             Tried::Unhad(upset) if record.attempts.is_empty() => {
-                record.cause = upset.cause.clone();
+                record.unfetched = upset.cause.clone();
                 return unanswered(host, job, record, upset).await;
             }
             // Somebody was asked without the file; the caller should hear of that one's failure, or of the next one's.
-            Tried::Unhad(upset) => record.cause = upset.cause,
+            Tried::Unhad(upset) => record.unfetched = upset.cause,
             // The loop above fetches what is lacking.
             Tried::Lacks(_) => {}
             Tried::Unfit(error) => {
