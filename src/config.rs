@@ -858,6 +858,12 @@ mod tests {
                  AWS_SECRET_ACCESS_KEY; leave one out",
             ),
             (r#"{"providers":{"P!":{}}}"#, r#"providers.P!: a name has 1 to 64 of a-z, 0-9, "-", "_", ".""#),
+            (
+                r#"{"media":{"hosts":["a.example","https://a.example/x"]}}"#,
+                "media.hosts[1]: \"https://a.example/x\" is not a host like \"files.example.com\", \"*.example.com\" or \
+                 \"http://127.0.0.1:9000\"",
+            ),
+            (r#"{"media":{"fetch":"listed"}}"#, r#"media.hosts: empty; name a host, or write fetch = "never""#),
             (r#"{"callers":{"c":{}}}"#, "callers.c: needs secret (the name of the secret with the key) or sha256"),
             (r#"{"callers":{"c":{"secret":"C"}}}"#, "callers.c.secret: no secret named C is set"),
             (r#"{"callers":{"c":{"sha256":"12"}}}"#, "callers.c.sha256: not 64 hexadecimal digits"),

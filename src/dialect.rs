@@ -205,7 +205,7 @@ impl Dialect {
     /// Sources: "Images and vision" and "File inputs", OpenAI API documentation; "Vision" and "PDF support", Anthropic API
     /// documentation; "File input methods", Gemini API documentation; "Image inputs", Cohere documentation; "Vision",
     /// Ollama documentation; `ImageSource`, `AudioSource`, `VideoSource` and `DocumentSource`, Amazon Bedrock API
-    /// reference; read 2026-11.
+    /// reference; read 2026-11. Gemini's models of the second generation fetched nothing, and were shut down in June 2026.
     pub fn takes(self, kind: media::Kind) -> Taken {
         match (self, kind) {
             (Self::OpenaiChat | Self::Cohere, media::Kind::Image)

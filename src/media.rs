@@ -62,10 +62,9 @@ impl Policy {
     /// Where the host may go to fetch `url`; the error says why it may not.
     pub fn permit(&self, url: &str) -> Result<Network, &'static str> {
         let origin = Origin::of(url)?;
-        if self.hosts.iter().any(|listed| listed.covers(&origin)) {
-            return Ok(Network::Any);
-        }
+        let is_listed = self.hosts.iter().any(|listed| listed.covers(&origin));
         match self.fetch {
+            Fetch::Public | Fetch::Listed if is_listed => Ok(Network::Any),
             Fetch::Public => origin.must_be_public().map(|()| Network::Public),
             Fetch::Listed | Fetch::Never => Err("its host is not one that this gateway fetches from"),
         }
@@ -119,7 +118,7 @@ impl Files {
     }
 
     /// The file that was fetched from `url`.
-    pub fn from(&self, url: &str) -> Option<&Media> {
+    pub fn of(&self, url: &str) -> Option<&Media> {
         self.0.iter().find(|(link, _)| link.url == url).map(|(_, file)| file)
     }
 
@@ -435,6 +434,7 @@ mod tests {
             (Fetch::Listed, "http://127.0.0.1:81/x", Ok(Network::Any)),
             (Fetch::Listed, "https://a.example/x", Err(())),
             (Fetch::Never, "https://a.example/x", Err(())),
+            (Fetch::Never, "http://127.0.0.1:81/x", Err(())),
         ];
         for (fetch, url, expected) in cases {
             assert_eq!(policy(fetch).permit(url).map_err(|_| ()), expected, "{fetch:?} {url}");

@@ -426,11 +426,11 @@ async fn answer<H: Host>(gateway: &Gateway, host: &H, job: &Job<'_>, mut record:
             }
             Tried::Lossy(error) => last = Some(Upset::of(error)),
             Tried::Unhad(upset) if record.attempts.is_empty() => {
-                record.cause = upset.cause.clone();
+                record.unfetched = upset.cause.clone();
                 return unanswered(host, job, record, upset).await;
             }
             // Somebody was asked without the file; the caller should hear of that one's failure, or of the next one's.
-            Tried::Unhad(upset) => record.cause = upset.cause,
+            Tried::Unhad(upset) => record.unfetched = upset.cause,
             // The loop above fetches what is lacking.
             Tried::Lacks(_) => {}
             // The first says it best: the caller wrote its list with that one in mind.

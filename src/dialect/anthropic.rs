@@ -38,7 +38,7 @@ pub fn inline_file(name: &str, value: Raw<'_>, files: &Files) -> Option<String> 
         return None;
     }
     let source: Source = json::parse(value.get()).ok()?;
-    match files.from(&source.url?)? {
+    match files.of(&source.url?)? {
         Media::Inline { media_type, data } if media_type.starts_with("image/") || media_type == "application/pdf" => {
             Some(format!(r#"{{"type":"base64","media_type":{},"data":{}}}"#, quoted(media_type), quoted(data)))
         }

@@ -32,7 +32,7 @@ pub fn inline_file(parent: &str, name: &str, value: Raw<'_>, files: &Files) -> O
         return None;
     }
     let url: String = parse(value.get()).ok()?;
-    Some(quoted(&files.from(&url)?.url()))
+    Some(quoted(&files.of(&url)?.url()))
 }
 
 pub fn error_body(error: &Error) -> Vec<u8> {

@@ -50,7 +50,7 @@ impl From<Error> for Obstacle {
 enum Form {
     /// The caller's own bytes, but for what must change.
     Own(Vec<u8>),
-    Canonical(chat::Request),
+    Canonical(Arc<chat::Request>),
 }
 
 /// A whole answer for the caller.
@@ -121,7 +121,7 @@ impl Job<'_> {
         let mut lost = Vec::new();
         let (body, request) = match self.form(target, dialect, platform, files, &mut lost)? {
             Form::Own(body) => (body, None),
-            Form::Canonical(request) => (dialect.write_request(&request, &mut lost), Some(Arc::new(request))),
+            Form::Canonical(request) => (dialect.write_request(&request, &mut lost), Some(request)),
         };
         let body = quirks.request(&target.model, body, &mut lost);
         label.request = request;
@@ -158,14 +158,14 @@ impl Job<'_> {
             false => 0,
         };
         if !is_own {
-            return Ok(Form::Canonical(request));
+            return Ok(Form::Canonical(Arc::new(request)));
         }
         match media::inlined(self.dialect, &self.body, self.bytes, files, count) {
             Some(bytes) => {
                 lost.clear();
                 own(&Fields::read(&bytes).map_err(Error::invalid)?)
             }
-            None => Ok(Form::Canonical(request)),
+            None => Ok(Form::Canonical(Arc::new(request))),
         }
     }
 

@@ -325,6 +325,9 @@ impl Told {
             write!(out, ", first byte {}", line["first_byte_ms"]).unwrap();
         }
         write!(out, ", {} ms", line["ms"]).unwrap();
+        if let Some(cause) = line["unfetched"].as_str() {
+            write!(out, ", unfetched ({cause})").unwrap();
+        }
         for settled in &self.settled {
             write!(out, ", settled {settled}").unwrap();
         }

@@ -102,7 +102,7 @@ pub(super) fn headers(fields: &hyper::HeaderMap) -> Headers {
 }
 
 /// An error and what led to it: the name that is not known, the certificate that is not trusted.
-fn causes(error: &dyn std::error::Error) -> String {
+pub(super) fn causes(error: &dyn std::error::Error) -> String {
     let all = std::iter::successors(Some(error), |error| error.source());
     all.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

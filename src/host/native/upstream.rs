@@ -89,6 +89,9 @@ mod tests {
         for name in ["localhost", "127.0.0.1", "127.1", "2130706433", "0x7f000001", "10.0.0.1"] {
             assert!(resolver.call(name.parse().unwrap()).await.is_err(), "{name}");
         }
+        let uri = "https://localhost:9/".parse().unwrap();
+        let error = super::super::request::causes(&public_connections().get(uri).await.unwrap_err());
+        assert!(error.contains("no address of the public internet"), "{error}");
         let found: Vec<_> = resolver.call("1.1.1.1".parse().unwrap()).await.unwrap().collect();
         assert_eq!(found.len(), 1);
     }
