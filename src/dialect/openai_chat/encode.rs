@@ -5,6 +5,7 @@
 use serde::Serialize;
 
 use super::answer::{UsageOut, finish_reason};
+use super::detail::DetailOut;
 use super::{error_frame, json, write_json};
 use crate::chat::{self, Block, Content, Event, Kind, ToolCall, Usage};
 use crate::dialect::{Encode, Label};
@@ -116,7 +117,7 @@ impl Encoder {
         match block {
             Block::Text | Block::Reasoning => {}
             Block::SealedReasoning(sealed) => {
-                let detail = DetailOut::Encrypted { data: sealed, index: self.details };
+                let detail = DetailOut::sealed(sealed, self.details);
                 self.delta(Delta { reasoning_details: Some(vec![detail]), ..Delta::default() }, out);
                 self.details += 1;
             }
@@ -142,7 +143,7 @@ impl Encoder {
         if signature.is_empty() || text.len() > REASONING_BYTES_MAX {
             return;
         }
-        let detail = DetailOut::Text { text: &text, signature: Some(&signature), index: self.details };
+        let detail = DetailOut::text(&text, Some(&signature), self.details);
         self.delta(Delta { reasoning_details: Some(vec![detail]), ..Delta::default() }, out);
         self.details += 1;
     }
@@ -198,20 +199,6 @@ struct Delta<'a> {
     reasoning_details: Option<Vec<DetailOut<'a>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tool_calls: Option<Vec<CallOut<'a>>>,
-}
-
-#[derive(Serialize)]
-#[serde(tag = "type")]
-pub(super) enum DetailOut<'a> {
-    #[serde(rename = "reasoning.text")]
-    Text {
-        text: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        signature: Option<&'a str>,
-        index: u64,
-    },
-    #[serde(rename = "reasoning.encrypted")]
-    Encrypted { data: &'a str, index: u64 },
 }
 
 #[derive(Serialize)]
@@ -311,11 +298,11 @@ fn message(response: &chat::Response) -> MessageOut<'_> {
             Content::Reasoning { text, signature } => {
                 reasoning.get_or_insert_default().push_str(text);
                 proven |= signature.is_some();
-                details.push(DetailOut::Text { text, signature: signature.as_deref(), index });
+                details.push(DetailOut::text(text, signature.as_deref(), index));
             }
             Content::SealedReasoning(data) => {
                 proven = true;
-                details.push(DetailOut::Encrypted { data, index });
+                details.push(DetailOut::sealed(data, index));
             }
             Content::ToolCall(call) => tool_calls.push(CallOut::whole(call)),
             // Models do not answer with these in any dialect we read.

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::detail::DetailOut;
 use super::encode::CallOut;
 use super::json;
 use crate::chat::{Content, Effort, Format, Media, Message, Number, Part, Request, Role, Tool, ToolChoice};
@@ -267,9 +268,15 @@ impl<'a> Messages<'a, '_, '_> {
 
     fn assistant(&mut self, parts: &'a [Part]) {
         let (mut content, mut tool_calls, mut reasoning) = (Vec::new(), Vec::new(), String::new());
+        let mut details = Vec::new();
         for part in parts {
+            let index = details.len() as u64;
             match &part.content {
-                // A signature is good only where it was made, so none is sent.
+                // What is proven came from this very server, which knows the field.
+                Content::Reasoning { text, signature: Some(proof) } => {
+                    details.push(DetailOut::text(text, Some(proof), index));
+                }
+                Content::SealedReasoning(sealed) => details.push(DetailOut::sealed(sealed, index)),
                 Content::Reasoning { text, .. } if self.replays => reasoning.push_str(text),
                 Content::Text(text) => content.push(PartOut::Text { text }),
                 Content::ToolCall(call) => tool_calls.push(CallOut::whole(call)),
@@ -277,11 +284,13 @@ impl<'a> Messages<'a, '_, '_> {
             }
         }
         if content.is_empty() && tool_calls.is_empty() {
+            self.lost.note_if(!details.is_empty(), "messages.reasoning");
             return;
         }
         self.out.push(MessageOut {
             content: contents(content),
             reasoning_content: Some(reasoning).filter(|text| !text.is_empty()),
+            reasoning_details: details,
             tool_calls,
             ..MessageOut::new("assistant")
         });
@@ -368,6 +377,8 @@ struct MessageOut<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     reasoning_content: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    reasoning_details: Vec<DetailOut<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     tool_calls: Vec<CallOut<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tool_call_id: Option<&'a str>,
@@ -375,7 +386,8 @@ struct MessageOut<'a> {
 
 impl MessageOut<'_> {
     fn new(role: &'static str) -> Self {
-        Self { role, content: None, reasoning_content: None, tool_calls: Vec::new(), tool_call_id: None }
+        let (reasoning_details, tool_calls) = (Vec::new(), Vec::new());
+        Self { role, content: None, reasoning_content: None, reasoning_details, tool_calls, tool_call_id: None }
     }
 }
 
