@@ -5,6 +5,9 @@
 //! drop goes with the tool call that follows: in its signature where the dialect has one, else in its id, which every
 //! client gives back. On the way in the state returns to its place, and is left out where it is not for the target.
 //!
+//! Where many servers speak one dialect and know nothing of one another, as with Chat Completions, a mark is the provider's
+//! and not the dialect's.
+//!
 //! The mark is authenticated with the caller's key, so no caller can bring forward what another was told. It is standard
 //! base64, since clients of Gemini decode signatures.
 
@@ -13,7 +16,7 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use hmac::{Hmac, Mac as _};
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
 
 use crate::chat::{Block, Content, Event, Part, Request, Response, ToolCall};
 use crate::dialect::{Dialect, Inbound};
@@ -28,13 +31,19 @@ const SEALED_BYTES_MAX: usize = 64 * 1024;
 
 /// Seals and opens the state of one caller.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Seal(pub [u8; 32]);
+pub struct Seal {
+    key: [u8; 32],
+    /// Stands for the name of the provider, where its dialect is spoken by many who know nothing of one another.
+    provider: Option<u64>,
+}
 
 objects! {
     #[derive(Debug, Default, PartialEq)]
     struct State<'a> {
         /// Whose state it is.
         issuer: Option<Dialect>,
+        /// As [`Seal::provider`], where it was known.
+        provider: Option<u64>,
         thoughts: Vec<Thought<'a>> = Vec::new(),
         signature: Option<Cow<'a, str>>,
         /// Whether `signature` is reasoning that only the provider can read, and not the proof of a text.
@@ -51,7 +60,7 @@ objects! {
 }
 
 written! {
-    impl State<'a> { issuer, thoughts?, signature?, sealed? }
+    impl State<'a> { issuer, provider?, thoughts?, signature?, sealed? }
 
     impl Thought<'a> { text, signature?, sealed? }
 }
@@ -69,10 +78,29 @@ pub fn is_in(body: &[u8]) -> bool {
 }
 
 impl Seal {
+    pub const fn new(key: [u8; 32]) -> Self {
+        Self { key, provider: None }
+    }
+
+    /// For what the provider of this name makes, or gets back.
+    ///
+    /// The signatures of Anthropic's models are good on every platform ("Extended thinking", Anthropic API documentation,
+    /// read 2026-11); those who copied Chat Completions refuse even the field that holds another's.
+    pub fn at(self, provider: &str, dialect: Dialect) -> Self {
+        let name = Sha256::digest(provider);
+        let tag = name.iter().take(4).fold(0, |tag, byte| tag << 8 | u64::from(*byte));
+        Self { provider: (dialect == Dialect::OpenaiChat).then_some(tag), ..self }
+    }
+
+    fn is_own(self, state: &State<'_>, target: Dialect) -> bool {
+        let differ = matches!((state.provider, self.provider), (Some(issuer), Some(target)) if issuer != target);
+        state.issuer == Some(target) && !differ
+    }
+
     fn mac(self, payload: &[u8]) -> [u8; MAC_BYTES] {
         let mut short = [0; MAC_BYTES];
         // HMAC takes keys of every length.
-        if let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.0) {
+        if let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.key) {
             mac.update(payload);
             for (short, byte) in short.iter_mut().zip(mac.finalize().into_bytes()) {
                 *short = byte;
@@ -97,6 +125,7 @@ impl Seal {
     fn mark(self, issuer: Dialect, signature: &str, sealed: bool) -> String {
         self.into_signature(&State {
             issuer: Some(issuer),
+            provider: self.provider,
             signature: Some(signature.into()),
             sealed,
             ..State::default()
@@ -117,9 +146,10 @@ impl Seal {
             return (caller.dialect() == target).then_some(Marked { text, sealed: None });
         }
         let closed = STANDARD.decode(&text).ok()?;
-        let State { issuer, signature, sealed, .. } = json::read(self.open(&closed)?).ok()?;
-        let text = signature.filter(|_| issuer == Some(target))?.into_owned();
-        Some(Marked { text, sealed: Some(sealed) })
+        let state: State<'_> = json::read(self.open(&closed)?).ok()?;
+        let is_own = self.is_own(&state, target);
+        let text = state.signature.filter(|_| is_own)?.into_owned();
+        Some(Marked { text, sealed: Some(state.sealed) })
     }
 
     fn into_id(self, id: &str, state: &State<'_>) -> String {
@@ -151,14 +181,14 @@ impl Seal {
     pub fn open_request(self, request: &mut Request, caller: Inbound, target: Dialect, lost: &mut Vec<String>) {
         for message in &mut request.messages {
             let thinks = |part: &Part| matches!(&part.content, Content::ToolCall(call) if self.thinks(call));
-            // What came through whole stands for what the caller may have kept of it.
-            let is_whole = message.parts.iter().any(thinks);
+            // What came through whole stands for what the caller may have kept of it, up to the last call that has some.
+            let whole = message.parts.iter().rposition(thinks).unwrap_or_default();
             let mut thought = false;
             let mut parts = Vec::with_capacity(message.parts.len());
-            for mut part in std::mem::take(&mut message.parts) {
+            for (place, mut part) in std::mem::take(&mut message.parts).into_iter().enumerate() {
                 let mut stripped = false;
                 match &mut part.content {
-                    Content::Reasoning { .. } | Content::SealedReasoning(_) if is_whole => continue,
+                    Content::Reasoning { .. } | Content::SealedReasoning(_) if place < whole => continue,
                     Content::Reasoning { signature, .. } => {
                         let signed = signature.is_some();
                         *signature = signature.take().and_then(|text| self.signature(caller, target, text));
@@ -187,7 +217,7 @@ impl Seal {
                         }
                         if let Some(payload) = payload {
                             let state: State<'_> = json::read(&payload).unwrap_or_default();
-                            let is_own = state.issuer == Some(target);
+                            let is_own = self.is_own(&state, target);
                             stripped |= !is_own;
                             let thoughts = state.thoughts.into_iter().filter_map(|thought| thought.part(is_own));
                             // Those of the first call were the first of the turn, and must be again.
@@ -332,7 +362,8 @@ impl Sealer {
         if own.is_none() && thoughts.is_empty() {
             return;
         }
-        let state = State { issuer: Some(self.issuer), thoughts, signature: own.map(Cow::from), sealed: false };
+        let (issuer, provider) = (Some(self.issuer), self.seal.provider);
+        let state = State { issuer, provider, thoughts, signature: own.map(Cow::from), sealed: false };
         if self.caller.keeps_call_signatures() {
             *signature = Some(self.seal.into_signature(&state));
         } else {
@@ -346,7 +377,7 @@ mod tests {
     use super::*;
     use crate::chat::{Message, Role};
 
-    const SEAL: Seal = Seal([7; 32]);
+    const SEAL: Seal = Seal::new([7; 32]);
 
     fn thought(text: &str, signature: Option<&str>) -> Part {
         Part::new(Content::Reasoning { text: text.into(), signature: signature.map(str::to_owned) })
@@ -437,6 +468,14 @@ mod tests {
     }
 
     #[test]
+    fn reasoning_after_the_last_call_is_what_the_caller_keeps_of_it() {
+        let after = Part::new(Content::SealedReasoning("late".into()));
+        let parts = || vec![thought("hm", Some("sig")), call("c1", None), after.clone()];
+        let (back, lost) = turn(parts(), Dialect::Anthropic, Inbound::Gemini, |_| true, Dialect::Anthropic);
+        assert_eq!((back, lost.len()), (parts(), 0));
+    }
+
+    #[test]
     fn a_proof_without_a_text_goes_back_as_one_through_a_dialect_that_tells_it_from_nothing_sealed() {
         let (issuer, caller) = (Dialect::Anthropic, Inbound::OpenaiResponses);
         let mut response = Response { parts: vec![thought("", Some("sig"))], ..Response::default() };
@@ -482,6 +521,25 @@ mod tests {
     }
 
     #[test]
+    fn what_one_server_of_a_shared_dialect_made_is_not_for_another() {
+        let chat = Dialect::OpenaiChat;
+        let (own, other) = (SEAL.at("openrouter", chat), SEAL.at("openai", chat));
+        let mut response =
+            Response { parts: vec![thought("hm", Some("sig")), call("c1", None)], ..Response::default() };
+        own.close_response(&mut response, chat, Inbound::Anthropic);
+        for (seal, signature, losses) in [(own, Some("sig"), 0), (other, None, 1)] {
+            let messages = vec![Message { role: Role::Assistant, parts: response.parts.clone() }];
+            let (mut request, mut lost) = (Request { messages, ..Request::default() }, Vec::new());
+            seal.open_request(&mut request, Inbound::Anthropic, chat, &mut lost);
+            assert_eq!((&request.messages[0].parts[0], lost.len()), (&thought("hm", signature), losses));
+        }
+        // Anthropic's are good on every platform.
+        let claude = SEAL.at("anthropic", Dialect::Anthropic).mark(Dialect::Anthropic, "sig", false);
+        let bedrock = SEAL.at("bedrock-anthropic", Dialect::Anthropic);
+        assert_eq!(bedrock.signature(Inbound::OpenaiChat, Dialect::Anthropic, claude), Some("sig".into()));
+    }
+
+    #[test]
     fn a_callers_dialect_that_has_a_place_for_it_keeps_a_calls_signature() {
         let (issuer, caller) = (Dialect::Gemini, Inbound::Anthropic);
         let (back, lost) = turn(vec![call("c1", Some("proof"))], issuer, caller, |_| true, issuer);
@@ -499,7 +557,7 @@ mod tests {
         let marked = SEAL.mark(Dialect::Anthropic, "sig", false);
         assert!(marked.starts_with(MARK) && is_in(marked.as_bytes()));
         assert_eq!(SEAL.signature(Inbound::OpenaiChat, Dialect::Anthropic, marked.clone()), Some("sig".into()));
-        assert_eq!(Seal([8; 32]).signature(Inbound::OpenaiChat, Dialect::Anthropic, marked.clone()), None);
+        assert_eq!(Seal::new([8; 32]).signature(Inbound::OpenaiChat, Dialect::Anthropic, marked.clone()), None);
         for at in 0..marked.len() {
             let mut broken = marked.clone().into_bytes();
             if let Some(byte) = broken.get_mut(at) {

@@ -292,7 +292,7 @@ async fn prepare<'a, H: Host>(
         framing: if let Ask::Stream(framing) = ask { framing } else { Framing::Sse },
         request: None,
     };
-    let seal = Seal(caller.sha256);
+    let seal = Seal::new(caller.sha256);
     Ok(Job {
         dialect,
         ask,

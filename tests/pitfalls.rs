@@ -18,7 +18,7 @@ use tollgate::seal::Seal;
 use tollgate::wire::frame::Framing;
 use tollgate::wire::json::Fields;
 
-const SEAL: Seal = Seal([7; 32]);
+const SEAL: Seal = Seal::new([7; 32]);
 
 /// The events that a caller gets of the upstream's, each with the number of the upstream's event that it came of.
 fn told(upstream: Dialect, caller: Inbound, events: &[Value]) -> Vec<(usize, Value)> {

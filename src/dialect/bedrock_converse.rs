@@ -53,11 +53,12 @@ pub fn tool_name(name: &str) -> Cow<'_, str> {
     Cow::Owned(kept.chain(['_']).chain(digest(name).chars()).collect())
 }
 
-/// Ids must match `^[a-zA-Z0-9_.:-]{1,64}$`, and those for Mistral `^[a-zA-Z0-9]{9}$`. A call and its result are mapped
-/// alike, so that they still meet; an id that Bedrock gave stays what it is.
+/// Ids must match `^[a-zA-Z0-9_.:-]{1,64}$`, and those for Mistral `^[a-zA-Z0-9]{9}$`, but for Bedrock's own. A call and its
+/// result are mapped alike, so that they still meet; an id that Bedrock gave stays what it is.
 fn tool_id(id: &str, is_mistral: bool) -> Cow<'_, str> {
-    let fits = |c: char| c.is_ascii_alphanumeric() || (!is_mistral && "_.:-".contains(c));
-    let length = if is_mistral { id.len() == DIGEST_CHARS } else { (1..=64).contains(&id.len()) };
+    let is_short = is_mistral && !id.starts_with("tooluse_");
+    let fits = |c: char| c.is_ascii_alphanumeric() || (!is_short && "_.:-".contains(c));
+    let length = if is_short { id.len() == DIGEST_CHARS } else { (1..=64).contains(&id.len()) };
     if length && id.chars().all(fits) { Cow::Borrowed(id) } else { Cow::Owned(digest(id)) }
 }
 
@@ -170,9 +171,10 @@ mod tests {
     #[test]
     fn mistrals_ids_have_nine_letters_and_digits() {
         assert_eq!(tool_id("aB3dE6gH9", true), "aB3dE6gH9");
-        let id = tool_id("tooluse_x-1", true);
+        let id = tool_id("toolu_x-1", true);
         assert!(id.len() == 9 && id.chars().all(|c| c.is_ascii_alphanumeric()), "{id}");
         assert_eq!(tool_id(&id, true), id);
+        assert_eq!(tool_id("tooluse_daIKOZu4g4GrvIIv9wdqy4", true), "tooluse_daIKOZu4g4GrvIIv9wdqy4");
         assert_ne!(tool_id("call_1", true), tool_id("call_2", true));
         assert_eq!(tool_id("tooluse_x-1.2:3", false), "tooluse_x-1.2:3");
         assert_eq!(tool_id("a|b", false).len(), 9);

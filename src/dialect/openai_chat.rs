@@ -6,6 +6,7 @@
 mod answer;
 pub mod completions;
 mod decode;
+mod detail;
 mod embed;
 mod encode;
 mod read_request;

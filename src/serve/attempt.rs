@@ -212,8 +212,9 @@ impl Reading<'_> {
     async fn stream<H: Host>(self, host: &H, answer: Answer<H::Body>, framing: Framing) -> Option<Tried<H::Body>> {
         let Answer { headers, body: mut upstream, .. } = answer;
         let now = host.now();
-        let mut relay =
-            Relay::new(self.job.ends((self.dialect, self.platform), self.quirks, framing, self.label.clone()), now);
+        let ends = self.job.ends((self.dialect, self.platform), self.quirks, framing, self.label.clone());
+        let seal = ends.seal.at(self.provider, self.dialect);
+        let mut relay = Relay::new(Ends { seal, ..ends }, now);
         let mut deadline = self.deadline;
         let latest = now.saturating_add(CONTENT_MS_MAX);
         loop {

@@ -99,7 +99,7 @@ impl Job<'_> {
             betas.split(',').map(str::trim).filter(|beta| !beta.is_empty()).map(str::to_owned).collect()
         });
         lost.clone_from(&request.unread);
-        self.seal.open_request(&mut request, self.dialect, dialect, lost);
+        self.seal.at(&target.provider.name, dialect).open_request(&mut request, self.dialect, dialect, lost);
         Ok(request)
     }
 
@@ -214,7 +214,7 @@ impl Reading<'_> {
         }
         if !same {
             Told::new(self.dialect, self.label.request.as_deref()).response(&mut response);
-            job.seal.close_response(&mut response, self.dialect, job.dialect);
+            job.seal.at(self.provider, self.dialect).close_response(&mut response, self.dialect, job.dialect);
         }
         let kind = content_type(job.ask);
         let mut label = self.label.clone();

@@ -421,7 +421,7 @@ fn say(part: &Part) -> Option<String> {
             let says: Vec<String> = parts
                 .iter()
                 .map(|part| match &part.content {
-                    Content::Text(text) => json(text).to_string(),
+                    Content::Text(text) => meant(text),
                     _ => "file".to_owned(),
                 })
                 .collect();
@@ -429,6 +429,11 @@ fn say(part: &Part) -> Option<String> {
         }
         Content::Image(_) | Content::Audio(_) | Content::Video(_) | Content::Document { .. } => "file".to_owned(),
     })
+}
+
+/// JSON is JSON however it is spaced; all else is text.
+fn meant(text: &str) -> String {
+    serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned())).to_string()
 }
 
 /// Signatures come back in either alphabet.
@@ -441,32 +446,46 @@ fn naive_gist(body: &Value) -> Vec<String> {
     let mut says = Vec::new();
     let mut contents: Vec<Value> = either(body, ["systemInstruction", "system_instruction"]).into_iter().collect();
     contents.extend(body["contents"].as_array().into_iter().flatten().cloned());
+    let mut said_text = false;
     for content in contents {
+        // What the model said in pieces is one text.
+        let is_model = content["role"] == "model";
+        said_text &= is_model;
         let parts = match &content["parts"] {
             Value::Array(parts) => parts.clone(),
             Value::Null => Vec::new(),
             part => vec![part.clone()],
         };
         for part in parts {
+            let before = says.len();
             let signature = either(&part, ["thoughtSignature", "thought_signature"]);
             let signature = signature.as_ref().and_then(Value::as_str).filter(|text| !text.starts_with("skip_thought"));
             if let Some(call) = either(&part, ["functionCall", "function_call"]) {
                 says.push(format!("call {} {} {}", call["name"].as_str().unwrap(), call["args"], bytes(signature)));
             } else if let Some(result) = either(&part, ["functionResponse", "function_response"]) {
-                let mut inner = vec![result["response"].to_string()];
+                // A text that is only wrapped because an object is due is a text.
+                let fields = result["response"].as_object().filter(|fields| fields.len() == 1);
+                let text = ["error", "output", "result"].iter().find_map(|name| fields?.get(*name)?.as_str());
+                let mut inner = vec![meant(text.unwrap_or(&result["response"].to_string()))];
                 inner.extend(result["parts"].as_array().into_iter().flatten().map(|_| "file".to_owned()));
                 says.push(format!("result {inner:?}"));
             } else if part["thought"] == true && part["text"].is_string() {
                 says.push(format!("thought {} {}", part["text"].as_str().unwrap(), bytes(signature)));
             } else {
                 let text = part["text"].as_str();
-                says.extend(text.filter(|text| !text.is_empty()).map(|text| format!("text {text}")));
+                match text.filter(|text| !text.is_empty()) {
+                    Some(text) if said_text => says.last_mut().unwrap().push_str(text),
+                    text => says.extend(text.map(|text| format!("text {text}"))),
+                }
                 let file =
                     ["inlineData", "inline_data", "fileData", "file_data"].iter().any(|name| part.get(name).is_some());
                 says.extend(file.then(|| "file".to_owned()));
                 if text.is_some() || file {
                     says.extend(signature.map(|signature| format!("signature {}", bytes(Some(signature)))));
                 }
+            }
+            if says.len() > before {
+                said_text = is_model && says.last().is_some_and(|last| last.starts_with("text "));
             }
         }
     }

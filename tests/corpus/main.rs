@@ -19,4 +19,5 @@ mod openai_completions;
 mod openai_responses;
 mod pairs;
 mod rerank;
+mod sequences;
 mod told;

@@ -24,14 +24,17 @@ use tollgate::wire::frame::{Frame, Framing, Splitter};
 use tollgate::wire::json::Fields;
 
 use self::exceptions::{is_failure_in, is_given_back, parts_in, stop_in, usage_in};
-use self::recorded::{APIS, Recorded, decode, recorded};
+pub(crate) use self::recorded::{APIS, Recorded, caller_of, recorded};
+
+use self::recorded::decode;
 use self::schema::Schema;
 use crate::cases::Faults;
 
-const CALLERS: [Inbound; 4] = [Inbound::OpenaiChat, Inbound::OpenaiResponses, Inbound::Anthropic, Inbound::Gemini];
+pub(crate) const CALLERS: [Inbound; 4] =
+    [Inbound::OpenaiChat, Inbound::OpenaiResponses, Inbound::Anthropic, Inbound::Gemini];
 /// A longer stream is not fed byte by byte.
 const SINGLE_BYTES_MAX: usize = 32 * 1024;
-const SEAL: Seal = Seal([7; 32]);
+pub(crate) const SEAL: Seal = Seal::new([7; 32]);
 
 /// The same for all recordings of an API; a test for each lets them run side by side.
 fn check(api: &str) {
@@ -94,7 +97,13 @@ fn label(recorded: &Recorded, framing: Framing) -> Label {
 }
 
 /// What `caller` gets of a recorded stream that comes in pieces; the sizes repeat.
-fn relayed(recorded: &Recorded, from: Framing, caller: Inbound, to: Framing, sizes: &[usize]) -> (Vec<u8>, End) {
+pub(crate) fn relayed(
+    recorded: &Recorded,
+    from: Framing,
+    caller: Inbound,
+    to: Framing,
+    sizes: &[usize],
+) -> (Vec<u8>, End) {
     let ends = Ends {
         upstream: recorded.dialect,
         platform: recorded.platform,
@@ -141,14 +150,7 @@ fn streamed(recorded: &Recorded, caller: Inbound, framing: Framing, schema: Opti
         }
         // Within one dialect the relay leaves the bytes alone, and a whole answer does not go through it; both are
         // written by the encoder where another dialect's whole answer is told as a stream.
-        _ => {
-            let mut encoder = caller.encoder(label(recorded, framing));
-            let mut bytes = Vec::new();
-            for event in &sealed(recorded, caller).map_or(recorded.events.clone(), |response| response.events()) {
-                encoder.event(event, &mut bytes);
-            }
-            bytes
-        }
+        _ => told_whole_as_stream(recorded, caller, framing),
     };
     let mut splitter = Splitter::new(framing);
     let fed = splitter.feed(&bytes, |raw| {
@@ -180,6 +182,22 @@ fn streamed(recorded: &Recorded, caller: Inbound, framing: Framing, schema: Opti
     }
 }
 
+/// The whole recording in the frames of a stream to `caller`.
+pub(crate) fn told_whole_as_stream(recorded: &Recorded, caller: Inbound, framing: Framing) -> Vec<u8> {
+    let mut encoder = caller.encoder(label(recorded, framing));
+    let mut bytes = Vec::new();
+    for event in &sealed(recorded, caller).map_or(recorded.events.clone(), |response| response.events()) {
+        encoder.event(event, &mut bytes);
+    }
+    bytes
+}
+
+/// The body of the whole recording to `caller`.
+pub(crate) fn told_whole(recorded: &Recorded, caller: Inbound) -> Vec<u8> {
+    let response = sealed(recorded, caller).unwrap_or_else(|| recorded.response());
+    caller.write_response(&response, &label(recorded, Framing::Sse))
+}
+
 /// The whole answer as a caller of another dialect gets it; `None` for one of the same.
 fn sealed(recorded: &Recorded, caller: Inbound) -> Option<Response> {
     if recorded.dialect == caller.dialect() {
@@ -198,8 +216,7 @@ fn whole(recorded: &Recorded, caller: Inbound, schema: Option<&Schema>, faults: 
     }
     let to = format!("whole to {caller:?}");
     let case = &recorded.case;
-    let response = sealed(recorded, caller).unwrap_or_else(|| recorded.response());
-    let body = caller.write_response(&response, &label(recorded, Framing::Sse));
+    let body = told_whole(recorded, caller);
     let value: Value = serde_json::from_slice(&body).unwrap();
     let held = schema.map_or(Vec::new(), |schema| schema.whole(&value));
     faults.check(case, held.is_empty(), || format!("{to}: {held:?} in {value}"));
@@ -208,7 +225,7 @@ fn whole(recorded: &Recorded, caller: Inbound, schema: Option<&Schema>, faults: 
             compare(recorded, caller, again.clone(), &to, faults);
             Some(again)
         }
-        Err(_) if is_failure_in(caller, response.stop.reason) => None,
+        Err(_) if is_failure_in(caller, recorded.response().stop.reason) => None,
         Err(fault) => {
             faults.check(case, false, || format!("{to}: cannot be read back: {}", fault.0));
             None
@@ -357,14 +374,24 @@ fn owed(recorded: &Recorded, caller: Inbound) -> Vec<(String, &'static str)> {
                 owed.push((format!("result of {}", call.name), "the result"));
             }
             Content::Reasoning { signature: Some(signature), .. } if carried => {
-                owed.push((signature.clone(), "the signature"));
+                owed.extend(opaque(signature).into_iter().map(|string| (string, "the signature")));
             }
-            Content::SealedReasoning(sealed) if carried => owed.push((sealed.clone(), "the sealed reasoning")),
+            Content::SealedReasoning(sealed) if carried => {
+                owed.extend(opaque(sealed).into_iter().map(|string| (string, "the sealed reasoning")));
+            }
             _ => {}
         }
     }
     owed.retain(|(string, what)| is_given_back(recorded.dialect, caller, what, string));
     owed
+}
+
+/// What of a proof is the provider's own: of an entry of `reasoning_details` its strings.
+pub(crate) fn opaque(proof: &str) -> Vec<String> {
+    match serde_json::from_str::<Value>(proof) {
+        Ok(Value::Object(entry)) => entry.values().filter_map(Value::as_str).map(str::to_owned).collect(),
+        _ => vec![proof.to_owned()],
+    }
 }
 
 fn gather(value: &Value, strings: &mut HashSet<String>) {

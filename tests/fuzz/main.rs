@@ -10,13 +10,13 @@ mod seeds;
 
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
 use serde_json::value::RawValue;
 use tollgate::chat::{Block, Event, Grammar, Media, Request};
 use tollgate::config::Patience;
 use tollgate::dialect::{Dialect, Inbound, Label};
+use tollgate::host::Headers;
 use tollgate::media::{Files, Kind, Policy, inlined, place};
-use tollgate::platform::Platform;
+use tollgate::platform::{Platform, unwrap};
 use tollgate::quirks::Reader;
 use tollgate::record::End;
 use tollgate::relay::{Ends, Relay, Stopped, Write};
@@ -25,7 +25,7 @@ use tollgate::wire::frame::{Frame, Framing, Splitter};
 use tollgate::wire::json::Fields;
 
 use self::damage::Dice;
-use self::seeds::{SECRET, requests, streams, wholes};
+use self::seeds::{SECRET, requests, streams, wholes, wrapped};
 
 const CALLERS: [Inbound; 5] =
     [Inbound::OpenaiChat, Inbound::Anthropic, Inbound::OpenaiResponses, Inbound::Gemini, Inbound::OpenaiCompletions];
@@ -47,24 +47,25 @@ const PATIENCE: Duration = Duration::from_secs(10);
 fn fuzz<S>(name: &str, rounds: u64, seeds: &[S], body: impl Fn(&S) -> &[u8], check: impl Fn(&S, &[u8], &mut Dice)) {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let seed = number("TOLLGATE_FUZZ_SEED").unwrap_or(1);
-    let until = number("TOLLGATE_FUZZ_SECONDS").map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let started = Instant::now();
+    let until = number("TOLLGATE_FUZZ_SECONDS").map(|seconds| started + Duration::from_secs(seconds));
     let mut round = 0;
     while until.map_or(round < rounds, |until| Instant::now() < until) {
         round += 1;
         let mut dice = Dice::new(seed, round);
-        let seed = dice.pick(seeds);
+        let whole = dice.pick(seeds);
         let other = dice.pick(seeds);
-        let damaged = dice.damage(body(seed), body(other));
+        let damaged = dice.damage(body(whole), body(other));
         let began = Instant::now();
-        let checked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| check(seed, &damaged, &mut dice)));
+        let checked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| check(whole, &damaged, &mut dice)));
         let took = began.elapsed();
         if checked.is_err() || took > PATIENCE {
             let file = std::env::temp_dir().join(format!("tollgate-fuzz-{name}"));
             std::fs::write(&file, &damaged).unwrap();
-            panic!("{name}: round {round} fails after {took:?}; its input is in {}", file.display());
+            panic!("{name}: round {round} of seed {seed} fails after {took:?}; its input is in {}", file.display());
         }
     }
-    println!("{name}: {round} rounds over {} bodies", seeds.len());
+    println!("{name}: {round} rounds over {} bodies, seed {seed}, {} s", seeds.len(), started.elapsed().as_secs());
 }
 
 /// What a decoder says of a stream, up to where it is no stream of its dialect.
@@ -93,14 +94,25 @@ impl Heard {
     }
 }
 
-fn hear(dialect: Dialect, framing: Framing, body: &[u8], sizes: &mut impl FnMut() -> usize) -> Heard {
+fn hear(
+    dialect: Dialect,
+    platform: Platform,
+    framing: Framing,
+    body: &[u8],
+    sizes: &mut impl FnMut() -> usize,
+) -> Heard {
     let (mut splitter, mut decoder) = (Splitter::new(framing), dialect.decoder());
     let mut heard = Heard { events: Vec::new(), is_malformed: false };
     let mut each = |raw: &[u8], heard: &mut Heard| {
-        if !heard.is_malformed {
-            let read = Frame::read(framing, raw).map(|frame| decoder.frame(&frame, &mut heard.events));
-            heard.is_malformed = !matches!(read, Some(Ok(())));
+        if heard.is_malformed {
+            return;
         }
+        let is_wrapped = platform.wraps(framing);
+        let unwrapped = if is_wrapped { unwrap(raw) } else { Some(raw.to_vec()) };
+        let framing = if is_wrapped { Framing::Sse } else { framing };
+        let frame = unwrapped.as_deref().and_then(|raw| Frame::read(framing, raw));
+        let read = frame.map(|frame| decoder.frame(&frame, &mut heard.events));
+        heard.is_malformed = !matches!(read, Some(Ok(())));
     };
     let mut rest = body;
     while !rest.is_empty() {
@@ -128,11 +140,18 @@ fn a_damaged_stream_is_read_in_order_and_the_same_in_every_piece() {
         |seed| &seed.body,
         |seed, body, dice| {
             let dialect = if dice.one_in(8) { *dice.pick(&DIALECTS) } else { seed.dialect };
-            let whole = hear(dialect, seed.framing, body, &mut || body.len());
+            let within = seed.dialect == Dialect::Anthropic && seed.framing == Framing::Sse && dice.one_in(3);
+            let wrapped = if within { wrapped(body) } else { Vec::new() };
+            let (platform, framing, body) = if within {
+                (Platform::Bedrock, Framing::EventStream, wrapped.as_slice())
+            } else {
+                (seed.platform, seed.framing, body)
+            };
+            let whole = hear(dialect, platform, framing, body, &mut || body.len());
             // What is wrong with the last frame is said while it is read, so its events may stand before that.
             let order = whole.events.iter().try_fold(Grammar::default(), |at, event| at.after(event));
             assert!(order.is_ok(), "out of order: {:?}", whole.events);
-            let pieces = hear(dialect, seed.framing, body, &mut || 1 + dice.below(40));
+            let pieces = hear(dialect, platform, framing, body, &mut || 1 + dice.below(40));
             assert_eq!(whole, pieces);
         },
     );
@@ -147,9 +166,9 @@ fn a_cut_stream_that_ends_has_said_everything() {
         &seeds,
         |seed| &seed.body,
         |seed, _, dice| {
-            let whole = hear(seed.dialect, seed.framing, &seed.body, &mut || usize::MAX);
+            let whole = hear(seed.dialect, seed.platform, seed.framing, &seed.body, &mut || usize::MAX);
             let cut = &seed.body[..dice.below(seed.body.len())];
-            let heard = hear(seed.dialect, seed.framing, cut, &mut || usize::MAX);
+            let heard = hear(seed.dialect, seed.platform, seed.framing, cut, &mut || usize::MAX);
             if heard.is_complete() {
                 assert_eq!(heard.content(), whole.content(), "cut at {}", cut.len());
             }
@@ -166,13 +185,15 @@ fn a_damaged_stream_is_told_to_callers_as_one_of_their_own() {
         |seed| &seed.body,
         |seed, body, dice| {
             let caller = *dice.pick(&CALLERS);
-            if caller.dialect() == seed.dialect {
+            // Within one dialect the caller gets the upstream's own faults; what we unwrap is still ours to frame.
+            let is_own = caller.dialect() == seed.dialect;
+            if is_own && !seed.platform.wraps(seed.framing) {
                 return;
             }
             let mut relay = Relay::new(
                 Ends {
                     upstream: seed.dialect,
-                    platform: Platform::Native,
+                    platform: seed.platform,
                     reader: Reader::default(),
                     framing: seed.framing,
                     caller,
@@ -195,8 +216,11 @@ fn a_damaged_stream_is_told_to_callers_as_one_of_their_own() {
             }
             let (tail, end) = relay.end(Stopped::Closed);
             out.extend_from_slice(&tail);
-            let heard = hear(caller.dialect(), Framing::Sse, &out, &mut || usize::MAX);
+            let heard = hear(caller.dialect(), Platform::Native, Framing::Sse, &out, &mut || usize::MAX);
             let said = String::from_utf8_lossy(&out);
+            if is_own {
+                return assert!(out.is_empty() || out.ends_with(b"\n\n"), "{end:?}, told as {said}");
+            }
             assert!(!heard.is_malformed, "{caller:?} is told what it cannot read: {said}");
             // A model that failed by its own word is told to callers of Responses as a failure.
             let failed = heard.events.iter().any(|event| matches!(event, Event::Error { .. }));
@@ -218,8 +242,7 @@ fn a_damaged_answer_is_read_as_one_or_refused() {
             let Ok(response) = dialect.read_response(body) else { return };
             let caller = *dice.pick(&CALLERS);
             let written = caller.write_response(&response, &Label::default());
-            let value: Result<Value, _> = serde_json::from_slice(&written);
-            assert!(value.is_ok(), "{}", String::from_utf8_lossy(&written));
+            assert!(is_json(&written), "{}", String::from_utf8_lossy(&written));
         },
     );
 }
@@ -234,7 +257,9 @@ fn a_damaged_request_is_read_as_one_or_refused_without_a_word_of_it() {
         |seed, body, dice| {
             let Ok(fields) = Fields::read(body) else { return };
             let caller = if dice.one_in(8) { *dice.pick(&CALLERS) } else { seed.caller };
-            assert!(is_json(&caller.splice(&fields, "other")));
+            let spliced = caller.splice(&fields, "other");
+            assert!(is_json(&spliced));
+            dressed(&spliced, dice);
             let _ = (caller.output_asked(&fields), caller.usage_wanted(&fields), caller.read_count(&fields));
             match caller.read_request(&fields) {
                 Ok(request) => {
@@ -245,6 +270,18 @@ fn a_damaged_request_is_read_as_one_or_refused_without_a_word_of_it() {
             }
         },
     );
+}
+
+/// What a cloud is sent of it is an object that names its version, once.
+fn dressed(body: &[u8], dice: &mut Dice) {
+    let platform = *dice.pick(&[Platform::Bedrock, Platform::Vertex]);
+    let betas = *dice.pick(&["", ",", "context-1m-2025-08-07", "a,,\"b\",effort-2025-11-24"]);
+    let mut headers = Headers::from_iter([("anthropic-version", "2023-06-01"), ("anthropic-beta", betas)]);
+    let dressed = platform.dress(body.to_vec(), &mut headers, &mut Vec::new());
+    let fields = Fields::read(&dressed).unwrap();
+    let named = fields.get::<String>("anthropic_version").unwrap();
+    assert!(named.is_some_and(|name| name.starts_with("bedrock-") || name.starts_with("vertex-")));
+    assert!(fields.raw("model").is_none() && headers.get("anthropic-version").is_none());
 }
 
 /// Of any size: numbers that no float can hold are JSON.

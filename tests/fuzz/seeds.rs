@@ -4,8 +4,11 @@
 use std::fs;
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use tollgate::chat::{Content, Part, Response, Stop, StopReason, ToolCall, Usage};
 use tollgate::dialect::{Dialect, Inbound, Label};
+use tollgate::platform::Platform;
 use tollgate::wire::frame::Framing;
 
 use super::CALLERS;
@@ -15,6 +18,7 @@ pub(super) const SECRET: &str = "plover";
 
 pub(super) struct Stream {
     pub(super) dialect: Dialect,
+    pub(super) platform: Platform,
     pub(super) framing: Framing,
     pub(super) body: Vec<u8>,
 }
@@ -62,13 +66,17 @@ pub(super) fn streams() -> Vec<Stream> {
                 let label = Label { id: "r".into(), usage_wanted: true, framing: *framing, ..Label::default() };
                 let (mut encoder, mut body) = (caller.encoder(label), Vec::new());
                 answer.events().iter().for_each(|event| encoder.event(event, &mut body));
-                streams.push(Stream { dialect: caller.dialect(), framing: *framing, body });
+                if caller == Inbound::Anthropic {
+                    let (dialect, body) = (caller.dialect(), wrapped(&body));
+                    streams.push(Stream { dialect, platform: Platform::Bedrock, framing: Framing::EventStream, body });
+                }
+                streams.push(native(caller.dialect(), *framing, body));
             }
         }
     }
     for (dialect, framing, body) in [(Dialect::Cohere, Framing::Sse, COHERE), (Dialect::Ollama, Framing::Lines, OLLAMA)]
     {
-        streams.push(Stream { dialect, framing, body: body.as_bytes().to_vec() });
+        streams.push(native(dialect, framing, body.as_bytes().to_vec()));
     }
     for (dialect, name, body) in recordings() {
         let framing = match name {
@@ -77,9 +85,40 @@ pub(super) fn streams() -> Vec<Stream> {
             "response.eventstream" => Framing::EventStream,
             _ => continue,
         };
-        streams.push(Stream { dialect, framing, body });
+        streams.push(native(dialect, framing, body));
     }
     streams
+}
+
+fn native(dialect: Dialect, framing: Framing, body: Vec<u8>) -> Stream {
+    Stream { dialect, platform: Platform::Native, framing, body }
+}
+
+/// Events of Anthropic as Bedrock sends them: each in base64, in JSON, in a binary frame.
+pub(super) fn wrapped(body: &[u8]) -> Vec<u8> {
+    let data = body.split(|byte| *byte == b'\n').filter_map(|line| line.strip_prefix(b"data: "));
+    let chunk = |data: &[u8]| frame("chunk", &format!(r#"{{"bytes":"{}","p":"ab"}}"#, STANDARD.encode(data)));
+    data.flat_map(chunk).collect()
+}
+
+/// A binary frame of one event.
+fn frame(event: &str, payload: &str) -> Vec<u8> {
+    let crc = |bytes: &[u8]| {
+        let step = |crc: u32, _| if crc & 1 == 1 { crc >> 1 ^ 0xEDB8_8320 } else { crc >> 1 };
+        (!bytes.iter().fold(!0_u32, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), step))).to_be_bytes()
+    };
+    let mut head = Vec::new();
+    for (name, value) in [(":event-type", event), (":message-type", "event")] {
+        let length = u16::try_from(value.len()).unwrap().to_be_bytes();
+        head.extend([&[u8::try_from(name.len()).unwrap()], name.as_bytes(), &[7], &length, value.as_bytes()].concat());
+    }
+    let length = |length: usize| u32::try_from(length).unwrap().to_be_bytes();
+    let mut frame = [length(16 + head.len() + payload.len()), length(head.len())].concat();
+    frame.extend(crc(&frame));
+    frame.extend_from_slice(&head);
+    frame.extend_from_slice(payload.as_bytes());
+    frame.extend(crc(&frame));
+    frame
 }
 
 pub(super) fn wholes() -> Vec<Whole> {
@@ -108,6 +147,8 @@ fn recordings() -> Vec<(Dialect, &'static str, Vec<u8>)> {
     let wire = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/fixtures/wire");
     let folders = [
         ("openai-chat", Dialect::OpenaiChat),
+        ("openai-chat.openrouter", Dialect::OpenaiChat),
+        ("openai-chat.vercel", Dialect::OpenaiChat),
         ("anthropic-messages", Dialect::Anthropic),
         ("openai-responses", Dialect::OpenaiResponses),
         ("gemini", Dialect::Gemini),

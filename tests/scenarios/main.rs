@@ -15,6 +15,7 @@
 
 mod chance;
 mod frames;
+mod loops;
 mod operations;
 mod pieces;
 mod quirks;

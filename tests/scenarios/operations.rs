@@ -16,16 +16,16 @@ use crate::script::Act;
 use crate::world::{Caller, Received, Scripted, Task, World};
 
 /// What the upstreams were sent, and what the caller got.
-struct Exchange {
-    sent: Vec<(String, Value)>,
-    status: u16,
+pub(crate) struct Exchange {
+    pub(crate) sent: Vec<(String, Value)>,
+    pub(crate) status: u16,
     headers: Headers,
-    body: String,
+    pub(crate) body: String,
     line: Value,
 }
 
 /// Asks `path` for `model` in a gateway whose provider `up` speaks `dialect` and answers `answer`.
-fn exchange(dialect: &str, path: &str, ask: &Value, (status, kind, answer): (u16, &str, &str)) -> Exchange {
+pub(crate) fn exchange(dialect: &str, path: &str, ask: &Value, (status, kind, answer): (u16, &str, &str)) -> Exchange {
     let draft = json!({
         "providers": {
             "up": {"dialect": dialect, "base_url": "http://up/v1", "secret": "the key of up"},

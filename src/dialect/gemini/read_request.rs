@@ -35,8 +35,10 @@ pub fn read_request(body: &Fields<'_>) -> Result<Request, Error> {
     let contents = object.raw("contents").ok_or_else(|| Error::field("contents", "is missing"))?;
     for (i, raw) in list(contents).into_iter().enumerate() {
         let (role, parts) = reader.content(&format!("contents[{i}]"), raw)?;
-        if !parts.is_empty() {
-            request.messages.push(Message { role, parts });
+        match request.messages.last_mut() {
+            Some(last) if role == Role::Assistant && last.role == role => said(parts, &mut last.parts),
+            _ if parts.is_empty() => {}
+            _ => request.messages.push(Message { role, parts }),
         }
     }
     if let Some(raw) = object.raw("tools") {
@@ -69,6 +71,18 @@ pub fn output_asked(body: &Fields<'_>) -> (Option<u64>, Option<u64>) {
         Some((whole(&config, "maxOutputTokens").ok()?, whole(&config, "candidateCount").ok()?))
     };
     config(body).unwrap_or_default()
+}
+
+/// Adds what the model said to what it said before: a stream tells a text in pieces, cut anywhere, and clients give the
+/// pieces back as they came, as parts and even as contents of their own.
+fn said(more: Vec<Part>, parts: &mut Vec<Part>) {
+    for part in more {
+        match (parts.last_mut().map(|part| &mut part.content), part.content) {
+            (Some(Content::Text(text)), Content::Text(more)) => text.push_str(&more),
+            (_, Content::Reasoning { text, signature }) => thought(text, signature, parts),
+            (_, content) => parts.push(Part::new(content)),
+        }
+    }
 }
 
 /// Adds a thought to those before it. A stream tells one in pieces, the last of them signed, and clients give the
@@ -132,6 +146,10 @@ impl Reader {
             if raw.get() != "null" {
                 self.part(&content.at(&format!("parts[{j}]")), raw, &mut parts)?;
             }
+        }
+        if role == Role::Assistant {
+            let pieces = std::mem::take(&mut parts);
+            said(pieces, &mut parts);
         }
         Ok((role, parts))
     }
@@ -232,10 +250,14 @@ impl Reader {
         let mut parts = Vec::new();
         let mut is_error = false;
         if let Some(raw) = result.raw("response") {
-            // Documented: what went wrong stands under "error", all else under "output" or other names.
+            // Documented: what went wrong stands under "error", all else under "output" or other names. A text that is only
+            // wrapped because an object is due there is a text again; "result" is what Google's SDKs wrap it in.
             let keys = Fields::read(raw.get().as_bytes()).ok();
-            is_error = keys.is_some_and(|keys| keys.names().eq(["error"]));
-            parts.push(Part::text(raw.get()));
+            let name = keys.as_ref().and_then(|keys| keys.names().next().filter(|_| keys.names().count() == 1));
+            is_error = name == Some("error");
+            let wrapped = name.filter(|name| ["error", "output", "result"].contains(name));
+            let text = wrapped.and_then(|name| json::parse::<String>(keys.as_ref()?.raw(name)?.get()).ok());
+            parts.push(Part::text(text.unwrap_or_else(|| raw.get().to_owned())));
         }
         for (k, raw) in result.raw("parts").map(list).unwrap_or_default().into_iter().enumerate() {
             let path = result.at(&format!("parts[{k}]"));

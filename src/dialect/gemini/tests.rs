@@ -308,6 +308,43 @@ fn the_pieces_of_a_thought_are_one_thought_with_their_signature() {
 }
 
 #[test]
+fn the_pieces_of_a_text_are_one_text() {
+    let pieces = r#"{"text":"The sum of"},{"text":" "},{"text":"5"}"#;
+    let contents = format!(
+        r#"{{"role":"model","parts":[{pieces}]}},{{"role":"model","parts":[{{"text":"5."}}]}},
+        {{"role":"user","parts":[{{"text":"a"}},{{"text":"b"}}]}}"#
+    );
+    let request = read(&format!(r#"{{"contents":[{contents}]}}"#));
+    let said: Vec<&[Part]> = request.messages.iter().map(|message| message.parts.as_slice()).collect();
+    // What the user wrote in two parts stays two.
+    assert_eq!(said, [[Part::text("The sum of 55.")].as_slice(), [Part::text("a"), Part::text("b")].as_slice()]);
+}
+
+#[test]
+fn a_result_that_is_a_text_in_an_object_is_a_text() {
+    let result = |response: &str| {
+        let part = format!(r#"{{"functionResponse":{{"name":"f","response":{response}}}}}"#);
+        let request = read(&format!(r#"{{"contents":[{{"role":"user","parts":[{part}]}}]}}"#));
+        match &request.messages[0].parts[0].content {
+            Content::ToolResult { parts, is_error, .. } => (parts.clone(), *is_error),
+            other => panic!("{other:?}"),
+        }
+    };
+    let cases = [
+        (r#"{"output":"40 C"}"#, "40 C", false),
+        (r#"{"result":"40 C"}"#, "40 C", false),
+        (r#"{"error":"no such city"}"#, "no such city", true),
+        (r#"{"error":{"code":1}}"#, r#"{"error":{"code":1}}"#, true),
+        (r#"{"output":40}"#, r#"{"output":40}"#, false),
+        (r#"{"output":"a","more":"b"}"#, r#"{"output":"a","more":"b"}"#, false),
+        (r#"{"city":"Oslo"}"#, r#"{"city":"Oslo"}"#, false),
+    ];
+    for (response, text, is_error) in cases {
+        assert_eq!(result(response), (vec![Part::text(text)], is_error), "{response}");
+    }
+}
+
+#[test]
 fn a_signature_comes_in_either_alphabet() {
     let request = read(
         r#"{"contents":[{"role":"model","parts":[{"functionCall":{"name":"f"},"thoughtSignature":"a-_b"},{"text":"","thoughtSignature":"ab"},

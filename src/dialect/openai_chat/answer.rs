@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 
+use super::detail::Shape;
 use crate::chat::{self, StopReason};
 use crate::wire::json::{self, Cursor, Raw, Read, objects, written};
 
@@ -82,13 +83,17 @@ impl<'a, Part: Read<'a>> Read<'a> for TextOr<'a, Part> {
 }
 
 objects! {
-    /// One entry of OpenRouter's `reasoning_details`.
+    /// One entry of `reasoning_details`, or a piece of one.
     #[derive(Debug)]
     pub(super) struct Detail<'a> {
+        kind as "type": Option<Str<'a>>,
         text: Option<Str<'a>>,
         summary: Option<Str<'a>>,
         signature: Option<Str<'a>>,
         data: Option<Str<'a>>,
+        format: Option<Str<'a>>,
+        id: Option<Str<'a>>,
+        index: Option<Raw<'a>>,
     }
 }
 
@@ -100,13 +105,16 @@ impl Detail<'_> {
         }
     }
 
-    pub(super) fn signature(&self) -> &str {
-        of(&self.signature)
-    }
-
-    /// Reasoning that only its provider can read.
-    pub(super) fn sealed(&self) -> &str {
-        of(&self.data)
+    /// All but its text.
+    pub(super) fn shape(&self) -> Shape<'_> {
+        Shape {
+            kind: of(&self.kind).into(),
+            signature: of(&self.signature).into(),
+            data: of(&self.data).into(),
+            format: of(&self.format).into(),
+            id: of(&self.id).into(),
+            index: self.index.and_then(|raw| raw.get().parse().ok()),
+        }
     }
 }
 

@@ -3,9 +3,11 @@
 //! Servers interleave tool calls, name them late and repeat their finish reason. Here one block is open at
 //! a time: what belongs to another waits, within a bound, and `Stop` waits until nothing can follow it.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use super::answer::{CallPiece, Said, Str, TextOr, WireUsage, of, stop_reason};
+use super::detail::Shape;
 use super::{Fault, text};
 use crate::chat::{self, Event, StopReason};
 use crate::dialect::{Decode, Malformed};
@@ -28,6 +30,8 @@ pub struct Decoder {
     /// Taken from the answer's id, for calls that come without their own.
     tag: String,
     open: Open,
+    /// Of the open block of reasoning.
+    shape: Shape<'static>,
     calls: Vec<Call>,
     /// Pieces that came while a tool call was unfinished, in the order they go out.
     waiting: VecDeque<Piece>,
@@ -85,7 +89,7 @@ enum CallState {
 enum Piece {
     Text(String),
     Reasoning { text: String, plain: bool },
-    Signature(String),
+    Detail { text: String, shape: Shape<'static> },
     Sealed(String),
     Call(usize),
 }
@@ -255,10 +259,10 @@ impl Decoder {
                 for part in parts {
                     match &part.thinking {
                         None => {}
-                        Some(TextOr::Text(text)) => self.tell(Piece::details(text), events)?,
+                        Some(TextOr::Text(text)) => self.tell(Piece::thought(text), events)?,
                         Some(TextOr::Parts(thoughts)) => {
                             for thought in thoughts {
-                                self.tell(Piece::details(of(&thought.text)), events)?;
+                                self.tell(Piece::thought(of(&thought.text)), events)?;
                             }
                         }
                     }
@@ -283,15 +287,22 @@ impl Decoder {
             self.tell(Piece::Reasoning { text: plain.to_owned(), plain: true }, events)?;
         }
         for detail in details {
-            // After plain strings, a detail that brings the signature repeats the text for whoever replays it.
+            let shape = detail.shape();
+            // After plain strings, a detail that brings the proof repeats the text for whoever replays it.
             let repeats = plain.is_empty()
-                && !detail.signature().is_empty()
+                && shape.told().is_some()
                 && matches!(self.open, Open::Reasoning { plain: true, signed: false });
-            if !repeats {
-                self.tell(Piece::details(detail.text()), events)?;
+            let text = if repeats { "" } else { detail.text() };
+            if shape.data.is_empty() {
+                self.tell(Piece::detail(text, shape), events)?;
+                continue;
             }
-            self.tell(Piece::Signature(detail.signature().to_owned()), events)?;
-            self.tell(Piece::Sealed(detail.sealed().to_owned()), events)?;
+            if !text.is_empty() || !shape.signature.is_empty() {
+                let open = Shape { data: Cow::Borrowed(""), ..shape.clone() };
+                self.tell(Piece::detail(text, open), events)?;
+            }
+            let sealed = Shape { signature: Cow::Borrowed(""), ..shape };
+            self.tell(Piece::Sealed(sealed.told().unwrap_or_default()), events)?;
         }
         Ok(())
     }
@@ -310,6 +321,12 @@ impl Decoder {
             (Some(Piece::Text(held)), Piece::Text(text)) => held.push_str(&text),
             (Some(Piece::Reasoning { text: held, plain: was }), Piece::Reasoning { text, plain }) if *was == plain => {
                 held.push_str(&text);
+            }
+            (Some(Piece::Detail { text: held, shape: was }), Piece::Detail { text, shape })
+                if was.goes_on_in(&shape) && (was.signature.is_empty() || text.is_empty()) =>
+            {
+                held.push_str(&text);
+                was.add(shape);
             }
             (_, piece) => self.waiting.push_back(piece),
         }
@@ -428,12 +445,27 @@ impl Decoder {
                 }
                 events.push(Event::Reasoning(text));
             }
-            Piece::Signature(signature) => {
-                if !matches!(self.open, Open::Reasoning { .. }) {
-                    self.enter(Open::Nothing, chat::Block::Reasoning, events);
+            Piece::Detail { text, shape } => {
+                // A signature ends its block.
+                let goes_on = match self.open {
+                    Open::Reasoning { signed, .. } => (!signed || text.is_empty()) && self.shape.goes_on_in(&shape),
+                    Open::Nothing | Open::Text | Open::Call(_) => false,
+                };
+                if !goes_on {
+                    // The shape of an entry alone says nothing.
+                    if text.is_empty() && shape.signature.is_empty() {
+                        return;
+                    }
+                    let open = Open::Reasoning { signed: false, plain: false };
+                    self.enter(open, chat::Block::Reasoning, events);
                 }
-                self.open = Open::Reasoning { signed: true, plain: false };
-                events.push(Event::Signature(signature));
+                if !text.is_empty() {
+                    events.push(Event::Reasoning(text));
+                }
+                if !shape.signature.is_empty() {
+                    self.open = Open::Reasoning { signed: true, plain: false };
+                }
+                self.shape.add(shape);
             }
             Piece::Sealed(sealed) => {
                 self.close(events);
@@ -481,6 +513,7 @@ impl Decoder {
         }
         if self.open != Open::Nothing {
             self.open = Open::Nothing;
+            events.extend(std::mem::take(&mut self.shape).told().map(Event::Signature));
             events.push(Event::Close);
         }
     }
@@ -498,19 +531,31 @@ impl Piece {
         Self::Text(text.to_owned())
     }
 
-    fn details(text: &str) -> Self {
+    fn thought(text: &str) -> Self {
         Self::Reasoning { text: text.to_owned(), plain: false }
+    }
+
+    fn detail(text: &str, shape: Shape<'_>) -> Self {
+        let Shape { kind, signature, data, format, id, index } = shape;
+        let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        let (kind, signature, data) = (own(kind), own(signature), own(data));
+        let shape = Shape { kind, signature, data, format: own(format), id: own(id), index };
+        Self::Detail { text: text.to_owned(), shape }
     }
 
     fn bytes(&self) -> usize {
         match self {
-            Self::Text(text) | Self::Reasoning { text, .. } | Self::Signature(text) | Self::Sealed(text) => text.len(),
+            Self::Text(text) | Self::Reasoning { text, .. } | Self::Sealed(text) => text.len(),
+            Self::Detail { text, shape } => text.len().saturating_add(shape.bytes()),
             Self::Call(_) => 0,
         }
     }
 
     fn is_empty(&self) -> bool {
-        self.bytes() == 0
+        match self {
+            Self::Detail { text, shape } => text.is_empty() && shape.told().is_none(),
+            piece => piece.bytes() == 0,
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! Every chunk has `id`, `object`, `created`, `model` and `choices[0]` whole; some client breaks without each.
 
 use super::answer::{UsageOut, finish_reason};
+use super::detail::DetailOut;
 use super::error_frame;
 use crate::chat::{self, Block, Content, Event, Kind, ToolCall, Usage};
 use crate::dialect::{Encode, Label};
@@ -115,7 +116,7 @@ impl Encoder {
         match block {
             Block::Text | Block::Reasoning => {}
             Block::SealedReasoning(sealed) => {
-                let detail = DetailOut::Encrypted { data: sealed, index: self.details };
+                let detail = DetailOut::sealed(sealed, self.details);
                 self.delta(Delta { reasoning_details: Some(vec![detail]), ..Delta::default() }, out);
                 self.details += 1;
             }
@@ -141,7 +142,7 @@ impl Encoder {
         if signature.is_empty() || text.len() > REASONING_BYTES_MAX {
             return;
         }
-        let detail = DetailOut::Text { text: &text, signature: Some(&signature), index: self.details };
+        let detail = DetailOut::text(&text, Some(&signature), self.details);
         self.delta(Delta { reasoning_details: Some(vec![detail]), ..Delta::default() }, out);
         self.details += 1;
     }
@@ -189,15 +190,6 @@ written! {
         reasoning_content?: Option<&'a str>,
         reasoning_details?: Option<Vec<DetailOut<'a>>>,
         tool_calls?: Option<Vec<CallOut<'a>>>,
-    }
-
-    pub(super) enum DetailOut<'a> tagged "type" {
-        Text as "reasoning.text" {
-            text: &'a str,
-            signature?: Option<&'a str>,
-            index: u64,
-        },
-        Encrypted as "reasoning.encrypted" { data: &'a str, index: u64 },
     }
 
     pub(super) struct CallOut<'a> {
@@ -287,11 +279,11 @@ fn message(response: &chat::Response) -> MessageOut<'_> {
             Content::Reasoning { text, signature } => {
                 reasoning.get_or_insert_default().push_str(text);
                 proven |= signature.is_some();
-                details.push(DetailOut::Text { text, signature: signature.as_deref(), index });
+                details.push(DetailOut::text(text, signature.as_deref(), index));
             }
             Content::SealedReasoning(data) => {
                 proven = true;
-                details.push(DetailOut::Encrypted { data, index });
+                details.push(DetailOut::sealed(data, index));
             }
             Content::ToolCall(call) => tool_calls.push(CallOut::whole(call)),
             // Models do not answer with these in any dialect we read.

@@ -3,6 +3,9 @@
 //! One pass over the messages; only when that fails are they walked again, to say where. What the canonical
 //! form cannot hold is named in `unread`.
 
+use std::borrow::Cow;
+
+use super::detail::Shape;
 use crate::chat::{
     Content, Effort, Format, Json, Media, Message, Number, Part, Request, Role, Tool, ToolCall, ToolChoice, UNREAD_MAX,
 };
@@ -254,22 +257,26 @@ fn message(wire: WireMessage, path: &str, unread: &mut Unread) -> Result<Message
 /// Details win over the plain string, which says the same without proof. A client that collects a stream
 /// sends one entry per chunk, so entries of one block are joined until its signature.
 fn reasoning(details: Vec<WireDetail>, plain: Option<String>, parts: &mut Vec<Part>) {
-    let mut joins = None;
+    let mut open: Option<Shape<'_>> = None;
     for detail in details {
-        let signature = detail.signature.filter(|text| !text.is_empty());
-        let text = detail.text.or(detail.summary).unwrap_or_default();
-        if let Some(data) = detail.data.filter(|data| !data.is_empty()) {
-            parts.push(Part::new(Content::SealedReasoning(data)));
-            joins = None;
-        } else if !text.is_empty() || signature.is_some() {
-            match parts.last_mut().map(|part| &mut part.content) {
-                Some(Content::Reasoning { text: known, signature: unsigned @ None }) if joins == Some(detail.index) => {
+        let (text, shape) = detail.taken();
+        if !shape.data.is_empty() {
+            parts.extend(shape.told().map(Content::SealedReasoning).map(Part::new));
+            open = None;
+        } else if !text.is_empty() || !shape.signature.is_empty() {
+            match (parts.last_mut().map(|part| &mut part.content), &mut open) {
+                (Some(Content::Reasoning { text: known, signature }), Some(open))
+                    if open.signature.is_empty() && open.goes_on_in(&shape) =>
+                {
                     known.push_str(&text);
-                    *unsigned = signature;
+                    open.add(shape);
+                    *signature = open.told();
                 }
-                _ => parts.push(Part::new(Content::Reasoning { text, signature })),
+                _ => {
+                    parts.push(Part::new(Content::Reasoning { text, signature: shape.told() }));
+                    open = Some(shape);
+                }
             }
-            joins = Some(detail.index);
         }
     }
     let is_told = parts.iter().any(|part| matches!(&part.content, Content::Reasoning { text, .. } if !text.is_empty()));
@@ -278,6 +285,17 @@ fn reasoning(details: Vec<WireDetail>, plain: Option<String>, parts: &mut Vec<Pa
             Some(Content::Reasoning { text: missing, .. }) => *missing = text,
             _ => parts.insert(0, Part::new(Content::Reasoning { text, signature: None })),
         }
+    }
+}
+
+impl WireDetail {
+    /// The text, and all the rest.
+    fn taken(self) -> (String, Shape<'static>) {
+        let own = |text: Option<String>| Cow::Owned(text.unwrap_or_default());
+        let (signature, data) = (own(self.signature), own(self.data));
+        let (kind, format, id) = (own(self.kind), own(self.format), own(self.id));
+        let shape = Shape { kind, signature, data, format, id, index: self.index };
+        (self.text.or(self.summary).unwrap_or_default(), shape)
     }
 }
 
@@ -508,10 +526,13 @@ objects! {
     }
 
     struct WireDetail {
+        kind as "type": Option<String>,
         text: Option<String>,
         summary: Option<String>,
         signature: Option<String>,
         data: Option<String>,
+        format: Option<String>,
+        id: Option<String>,
         index: Option<u64>,
     }
 

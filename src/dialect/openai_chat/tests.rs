@@ -1152,22 +1152,71 @@ fn tool_results_stand_before_all_else_of_their_turn() {
 }
 
 #[test]
-fn a_signature_is_not_sent_to_another_provider() {
-    // Pitfall: signatures and sealed reasoning are good only where they were made.
+fn what_is_proven_goes_back_in_the_shape_it_had() {
+    let entries = json!([
+        {"type": "reasoning.text", "text": "hm", "signature": "s", "format": "anthropic-claude-v1", "index": 0},
+        {"type": "reasoning.summary", "summary": "so", "format": "xai-responses-v1", "id": "rs_1", "index": 1},
+        {"type": "reasoning.encrypted", "data": "x", "format": "openai-responses-v1", "id": "rs_2", "index": 1},
+        {"type": "reasoning.text", "text": "plain", "format": "unknown", "index": 2},
+    ]);
+    let call = json!({"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}});
+    let said = json!({"role": "assistant", "content": null, "reasoning_details": entries, "tool_calls": [call]});
+    let reply = json!({"id": "r", "choices": [{"index": 0, "message": said, "finish_reason": "tool_calls"}]});
+    let whole = read_response(reply.to_string().as_bytes()).unwrap();
+    // A stream has its entries in pieces, and the signature last.
+    let pieces = [
+        json!({"reasoning_details": [{"type": "reasoning.text", "text": "h", "format": "anthropic-claude-v1", "index": 0}]}),
+        json!({"reasoning_details": [{"type": "reasoning.text", "text": "m", "signature": "", "index": 0}]}),
+        json!({"reasoning_details": [{"type": "reasoning.text", "signature": "s", "format": "anthropic-claude-v1", "index": 0}]}),
+        json!({"reasoning_details": [{"type": "reasoning.summary", "summary": "s", "format": "xai-responses-v1", "id": "rs_1", "index": 1}]}),
+        json!({"reasoning_details": [{"type": "reasoning.summary", "summary": "o", "index": 1}, entries[2].clone()]}),
+        json!({"reasoning_details": [entries[3].clone()]}),
+        json!({"tool_calls": [{"index": 0, "id": "c1", "function": {"name": "f", "arguments": "{}"}}]}),
+    ];
+    let (mut decoder, mut events) = (Decoder::default(), Vec::new());
+    for delta in pieces {
+        let chunk = json!({"id": "r", "choices": [{"index": 0, "delta": delta}]}).to_string();
+        let frame = Frame { event: None, data: Some(chunk.into()) };
+        decoder.frame(&frame, &mut events).unwrap();
+    }
+    let chunk = json!({"id": "r", "choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]}).to_string();
+    decoder.frame(&Frame { event: None, data: Some(chunk.into()) }, &mut events).unwrap();
+    decoder.finish(&mut events);
+    let streamed = Response::from_events(events);
+    assert_eq!(streamed.parts, whole.parts);
+    // Neither a model's own word for nothing nor an entry that proves nothing goes back.
+    let owed = json!([entries[0], entries[1], entries[2]]);
+    let messages = vec![Message { role: Role::Assistant, parts: whole.parts.clone() }];
+    let (body, lost) = write(&Request { messages, ..ask("m") });
+    assert_eq!(body["messages"][0]["reasoning_details"], owed);
+    assert_eq!(lost, ["messages.reasoning"]);
+    // Callers of this dialect get the same, and give it back.
+    let told: Value = serde_json::from_slice(&write_response(&whole, &label(false))).unwrap();
+    assert_eq!(told["choices"][0]["message"]["reasoning_details"][2], entries[2]);
+    let again = json!({"model": "m", "messages": [told["choices"][0]["message"]]}).to_string();
+    let read = read_request(&Fields::read(again.as_bytes()).unwrap()).unwrap();
+    assert_eq!(read.messages[0].parts[..3], whole.parts[..3]);
+}
+
+#[test]
+fn a_signature_without_a_shape_goes_back_as_an_entry() {
     let parts = vec![
         Part::new(Content::Reasoning { text: "hm".to_owned(), signature: Some("sig".to_owned()) }),
         Part::new(Content::SealedReasoning("sealed".to_owned())),
         Part::text("a"),
     ];
-    let messages =
-        vec![Message { role: Role::Assistant, parts: parts.clone() }, Message { role: Role::Assistant, parts }];
-    let (body, lost) = write(&Request { messages: messages.clone(), ..ask("m") });
-    let said = json!({"role": "assistant", "content": "a"});
-    assert_eq!((body["messages"].clone(), lost), (json!([said, said]), vec!["messages.reasoning".to_owned()]));
+    let (body, lost) = write(&Request { messages: vec![Message { role: Role::Assistant, parts }], ..ask("m") });
+    let said = json!({"role": "assistant", "content": "a", "reasoning_details": [
+        {"type": "reasoning.text", "text": "hm", "signature": "sig", "index": 0},
+        {"type": "reasoning.encrypted", "data": "sealed", "index": 1},
+    ]});
+    assert_eq!((body["messages"].clone(), lost), (json!([said]), Vec::<String>::new()));
     // Pitfall: some models refuse a tool turn without the thoughts that led to it.
+    let thought = Part::new(Content::Reasoning { text: "hm".to_owned(), signature: None });
+    let messages = vec![Message { role: Role::Assistant, parts: vec![thought, Part::text("a")] }];
     let (body, lost) = write(&Request { messages, ..ask("deepseek/deepseek-v4") });
     let said = json!({"role": "assistant", "content": "a", "reasoning_content": "hm"});
-    assert_eq!((body["messages"].clone(), lost), (json!([said, said]), vec!["messages.reasoning".to_owned()]));
+    assert_eq!((body["messages"].clone(), lost), (json!([said]), Vec::<String>::new()));
 }
 
 #[test]

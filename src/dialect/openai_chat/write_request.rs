@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use super::detail::DetailOut;
 use super::encode::CallOut;
 use crate::chat::{Content, Effort, Format, Media, Message, Number, Part, Request, Role, Tool, ToolChoice};
 use crate::wire::json::{Raw, to_vec, written};
@@ -264,9 +265,15 @@ impl<'a> Messages<'a, '_, '_> {
 
     fn assistant(&mut self, parts: &'a [Part]) {
         let (mut content, mut tool_calls, mut reasoning) = (Vec::new(), Vec::new(), String::new());
+        let mut details = Vec::new();
         for part in parts {
+            let index = details.len() as u64;
             match &part.content {
-                // A signature is good only where it was made, so none is sent.
+                // What is proven came from this very server, which knows the field.
+                Content::Reasoning { text, signature: Some(proof) } => {
+                    details.push(DetailOut::text(text, Some(proof), index));
+                }
+                Content::SealedReasoning(sealed) => details.push(DetailOut::sealed(sealed, index)),
                 Content::Reasoning { text, .. } if self.replays => reasoning.push_str(text),
                 Content::Text(text) => content.push(PartOut::Text { text }),
                 Content::ToolCall(call) => tool_calls.push(CallOut::whole(call)),
@@ -274,11 +281,13 @@ impl<'a> Messages<'a, '_, '_> {
             }
         }
         if content.is_empty() && tool_calls.is_empty() {
+            self.lost.note_if(!details.is_empty(), "messages.reasoning");
             return;
         }
         self.out.push(MessageOut {
             content: contents(content),
             reasoning_content: Some(reasoning).filter(|text| !text.is_empty()),
+            reasoning_details: details,
             tool_calls,
             ..MessageOut::new("assistant")
         });
@@ -342,6 +351,7 @@ written! {
         /// Null beside tool calls, as OpenAI has it.
         content: Option<ContentOut<'a>>,
         reasoning_content?: Option<String>,
+        reasoning_details?: Vec<DetailOut<'a>>,
         tool_calls?: Vec<CallOut<'a>>,
         tool_call_id?: Option<&'a str>,
     }
@@ -349,7 +359,8 @@ written! {
 
 impl MessageOut<'_> {
     fn new(role: &'static str) -> Self {
-        Self { role, content: None, reasoning_content: None, tool_calls: Vec::new(), tool_call_id: None }
+        let (reasoning_details, tool_calls) = (Vec::new(), Vec::new());
+        Self { role, content: None, reasoning_content: None, reasoning_details, tool_calls, tool_call_id: None }
     }
 }
 

@@ -491,7 +491,7 @@ fn codex_carries_the_reasoning_state_of_other_providers() {
         Part::text("so"),
         Part::new(Content::ToolCall(call)),
     ];
-    let seal = Seal([7; 32]);
+    let seal = Seal::new([7; 32]);
     let turn = |target| {
         let mut response = Response { parts: parts.clone(), ..Response::default() };
         seal.close_response(&mut response, Dialect::Anthropic, Inbound::OpenaiResponses);

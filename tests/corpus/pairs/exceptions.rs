@@ -82,10 +82,9 @@ pub(super) fn is_given_back(provider: Dialect, caller: Inbound, what: &str, stri
         (_, Inbound::Gemini) if what == "the id" => false,
         // The client that plays Anthropic's here spells ids as Anthropic's servers want them; others leave them alone.
         (_, Inbound::Anthropic) if what == "the id" => !string.contains([':', '.']),
-        // `reasoning_details`, as OpenRouter and Vercel have them, go back in the caller's own bytes where it
-        // speaks Chat Completions. They are not written, and are listed as lost, for callers of others: most servers of
-        // this dialect refuse fields that they do not know, and the dialect is all that is known of one here.
-        (Dialect::OpenaiChat, _) => what != "the signature" && what != "the sealed reasoning",
+        // Within one dialect nothing is sealed: whoever keeps `reasoning_details` brings them in his own bytes, and the client
+        // here does not.
+        (Dialect::OpenaiChat, Inbound::OpenaiChat) => what != "the signature" && what != "the sealed reasoning",
         _ => true,
     }
 }

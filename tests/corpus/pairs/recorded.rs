@@ -11,25 +11,25 @@ use tollgate::wire::json::Fields;
 
 use crate::cases::{Case, cases};
 
-pub(super) struct Recorded {
-    pub(super) case: Case,
-    pub(super) dialect: Dialect,
-    pub(super) platform: Platform,
+pub(crate) struct Recorded {
+    pub(crate) case: Case,
+    pub(crate) dialect: Dialect,
+    pub(crate) platform: Platform,
     /// `None` for a whole answer.
-    pub(super) framing: Option<Framing>,
-    pub(super) body: Vec<u8>,
-    pub(super) request: Arc<Request>,
-    pub(super) events: Vec<Event>,
+    pub(crate) framing: Option<Framing>,
+    pub(crate) body: Vec<u8>,
+    pub(crate) request: Arc<Request>,
+    pub(crate) events: Vec<Event>,
 }
 
 impl Recorded {
-    pub(super) fn response(&self) -> Response {
+    pub(crate) fn response(&self) -> Response {
         Response::from_events(self.events.clone())
     }
 }
 
 /// The folders of recordings, and what speaks there.
-pub(super) const APIS: &[(&str, Dialect)] = &[
+pub(crate) const APIS: &[(&str, Dialect)] = &[
     ("openai-chat", Dialect::OpenaiChat),
     ("openai-responses", Dialect::OpenaiResponses),
     ("anthropic-messages", Dialect::Anthropic),
@@ -45,7 +45,7 @@ pub(super) const APIS: &[(&str, Dialect)] = &[
 const OWN: &[(&str, &str)] = &[("bedrock-invoke", "anthropic_version"), ("openai-completions", "prompt")];
 
 /// Every answer of one of [`APIS`] that its own dialect's test takes for one, each body once.
-pub(super) fn recorded(api: &str, dialect: Dialect) -> Vec<Recorded> {
+pub(crate) fn recorded(api: &str, dialect: Dialect) -> Vec<Recorded> {
     let mut seen = HashSet::new();
     let mut all = Vec::new();
     for case in cases(api).into_iter().filter(|case| case.status < 400) {
@@ -92,7 +92,7 @@ fn answer(case: &Case) -> Option<(Option<Framing>, Vec<u8>)> {
 }
 
 /// The dialect's own callers; the other dialects have none.
-pub(super) fn caller_of(dialect: Dialect) -> Option<Inbound> {
+pub(crate) fn caller_of(dialect: Dialect) -> Option<Inbound> {
     match dialect {
         Dialect::OpenaiChat => Some(Inbound::OpenaiChat),
         Dialect::OpenaiResponses => Some(Inbound::OpenaiResponses),
@@ -103,7 +103,7 @@ pub(super) fn caller_of(dialect: Dialect) -> Option<Inbound> {
     }
 }
 
-pub(super) fn read(dialect: Dialect, body: &[u8]) -> Option<Request> {
+fn read(dialect: Dialect, body: &[u8]) -> Option<Request> {
     caller_of(dialect)?.read_request(&Fields::read(body).ok()?).ok()
 }
 
