@@ -136,7 +136,7 @@ macro_rules! written {
         impl $(<$($life),+>)? $crate::wire::json::Write for $name $(<$($life),+>)? {
             fn write(&self, out: &mut Vec<u8>) {
                 match self {
-                    $( Self::$variant $((value @ $crate::wire::json::written!(@any $inner)))? $({ $($field),* })? => {
+                    $( Self::$variant $(($crate::wire::json::written!(@bind value $inner)))? $({ $($field),* })? => {
                         $crate::wire::json::written!(
                             @variant out
                             $($key)?
@@ -168,8 +168,8 @@ macro_rules! written {
     };
     (@variant $out:ident ($value:ident $inner:ty)) => { $crate::wire::json::Write::write($value, $out) };
     (@variant $out:ident { $($fields:tt)* }) => { $crate::wire::json::written!(@fields $out $($fields)*) };
-    // The pattern for a value that is told by its type alone.
-    (@any $inner:ty) => { _ };
+    // Names what a variant holds, which is declared by its type alone.
+    (@bind $value:ident $inner:ty) => { $value };
 }
 pub(crate) use written;
 
@@ -219,24 +219,35 @@ pub(crate) fn write_all<'v, T: Write + 'v>(values: impl Iterator<Item = &'v T>, 
 
 impl Write for str {
     fn write(&self, out: &mut Vec<u8>) {
-        let bytes = self.as_bytes();
-        out.reserve(bytes.len() + 2);
+        let mut rest = self.as_bytes();
+        out.reserve(rest.len() + 2);
         out.push(b'"');
-        let mut told = 0;
-        for (at, byte) in bytes.iter().enumerate() {
-            if matches!(byte, 0..0x20 | b'"' | b'\\') {
-                out.extend_from_slice(bytes.get(told..at).unwrap_or_default());
-                escape(*byte, out);
-                told = at + 1;
-            }
+        while let Some((plain, [byte, after @ ..])) = rest.split_at_checked(plain(rest)) {
+            out.extend_from_slice(plain);
+            escape(*byte, out);
+            rest = after;
         }
-        out.extend_from_slice(bytes.get(told..).unwrap_or_default());
+        out.extend_from_slice(rest);
         out.push(b'"');
     }
 
     fn is_blank(&self) -> bool {
         self.is_empty()
     }
+}
+
+/// How many bytes come before the next that is escaped.
+fn plain(text: &[u8]) -> usize {
+    // The bytes of a block are compared at once where the machine can: several times as fast as one by one.
+    let (blocks, _) = text.as_chunks::<16>();
+    let is_plain = |block: &&[u8; 16]| !block.iter().fold(false, |any, byte| any | is_escaped(*byte));
+    let before = blocks.iter().take_while(is_plain).count() * 16;
+    let after = text.get(before..).unwrap_or_default();
+    before + after.iter().position(|byte| is_escaped(*byte)).unwrap_or(after.len())
+}
+
+fn is_escaped(byte: u8) -> bool {
+    byte < 0x20 || byte == b'"' || byte == b'\\'
 }
 
 fn escape(byte: u8, out: &mut Vec<u8>) {
@@ -451,6 +462,9 @@ mod tests {
         }
         for byte in 0..=0x7f {
             agree(&String::from(char::from(byte)));
+        }
+        for before in 0..40 {
+            agree(&format!("{}\t{}\"", "a".repeat(before), "b".repeat(40 - before)));
         }
         for number in [0, 1, 9, 10, 99, 100, 1_795_219_200, u64::MAX - 1, u64::MAX] {
             agree(&number);
