@@ -46,6 +46,20 @@ pub(crate) fn cases(api: &str) -> Vec<Case> {
     cases
 }
 
+/// Every JSON text of every exchange: bodies, and what the frames of streams hold.
+pub(crate) fn texts() -> Vec<String> {
+    let wire = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/fixtures/wire");
+    let mut texts = Vec::new();
+    for folder in folders(&wire).iter().flat_map(|dialect| folders(dialect)) {
+        let read = |name: &str| fs::read_to_string(folder.join(name)).ok();
+        texts.extend(["request.json", "response.json"].into_iter().filter_map(read));
+        let frames = ["response.sse", "response.ndjson"].into_iter().filter_map(read);
+        let data = |line: &str| line.strip_prefix("data:").or(line.starts_with('{').then_some(line)).map(str::to_owned);
+        frames.for_each(|frames| texts.extend(frames.lines().filter_map(data)));
+    }
+    texts
+}
+
 /// Errors that are documented or reported: `errors` has bodies, `midstream` frames.
 pub(crate) fn faults(kind: &str) -> Vec<Value> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../shared/fixtures/faults/{kind}.jsonl"));

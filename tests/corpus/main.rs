@@ -13,6 +13,7 @@ mod cohere;
 mod embed;
 mod event_stream;
 mod gemini;
+mod json;
 mod ollama;
 mod openai_chat;
 mod openai_completions;

@@ -224,10 +224,11 @@ impl<'a> Cursor<'a> {
                     self.at += 1;
                     return;
                 }
-                b'\\' => match self.escape() {
-                    b'u' => _ = self.code_unit(),
-                    _ => {}
-                },
+                b'\\' => {
+                    if self.escape() == b'u' {
+                        self.code_unit();
+                    }
+                }
                 _ => return self.break_off(),
             }
         }
@@ -266,7 +267,7 @@ impl<'a> Cursor<'a> {
         if rest.starts_with(word.as_bytes()) {
             self.at += word.len();
         } else {
-            self.fail(Fault::Said("expected value"));
+            self.fail(Fault::Said("expected ident"));
         }
     }
 
@@ -278,17 +279,18 @@ impl<'a> Cursor<'a> {
         const HIGHEST: u64 = EACH << 7;
         // The highest bit of each byte that is zero; above the first one others may have it too.
         let zeros = |word: u64| word.wrapping_sub(EACH) & !word;
-        let bytes = self.text.as_bytes();
-        while let Some(eight) = bytes.get(self.at..).and_then(<[u8]>::first_chunk) {
+        let mut rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+        while let Some((eight, after)) = rest.split_first_chunk() {
             let word = u64::from_le_bytes(*eight);
             let control = word.wrapping_sub(EACH * 0x20) & !word;
             let found = (zeros(word ^ (EACH * b'"' as u64)) | zeros(word ^ (EACH * b'\\' as u64)) | control) & HIGHEST;
             if found != 0 {
-                self.at += found.trailing_zeros() as usize / 8;
+                self.at = self.text.len() - rest.len() + found.trailing_zeros() as usize / 8;
                 return;
             }
-            self.at += eight.len();
+            rest = after;
         }
+        self.at = self.text.len() - rest.len();
         while !matches!(self.byte(), b'"' | b'\\' | ..0x20) {
             self.at += 1;
         }

@@ -128,6 +128,7 @@ const fn is_same(mut one: &[u8], mut other: &[u8]) -> bool {
 
 /// A bit for each field that may not be absent.
 pub(crate) const fn required(are_optional: &[bool]) -> u64 {
+    assert!(are_optional.len() < 64, "each field needs a bit");
     let (mut bits, mut bit, mut rest) = (0, 1, are_optional);
     while let [is_optional, after @ ..] = rest {
         bits |= if *is_optional { 0 } else { bit };
