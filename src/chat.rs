@@ -6,11 +6,7 @@
 
 use std::borrow::Cow;
 
-use serde::de::Error as _;
-use serde::ser::{Serialize, Serializer};
-use serde_json::value::RawValue;
-
-use crate::wire::json::Read;
+use crate::wire::json::{self, Cursor, Raw, Read, Write};
 
 /// One request, as far as dialects agree on what a request is.
 #[derive(Debug, Default)]
@@ -42,6 +38,8 @@ pub struct Request {
     pub format: Option<Format>,
     /// An opaque name of the end user, for the provider's abuse detection.
     pub user: Option<String>,
+    /// What the caller wants to try of Claude before it is for everyone, as Anthropic's `anthropic-beta` names it.
+    pub betas: Vec<String>,
     /// What the caller sent and this form cannot hold, by its wire names: each once, and at most [`UNREAD_MAX`].
     pub unread: Vec<String>,
 }
@@ -172,38 +170,67 @@ pub enum Format {
 }
 
 /// A JSON value kept as the text it arrived as.
-#[derive(Debug, Clone)]
-pub struct Json(pub Box<RawValue>);
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Json(Box<str>);
 
-impl PartialEq for Json {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.get() == other.0.get()
+impl Write for Json {
+    fn write(&self, out: &mut Vec<u8>) {
+        self.raw().write(out);
+    }
+}
+
+impl Json {
+    /// `text` was written as one value.
+    pub(crate) fn made(text: String) -> Self {
+        Self(text.into())
+    }
+
+    pub fn get(&self) -> &str {
+        &self.0
+    }
+
+    pub fn raw(&self) -> Raw<'_> {
+        Raw::of(&self.0)
+    }
+}
+
+impl From<Raw<'_>> for Json {
+    fn from(raw: Raw<'_>) -> Self {
+        Self(raw.get().into())
+    }
+}
+
+impl<'a> Read<'a> for Json {
+    fn read(at: &mut Cursor<'a>) -> Self {
+        at.raw().into()
+    }
+
+    fn blank() -> Self {
+        Raw::NULL.into()
     }
 }
 
 /// A JSON number as the text it arrived as: `0.70` stays `0.70`, and nothing here prints a float, which would cost
 /// the wasm hosts 20 KB.
 #[derive(Debug, Clone)]
-pub struct Number(Box<RawValue>);
+pub struct Number(Box<str>);
 
 impl Number {
     /// Near enough to compare; never written.
     pub fn value(&self) -> f64 {
-        // It was checked to be a number when it was read; one that no float can hold is beyond every bound.
-        serde_json::from_str(self.0.get()).unwrap_or(f64::INFINITY)
+        json::float(&self.0)
     }
 }
 
 impl From<u64> for Number {
     fn from(number: u64) -> Self {
-        Self(RawValue::from_string(number.to_string()).unwrap_or_default())
+        Self(number.to_string().into())
     }
 }
 
 impl<'a> Read<'a> for Number {
-    fn read(value: &'a RawValue) -> serde_json::Result<Self> {
-        let is_number = value.get().starts_with(|c: char| c.is_ascii_digit() || c == '-');
-        if is_number { Ok(Self(value.to_owned())) } else { Err(serde_json::Error::custom("expected a number")) }
+    fn read(at: &mut Cursor<'a>) -> Self {
+        Self(at.number("a number").into())
     }
 
     fn blank() -> Self {
@@ -211,9 +238,9 @@ impl<'a> Read<'a> for Number {
     }
 }
 
-impl Serialize for Number {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
+impl Write for Number {
+    fn write(&self, out: &mut Vec<u8>) {
+        Raw::of(&self.0).write(out);
     }
 }
 

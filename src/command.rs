@@ -14,7 +14,7 @@ use tollgate::host::native::{Options, run};
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
-    /// Configuration in TOML, if any [default: the JSON in TOLLGATE_CONFIG, or none]
+    /// Configuration in TOML, or in JSON by the name of its file [default: the JSON in TOLLGATE_CONFIG, or none]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// IP address to listen on; others than loopback need a caller's key
@@ -32,7 +32,7 @@ struct Arguments {
 enum Command {
     /// Check a configuration and print it as the JSON that Workers and Spin read
     Config {
-        /// Configuration in TOML
+        /// Configuration in TOML, or in JSON by its name
         file: PathBuf,
     },
 }
@@ -93,6 +93,9 @@ fn start(arguments: &Arguments) -> Result<(), String> {
 
 fn read(file: &Path) -> Result<Draft, String> {
     let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    if file.extension().is_some_and(|extension| extension == "json") {
+        return Draft::from_json(Some(&text)).map_err(|Mistake(mistake)| format!("{}: {mistake}", file.display()));
+    }
     toml::from_str(&text).map_err(|error| format!("{}: {error}", file.display()))
 }
 

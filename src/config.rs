@@ -13,6 +13,8 @@ use crate::auth::sigv4::Signer;
 use crate::catalog::{self, Priced, Prices};
 use crate::dialect::Dialect;
 use crate::limit::Limits;
+use crate::media::origin::Origin;
+use crate::media::{self, Fetch};
 use crate::named::Named;
 use crate::platform::Platform;
 use crate::price::{Picodollars, Price};
@@ -27,6 +29,7 @@ pub struct Draft {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub strict: Option<bool>,
     pub timeouts: Timeouts,
+    pub media: MediaDraft,
     pub providers: Named<ProviderDraft>,
     pub models: Named<AliasDraft>,
     pub callers: Named<CallerDraft>,
@@ -43,6 +46,24 @@ pub struct Timeouts {
     /// 0 is never.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub heartbeat_ms: Option<u64>,
+}
+
+/// Which files are fetched that callers give by address, for providers that fetch none.
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default, expecting = "what is fetched")]
+pub struct MediaDraft {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fetch: Option<Fetch>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub files_max: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file_bytes_max: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes_max: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ms_max: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize, Serialize)]
@@ -131,6 +152,7 @@ pub struct Config {
     /// Whether a target is passed over that could be given only part of a request.
     pub strict: bool,
     pub patience: Patience,
+    pub media: media::Policy,
     pub providers: Named<Arc<Provider>>,
     pub aliases: Named<Alias>,
     pub callers: Vec<Caller>,
@@ -290,13 +312,14 @@ impl Config {
         let known = Known::of(draft);
         let prices = compile_prices(draft, &known, &mut mistakes);
         let patience = compile_patience("timeouts", &draft.timeouts, PATIENCE, &mut mistakes);
+        let media = compile_media(&draft.media, &mut mistakes);
         let (providers, off) = compile_providers(draft, &prices, &secret, &mut mistakes);
         let aliases = compile_aliases(draft, &known, &providers, patience, &mut mistakes);
         let callers = compile_callers(draft, &secret, &mut mistakes);
         if mistakes.is_empty() {
             let body_bytes_max = draft.body_bytes_max.unwrap_or(BODY_BYTES_MAX);
             let strict = draft.strict.unwrap_or(false);
-            Ok(Self { body_bytes_max, strict, patience, providers, aliases, callers, prices, off })
+            Ok(Self { body_bytes_max, strict, patience, media, providers, aliases, callers, prices, off })
         } else {
             Err(mistakes)
         }
@@ -349,6 +372,32 @@ fn compile_patience(at: &str, written: &Timeouts, otherwise: Patience, mistakes:
             Some(0) => NEVER_MS,
             written => written.unwrap_or(otherwise.heartbeat_ms),
         },
+    }
+}
+
+fn compile_media(written: &MediaDraft, mistakes: &mut Vec<Mistake>) -> media::Policy {
+    let otherwise = media::Policy::default();
+    let mut hosts = Vec::new();
+    for (index, text) in written.hosts.iter().enumerate() {
+        match Origin::written(text) {
+            Some(host) => hosts.push(host),
+            None => mistakes.push(Mistake(format!(
+                "media.hosts[{index}]: \"{text}\" is not a host like \"files.example.com\", \"*.example.com\" or \
+                 \"http://127.0.0.1:9000\""
+            ))),
+        }
+    }
+    let fetch = written.fetch.unwrap_or_default();
+    if fetch == Fetch::Listed && written.hosts.is_empty() {
+        mistakes.push(Mistake("media.hosts: empty; name a host, or write fetch = \"never\"".to_owned()));
+    }
+    media::Policy {
+        fetch,
+        hosts,
+        files_max: written.files_max.unwrap_or(otherwise.files_max),
+        file_bytes_max: written.file_bytes_max.unwrap_or(otherwise.file_bytes_max),
+        bytes_max: written.bytes_max.unwrap_or(otherwise.bytes_max),
+        ms_max: written.ms_max.unwrap_or(otherwise.ms_max),
     }
 }
 
@@ -809,6 +858,12 @@ mod tests {
                  AWS_SECRET_ACCESS_KEY; leave one out",
             ),
             (r#"{"providers":{"P!":{}}}"#, r#"providers.P!: a name has 1 to 64 of a-z, 0-9, "-", "_", ".""#),
+            (
+                r#"{"media":{"hosts":["a.example","https://a.example/x"]}}"#,
+                "media.hosts[1]: \"https://a.example/x\" is not a host like \"files.example.com\", \"*.example.com\" or \
+                 \"http://127.0.0.1:9000\"",
+            ),
+            (r#"{"media":{"fetch":"listed"}}"#, r#"media.hosts: empty; name a host, or write fetch = "never""#),
             (r#"{"callers":{"c":{}}}"#, "callers.c: needs secret (the name of the secret with the key) or sha256"),
             (r#"{"callers":{"c":{"secret":"C"}}}"#, "callers.c.secret: no secret named C is set"),
             (r#"{"callers":{"c":{"sha256":"12"}}}"#, "callers.c.sha256: not 64 hexadecimal digits"),

@@ -21,7 +21,7 @@ const MEDIA_TOKENS: u64 = 1_000;
 pub fn tokens(request: &Request) -> u64 {
     let messages = request.messages.iter().map(|message| MESSAGE_TOKENS.saturating_add(of_parts(&message.parts)));
     let tools = request.tools.iter().map(|tool| {
-        let schema = tool.schema.as_ref().map_or(0, |schema| schema.0.get().len());
+        let schema = tool.schema.as_ref().map_or(0, |schema| schema.get().len());
         let bytes = tool.name.len() + tool.description.as_ref().map_or(0, String::len) + schema;
         TOOL_TOKENS.saturating_add(estimate(bytes as u64))
     });

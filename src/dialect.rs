@@ -18,26 +18,29 @@ use self::openai_chat::completions;
 use crate::chat;
 use crate::embed;
 use crate::error::Error;
+use crate::media::{self, Files, Taken};
 use crate::rerank;
 use crate::wire::frame::{Frame, Framing};
-use crate::wire::json::{Fields, read_by_serde};
+use crate::wire::json::{Fields, Raw, words, written};
 
-/// What an upstream speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Deserialize, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Dialect {
-    OpenaiChat,
-    Anthropic,
-    OpenaiResponses,
-    Cohere,
-    Ollama,
-    BedrockConverse,
-    Gemini,
-    /// Legacy text completions.
-    OpenaiCompletions,
+written! {
+    /// What an upstream speaks.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Deserialize, serde::Serialize)]
+    #[serde(rename_all = "kebab-case")]
+    pub enum Dialect {
+        OpenaiChat as "openai-chat",
+        Anthropic as "anthropic",
+        OpenaiResponses as "openai-responses",
+        Cohere as "cohere",
+        Ollama as "ollama",
+        BedrockConverse as "bedrock-converse",
+        Gemini as "gemini",
+        /// Legacy text completions.
+        OpenaiCompletions as "openai-completions",
+    }
 }
 
-read_by_serde! { Dialect = Self::OpenaiChat; }
+words! { Dialect, "the name of a dialect", Self::OpenaiChat; }
 
 /// What a caller speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +80,11 @@ pub trait Decode: Send {
     /// Whether the last frame told only what the caller did not ask for (see [`Dialect::splice`]).
     fn is_extra(&self) -> bool {
         false
+    }
+
+    /// As [`Encode::failure`], for a caller who got the frames as they came.
+    fn failure(&self, _: &Error) -> Option<Vec<u8>> {
+        None
     }
 }
 
@@ -195,6 +203,32 @@ impl Dialect {
             Self::OpenaiResponses
         } else {
             dialects.first().copied().unwrap_or(Self::OpenaiChat)
+        }
+    }
+
+    /// How its upstreams can be given a file, where its servers fetch what they can.
+    ///
+    /// Sources: "Images and vision" and "File inputs", OpenAI API documentation; "Vision" and "PDF support", Anthropic API
+    /// documentation; "File input methods", Gemini API documentation; "Image inputs", Cohere documentation; "Vision",
+    /// Ollama documentation; `ImageSource`, `AudioSource`, `VideoSource` and `DocumentSource`, Amazon Bedrock API
+    /// reference; read 2026-11. Gemini's models of the second generation fetched nothing, and were shut down in June 2026.
+    pub fn takes(self, kind: media::Kind) -> Taken {
+        match (self, kind) {
+            (Self::OpenaiChat | Self::Cohere, media::Kind::Image)
+            | (Self::OpenaiResponses | Self::Anthropic, media::Kind::Image | media::Kind::Document)
+            | (Self::Gemini, _) => Taken::Anyhow,
+            (Self::OpenaiChat, media::Kind::Document)
+            | (Self::Ollama, media::Kind::Image)
+            | (Self::BedrockConverse, _) => Taken::Inline,
+            (
+                Self::OpenaiChat
+                | Self::OpenaiCompletions
+                | Self::OpenaiResponses
+                | Self::Anthropic
+                | Self::Cohere
+                | Self::Ollama,
+                _,
+            ) => Taken::Never,
         }
     }
 
@@ -365,6 +399,19 @@ impl Inbound {
         match self {
             Self::AiSdk(_) => Some(ai_sdk::tell_ranking(answer)),
             _ => None,
+        }
+    }
+
+    /// What stands in a body in place of a file's address: of `value`, which is `name` in the object that is `parent`.
+    /// `None` where that is no such place, or where more would have to change than the value.
+    pub fn inline_file(self, parent: &str, name: &str, value: Raw<'_>, files: &Files) -> Option<String> {
+        match self {
+            Self::OpenaiChat | Self::OpenaiCompletions | Self::OpenaiResponses => {
+                openai_chat::inline_file(parent, name, value, files)
+            }
+            Self::Anthropic => anthropic::inline_file(name, value, files),
+            // No server of Google's needs it, and none is given the body of the last.
+            Self::Gemini | Self::AiSdk(_) => None,
         }
     }
 

@@ -74,14 +74,39 @@ pub enum Body {
     TooLarge,
 }
 
-/// A request to an upstream.
+/// A request to an upstream, or for a file that a caller named.
 #[derive(Debug)]
 pub struct Outgoing {
+    pub method: Method,
     pub url: String,
     pub headers: Headers,
     pub body: Bytes,
     /// Whether a stream is asked for: not every stream says by its `content-type` that it is one.
     pub streams: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    Post,
+    Get(Network),
+}
+
+/// The addresses that the name in a URL may lead to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Network {
+    Any,
+    /// Those of [`crate::media::address`]; for a caller's URL. A host that does not see addresses says in its file who
+    /// else holds that.
+    Public,
+}
+
+impl Method {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Post => "POST",
+            Self::Get(_) => "GET",
+        }
+    }
 }
 
 #[derive(Debug)]

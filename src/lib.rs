@@ -14,6 +14,7 @@ pub mod embed;
 pub mod error;
 pub mod host;
 pub mod limit;
+pub mod media;
 pub mod named;
 pub mod platform;
 pub mod price;

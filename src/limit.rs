@@ -3,41 +3,44 @@
 //! Counters are only ever added to. A bound is checked by adding, not by looking, so two requests can never
 //! both take the last place. Nothing here knows where counters live.
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::error::{Error, Kind};
 use crate::host::Millis;
 use crate::price::Picodollars;
+use crate::wire::json::written;
 
-/// One addition before a request: allowed if `counter` and all of `with` then sum to at most `limit`.
-///
-/// Where a store cannot do this in one step: add, then read `with` in its order. A settlement goes the other way, so
-/// what moves meanwhile from one counter to another is seen twice rather than not at all.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Bound {
-    pub counter: String,
-    pub add: i64,
-    pub with: Vec<String>,
-    pub limit: i64,
-    /// The counter means nothing after this and may be forgotten.
-    pub expires: Millis,
-}
+written! {
+    /// One addition before a request: allowed if `counter` and all of `with` then sum to at most `limit`.
+    ///
+    /// Where a store cannot do this in one step: add, then read `with` in its order. A settlement goes the other way, so
+    /// what moves meanwhile from one counter to another is seen twice rather than not at all.
+    #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+    pub struct Bound {
+        pub counter: String,
+        pub add: i64,
+        pub with: Vec<String>,
+        pub limit: i64,
+        /// The counter means nothing after this and may be forgotten.
+        pub expires: Millis,
+    }
 
-/// One addition to a counter.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Add {
-    pub counter: String,
-    pub add: i64,
-    /// As in [`Bound`]; `None` is kept for ever.
-    pub expires: Option<Millis>,
-}
+    /// One addition to a counter.
+    #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+    pub struct Add {
+        pub counter: String,
+        pub add: i64,
+        /// As in [`Bound`]; `None` is kept for ever.
+        pub expires: Option<Millis>,
+    }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Admission {
-    /// Everything was added; the sum of each bound after it.
-    Admitted(Vec<i64>),
-    /// Nothing was added; the sums as they stand, up to the bound that said no.
-    Refused(Vec<i64>),
+    #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+    pub enum Admission {
+        /// Everything was added; the sum of each bound after it.
+        Admitted as "Admitted" (Vec<i64>),
+        /// Nothing was added; the sums as they stand, up to the bound that said no.
+        Refused as "Refused" (Vec<i64>),
+    }
 }
 
 /// Decides over counters as they stand. Whoever holds them adds, on `Admitted`, in the same breath.

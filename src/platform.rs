@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::dialect::{Ask, Dialect};
 use crate::host::Headers;
 use crate::wire::frame::{Frame, Framing};
-use crate::wire::json::{self, Fields, objects, quoted, read_by_serde};
+use crate::wire::json::{self, Fields, objects, quoted, words};
 use crate::wire::percent;
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -30,12 +30,18 @@ pub enum Platform {
     Vertex,
 }
 
-read_by_serde! { Platform = Self::Native; }
+words! { Platform, "the name of a platform", Self::Native; }
 
 impl Platform {
     /// Whether `dialect` is spoken there.
     pub fn carries(self, dialect: Dialect) -> bool {
         self == Self::Native || dialect == Dialect::Anthropic
+    }
+
+    /// Whether a request may name files by address there, where its dialect has that. The clouds refuse it, as users
+    /// report (BerriAI/litellm#18430, anthropics/anthropic-sdk-typescript#1038, read 2026-11).
+    pub fn fetches(self) -> bool {
+        self == Self::Native
     }
 
     /// Where requests for `model` go, below a provider's base URL.
@@ -78,8 +84,8 @@ impl Platform {
         }
     }
 
-    /// Makes a body and the headers of its dialect those that the platform wants.
-    pub fn dress(self, body: Vec<u8>, headers: &mut Headers) -> Vec<u8> {
+    /// Makes a body and the headers of its dialect those that the platform wants. What it would refuse goes to `lost`.
+    pub fn dress(self, body: Vec<u8>, headers: &mut Headers, lost: &mut Vec<String>) -> Vec<u8> {
         let (unwanted, version): (&[&str], _) = match self {
             Self::Native => return body,
             Self::Bedrock => (&["model", "stream"], "\"bedrock-2023-05-31\""),
@@ -87,10 +93,12 @@ impl Platform {
         };
         headers.remove("anthropic-version");
         let mut added = vec![("anthropic_version", Cow::Borrowed(version))];
-        if self == Self::Bedrock
-            && let Some(betas) = headers.remove("anthropic-beta")
-        {
-            let betas: Vec<String> = betas.split(',').map(|beta| quoted(beta.trim())).collect();
+        let betas = headers.remove("anthropic-beta").unwrap_or_default();
+        let betas = self.betas(&betas, lost);
+        if self == Self::Vertex && !betas.is_empty() {
+            headers.push("anthropic-beta", betas.join(","));
+        } else if !betas.is_empty() {
+            let betas: Vec<String> = betas.into_iter().map(quoted).collect();
             added.push(("anthropic_beta", Cow::Owned(format!("[{}]", betas.join(",")))));
         }
         // Whatever the dialect wrote, or the caller, was read as an object.
@@ -101,6 +109,25 @@ impl Platform {
         added.retain(|(name, _)| *name == "anthropic_version" || fields.raw(name).is_none());
         let added: Vec<(&str, &str)> = added.iter().map(|(name, value)| (*name, value.as_ref())).collect();
         fields.with(&added)
+    }
+
+    /// Those of `asked` that a cloud takes, by its own names: one that it does not know is refused with all of the request.
+    fn betas<'a>(self, asked: &'a str, lost: &mut Vec<String>) -> Vec<&'a str> {
+        let mut betas = Vec::new();
+        for beta in asked.split(',').map(str::trim).filter(|beta| !beta.is_empty()) {
+            let name = RENAMED_BETAS.iter().find(|(own, _)| *own == beta).map_or(beta, |(_, name)| name);
+            let is_taken = match self {
+                Self::Native => true,
+                Self::Bedrock => CLOUD_BETAS.contains(&name) || BEDROCK_BETAS.contains(&name),
+                Self::Vertex => CLOUD_BETAS.contains(&name) || VERTEX_BETAS.contains(&name),
+            };
+            if !is_taken {
+                lost.push(format!("anthropic-beta: {beta}"));
+            } else if !betas.contains(&name) {
+                betas.push(name);
+            }
+        }
+        betas
     }
 
     /// Whether an error's body is the dialect's own and not the platform's.
@@ -119,6 +146,40 @@ impl Platform {
         self == Self::Bedrock && framing == Framing::EventStream
     }
 }
+
+/// What both clouds let be tried. One that is missing here can be asked for in the body's own `anthropic_beta`.
+///
+/// Sources: "Anthropic Claude Messages API", Amazon Bedrock user guide; BerriAI/litellm, its table of what each cloud
+/// takes; read 2026-11.
+const CLOUD_BETAS: &[&str] = &[
+    "compact-2026-01-12",
+    "computer-use-2025-01-24",
+    "computer-use-2025-11-24",
+    "context-1m-2025-08-07",
+    "context-management-2025-06-27",
+    "dangerous-tool-use-2026-09-03",
+    "interleaved-thinking-2025-05-14",
+    "thinking-binding-controls-2026-08-01",
+    "thinking-display-updates-2026-08-18",
+    "tool-search-tool-2025-10-19",
+];
+
+const BEDROCK_BETAS: &[&str] = &[
+    "computer-use-2024-10-22",
+    "dev-full-thinking-2025-05-14",
+    "effort-2025-11-24",
+    "fine-grained-tool-streaming-2025-05-14",
+    "mid-conversation-output-config-2026-07-01",
+    "mid-conversation-tool-changes-2026-07-01",
+    "output-128k-2025-02-19",
+    "token-efficient-tools-2025-02-19",
+    "tool-examples-2025-10-29",
+];
+
+const VERTEX_BETAS: &[&str] = &["compact-2026-09-04", "per-turn-control-2026-07-01", "web-search-2025-03-05"];
+
+/// Anthropic's own name, and that of the part of it that the clouds have.
+const RENAMED_BETAS: &[(&str, &str)] = &[("advanced-tool-use-2025-11-20", "tool-search-tool-2025-10-19")];
 
 /// The frame of Server-Sent Events that Anthropic would have sent in place of one of Bedrock's; `None` where it holds none.
 ///
@@ -168,7 +229,7 @@ mod tests {
 
     fn dressed(platform: Platform, body: &str, fields: &[(&str, &str)]) -> (String, Vec<(String, String)>) {
         let mut headers: Headers = fields.iter().copied().collect();
-        let body = platform.dress(body.as_bytes().to_vec(), &mut headers);
+        let body = platform.dress(body.as_bytes().to_vec(), &mut headers, &mut Vec::new());
         let headers = headers.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         (String::from_utf8(body).unwrap(), headers)
     }
@@ -193,7 +254,11 @@ mod tests {
     #[test]
     fn a_cloud_has_the_version_in_the_body_and_every_other_byte_stays() {
         let body = r#"{ "model" :"m", "max_tokens": 1.0,"stream":true , "messages" : [] }"#;
-        let fields = [("anthropic-version", "2023-06-01"), ("anthropic-beta", "a, b"), ("x-app", "cli")];
+        let fields = [
+            ("anthropic-version", "2023-06-01"),
+            ("anthropic-beta", "effort-2025-11-24, context-1m-2025-08-07"),
+            ("x-app", "cli"),
+        ];
         let own = |fields: &[(&str, &str)]| -> Vec<(String, String)> {
             fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
         };
@@ -201,7 +266,7 @@ mod tests {
         let (bedrock, headers) = dressed(Platform::Bedrock, body, &fields);
         assert_eq!(
             bedrock,
-            r#"{ "max_tokens": 1.0 , "messages" : [] ,"anthropic_version":"bedrock-2023-05-31","anthropic_beta":["a","b"]}"#
+            r#"{ "max_tokens": 1.0 , "messages" : [] ,"anthropic_version":"bedrock-2023-05-31","anthropic_beta":["effort-2025-11-24","context-1m-2025-08-07"]}"#
         );
         assert_eq!(headers, own(&[("x-app", "cli")]));
         let (vertex, headers) = dressed(Platform::Vertex, body, &fields);
@@ -209,9 +274,26 @@ mod tests {
             vertex,
             r#"{ "max_tokens": 1.0,"stream":true , "messages" : [] ,"anthropic_version":"vertex-2023-10-16"}"#
         );
-        assert_eq!(headers, own(&[("anthropic-beta", "a, b"), ("x-app", "cli")]));
+        assert_eq!(headers, own(&[("x-app", "cli"), ("anthropic-beta", "context-1m-2025-08-07")]));
         let (said, _) = dressed(Platform::Bedrock, r#"{"anthropic_beta":["c"],"anthropic_version":"x"}"#, &fields);
         assert_eq!(said, r#"{"anthropic_beta":["c"],"anthropic_version":"bedrock-2023-05-31"}"#);
+    }
+
+    #[test]
+    fn a_cloud_is_asked_for_what_it_lets_be_tried_and_the_rest_is_lost() {
+        let asked = "claude-code-20250219, advanced-tool-use-2025-11-20,tool-search-tool-2025-10-19,,effort-2025-11-24";
+        let mut lost = Vec::new();
+        let taken = Platform::Bedrock.betas(asked, &mut lost);
+        assert_eq!(taken, ["tool-search-tool-2025-10-19", "effort-2025-11-24"]);
+        assert_eq!(lost, ["anthropic-beta: claude-code-20250219"]);
+        lost.clear();
+        assert_eq!(Platform::Vertex.betas(asked, &mut lost), ["tool-search-tool-2025-10-19"]);
+        assert_eq!(lost, ["anthropic-beta: claude-code-20250219", "anthropic-beta: effort-2025-11-24"]);
+        // Nothing is left to say.
+        let mut headers = Headers::from_iter([("anthropic-beta", "claude-code-20250219")]);
+        let dressed = Platform::Vertex.dress(b"{}".to_vec(), &mut headers, &mut Vec::new());
+        assert_eq!(String::from_utf8(dressed).unwrap(), r#"{"anthropic_version":"vertex-2023-10-16"}"#);
+        assert_eq!(headers.iter().count(), 0);
     }
 
     /// maximhq/bifrost#1935: without the markers on calls and results Claude Code has next to no cache hits.

@@ -2,12 +2,11 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-
 use crate::chat::Usage;
+use crate::wire::json::Write;
 
 /// 10⁻¹² USD. A dollar per million tokens is a million picodollars per token, so every published price is whole.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Picodollars(pub u64);
 
 /// Picodollars per token.
@@ -72,6 +71,12 @@ impl Picodollars {
         }
         let fraction = u64::try_from(fraction / u128::from(unit)).ok()?;
         digits(whole)?.checked_mul(scale)?.checked_add(fraction).map(Self)
+    }
+}
+
+impl Write for Picodollars {
+    fn write(&self, out: &mut Vec<u8>) {
+        self.0.write(out);
     }
 }
 

@@ -18,6 +18,9 @@ objects! {
         /// What requests must be like, rule after rule.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         pub requests: Vec<Rule> = Vec::new(),
+        /// Files are taken inline only, also where the dialect has them by address.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        pub inline_files: bool = false,
         /// Reasoning stands in the text, between `<think>` and `</think>`.
         #[serde(skip_serializing_if = "std::ops::Not::not")]
         pub think_tags: bool = false,

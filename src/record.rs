@@ -2,14 +2,13 @@
 //!
 //! A record is closed by value, so a request cannot be settled twice.
 
-use serde::Serialize;
-
 use crate::catalog::Priced;
 use crate::chat::Usage;
 use crate::host::Millis;
 use crate::limit::{Add, Ticket, day};
 use crate::price::{Picodollars, cost};
 use crate::route::Outcome;
+use crate::wire::json::{to_string, written};
 
 /// One request, from its arrival until it is settled.
 #[derive(Debug, Clone)]
@@ -23,6 +22,8 @@ pub struct Record {
     pub stream: bool,
     pub status: u16,
     pub attempts: Vec<Attempt>,
+    /// Why a file of the request could not be fetched, as the host has it; else empty.
+    pub unfetched: String,
     /// What the request asked for that the one who answers could not be given: names, in bounds.
     pub lost: String,
     pub first_byte_ms: Option<Millis>,
@@ -90,6 +91,7 @@ impl Record {
             stream: false,
             status: 0,
             attempts: Vec::new(),
+            unfetched: String::new(),
             lost: String::new(),
             first_byte_ms: None,
             ticket: None,
@@ -151,6 +153,7 @@ impl Record {
             stream: self.stream,
             end: end.name(),
             attempts,
+            unfetched: &self.unfetched,
             lost: &self.lost,
             input_tokens: usage.input,
             cached_input_tokens: usage.cached_input,
@@ -163,7 +166,7 @@ impl Record {
             ms: now.saturating_sub(self.started),
             first_byte_ms: self.first_byte_ms,
         };
-        serde_json::to_string(&line).unwrap_or_default()
+        to_string(&line)
     }
 }
 
@@ -179,39 +182,38 @@ impl End {
     }
 }
 
-#[derive(Serialize)]
-struct Line<'a> {
-    event: &'static str,
-    id: &'a str,
-    caller: &'a str,
-    path: &'static str,
-    model: &'a str,
-    target: Option<&'a str>,
-    status: u16,
-    stream: bool,
-    end: &'static str,
-    attempts: Vec<AttemptLine<'a>>,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    lost: &'a str,
-    input_tokens: u64,
-    cached_input_tokens: u64,
-    cache_write_tokens: u64,
-    output_tokens: u64,
-    reasoning_tokens: u64,
-    tokens_estimated: bool,
-    cost_picodollars: Option<Picodollars>,
-    price_source: Option<&'a str>,
-    ms: Millis,
-    first_byte_ms: Option<Millis>,
-}
+written! {
+    struct Line<'a> {
+        event: &'static str,
+        id: &'a str,
+        caller: &'a str,
+        path: &'static str,
+        model: &'a str,
+        target: Option<&'a str>,
+        status: u16,
+        stream: bool,
+        end: &'static str,
+        attempts: Vec<AttemptLine<'a>>,
+        unfetched?: &'a str,
+        lost?: &'a str,
+        input_tokens: u64,
+        cached_input_tokens: u64,
+        cache_write_tokens: u64,
+        output_tokens: u64,
+        reasoning_tokens: u64,
+        tokens_estimated: bool,
+        cost_picodollars: Option<Picodollars>,
+        price_source: Option<&'a str>,
+        ms: Millis,
+        first_byte_ms: Option<Millis>,
+    }
 
-#[derive(Serialize)]
-struct AttemptLine<'a> {
-    target: &'a str,
-    outcome: String,
-    ms: Millis,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    cause: &'a str,
+    struct AttemptLine<'a> {
+        target: &'a str,
+        outcome: String,
+        ms: Millis,
+        cause?: &'a str,
+    }
 }
 
 /// The counters of one answer: `usage/CALLER/DAY/FIELD/TARGET`.
@@ -248,20 +250,22 @@ pub fn usage_prefix(caller: &str) -> String {
     format!("usage/{caller}/")
 }
 
-/// One line of `GET /v1/usage`: a day and a target.
-#[derive(Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Day {
-    pub day: String,
-    pub model: String,
-    pub requests: i64,
-    pub input_tokens: i64,
-    pub cached_input_tokens: i64,
-    pub cache_write_tokens: i64,
-    pub output_tokens: i64,
-    pub reasoning_tokens: i64,
-    pub cost_picodollars: i64,
-    pub unpriced_requests: i64,
-    pub cut_requests: i64,
+written! {
+    /// One line of `GET /v1/usage`: a day and a target.
+    #[derive(Debug, Default, PartialEq, Eq)]
+    pub struct Day {
+        pub day: String,
+        pub model: String,
+        pub requests: i64,
+        pub input_tokens: i64,
+        pub cached_input_tokens: i64,
+        pub cache_write_tokens: i64,
+        pub output_tokens: i64,
+        pub reasoning_tokens: i64,
+        pub cost_picodollars: i64,
+        pub unpriced_requests: i64,
+        pub cut_requests: i64,
+    }
 }
 
 /// Reads the counters of one caller back, newest day first.

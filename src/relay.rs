@@ -364,7 +364,10 @@ impl Relay {
     }
 
     fn fail(&mut self, error: Error, out: &mut Vec<u8>) {
-        let own = self.translator.as_mut().and_then(|translator| translator.encoder.failure(&error));
+        let own = match &mut self.translator {
+            Some(translator) => translator.encoder.failure(&error),
+            None => self.decoder.failure(&error),
+        };
         match (own, self.told) {
             (Some(frame), _) => out.extend(frame),
             (None, Framing::Array) => array::write_last(self.begun, Some(&self.caller.error_body(&error, "")), out),

@@ -23,7 +23,7 @@ pub fn read_usage(body: &[u8]) -> Result<Option<Usage>, Malformed> {
         }
 
         struct Ranked {
-            #[expect(dead_code, reason = "without its place in what was asked a result is none")]
+            /// Without its place in what was asked a result is none.
             index: u64,
         }
 
@@ -36,8 +36,7 @@ pub fn read_usage(body: &[u8]) -> Result<Option<Usage>, Malformed> {
             input_tokens: Option<Number>,
         }
     }
-    let answer: Answer =
-        json::read(body).map_err(|error| Malformed(format!("the answer: {}", json::expectation(&error))))?;
+    let answer: Answer = json::read(body).map_err(|error| Malformed(format!("the answer: {error}")))?;
     if answer.results.or(answer.data).is_none() {
         return Err(Malformed("results: missing".to_owned()));
     }

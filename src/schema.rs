@@ -7,10 +7,8 @@
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
-
 use crate::chat::{Json, UNREAD_MAX};
-use crate::wire::json::{self, Fields, quoted};
+use crate::wire::json::{self, Fields, Raw, quoted};
 
 /// Deeper than this, an object may be anything.
 const DEPTH_MAX: usize = 24;
@@ -40,7 +38,7 @@ const SILENT: &[&str] = &["$schema", "$id", "$comment", "$defs", "definitions", 
 /// `schema` in the subset of OpenAPI; `None` where it describes no values, as a tool without parameters has it. What
 /// could not be kept goes to `lost`, as `at` and the keyword.
 pub fn to_openapi(schema: &Json, at: &str, lost: &mut Vec<String>) -> Option<Json> {
-    let root = Fields::read(schema.0.get().as_bytes()).ok()?;
+    let root = Fields::read(schema.get().as_bytes()).ok()?;
     let mut writer = Writer { root: &root, at, lost, within: Vec::new(), out: String::new() };
     let is_empty = root.raw("properties").is_none_or(|raw| raw.get().trim() == "{}");
     let is_plain = ["anyOf", "oneOf", "allOf", "$ref", "enum"].iter().all(|name| root.raw(name).is_none());
@@ -48,8 +46,8 @@ pub fn to_openapi(schema: &Json, at: &str, lost: &mut Vec<String>) -> Option<Jso
     if is_empty && is_plain && is_object {
         return None;
     }
-    writer.schema(schema.0.get(), 0, &[]);
-    RawValue::from_string(writer.out).ok().map(Json)
+    writer.schema(schema.get(), 0, &[]);
+    json::parse(&writer.out).ok()
 }
 
 struct Writer<'r, 'a> {
@@ -97,7 +95,7 @@ impl Writer<'_, '_> {
         // may be null.
         for name in ["allOf", "anyOf", "oneOf"] {
             let Some(list) = alternatives(fields, name) else { continue };
-            let (nulls, others): (Vec<&RawValue>, Vec<_>) = list.into_iter().partition(|raw| is_null(raw));
+            let (nulls, others): (Vec<Raw<'_>>, Vec<_>) = list.into_iter().partition(|raw| is_null(*raw));
             if let [only] = others.as_slice()
                 && fields.raw("properties").is_none()
             {
@@ -114,7 +112,7 @@ impl Writer<'_, '_> {
         self.out.push_str(r#"{"type":"STRING"}"#);
     }
 
-    fn reference(&mut self, reference: &RawValue, fields: &Fields<'_>, depth: usize, beside: &[(String, String)]) {
+    fn reference(&mut self, reference: Raw<'_>, fields: &Fields<'_>, depth: usize, beside: &[(String, String)]) {
         let name: String = json::parse(reference.get()).unwrap_or_default();
         if self.within.contains(&name) {
             self.lose("$ref (into itself)");
@@ -144,7 +142,7 @@ impl Writer<'_, '_> {
     }
 
     fn object(&mut self, fields: &Fields<'_>, depth: usize, beside: &[(String, String)]) {
-        let raw = |name: &str| fields.raw(name).map(RawValue::get).filter(|text| *text != "null");
+        let raw = |name: &str| fields.raw(name).map(Raw::get).filter(|text| *text != "null");
         let (types, mut nullable) = types(raw("type"), raw("nullable"));
         nullable |= beside.iter().any(|(name, _)| name == "nullable");
         let alternatives = ["anyOf", "oneOf"].into_iter().find_map(|name| alternatives(fields, name));
@@ -158,8 +156,8 @@ impl Writer<'_, '_> {
             }
         }
         if let Some(list) = &alternatives {
-            nullable |= list.iter().any(|raw| is_null(raw));
-            let rest: Vec<_> = list.iter().filter(|raw| !is_null(raw)).collect();
+            nullable |= list.iter().any(|raw| is_null(*raw));
+            let rest: Vec<_> = list.iter().filter(|raw| !is_null(**raw)).collect();
             comma.name("anyOf", &mut self.out);
             self.out.push('[');
             for (at, alternative) in rest.into_iter().enumerate() {
@@ -199,7 +197,7 @@ impl Writer<'_, '_> {
     /// `enum` and `const`, which Gemini takes of strings only, and `format`.
     fn values(&mut self, fields: &Fields<'_>, kind: Option<&str>, comma: &mut Comma) {
         let constant = fields.raw("const").map(|raw| vec![raw]);
-        let list = fields.raw("enum").and_then(|raw| json::parse::<Vec<&RawValue>>(raw.get()).ok()).or(constant);
+        let list = fields.raw("enum").and_then(|raw| json::parse::<Vec<Raw<'_>>>(raw.get()).ok()).or(constant);
         if let Some(list) = list {
             let texts: Vec<&str> = list.iter().map(|raw| raw.get()).filter(|text| text.starts_with('"')).collect();
             if kind == Some("STRING") && !texts.is_empty() {
@@ -246,7 +244,7 @@ impl Writer<'_, '_> {
         self.out.push('{');
         for name in &names {
             inner.name(name, &mut self.out);
-            self.schema(properties.raw(name).map_or("{}", RawValue::get), depth + 1, &[]);
+            self.schema(properties.raw(name).map_or("{}", Raw::get), depth + 1, &[]);
         }
         self.out.push('}');
         let required: Option<Vec<String>> = fields.get("required").ok().flatten();
@@ -292,12 +290,12 @@ impl Writer<'_, '_> {
     }
 }
 
-fn alternatives<'a>(fields: &Fields<'a>, name: &str) -> Option<Vec<&'a RawValue>> {
+fn alternatives<'a>(fields: &Fields<'a>, name: &str) -> Option<Vec<Raw<'a>>> {
     json::parse(fields.raw(name)?.get()).ok()
 }
 
 /// Whether a schema allows nothing but null.
-fn is_null(raw: &RawValue) -> bool {
+fn is_null(raw: Raw<'_>) -> bool {
     let kind = |fields: &Fields<'_>| fields.raw("type").is_some_and(|kind| kind.get().eq_ignore_ascii_case("\"null\""));
     Fields::read(raw.get().as_bytes()).is_ok_and(|fields| kind(&fields))
 }
@@ -332,15 +330,15 @@ fn unescaped(step: &str) -> Cow<'_, str> {
 }
 
 /// The JSON Schema that says what a `schema` in the subset of OpenAPI says. What is JSON Schema already stays as it is.
-pub fn from_openapi(schema: &RawValue) -> Json {
+pub fn from_openapi(schema: Raw<'_>) -> Json {
     let is_foreign =
         ["\"OBJECT\"", "\"STRING\"", "\"ARRAY\"", "\"NUMBER\"", "\"INTEGER\"", "\"BOOLEAN\"", "\"nullable\""];
     if is_foreign.iter().all(|word| !schema.get().contains(word)) {
-        return Json(schema.to_owned());
+        return schema.into();
     }
     let mut out = String::new();
     plain(schema.get(), 0, &mut out);
-    Json(RawValue::from_string(out).unwrap_or_else(|_| schema.to_owned()))
+    json::parse(&out).unwrap_or_else(|_| schema.into())
 }
 
 fn plain(text: &str, depth: usize, out: &mut String) {
@@ -370,7 +368,7 @@ fn plain(text: &str, depth: usize, out: &mut String) {
             }
             "anyOf" => {
                 comma.name(name, out);
-                let list: Vec<&RawValue> = json::parse(raw.get()).unwrap_or_default();
+                let list: Vec<Raw<'_>> = json::parse(raw.get()).unwrap_or_default();
                 out.push('[');
                 for (at, alternative) in list.into_iter().enumerate() {
                     out.push_str(if at == 0 { "" } else { "," });
@@ -388,7 +386,7 @@ fn plain(text: &str, depth: usize, out: &mut String) {
                 if let Ok(properties) = Fields::read(raw.get().as_bytes()) {
                     for name in properties.names() {
                         inner.name(name, out);
-                        plain(properties.raw(name).map_or("{}", RawValue::get), depth + 1, out);
+                        plain(properties.raw(name).map_or("{}", Raw::get), depth + 1, out);
                     }
                 }
                 out.push('}');
@@ -412,13 +410,13 @@ mod tests {
     use super::*;
 
     fn raw(text: &str) -> Json {
-        Json(RawValue::from_string(text.to_owned()).unwrap())
+        json::parse(text).unwrap()
     }
 
     fn adapted(text: &str) -> (String, Vec<String>) {
         let mut lost = Vec::new();
         let schema = to_openapi(&raw(text), "s", &mut lost);
-        (schema.map_or_else(|| "none".to_owned(), |schema| schema.0.get().to_owned()), lost)
+        (schema.map_or_else(|| "none".to_owned(), |schema| schema.get().to_owned()), lost)
     }
 
     #[test]
@@ -494,7 +492,7 @@ mod tests {
         assert!(lost.contains(&"s.(deeper schemas)".to_owned()));
         let deep = format!("{}1{}", r#"{"properties":{"a":"#.repeat(5_000), "}}".repeat(5_000));
         assert!(adapted(&deep).0.len() < 2_000);
-        assert!(from_openapi(&raw(&deep).0).0.get().len() <= deep.len());
+        assert!(from_openapi(raw(&deep).raw()).get().len() <= deep.len());
     }
 
     #[test]
@@ -508,7 +506,7 @@ mod tests {
             (r#"{"type" : "object"}"#, r#"{"type" : "object"}"#),
         ];
         for (schema, expected) in cases {
-            assert_eq!(from_openapi(&raw(schema).0).0.get(), expected);
+            assert_eq!(from_openapi(raw(schema).raw()).get(), expected);
         }
     }
 }

@@ -13,12 +13,11 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use hmac::{Hmac, Mac as _};
-use serde::Serialize;
 use sha2::Sha256;
 
 use crate::chat::{Block, Content, Event, Part, Request, Response, ToolCall};
 use crate::dialect::{Dialect, Inbound};
-use crate::wire::json::{self, objects};
+use crate::wire::json::{self, objects, written};
 
 /// The first bytes of all sealed state, and how they look in base64.
 const MAGIC: &[u8] = b"tollgate1";
@@ -32,28 +31,29 @@ const SEALED_BYTES_MAX: usize = 64 * 1024;
 pub struct Seal(pub [u8; 32]);
 
 objects! {
-    #[derive(Debug, Default, PartialEq, Serialize)]
+    #[derive(Debug, Default, PartialEq)]
     struct State<'a> {
         /// Whose state it is.
         issuer: Option<Dialect>,
-        #[serde(skip_serializing_if = "Vec::is_empty")]
         thoughts: Vec<Thought<'a>> = Vec::new(),
-        #[serde(skip_serializing_if = "Option::is_none")]
         signature: Option<Cow<'a, str>>,
         /// Whether `signature` is reasoning that only the provider can read, and not the proof of a text.
-        #[serde(skip_serializing_if = "std::ops::Not::not")]
         sealed: bool = false,
     }
 
-    #[derive(Debug, PartialEq, Serialize)]
+    #[derive(Debug, PartialEq)]
     struct Thought<'a> {
         text: Cow<'a, str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
         signature: Option<Cow<'a, str>>,
         /// Whether `text` is what only the provider can read.
-        #[serde(skip_serializing_if = "std::ops::Not::not")]
         sealed: bool = false,
     }
+}
+
+written! {
+    impl State<'a> { issuer, thoughts?, signature?, sealed? }
+
+    impl Thought<'a> { text, signature?, sealed? }
 }
 
 /// What a mark was around.
@@ -82,7 +82,7 @@ impl Seal {
     }
 
     fn close(self, state: &State<'_>) -> Vec<u8> {
-        let payload = serde_json::to_vec(state).unwrap_or_default();
+        let payload = json::to_vec(state);
         [MAGIC, &self.mac(&payload), &payload].concat()
     }
 

@@ -4,6 +4,7 @@
 mod attempt;
 mod door;
 mod head;
+mod media;
 mod question;
 
 use std::convert::Infallible;
@@ -13,11 +14,11 @@ use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use futures::future::{Either, select};
-use serde::Serialize;
 
 use self::attempt::{Tried, Upset, attempt};
 use self::door::{Call, Door, door};
 use self::head::{JSON, early_head, header_text, label, lost_text, name_request};
+use self::media::{Gathered, gather};
 use self::question::output_max;
 use crate::auth::{self, Keyless};
 use crate::config::{Caller, Config, Reach, Target};
@@ -26,6 +27,7 @@ use crate::dialect::{Ask, Dialect, Inbound, Label, Model, ai_sdk};
 use crate::error::{Error, Kind};
 use crate::host::{Body, Headers, Host, Incoming, Millis, Reply, ReplyBody};
 use crate::limit::{Admission, Ticket, spend_counter};
+use crate::media::{Files, Policy};
 use crate::platform::Platform;
 use crate::price::{Picodollars, worst};
 use crate::record::{self, Attempt, End, Record, Served, Tally};
@@ -33,7 +35,7 @@ use crate::route::{self, Health, Outcome, Route};
 use crate::seal::{self, Seal};
 use crate::wire::array;
 use crate::wire::frame::Framing;
-use crate::wire::json::Fields;
+use crate::wire::json::{Fields, to_vec, written};
 use crate::wire::query;
 
 /// What outlives a request: the configuration, and what was learned about targets.
@@ -118,13 +120,14 @@ fn models(gateway: &Gateway, dialect: Inbound, request: &Incoming) -> Result<Vec
     Ok(dialect.write_models(&models))
 }
 
-#[derive(Serialize)]
-struct Usage<'a> {
-    object: &'static str,
-    caller: &'a str,
-    spend_picodollars: i64,
-    spend_cap_picodollars: Option<Picodollars>,
-    days: Vec<record::Day>,
+written! {
+    struct Usage<'a> {
+        object: &'static str,
+        caller: &'a str,
+        spend_picodollars: i64,
+        spend_cap_picodollars: Option<Picodollars>,
+        days: Vec<record::Day>,
+    }
 }
 
 async fn usage<H: Host>(gateway: &Gateway, host: &H, request: &Incoming) -> Result<Vec<u8>, Error> {
@@ -140,7 +143,7 @@ async fn usage<H: Host>(gateway: &Gateway, host: &H, request: &Incoming) -> Resu
         spend_cap_picodollars: caller.limits.spend_cap,
         days: record::days(&caller.name, counters),
     };
-    serde_json::to_vec(&usage).map_err(|error| Error::new(Kind::Internal, error.to_string()))
+    Ok(to_vec(&usage))
 }
 
 /// An admitted request, ready to be tried.
@@ -151,7 +154,9 @@ struct Job<'a> {
     query: Option<String>,
     headers: &'a Headers,
     body: Fields<'a>,
-    body_bytes: u64,
+    /// All of it.
+    bytes: &'a [u8],
+    media: &'a Policy,
     route: Route,
     label: Label,
     /// Whether a target that could be given only part of the request is passed over.
@@ -232,7 +237,7 @@ type Refusal = (Error, Vec<(&'static str, String)>);
 
 /// Everything that can refuse a request before it costs anything.
 async fn prepare<'a, H: Host>(
-    gateway: &Gateway,
+    gateway: &'a Gateway,
     host: &H,
     call: Call,
     request: &'a Incoming,
@@ -299,7 +304,8 @@ async fn prepare<'a, H: Host>(
         query: request.query.as_deref().and_then(query::passed_on),
         headers: &request.headers,
         body,
-        body_bytes: bytes.len() as u64,
+        bytes,
+        media: &gateway.config.media,
         label,
         strict: route.strict || request.headers.get("x-tollgate-strict").is_some_and(|value| value != "false"),
         route,
@@ -369,17 +375,28 @@ async fn admit<H: Host>(
 
 /// Asks target after target until one answers.
 async fn answer<H: Host>(gateway: &Gateway, host: &H, job: &Job<'_>, mut record: Record) -> Reply<H::Body> {
-    let mut last = Upset::new(Kind::Internal, "no target was tried".to_owned());
+    let (mut last, mut unfit) = (None, None);
+    // Fetched once, whichever targets want them.
+    let mut files = Files::default();
     for target in job.route.targets.iter().filter(|target| job.may_ask(target)) {
-        let began = host.now();
         let name = target.to_string();
-        let tried = attempt(host, job, target, &record).await;
+        let mut began = host.now();
+        let tried = loop {
+            match attempt(host, job, target, &files, &record).await {
+                Tried::Lacks(links) => match gather(host, job, links, &mut files).await {
+                    Gathered::All => began = host.now(),
+                    Gathered::Not(upset) => break Tried::Unhad(upset),
+                    Gathered::Gone => return hung_up(host, record, None).await,
+                },
+                tried => break tried,
+            }
+        };
         let ms = host.now().saturating_sub(began);
         let (outcome, cause) = match &tried {
             Tried::Failed { outcome, upset } => (Some(*outcome), upset.cause.clone()),
             Tried::Whole { .. } | Tried::Stream { .. } => (Some(Outcome::Status(200)), String::new()),
             Tried::Gone(_) => (Some(Outcome::HungUp), String::new()),
-            Tried::Unfit(_) | Tried::Lossy(_) => (None, String::new()),
+            Tried::Unfit(_) | Tried::Lossy(_) | Tried::Lacks(_) | Tried::Unhad(_) => (None, String::new()),
         };
         record.attempts.extend(outcome.map(|outcome| Attempt { target: name.clone(), outcome, ms, cause }));
         match tried {
@@ -403,32 +420,41 @@ async fn answer<H: Host>(gateway: &Gateway, host: &H, job: &Job<'_>, mut record:
                 };
             }
             Tried::Failed { outcome, upset } => {
-                last = upset.without_key(target, outcome);
+                let upset = upset.without_key(target, outcome);
                 if !outcome.falls() {
-                    return unanswered(host, job, record, last).await;
+                    return unanswered(host, job, record, upset).await;
                 }
-                if let Some(wait) = last.error.retry_after {
+                if let Some(wait) = upset.error.retry_after {
                     gateway.health().rest(target, wait.saturating_mul(1000), host.now());
                 }
+                last = Some(upset);
             }
-            Tried::Lossy(error) => last = Upset::of(error),
-            Tried::Unfit(error) => {
-                return unanswered(host, job, record, Upset::of(error)).await;
+            Tried::Lossy(error) => last = Some(Upset::of(error)),
+            Tried::Unhad(upset) if record.attempts.is_empty() => {
+                record.unfetched = upset.cause.clone();
+                return unanswered(host, job, record, upset).await;
             }
+            // Somebody was asked without the file; the caller should hear of that one's failure, or of the next one's.
+            Tried::Unhad(upset) => record.unfetched = upset.cause,
+            // The loop above fetches what is lacking.
+            Tried::Lacks(_) => {}
+            // The first says it best: the caller wrote its list with that one in mind.
+            Tried::Unfit(error) => unfit = unfit.or(Some(Upset::of(error))),
             Tried::Gone(tally) => {
                 if tally.is_some() {
                     served(gateway, &mut record, name, host.now());
                     record.first_byte_ms = None;
                 }
-                record.status = HUNG_UP;
-                close(host, record, End::HungUp, tally).await;
-                return whole(HUNG_UP, Headers::default(), Vec::new());
+                return hung_up(host, record, tally).await;
             }
         }
     }
     match job.ask {
         Ask::TokenCount => counted(host, job, record).await,
-        _ => unanswered(host, job, record, last).await,
+        _ => {
+            let none = || Upset::new(Kind::Internal, "no target was tried".to_owned());
+            unanswered(host, job, record, last.or(unfit).unwrap_or_else(none)).await
+        }
     }
 }
 
@@ -450,6 +476,12 @@ fn served(gateway: &Gateway, record: &mut Record, target: String, now: Millis) {
     record.first_byte_ms = Some(now.saturating_sub(record.started));
     let price = gateway.config.prices.of(&target).cloned();
     record.served = Some(Served { target, price });
+}
+
+async fn hung_up<H: Host>(host: &H, mut record: Record, tally: Option<Tally>) -> Reply<H::Body> {
+    record.status = HUNG_UP;
+    close(host, record, End::HungUp, tally).await;
+    whole(HUNG_UP, Headers::default(), Vec::new())
 }
 
 /// The last target's failure, in the caller's dialect.

@@ -98,6 +98,7 @@ impl Sink for Kept<'_> {
 struct Told {
     asked: Outgoing,
     status: u16,
+    lost: Option<String>,
     body: String,
 }
 
@@ -132,7 +133,8 @@ fn ask(secrets: &[(&str, &str)], path: &str, body: &Value, canned: &Canned) -> T
         given.or_else(|| (name == "AWS_REGION").then(|| "eu-west-1".to_owned()))
     };
     let gateway = Gateway::new(Config::compile(&draft, lookup).unwrap(), Keyless::Loopback);
-    let headers = [("host", "localhost"), ("anthropic-version", "2023-06-01"), ("anthropic-beta", "a-1,b-2")];
+    let headers =
+        [("host", "localhost"), ("anthropic-version", "2023-06-01"), ("anthropic-beta", "context-1m-2025-08-07,b-2")];
     let request = Incoming {
         method: "POST".to_owned(),
         path: path.to_owned(),
@@ -141,7 +143,7 @@ fn ask(secrets: &[(&str, &str)], path: &str, body: &Value, canned: &Canned) -> T
         body: Body::Whole(body.to_string().into()),
     };
     let host = Instant { canned, asked: RefCell::default() };
-    let Reply { status, body, .. } = now(serve(&gateway, &host, request));
+    let Reply { status, headers, body } = now(serve(&gateway, &host, request));
     let body = match body {
         ReplyBody::Whole(body) => body.to_vec(),
         ReplyBody::Relayed { upstream, relay, record } => {
@@ -151,7 +153,8 @@ fn ask(secrets: &[(&str, &str)], path: &str, body: &Value, canned: &Canned) -> T
         }
     };
     let asked = host.asked.into_inner().unwrap_or_else(|| panic!("{status} {}", String::from_utf8_lossy(&body)));
-    Told { asked, status, body: String::from_utf8(body).unwrap() }
+    let lost = headers.get("x-tollgate-lost").map(str::to_owned);
+    Told { asked, status, lost, body: String::from_utf8(body).unwrap() }
 }
 
 const BEARER: &[(&str, &str)] = &[("AWS_BEARER_TOKEN_BEDROCK", "bedrock-key")];
@@ -223,6 +226,9 @@ fn a_stream_of_converse_is_signed_for_and_translated() {
     let told = ask(ACCESS, "/v1/messages", &body, &Canned { status: 200, kind: BINARY, body: stream.concat() });
     assert!(told.asked.url.ends_with("/converse-stream"), "{}", told.asked.url);
     assert_eq!((told.header("accept"), told.asked.streams), (Some(BINARY), true));
+    let extra = json!({"anthropic_beta": ["context-1m-2025-08-07"]});
+    assert_eq!((&told.sent()["additionalModelRequestFields"], told.header("anthropic-beta")), (&extra, None));
+    assert_eq!(told.lost.as_deref(), Some("anthropic-beta: b-2"));
     // The signature is that of what was sent, body and all.
     let signer = Signer {
         access_key: "AKID".into(),
@@ -268,8 +274,8 @@ fn a_caller_of_messages_gets_anthropics_own_bytes_from_behind_bedrock() {
     assert_eq!(told.header("authorization"), Some("Bearer bedrock-key"));
     assert_eq!((told.header("anthropic-version"), told.header("x-api-key")), (None, None));
     let sent = json!({"max_tokens": 9, "messages": [{"role": "user", "content": "hi"}],
-        "anthropic_version": "bedrock-2023-05-31", "anthropic_beta": ["a-1", "b-2"]});
-    assert_eq!(told.sent(), sent);
+        "anthropic_version": "bedrock-2023-05-31", "anthropic_beta": ["context-1m-2025-08-07"]});
+    assert_eq!((told.sent(), told.lost.as_deref()), (sent, Some("anthropic-beta: b-2")));
     // A failure of the cloud before any content is told as one of the dialect.
     let exception = [(":exception-type", "throttlingException"), (":message-type", "exception")];
     let failed = frame(&exception, r#"{"message":"slow down"}"#);
@@ -302,7 +308,10 @@ fn vertex_is_asked_in_its_own_way_and_answers_in_anthropics() {
     let base = "https://us-east5-aiplatform.googleapis.com/v1/projects/p/locations/us-east5";
     assert_eq!(told.asked.url, format!("{base}/publishers/anthropic/models/claude-haiku-4-5@20251001:rawPredict"));
     assert_eq!(told.header("authorization"), Some("Bearer ya29"));
-    assert_eq!((told.header("anthropic-beta"), told.header("anthropic-version")), (Some("a-1,b-2"), None));
+    assert_eq!(
+        (told.header("anthropic-beta"), told.header("anthropic-version")),
+        (Some("context-1m-2025-08-07"), None)
+    );
     assert_eq!((&told.sent()["anthropic_version"], &told.sent()["model"]), (&json!("vertex-2023-10-16"), &Value::Null));
     assert_eq!(told.body, answer);
 }

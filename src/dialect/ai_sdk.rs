@@ -17,8 +17,6 @@ mod rerank;
 #[cfg(test)]
 mod tests;
 
-use serde::Serialize;
-
 pub use embed::{read_embeddings, write_embeddings};
 pub use encode::{Encoder, error_frame, write_response};
 pub use read_request::read_request;
@@ -27,7 +25,7 @@ pub use rerank::{tell_ranking, write_rerank};
 use super::Model;
 use crate::error::{Error, Kind};
 use crate::host::Headers;
-use crate::wire::json::{self, Fields};
+use crate::wire::json::{Fields, Read, to_vec, written};
 
 /// A version of the specification of models: AI SDK 5 has 2, 6 has 3, 7 has 4.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -121,21 +119,18 @@ pub fn output_asked(body: &Fields<'_>) -> Option<u64> {
     body.get("maxOutputTokens").ok().flatten()
 }
 
-#[derive(Serialize)]
-struct Envelope<'a> {
-    error: Problem<'a>,
-    /// The client shows it behind the message.
-    #[serde(rename = "generationId", skip_serializing_if = "Option::is_none")]
-    generation_id: Option<&'a str>,
-}
+written! {
+    struct Envelope<'a> {
+        error: Problem<'a>,
+        /// The client shows it behind the message.
+        generation_id as "generationId"?: Option<&'a str>,
+    }
 
-#[derive(Serialize)]
-struct Problem<'a> {
-    message: &'a str,
-    #[serde(rename = "type")]
-    kind: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    param: Option<&'a str>,
+    struct Problem<'a> {
+        message: &'a str,
+        kind as "type": &'static str,
+        param?: Option<&'a str>,
+    }
 }
 
 impl<'a> Problem<'a> {
@@ -164,42 +159,37 @@ fn kind(error: &Error) -> &'static str {
 
 pub fn error_body(error: &Error, id: &str) -> Vec<u8> {
     let generation_id = Some(id).filter(|id| !id.is_empty());
-    json(&Envelope { error: Problem::of(error), generation_id })
+    to_vec(&Envelope { error: Problem::of(error), generation_id })
 }
 
 /// The body of `GET …/config`. A client wants its own version there.
 pub fn write_models(models: &[Model], version: Version) -> Vec<u8> {
-    #[derive(Serialize)]
-    struct List<'a> {
-        models: Vec<Row<'a>>,
-    }
-    #[derive(Serialize)]
-    struct Row<'a> {
-        id: &'a str,
-        name: &'a str,
-        specification: Specification<'a>,
-    }
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Specification<'a> {
-        specification_version: &'static str,
-        provider: &'a str,
-        model_id: &'a str,
+    written! {
+        struct List<'a> {
+            models: Vec<Row<'a>>,
+        }
+
+        struct Row<'a> {
+            id: &'a str,
+            name: &'a str,
+            specification: Specification<'a>,
+        }
+
+        struct Specification<'a> {
+            specification_version as "specificationVersion": &'static str,
+            provider: &'a str,
+            model_id as "modelId": &'a str,
+        }
     }
     let rows = models.iter().map(|Model { id, owner }| Row {
         id,
         name: id,
         specification: Specification { specification_version: version.word(), provider: owner, model_id: id },
     });
-    json(&List { models: rows.collect() })
-}
-
-fn json(value: &impl Serialize) -> Vec<u8> {
-    // Strings, numbers and JSON texts cannot fail to be written.
-    serde_json::to_vec(value).unwrap_or_default()
+    to_vec(&List { models: rows.collect() })
 }
 
 /// A field of the body; `null` is absent.
-fn field<'a, T: json::Read<'a>>(body: &Fields<'a>, name: &str) -> Result<Option<T>, Error> {
+fn field<'a, T: Read<'a>>(body: &Fields<'a>, name: &str) -> Result<Option<T>, Error> {
     body.get(name).map_err(|due| Error::field(name, due))
 }

@@ -12,25 +12,42 @@ mod write_request;
 
 use std::borrow::Cow;
 
-use serde::Serialize;
-use serde_json::value::RawValue;
-
 pub use read_request::read_request;
 pub use response::{read_response, write_response};
 pub use stream::{Decoder, Encoder};
 pub use write_request::write_request;
 
 use super::Model;
-use crate::chat::{Stop, StopReason, Usage};
+use crate::chat::{Media, Stop, StopReason, Usage};
 use crate::error::Error;
-use crate::wire::json::{self, Fields, objects, quoted};
+use crate::media::Files;
+use crate::wire::json::{self, Fields, Raw, Verbatim, Write, objects, quoted, to_vec, written};
 
 pub fn splice(body: &Fields<'_>, model: &str) -> Vec<u8> {
     body.with(&[("model", &quoted(model))])
 }
 
+/// The source that holds a file, where `value` is one by address. Text is told otherwise than what is inline here.
+pub fn inline_file(name: &str, value: Raw<'_>, files: &Files) -> Option<String> {
+    objects! {
+        struct Source {
+            url: Option<String>,
+        }
+    }
+    if name != "source" {
+        return None;
+    }
+    let source: Source = json::parse(value.get()).ok()?;
+    match files.of(&source.url?)? {
+        Media::Inline { media_type, data } if media_type.starts_with("image/") || media_type == "application/pdf" => {
+            Some(format!(r#"{{"type":"base64","media_type":{},"data":{}}}"#, quoted(media_type), quoted(data)))
+        }
+        _ => None,
+    }
+}
+
 pub fn error_body(error: &Error, id: &str) -> Vec<u8> {
-    json(&Envelope::new(error.kind.row().anthropic, &error.message, Some(id)))
+    to_vec(&Envelope::new(error.kind.row().anthropic, &error.message, Some(id)))
 }
 
 /// Always an `api_error`: what fails after the first byte is never the caller's request.
@@ -49,42 +66,43 @@ pub fn read_error(body: &[u8]) -> Option<String> {
 fn message_within(body: &[u8], depth: u8) -> Option<String> {
     objects! {
         struct Outer<'a> {
-            error: Option<&'a RawValue>,
-            message: Option<&'a RawValue>,
-            detail: Option<&'a RawValue>,
-            msg: Option<&'a RawValue>,
+            error: Option<Raw<'a>>,
+            message: Option<Raw<'a>>,
+            detail: Option<Raw<'a>>,
+            msg: Option<Raw<'a>>,
         }
     }
     let depth = depth.checked_sub(1)?;
-    let within = |raw: &RawValue| message_within(raw.get().as_bytes(), depth);
+    let within = |raw: Raw<'_>| message_within(raw.get().as_bytes(), depth);
     match body.trim_ascii_start().first()? {
         b'{' => {
             let Outer { error, message, detail, msg } = json::read(body).ok()?;
             [error, message, detail, msg].into_iter().flatten().find_map(within)
         }
-        b'[' => within(json::read::<Vec<&RawValue>>(body).ok()?.first()?),
+        b'[' => within(*json::read::<Vec<Raw<'_>>>(body).ok()?.first()?),
         _ => json::read(body).ok().filter(|text: &String| !text.is_empty()),
     }
 }
 
 pub fn write_models(models: &[Model]) -> Vec<u8> {
-    #[derive(Serialize)]
-    struct List<'a> {
-        data: Vec<Row<'a>>,
-        has_more: bool,
-        first_id: Option<&'a str>,
-        last_id: Option<&'a str>,
+    written! {
+        struct List<'a> {
+            data: Vec<Row<'a>>,
+            has_more: bool,
+            first_id: Option<&'a str>,
+            last_id: Option<&'a str>,
+        }
+
+        struct Row<'a> {
+            kind as "type": &'static str,
+            id: &'a str,
+            display_name: &'a str,
+            // Clients need the field, and nothing here knows the date.
+            created_at: &'static str,
+        }
     }
-    #[derive(Serialize)]
-    struct Row<'a> {
-        r#type: &'static str,
-        id: &'a str,
-        display_name: &'a str,
-        // Clients need the field, and nothing here knows the date.
-        created_at: &'static str,
-    }
-    let row = |id| Row { r#type: "model", id, display_name: id, created_at: "1970-01-01T00:00:00Z" };
-    json(&List {
+    let row = |id| Row { kind: "model", id, display_name: id, created_at: "1970-01-01T00:00:00Z" };
+    to_vec(&List {
         data: models.iter().map(|model| row(model.id.as_str())).collect(),
         has_more: false,
         first_id: models.first().map(|model| model.id.as_str()),
@@ -94,11 +112,12 @@ pub fn write_models(models: &[Model]) -> Vec<u8> {
 
 /// The body of `count_tokens`.
 pub fn write_count(tokens: u64) -> Vec<u8> {
-    #[derive(Serialize)]
-    struct Count {
-        input_tokens: u64,
+    written! {
+        struct Count {
+            input_tokens: u64,
+        }
     }
-    json(&Count { input_tokens: tokens })
+    to_vec(&Count { input_tokens: tokens })
 }
 
 /// `error.type` of a fault that is not the caller's.
@@ -118,38 +137,31 @@ const ERROR_TYPES: &[&str] = &[
     FAULT,
 ];
 
-#[derive(Serialize)]
-struct Envelope<'a> {
-    r#type: &'static str,
-    error: Detail<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    request_id: Option<&'a str>,
-}
+written! {
+    struct Envelope<'a> {
+        kind as "type": &'static str,
+        error: Detail<'a>,
+        request_id?: Option<&'a str>,
+    }
 
-#[derive(Serialize)]
-struct Detail<'a> {
-    r#type: &'a str,
-    message: &'a str,
+    struct Detail<'a> {
+        kind as "type": &'a str,
+        message: &'a str,
+    }
 }
 
 impl<'a> Envelope<'a> {
     fn new(kind: &'a str, message: &'a str, request_id: Option<&'a str>) -> Self {
-        Self { r#type: "error", error: Detail { r#type: kind, message }, request_id }
+        Self { kind: "error", error: Detail { kind, message }, request_id }
     }
 }
 
-fn write_frame(event: &str, data: &impl Serialize, out: &mut Vec<u8>) {
+fn write_frame(event: &str, data: &dyn Write, out: &mut Vec<u8>) {
     out.extend_from_slice(b"event: ");
     out.extend_from_slice(event.as_bytes());
     out.extend_from_slice(b"\ndata: ");
-    // Strings, numbers and JSON texts cannot fail to be written, nor can a Vec fail to take them.
-    let _ = serde_json::to_writer(&mut *out, data);
+    data.write(out);
     out.extend_from_slice(b"\n\n");
-}
-
-fn json(value: &impl Serialize) -> Vec<u8> {
-    // As in `write_frame`, this cannot fail.
-    serde_json::to_vec(value).unwrap_or_default()
 }
 
 /// The `stop_reason` for `stop`; `called` is whether the answer holds a tool call.
@@ -224,21 +236,20 @@ impl Tally {
     }
 }
 
-/// `usage` as it is written. The cache fields are always there: Claude Code refuses a stream without them
-/// (BerriAI/litellm#24176).
-#[derive(Serialize)]
-struct Bill {
-    input_tokens: u64,
-    cache_creation_input_tokens: u64,
-    cache_read_input_tokens: u64,
-    output_tokens: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    output_tokens_details: Option<ThinkingTokens>,
-}
+written! {
+    /// `usage` as it is written. The cache fields are always there: Claude Code refuses a stream without them
+    /// (BerriAI/litellm#24176).
+    struct Bill {
+        input_tokens: u64,
+        cache_creation_input_tokens: u64,
+        cache_read_input_tokens: u64,
+        output_tokens: u64,
+        output_tokens_details?: Option<ThinkingTokens>,
+    }
 
-#[derive(Serialize)]
-struct ThinkingTokens {
-    thinking_tokens: u64,
+    struct ThinkingTokens {
+        thinking_tokens: u64,
+    }
 }
 
 impl From<Usage> for Bill {
@@ -258,19 +269,19 @@ objects! {
     /// passed over use the same names for other types.
     struct Block<'a> {
         kind as "type": Cow<'a, str>,
-        text: Option<&'a RawValue>,
-        thinking: Option<&'a RawValue>,
-        signature: Option<&'a RawValue>,
-        data: Option<&'a RawValue>,
-        id: Option<&'a RawValue>,
-        name: Option<&'a RawValue>,
-        input: Option<&'a RawValue>,
-        tool_use_id: Option<&'a RawValue>,
-        content: Option<&'a RawValue>,
-        is_error: Option<&'a RawValue>,
-        source: Option<&'a RawValue>,
-        title: Option<&'a RawValue>,
-        cache_control: Option<&'a RawValue>,
+        text: Option<Raw<'a>>,
+        thinking: Option<Raw<'a>>,
+        signature: Option<Raw<'a>>,
+        data: Option<Raw<'a>>,
+        id: Option<Raw<'a>>,
+        name: Option<Raw<'a>>,
+        input: Option<Raw<'a>>,
+        tool_use_id: Option<Raw<'a>>,
+        content: Option<Raw<'a>>,
+        is_error: Option<Raw<'a>>,
+        source: Option<Raw<'a>>,
+        title: Option<Raw<'a>>,
+        cache_control: Option<Raw<'a>>,
     }
 }
 
@@ -278,14 +289,12 @@ objects! {
 ///
 /// No text is the call of a tool without parameters. Another value than an object is put under `value`, as
 /// the model meant to say it. A text that is not JSON, which a model cut short leaves behind, cannot be kept.
-fn input(arguments: &str) -> (Cow<'_, RawValue>, bool) {
-    let own = |text: String| Cow::Owned(RawValue::from_string(text).unwrap_or_default());
-    let empty = || own("{}".to_owned());
-    match json::parse::<&RawValue>(arguments.trim()) {
-        Ok(raw) if raw.get().starts_with('{') => (Cow::Borrowed(raw), true),
-        Ok(raw) if raw.get() == "null" => (empty(), true),
-        Ok(raw) => (own(format!("{{\"value\":{raw}}}")), true),
-        Err(_) => (empty(), arguments.trim().is_empty()),
+fn input(arguments: &str) -> (Verbatim<'_>, bool) {
+    match json::parse::<Raw<'_>>(arguments.trim()) {
+        Ok(raw) if raw.get().starts_with('{') => (raw.into(), true),
+        Ok(raw) if raw.is_null() => (Raw::EMPTY_OBJECT.into(), true),
+        Ok(raw) => (Verbatim::made(format!("{{\"value\":{raw}}}")), true),
+        Err(_) => (Raw::EMPTY_OBJECT.into(), arguments.trim().is_empty()),
     }
 }
 

@@ -8,27 +8,25 @@ mod request;
 mod response;
 mod stream;
 
-use serde_json::value::RawValue;
-
 pub use embed::Embeddings;
 pub use request::write_request;
 pub use response::read_response;
 pub use stream::Decoder;
 
 use crate::chat::{Number, Stop, StopReason, Usage};
-use crate::wire::json::{self, objects};
+use crate::wire::json::{self, Raw, objects};
 
 /// The message in an error body: `{"message"}`, or what a proxy in front of Cohere says in `error`.
 pub fn read_error(body: &[u8]) -> Option<String> {
     objects! {
         struct Body<'a> {
-            message: Option<&'a RawValue>,
-            error: Option<&'a RawValue>,
+            message: Option<Raw<'a>>,
+            error: Option<Raw<'a>>,
         }
     }
     let Body { message, error } = json::read(body).ok()?;
-    let text = |raw: &RawValue| json::parse::<String>(raw.get()).ok().filter(|text| !text.is_empty());
-    let inner = |raw: &RawValue| json::parse::<Body<'_>>(raw.get()).ok()?.message.and_then(text);
+    let text = |raw: Raw<'_>| json::parse::<String>(raw.get()).ok().filter(|text| !text.is_empty());
+    let inner = |raw: Raw<'_>| json::parse::<Body<'_>>(raw.get()).ok()?.message.and_then(text);
     message.and_then(text).or_else(|| error.and_then(|error| text(error).or_else(|| inner(error))))
 }
 

@@ -16,9 +16,6 @@ mod write_request;
 #[cfg(test)]
 mod tests;
 
-use serde::Serialize;
-use serde_json::value::RawValue;
-
 pub use decode::{Decoder, read_response};
 pub use embed::Embeddings;
 pub use encode::{Encoder, write_response};
@@ -29,7 +26,7 @@ use super::{Ask, Model};
 use crate::chat::{Stop, StopReason, Usage};
 use crate::error::Error;
 use crate::wire::frame::Framing;
-use crate::wire::json::{self, Fields, objects, quoted};
+use crate::wire::json::{self, Fields, Raw, objects, quoted, to_vec, written};
 
 /// The body names the model only in passing, and then as the path does.
 pub fn splice(body: &Fields<'_>, model: &str) -> Vec<u8> {
@@ -83,29 +80,27 @@ fn escaped(model: &str) -> String {
 }
 
 pub fn error_body(error: &Error) -> Vec<u8> {
-    #[derive(Serialize)]
-    struct Envelope<'a> {
-        error: Status<'a>,
-    }
-    #[derive(Serialize)]
-    struct Status<'a> {
-        code: u16,
-        message: &'a str,
-        status: &'static str,
-        details: Vec<Detail<'a>>,
-    }
-    #[derive(Serialize)]
-    #[serde(tag = "@type")]
-    enum Detail<'a> {
-        #[serde(rename = "type.googleapis.com/google.rpc.RetryInfo", rename_all = "camelCase")]
-        RetryInfo { retry_delay: String },
-        #[serde(rename = "type.googleapis.com/google.rpc.BadRequest", rename_all = "camelCase")]
-        BadRequest { field_violations: [Violation<'a>; 1] },
-    }
-    #[derive(Serialize)]
-    struct Violation<'a> {
-        field: &'a str,
-        description: &'a str,
+    written! {
+        struct Envelope<'a> {
+            error: Status<'a>,
+        }
+
+        struct Status<'a> {
+            code: u16,
+            message: &'a str,
+            status: &'static str,
+            details: Vec<Detail<'a>>,
+        }
+
+        enum Detail<'a> tagged "@type" {
+            RetryInfo as "type.googleapis.com/google.rpc.RetryInfo" { retry_delay as "retryDelay": String },
+            BadRequest as "type.googleapis.com/google.rpc.BadRequest" { field_violations as "fieldViolations": [Violation<'a>; 1] },
+        }
+
+        struct Violation<'a> {
+            field: &'a str,
+            description: &'a str,
+        }
     }
     let row = error.kind.row();
     let mut details = Vec::new();
@@ -114,7 +109,7 @@ pub fn error_body(error: &Error) -> Vec<u8> {
     }
     // Google's clients look for the wait here, not in `retry-after`.
     details.extend(error.retry_after.map(|seconds| Detail::RetryInfo { retry_delay: format!("{seconds}s") }));
-    json(&Envelope { error: Status { code: row.status, message: &error.message, status: row.gemini, details } })
+    to_vec(&Envelope { error: Status { code: row.status, message: &error.message, status: row.gemini, details } })
 }
 
 pub fn error_frame(error: &Error) -> Vec<u8> {
@@ -126,7 +121,7 @@ pub fn error_frame(error: &Error) -> Vec<u8> {
 pub fn read_error(body: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(body).ok()?;
     if text.trim_start().starts_with('[') {
-        let list: Vec<&RawValue> = json::parse(text).ok()?;
+        let list: Vec<Raw<'_>> = json::parse(text).ok()?;
         return list.into_iter().find_map(|raw| fault(raw.get())).map(|fault| fault.message);
     }
     fault(text).map(|fault| fault.message)
@@ -166,12 +161,12 @@ struct Fault {
 fn fault(text: &str) -> Option<Fault> {
     objects! {
         struct Outer<'a> {
-            error: Option<&'a RawValue>,
-            message: Option<&'a RawValue>,
+            error: Option<Raw<'a>>,
+            message: Option<Raw<'a>>,
         }
     }
     let outer: Outer<'_> = json::parse(text).ok()?;
-    let words = |raw: &RawValue| json::parse::<String>(raw.get()).ok().filter(|text| !text.is_empty());
+    let words = |raw: Raw<'_>| json::parse::<String>(raw.get()).ok().filter(|text| !text.is_empty());
     match outer.error {
         Some(error) => Fault::read(error),
         None => outer.message.and_then(words).map(|message| Fault { kind: None, message }),
@@ -180,7 +175,7 @@ fn fault(text: &str) -> Option<Fault> {
 
 impl Fault {
     /// The value of `error`: a status or a plain string.
-    fn read(error: &RawValue) -> Option<Self> {
+    fn read(error: Raw<'_>) -> Option<Self> {
         objects! {
             struct Status {
                 message: Option<String>,
@@ -201,38 +196,33 @@ impl Fault {
 }
 
 pub fn write_models(models: &[Model]) -> Vec<u8> {
-    #[derive(Serialize)]
-    struct List<'a> {
-        models: Vec<Row<'a>>,
-    }
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Row<'a> {
-        name: String,
-        display_name: &'a str,
-        supported_generation_methods: [&'static str; 3],
+    written! {
+        struct List<'a> {
+            models: Vec<Row<'a>>,
+        }
+
+        struct Row<'a> {
+            name: String,
+            display_name as "displayName": &'a str,
+            supported_generation_methods as "supportedGenerationMethods": [&'static str; 3],
+        }
     }
     let row = |model| Row {
         name: format!("models/{model}"),
         display_name: model,
         supported_generation_methods: ["generateContent", "streamGenerateContent", "countTokens"],
     };
-    json(&List { models: models.iter().map(|model| row(model.id.as_str())).collect() })
+    to_vec(&List { models: models.iter().map(|model| row(model.id.as_str())).collect() })
 }
 
 /// The body of `countTokens`.
 pub fn write_count(tokens: u64) -> Vec<u8> {
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Count {
-        total_tokens: u64,
+    written! {
+        struct Count {
+            total_tokens as "totalTokens": u64,
+        }
     }
-    json(&Count { total_tokens: tokens })
-}
-
-fn json(value: &impl Serialize) -> Vec<u8> {
-    // Strings, numbers and JSON texts cannot fail to be written.
-    serde_json::to_vec(value).unwrap_or_default()
+    to_vec(&Count { total_tokens: tokens })
 }
 
 /// `finishReason`, and `blockReason` of a prompt that was not answered. What is not here ends a turn.
@@ -285,18 +275,25 @@ fn stop_word(stop: &Stop) -> &str {
 objects! {
     /// `usageMetadata`, both ways. The prompt includes what was cached, but not what tools of Google's own read; the
     /// candidates do not include the thoughts.
-    #[derive(Debug, Default, Clone, Copy, Serialize)]
-    #[serde(rename_all = "camelCase")]
+    #[derive(Debug, Default, Clone, Copy)]
     struct Tally {
         prompt_token_count as "promptTokenCount": Option<u64>,
-        #[serde(skip_serializing_if = "Option::is_none")]
         cached_content_token_count as "cachedContentTokenCount": Option<u64>,
         candidates_token_count as "candidatesTokenCount": Option<u64>,
-        #[serde(skip_serializing_if = "Option::is_none")]
         tool_use_prompt_token_count as "toolUsePromptTokenCount": Option<u64>,
-        #[serde(skip_serializing_if = "Option::is_none")]
         thoughts_token_count as "thoughtsTokenCount": Option<u64>,
         total_token_count as "totalTokenCount": Option<u64>,
+    }
+}
+
+written! {
+    impl Tally {
+        prompt_token_count as "promptTokenCount",
+        cached_content_token_count as "cachedContentTokenCount"?,
+        candidates_token_count as "candidatesTokenCount",
+        tool_use_prompt_token_count as "toolUsePromptTokenCount"?,
+        thoughts_token_count as "thoughtsTokenCount"?,
+        total_token_count as "totalTokenCount",
     }
 }
 

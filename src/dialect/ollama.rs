@@ -7,26 +7,24 @@ mod answer;
 mod embed;
 mod request;
 
-use serde_json::value::RawValue;
-
 pub use answer::{Decoder, read_response};
 pub use embed::Embeddings;
 pub use request::{root, write_request};
 
-use crate::wire::json::{self, objects};
+use crate::wire::json::{self, Raw, objects};
 
 /// The message in an error body: `{"error":"…"}`, or `{"error":{"message"}}` of a proxy before it.
 pub fn read_error(body: &[u8]) -> Option<String> {
     objects! {
         struct Body<'a> {
-            error: Option<&'a RawValue>,
+            error: Option<Raw<'a>>,
         }
     }
     json::read::<Body<'_>>(body).ok()?.error.and_then(message)
 }
 
 /// What the value of `error` says.
-fn message(error: &RawValue) -> Option<String> {
+fn message(error: Raw<'_>) -> Option<String> {
     objects! {
         struct Inner {
             message: Option<String>,

@@ -14,9 +14,6 @@ mod write_request;
 #[cfg(test)]
 mod tests;
 
-use serde::Serialize;
-use serde_json::value::RawValue;
-
 pub use decode::{Decoder, read_response};
 pub use embed::{Embeddings, read_embeddings, splice_embeddings, write_embeddings};
 pub use encode::{Encoder, write_response};
@@ -25,12 +22,23 @@ pub use write_request::write_request;
 
 use super::Model;
 use crate::error::Error;
-use crate::wire::json::{objects, parse, read};
+use crate::media::Files;
+use crate::wire::json::{Raw, objects, parse, quoted, read, to_vec, written};
+
+/// The string that holds a file, where `value` is its address; in Chat Completions and in Responses.
+pub fn inline_file(parent: &str, name: &str, value: Raw<'_>, files: &Files) -> Option<String> {
+    let is_place = matches!((parent, name), ("image_url", "url") | ("file", "file_data") | (_, "image_url"));
+    if !is_place || !value.get().starts_with('"') {
+        return None;
+    }
+    let url: String = parse(value.get()).ok()?;
+    Some(quoted(&files.of(&url)?.url()))
+}
 
 pub fn error_body(error: &Error) -> Vec<u8> {
     let row = error.kind.row();
     let (kind, code) = row.openai;
-    json(&Failed { error: Failure { message: &error.message, kind, param: error.param.as_deref(), code } })
+    to_vec(&Failed { error: Failure { message: &error.message, kind, param: error.param.as_deref(), code } })
 }
 
 pub fn error_frame(error: &Error) -> Vec<u8> {
@@ -52,42 +60,39 @@ pub fn write_models(models: &[Model]) -> Vec<u8> {
         .iter()
         .map(|model| ModelRow { id: &model.id, object: "model", created: 0, owned_by: &model.owner })
         .collect();
-    json(&ModelList { object: "list", data })
+    to_vec(&ModelList { object: "list", data })
 }
 
-#[derive(Serialize)]
-struct Failed<'a> {
-    error: Failure<'a>,
-}
+written! {
+    struct Failed<'a> {
+        error: Failure<'a>,
+    }
 
-#[derive(Serialize)]
-struct Failure<'a> {
-    message: &'a str,
-    #[serde(rename = "type")]
-    kind: &'a str,
-    param: Option<&'a str>,
-    code: Option<&'a str>,
-}
+    struct Failure<'a> {
+        message: &'a str,
+        kind as "type": &'a str,
+        param: Option<&'a str>,
+        code: Option<&'a str>,
+    }
 
-#[derive(Serialize)]
-struct ModelList<'a> {
-    object: &'static str,
-    data: Vec<ModelRow<'a>>,
-}
+    struct ModelList<'a> {
+        object: &'static str,
+        data: Vec<ModelRow<'a>>,
+    }
 
-#[derive(Serialize)]
-struct ModelRow<'a> {
-    id: &'a str,
-    object: &'static str,
-    created: u64,
-    owned_by: &'a str,
+    struct ModelRow<'a> {
+        id: &'a str,
+        object: &'static str,
+        created: u64,
+        owned_by: &'a str,
+    }
 }
 
 objects! {
     struct ErrorBody<'a> {
-        error: Option<&'a RawValue>,
-        message: Option<&'a RawValue>,
-        detail: Option<&'a RawValue>,
+        error: Option<Raw<'a>>,
+        message: Option<Raw<'a>>,
+        detail: Option<Raw<'a>>,
     }
 }
 
@@ -100,11 +105,11 @@ struct Fault {
 
 impl Fault {
     /// Reads the value of `error`: an object or a plain string.
-    fn read(error: &RawValue) -> Self {
+    fn read(error: Raw<'_>) -> Self {
         objects! {
             struct Wire<'a> {
-                kind as "type": Option<&'a RawValue>,
-                message: Option<&'a RawValue>,
+                kind as "type": Option<Raw<'a>>,
+                message: Option<Raw<'a>>,
             }
         }
         match parse::<Wire<'_>>(error.get()) {
@@ -115,21 +120,7 @@ impl Fault {
 }
 
 /// A string's text, or the JSON of what stands where a string was due; `None` where that is empty.
-fn text(raw: &RawValue) -> Option<String> {
+fn text(raw: Raw<'_>) -> Option<String> {
     let text = parse::<String>(raw.get()).unwrap_or_else(|_| raw.get().to_owned());
     (!text.is_empty()).then_some(text)
-}
-
-fn json(value: &impl Serialize) -> Vec<u8> {
-    let mut out = Vec::new();
-    write_json(value, &mut out);
-    out
-}
-
-fn write_json(value: &impl Serialize, out: &mut Vec<u8>) {
-    let start = out.len();
-    if serde_json::to_writer(&mut *out, value).is_err() {
-        // A Vec takes every write and our keys are strings, so nothing leads here; half a value would be worse.
-        out.truncate(start);
-    }
 }

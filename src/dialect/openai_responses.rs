@@ -15,24 +15,8 @@ mod write_request;
 #[cfg(test)]
 mod tests;
 
-use serde::Serialize;
-
 pub use decode::{Decoder, read_response};
 pub use encode::{Encoder, error_frame};
 pub use read_request::{is_request, read_request, splice};
 pub use response::write_response;
 pub use write_request::{reasons, write_request};
-
-fn json(value: &impl Serialize) -> Vec<u8> {
-    let mut out = Vec::new();
-    write_json(value, &mut out);
-    out
-}
-
-fn write_json(value: &impl Serialize, out: &mut Vec<u8>) {
-    let start = out.len();
-    if serde_json::to_writer(&mut *out, value).is_err() {
-        // A Vec takes every write and our keys are strings, so nothing leads here; half a value would be worse.
-        out.truncate(start);
-    }
-}

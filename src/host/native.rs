@@ -34,7 +34,7 @@ use self::incoming::incoming;
 use self::reply::Slot;
 use self::request::Request;
 use self::store::Store;
-use self::upstream::{Connections, connections};
+use self::upstream::{Connections, PublicConnections, connections, public_connections};
 use self::work::Work;
 use super::{Reply, ReplyBody};
 use crate::auth::Keyless;
@@ -65,6 +65,7 @@ struct Shared {
 struct Lane {
     shared: Arc<Shared>,
     upstreams: Connections,
+    public: PublicConnections,
 }
 
 /// A connection on its way to its thread.
@@ -96,7 +97,7 @@ pub async fn run(config: Config, options: Options, banner: impl FnOnce(&Config, 
     let shared = Arc::new(Shared { gateway, store, tasks: TaskTracker::new(), hurry: CancellationToken::new() });
     let mut lanes = Vec::new();
     for _ in 0..std::thread::available_parallelism().map_or(1, NonZero::get) {
-        let lane = Arc::new(Lane { shared: shared.clone(), upstreams: connections() });
+        let lane = Arc::new(Lane { shared: shared.clone(), upstreams: connections(), public: public_connections() });
         lanes.push((lane, start().map_err(|error| error.to_string())?));
     }
     let graceful = GracefulShutdown::new();

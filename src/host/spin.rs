@@ -234,14 +234,16 @@ impl Host for Exchange {
         let _ = options.set_first_byte_timeout(nanos(NO_LIMIT));
         let _ = options.set_between_bytes_timeout(nanos(NO_LIMIT));
         // Without the length the body would go out in chunks, which not every upstream takes.
-        let mut builder = http::Request::post(request.url)
+        let mut builder = http::Request::builder()
+            .method(request.method.name())
+            .uri(request.url)
             .header("content-length", request.body.len())
             .extension(RequestOptionsExtension(options));
         for (name, value) in request.headers.iter() {
             builder = builder.header(name, value);
         }
         let request = builder.body(FullBody::new(request.body)).map_err(|error| Unreachable(error.to_string()))?;
-        let response = spin_sdk::http::send(request).await.map_err(|error| Unreachable(format!("{error:?}")))?;
+        let response = spin_sdk::http::send(request).await.map_err(unreachable)?;
         let (head, body) = response.into_parts();
         Ok(Answer { status: head.status.as_u16(), headers: headers(&head.headers), body: body.stream() })
     }
@@ -284,6 +286,17 @@ impl Host for Exchange {
     fn log(&self, line: &str) {
         log(line);
     }
+}
+
+/// What the operator is told. Whom a caller's URL leads to only Spin sees, and refuses by its configuration.
+fn unreachable(error: ErrorCode) -> Unreachable {
+    Unreachable(match error {
+        ErrorCode::HttpRequestDenied => "allowed_outbound_hosts in spin.toml does not name its host".to_owned(),
+        ErrorCode::DestinationIpProhibited => {
+            "block_networks in Spin's runtime configuration has its address".to_owned()
+        }
+        error => format!("{error:?}"),
+    })
 }
 
 /// In one piece, since other instances write to the same place.

@@ -7,14 +7,15 @@ use bytes::Bytes;
 
 use super::Job;
 use super::head::{JSON, header_text, lost_text, reply_headers};
-use super::question::{Question, Spoken, content_type, told, unknown_to};
+use super::question::{Obstacle, Question, Spoken, content_type, told, unknown_to};
 use crate::chat;
 use crate::config::{Credential, Patience, Reach, Target};
 use crate::dialect::{Ask, Dialect, Label};
 use crate::echo;
 use crate::embed::Encoding;
 use crate::error::{Error, Kind};
-use crate::host::{Answer, Broken, Headers, Host, Millis, Outgoing, Unreachable};
+use crate::host::{Answer, Broken, Headers, Host, Method, Millis, Outgoing, Unreachable};
+use crate::media::{Files, Link};
 use crate::platform::Platform;
 use crate::quirks::{Quirks, Reader};
 use crate::record::{Record, Tally};
@@ -25,7 +26,7 @@ use crate::wire::json::Fields;
 
 /// A longer whole answer is not one that a model gave.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
-const CAUSE_CHARS_MAX: usize = 300;
+pub(super) const CAUSE_CHARS_MAX: usize = 300;
 const ERROR_BYTES_MAX: usize = 1024 * 1024;
 const ERROR_NAME: &str = "x-amzn-errortype";
 /// How long a target may show life without content. The SDKs of both dialects' own providers wait as long for an
@@ -55,6 +56,10 @@ pub(super) enum Tried<B> {
     },
     /// The request itself cannot be put into this target's dialect.
     Unfit(Error),
+    /// Files must be fetched before the target can be asked.
+    Lacks(Vec<Link>),
+    /// One of them cannot be had.
+    Unhad(Upset),
     /// The target could be given only part of the request, and the caller wants all of it or nothing.
     Lossy(Error),
     /// The caller has hung up; what had arrived.
@@ -96,22 +101,32 @@ impl Upset {
 }
 
 /// Asks one target, up to the point where the caller would see its answer.
-pub(super) async fn attempt<H: Host>(host: &H, job: &Job<'_>, target: &Target, record: &Record) -> Tried<H::Body> {
+pub(super) async fn attempt<H: Host>(
+    host: &H,
+    job: &Job<'_>,
+    target: &Target,
+    files: &Files,
+    record: &Record,
+) -> Tried<H::Body> {
     let Reach::Upstream { dialects, platform, base_url, credential } = &target.provider.reach else {
         let mut lost = Vec::new();
         if matches!(job.ask, Ask::Embeddings | Ask::Rerank) {
             return Tried::Unfit(unknown_to(target, job.ask));
         }
         return match job.canonical(target, echo::DIALECT, &mut lost) {
-            Ok(request) => job.refuse(target, &lost).unwrap_or_else(|| echoed(job, request, record, lost)),
+            Ok(request) => job.refuse(target, &lost).unwrap_or_else(|| echoed(job, Arc::new(request), record, lost)),
             Err(error) => Tried::Unfit(error),
         };
     };
     let (dialect, platform) = (Dialect::towards(dialects, job.dialect, &target.model), *platform);
-    let Question { mut url, body, label, encoding, lost } = match job.question(target, dialect, platform, base_url) {
+    let question = job.question(target, dialect, platform, base_url, files);
+    let Question { mut url, body, label, encoding, mut lost } = match question {
         Ok(question) => question,
-        Err(error) => return Tried::Unfit(error),
+        Err(Obstacle::Unfit(error)) => return Tried::Unfit(error),
+        Err(Obstacle::Lacks(links)) => return Tried::Lacks(links),
     };
+    let mut headers = job.outgoing_headers(dialect, platform);
+    let body = platform.dress(body, &mut headers, &mut lost);
     if let Some(refused) = job.refuse(target, &lost) {
         return refused;
     }
@@ -119,8 +134,6 @@ pub(super) async fn attempt<H: Host>(host: &H, job: &Job<'_>, target: &Target, r
     if let Some(query) = job.query.as_deref().filter(|_| is_own) {
         url = format!("{url}{}{query}", if url.contains('?') { '&' } else { '?' });
     }
-    let mut headers = job.outgoing_headers(dialect, platform);
-    let body = platform.dress(body, &mut headers);
     match credential {
         Credential::None => {}
         Credential::Key(key) => {
@@ -138,7 +151,7 @@ pub(super) async fn attempt<H: Host>(host: &H, job: &Job<'_>, target: &Target, r
         let upset = Upset::new(Kind::UpstreamTimeout, format!("{provider} gave no answer in {ms} ms"));
         Tried::Failed { outcome: Outcome::TimedOut, upset }
     };
-    let asked = Outgoing { url, headers, body: body.into(), streams: job.streams() };
+    let asked = Outgoing { method: Method::Post, url, headers, body: body.into(), streams: job.streams() };
     let answer = match race(host, patience.first_byte_ms, host.fetch(asked)).await {
         Raced::Done(Ok(answer)) => answer,
         Raced::Done(Err(Unreachable(cause))) => {
@@ -253,7 +266,7 @@ impl Reading<'_> {
     /// What so many bytes came to, where nobody tells. Only chats have an output that is counted.
     pub(super) fn guess(&self, length: usize) -> Tally {
         let output = if matches!(self.job.ask, Ask::Answer | Ask::Stream(_)) { estimate(length as u64) } else { 0 };
-        let input = estimate(self.job.body_bytes);
+        let input = estimate(self.job.bytes.len() as u64);
         Tally { usage: chat::Usage { input, output, ..chat::Usage::default() }, estimated: true }
     }
 
@@ -359,7 +372,7 @@ fn echoed<B>(job: &Job<'_>, request: Arc<chat::Request>, record: &Record, lost: 
         let read = echo::DIALECT.read_response(&bytes).unwrap_or(response);
         let same = echo::OWN == job.dialect;
         let body = if same { bytes } else { told(job.dialect, &label, &read, false) };
-        (body, measure(&read, estimate(job.body_bytes)))
+        (body, measure(&read, estimate(job.bytes.len() as u64)))
     };
     let headers = Headers::from_iter([("content-type", content_type(job.ask))]);
     Tried::Whole { headers, body, tally, lost }
@@ -385,7 +398,7 @@ impl Job<'_> {
             caller: self.dialect,
             label,
             seal: self.seal,
-            input_estimate: estimate(self.body_bytes),
+            input_estimate: estimate(self.bytes.len() as u64),
             patience: self.route.patience,
         }
     }

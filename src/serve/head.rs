@@ -9,6 +9,8 @@ use crate::record::Record;
 
 pub(super) const JSON: &str = "application/json";
 pub(super) const EVENT_STREAM: &str = "text/event-stream; charset=utf-8";
+/// Who asks, where the caller does not say it or is not named.
+pub(super) const AGENT: &str = concat!("tollgate/", env!("CARGO_PKG_VERSION"));
 /// Servers and proxies refuse an answer whose head has more than a few kilobytes.
 const LOST_BYTES_MAX: usize = 1_000;
 
@@ -42,7 +44,7 @@ impl Job<'_> {
             }
         }
         if headers.get("user-agent").is_none() {
-            headers.push("user-agent", concat!("tollgate/", env!("CARGO_PKG_VERSION")));
+            headers.push("user-agent", AGENT);
         }
         headers
     }

@@ -13,6 +13,7 @@ use crate::config::Target;
 use crate::dialect::{Ask, Dialect, Inbound, Label, Malformed, openai_chat};
 use crate::embed::Encoding;
 use crate::error::Error;
+use crate::media::{self, Fetch, Files, Link, Taken};
 use crate::platform::Platform;
 use crate::record::Tally;
 use crate::relay::{estimate, measure};
@@ -29,6 +30,27 @@ pub(super) struct Question {
     pub(super) label: Label,
     pub(super) encoding: Encoding,
     pub(super) lost: Vec<String>,
+}
+
+/// Why a target cannot be put a question, or not yet.
+pub(super) enum Obstacle {
+    /// The request itself cannot be put into the target's dialect.
+    Unfit(Error),
+    /// It names files by address that the target does not fetch, and they are not here.
+    Lacks(Vec<Link>),
+}
+
+impl From<Error> for Obstacle {
+    fn from(error: Error) -> Self {
+        Self::Unfit(error)
+    }
+}
+
+/// What a request is told in.
+enum Form {
+    /// The caller's own bytes, but for what must change.
+    Own(Vec<u8>),
+    Canonical(Arc<chat::Request>),
 }
 
 /// A whole answer for the caller.
@@ -53,12 +75,13 @@ impl Job<'_> {
         dialect: Dialect,
         platform: Platform,
         base_url: &str,
-    ) -> Result<Question, Error> {
-        match self.ask {
-            Ask::Answer | Ask::Stream(_) | Ask::TokenCount => self.chat(target, dialect, platform, base_url),
-            Ask::Embeddings => self.embeddings(target, dialect, base_url),
-            Ask::Rerank => self.rerank(target, dialect, base_url),
-        }
+        files: &Files,
+    ) -> Result<Question, Obstacle> {
+        Ok(match self.ask {
+            Ask::Answer | Ask::Stream(_) | Ask::TokenCount => self.chat(target, dialect, platform, base_url, files)?,
+            Ask::Embeddings => self.embeddings(target, dialect, base_url)?,
+            Ask::Rerank => self.rerank(target, dialect, base_url)?,
+        })
     }
 
     /// The request for a target that speaks `dialect`. What it cannot have goes to `lost`.
@@ -67,17 +90,28 @@ impl Job<'_> {
         target: &Target,
         dialect: Dialect,
         lost: &mut Vec<String>,
-    ) -> Result<Arc<chat::Request>, Error> {
+    ) -> Result<chat::Request, Error> {
         let mut request = self.dialect.read_request(&self.body)?;
         request.model.clone_from(&target.model);
         request.stream = self.streams();
+        let betas = self.headers.get("anthropic-beta").filter(|_| self.dialect == Inbound::Anthropic);
+        request.betas = betas.map_or_else(Vec::new, |betas| {
+            betas.split(',').map(str::trim).filter(|beta| !beta.is_empty()).map(str::to_owned).collect()
+        });
         lost.clone_from(&request.unread);
         self.seal.open_request(&mut request, self.dialect, dialect, lost);
-        Ok(Arc::new(request))
+        Ok(request)
     }
 
     /// The caller's own bytes with another `model`, or through the canonical form.
-    fn chat(&self, target: &Target, dialect: Dialect, platform: Platform, base_url: &str) -> Result<Question, Error> {
+    fn chat(
+        &self,
+        target: &Target,
+        dialect: Dialect,
+        platform: Platform,
+        base_url: &str,
+        files: &Files,
+    ) -> Result<Question, Obstacle> {
         let is_own = Some(dialect) == self.dialect.dialect();
         // Another dialect's stream is written anew anyway, and most of them are events.
         let ask = if is_own || !self.streams() { self.ask } else { Ask::Stream(Framing::Sse) };
@@ -85,17 +119,55 @@ impl Job<'_> {
         let mut label = self.label.clone();
         let quirks = &target.provider.quirks;
         let mut lost = Vec::new();
-        if is_own && !self.sealed && self.dialect.is_own(&self.body) {
-            let body = self.dialect.splice(&self.body, &target.model);
-            let body = quirks.request(&target.model, body, &mut lost);
-            return Ok(Question { url, body, label, lost, ..Question::default() });
-        }
-        let request = self.canonical(target, dialect, &mut lost)?;
-        let body = dialect.write_request(&request, &mut lost);
+        let (body, request) = match self.form(target, dialect, platform, files, &mut lost)? {
+            Form::Own(body) => (body, None),
+            Form::Canonical(request) => (dialect.write_request(&request, &mut lost), Some(request)),
+        };
         let body = quirks.request(&target.model, body, &mut lost);
-        label.request = Some(request);
+        label.request = request;
         label.lost.clone_from(&lost);
         Ok(Question { url, body, label, lost, ..Question::default() })
+    }
+
+    /// What the request is for `target`, and in it the files that the target does not fetch.
+    fn form(
+        &self,
+        target: &Target,
+        dialect: Dialect,
+        platform: Platform,
+        files: &Files,
+        lost: &mut Vec<String>,
+    ) -> Result<Form, Obstacle> {
+        let is_own = Some(dialect) == self.dialect.dialect() && !self.sealed && self.dialect.is_own(&self.body);
+        let fetches = platform.fetches() && !target.provider.quirks.inline_files;
+        let own = |body: &Fields<'_>| Ok(Form::Own(self.dialect.splice(body, &target.model)));
+        if is_own && fetches {
+            return own(&self.body);
+        }
+        let may_lack = self.ask != Ask::TokenCount && self.media.fetch != Fetch::Never && media::may_link(self.bytes);
+        if is_own && !may_lack {
+            return own(&self.body);
+        }
+        let mut request = self.canonical(target, dialect, lost)?;
+        let is_wanted = |kind| match dialect.takes(kind) {
+            Taken::Never => false,
+            Taken::Inline => true,
+            Taken::Anyhow => !fetches,
+        };
+        let count = match may_lack {
+            true => files.put(&mut request, &is_wanted).map_err(Obstacle::Lacks)?,
+            false => 0,
+        };
+        if !is_own {
+            return Ok(Form::Canonical(Arc::new(request)));
+        }
+        match media::inlined(self.dialect, &self.body, self.bytes, files, count) {
+            Some(bytes) => {
+                lost.clear();
+                own(&Fields::read(&bytes).map_err(Error::invalid)?)
+            }
+            None => Ok(Form::Canonical(Arc::new(request))),
+        }
     }
 
     fn embeddings(&self, target: &Target, dialect: Dialect, base_url: &str) -> Result<Question, Error> {
@@ -144,7 +216,7 @@ impl Reading<'_> {
             return Ok(Spoken::untouched(bytes, self.guess(bytes.len())));
         };
         self.quirks.response(&mut response);
-        let tally = measure(&response, estimate(job.body_bytes));
+        let tally = measure(&response, estimate(job.bytes.len() as u64));
         if same && !job.streams() && !self.quirks.think_tags {
             return Ok(Spoken::untouched(bytes, tally));
         }

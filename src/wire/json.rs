@@ -2,17 +2,24 @@
 //!
 //! This is how a prompt of 400 KB is routed without being parsed: the values are skipped, not built.
 
+mod cursor;
+mod error;
+#[cfg(test)]
+mod oracle;
+mod raw;
 mod value;
+mod write;
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
-use serde_json::value::RawValue;
-
-pub use value::Read;
-pub(crate) use value::{Filling, objects, read_by_serde};
+pub use cursor::{Cursor, END};
+pub use error::Error;
+use error::Fault;
+pub use raw::{Raw, Verbatim};
+pub(crate) use value::{Filling, float, objects, place, required, words};
+pub use value::{Ignored, Read};
+pub use write::{Write, to_string, to_vec};
+pub(crate) use write::{close, field, field_if_any, name, open, write_all, written};
 
 /// No dialect has objects with nearly as many fields. They are searched one by one, and a caller may send millions.
 const FIELDS_MAX: usize = 256;
@@ -21,38 +28,41 @@ const FIELDS_MAX: usize = 256;
 #[derive(Debug)]
 pub struct Fields<'a> {
     text: &'a str,
-    fields: Pairs<'a>,
+    fields: Vec<(Cow<'a, str>, Raw<'a>)>,
 }
 
 impl<'a> Fields<'a> {
     /// Checks all of `body` for being one JSON object and keeps where each value stands.
     pub fn read(body: &'a [u8]) -> Result<Self, String> {
         let text = std::str::from_utf8(body).map_err(|error| format!("the body is not UTF-8: {error}"))?;
-        let fields = serde_json::from_str(text).map_err(|error| {
+        let mut at = Cursor::new(text);
+        let fields = pairs(&mut at);
+        let fields = at.end(fields).map_err(|error| {
             if body.is_empty() {
                 "the body is empty; a JSON object is needed".to_owned()
             } else {
-                format!("the body is not a JSON object: {error}")
+                let (line, column) = (error.line(), error.column());
+                format!("the body is not a JSON object: {error} at line {line} column {column}")
             }
         })?;
         Ok(Self { text, fields })
     }
 
     /// The value of `name`; the last one where it stands twice, as most parsers have it.
-    pub fn raw(&self, name: &str) -> Option<&'a RawValue> {
-        self.fields.raw(name)
+    pub fn raw(&self, name: &str) -> Option<Raw<'a>> {
+        self.fields.iter().rev().find(|(field, _)| field == name).map(|(_, value)| *value)
     }
 
     /// `name` as a `T`; absent and `null` are both `None`. The error says what was due.
     pub fn get<T: Read<'a>>(&self, name: &str) -> Result<Option<T>, String> {
         match self.raw(name) {
             None => Ok(None),
-            Some(raw) => Option::read(raw).map_err(|error| expectation(&error)),
+            Some(raw) => parse(raw.get()).map_err(|error| error.to_string()),
         }
     }
 
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.fields.0.iter().map(|(name, _)| name.as_ref())
+        self.fields.iter().map(|(name, _)| name.as_ref())
     }
 
     /// The object's text with some values replaced or added; every other byte stays.
@@ -62,9 +72,9 @@ impl<'a> Fields<'a> {
         let grown: usize = values.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
         let mut out = Vec::with_capacity(self.text.len() + grown);
         let mut at = 0;
-        for (field, raw) in &self.fields.0 {
+        for (field, raw) in &self.fields {
             if let Some((_, value)) = values.iter().find(|(name, _)| field == name) {
-                let (start, end) = self.span(raw);
+                let (start, end) = self.span(*raw);
                 out.extend_from_slice(self.text.get(at..start).unwrap_or_default().as_bytes());
                 out.extend_from_slice(value.as_bytes());
                 at = end;
@@ -72,7 +82,7 @@ impl<'a> Fields<'a> {
         }
         let close = self.text.rfind('}').unwrap_or(self.text.len());
         out.extend_from_slice(self.text.get(at..close).unwrap_or_default().as_bytes());
-        let mut is_first = self.fields.0.is_empty();
+        let mut is_first = self.fields.is_empty();
         for (name, value) in values.iter().filter(|(name, _)| self.raw(name).is_none()) {
             let comma = if std::mem::take(&mut is_first) { "" } else { "," };
             out.extend_from_slice(format!("{comma}{}:{value}", quoted(name)).as_bytes());
@@ -87,8 +97,8 @@ impl<'a> Fields<'a> {
         let open = self.text.find('{').map_or(0, |brace| brace + 1);
         out.extend_from_slice(self.text.get(..open).unwrap_or_default().as_bytes());
         let (mut at, mut is_first) = (open, true);
-        for (field, raw) in &self.fields.0 {
-            let (_, end) = self.span(raw);
+        for (field, raw) in &self.fields {
+            let (_, end) = self.span(*raw);
             let piece = self.text.get(at..end).unwrap_or_default();
             at = end;
             if names.iter().any(|name| field == name) {
@@ -103,78 +113,42 @@ impl<'a> Fields<'a> {
         out
     }
 
-    fn span(&self, raw: &RawValue) -> (usize, usize) {
-        // A RawValue borrowed from `text` is a slice of it, so the difference of the addresses is its place.
+    fn span(&self, raw: Raw<'a>) -> (usize, usize) {
+        // A value read from `text` is a slice of it, so the difference of the addresses is its place.
         let start = (raw.get().as_ptr() as usize).saturating_sub(self.text.as_ptr() as usize);
         (start, start + raw.get().len())
     }
 }
 
-/// Reads a value. What serde reads is read from a `str` too: each other source would be a second copy of every parser.
-pub fn parse<'a, T: Read<'a>>(text: &'a str) -> serde_json::Result<T> {
-    T::read(serde_json::from_str(text)?)
+/// Names and values of an object, in order.
+fn pairs<'a>(at: &mut Cursor<'a>) -> Vec<(Cow<'a, str>, Raw<'a>)> {
+    let mut pairs = Vec::new();
+    at.open(b'{', "an object");
+    while let Some(name) = at.name(pairs.is_empty()) {
+        if pairs.len() == FIELDS_MAX {
+            at.fail(Fault::Said("it has more than 256 fields"));
+        }
+        pairs.push((name, at.raw()));
+    }
+    pairs
+}
+
+/// Reads a value, which is all there is of `text`.
+pub fn parse<'a, T: Read<'a>>(text: &'a str) -> Result<T, Error> {
+    let mut at = Cursor::new(text);
+    let value = T::read(&mut at);
+    at.end(value)
 }
 
 /// Reads a body.
-pub fn read<'a, T: Read<'a>>(body: &'a [u8]) -> serde_json::Result<T> {
-    let text = std::str::from_utf8(body).map_err(serde_json::Error::custom)?;
-    parse(text)
-}
-
-/// What a parser's error says was due, without what stood there instead: that may be part of a prompt.
-pub fn expectation(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    // The place is counted from the start of a value inside the body, which nobody can look up.
-    let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
-    // serde spells `invalid type: string "…", expected …`; other messages name our fields or JSON's syntax.
-    text.rsplit_once(", expected ").map_or_else(|| text.to_owned(), |(_, due)| format!("expected {due}"))
+pub fn read<'a, T: Read<'a>>(body: &'a [u8]) -> Result<T, Error> {
+    std::str::from_utf8(body).map_err(Error::not_utf8).and_then(parse)
 }
 
 /// `text` as a JSON string, quotes included.
 pub fn quoted(text: &str) -> String {
-    // A string always becomes JSON.
-    serde_json::to_string(text).unwrap_or_default()
+    to_string(&text)
 }
-
-/// Names and values of an object, in order.
-#[derive(Debug)]
-struct Pairs<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
-
-impl<'a> Pairs<'a> {
-    /// The value of `name`; the last one where it stands twice, as most parsers have it.
-    fn raw(&self, name: &str) -> Option<&'a RawValue> {
-        self.0.iter().rev().find(|(field, _)| field == name).map(|(_, value)| *value)
-    }
-}
-
-impl<'de> Deserialize<'de> for Pairs<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object;
-        impl<'de> Visitor<'de> for Object {
-            type Value = Pairs<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut pairs = Vec::new();
-                while let Some(Name(name)) = map.next_key()? {
-                    if pairs.len() == FIELDS_MAX {
-                        return Err(A::Error::custom(format_args!("it has more than {FIELDS_MAX} fields")));
-                    }
-                    pairs.push((name, map.next_value()?));
-                }
-                Ok(Pairs(pairs))
-            }
-        }
-        deserializer.deserialize_map(Object)
-    }
-}
-
-/// A field's name, borrowed unless it holds an escape.
-#[derive(Deserialize)]
-struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 #[cfg(test)]
 mod tests {
@@ -238,7 +212,7 @@ mod tests {
     fn a_struct_is_an_object_at_every_depth() {
         objects! {
             struct Outer<'a> {
-                raw: Option<&'a RawValue>,
+                raw: Option<Raw<'a>>,
                 inner: Vec<Option<Inner>>,
             }
 
@@ -273,7 +247,7 @@ mod tests {
             (r#""secret""#, "expected an object"),
         ];
         for (text, expected) in faults {
-            assert_eq!(expectation(&parse::<Call>(text).unwrap_err()), expected, "{text}");
+            assert_eq!(parse::<Call>(text).unwrap_err().to_string(), expected, "{text}");
         }
     }
 

@@ -33,10 +33,13 @@ fn newline(bytes: &[u8]) -> Option<usize> {
 /// The fields that providers use; `data` lines are joined by line feeds. `None` where the frame is not UTF-8.
 pub(super) fn read(raw: &[u8]) -> Option<Frame<'_>> {
     let text = std::str::from_utf8(raw).ok()?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut rest = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut frame = Frame { event: None, data: None };
-    for line in text.split(['\n', '\r']) {
-        let (name, value) = line.split_once(':').unwrap_or((line, ""));
+    while !rest.is_empty() {
+        let line;
+        (line, rest) = cut(rest, memchr::memchr2(b'\n', b'\r', rest.as_bytes()));
+        // A name is short, and `data` may be long.
+        let (name, value) = cut(line, line.bytes().position(|byte| byte == b':'));
         let value = value.strip_prefix(' ').unwrap_or(value);
         match name {
             "event" => frame.event = Some(value),
@@ -53,6 +56,12 @@ pub(super) fn read(raw: &[u8]) -> Option<Frame<'_>> {
         }
     }
     Some(frame)
+}
+
+/// What stands before and after the byte at `at`; all of it before, where there is none.
+fn cut(text: &str, at: Option<usize>) -> (&str, &str) {
+    let cut = at.and_then(|at| Some((text.get(..at)?, text.get(at + 1..)?)));
+    cut.unwrap_or((text, ""))
 }
 
 #[cfg(test)]

@@ -34,6 +34,8 @@ pub(crate) struct Setup {
     pub(crate) kv_only: bool,
     /// Only for Workers: the configuration is a key in KV, not a variable.
     pub(crate) config_in_kv: bool,
+    /// Only for the native host: the configuration is a variable, not a file.
+    pub(crate) config_in_variable: bool,
 }
 
 #[derive(Debug)]
@@ -97,7 +99,8 @@ impl Kind {
 impl Setup {
     pub(crate) fn new(config: Option<Value>, secrets: &[(&str, &str)], store: PathBuf) -> Self {
         let secrets = secrets.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Self { config, secrets, store, arguments: Vec::new(), kv_only: false, config_in_kv: false }
+        let (kv_only, config_in_kv, config_in_variable) = (false, false, false);
+        Self { config, secrets, store, arguments: Vec::new(), kv_only, config_in_kv, config_in_variable }
     }
 
     fn variables(&self) -> Vec<(String, String)> {
@@ -213,7 +216,15 @@ pub(crate) fn stop_all() {
 fn native(setup: &Setup) -> Command {
     let mut command = Command::new(artefact("TOLLGATE_BIN", env!("CARGO_BIN_EXE_tollgate")));
     command.args(["--port", "0", "--store"]).arg(setup.store.join("tollgate.db"));
-    command.args(&setup.arguments).envs(setup.variables());
+    if let Some(config) = setup.config.as_ref().filter(|_| !setup.config_in_variable) {
+        // Linux gives no variable more than 128 KiB.
+        let file = setup.store.join("tollgate.json");
+        fs::write(&file, config.to_string()).expect("the store's directory can be written");
+        command.arg("--config").arg(file).envs(setup.secrets.iter().cloned());
+    } else {
+        command.envs(setup.variables());
+    }
+    command.args(&setup.arguments);
     command
 }
 

@@ -44,7 +44,7 @@ use upstream::{Provider, Upstream, sigv4};
 const THREADS: usize = 12;
 
 /// Longer than any scenario takes that is not stuck.
-const PATIENCE: Duration = Duration::from_secs(90);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Where the stores of this run are; runs at the same time must not share them.
 fn scratch() -> PathBuf {

@@ -10,6 +10,7 @@ mod heartbeats;
 mod input;
 mod limits;
 mod log;
+mod media;
 mod operations;
 mod pairs;
 mod starts;
@@ -36,6 +37,7 @@ pub(crate) fn all() -> Suite {
     let modules = [
         pairs::add,
         translation::add,
+        media::add,
         bytes::add,
         streaming::add,
         fallback::add,

@@ -17,6 +17,9 @@ use crate::upstream::Provider;
 /// A request body may be this long.
 pub(crate) const BODY_BYTES_MAX: usize = 1 << 20;
 
+/// A file that is fetched may be this long.
+const FILE_BYTES_MAX: usize = 100_000;
+
 /// The first-byte and idle limits of hasty aliases: short to wait for, long for a busy machine.
 const HASTY_MS: u64 = 2000;
 
@@ -110,6 +113,7 @@ impl Suite {
         }
         json!({
             "body_bytes_max": BODY_BYTES_MAX,
+            "media": {"hosts": [format!("http://{upstream}")], "file_bytes_max": FILE_BYTES_MAX, "ms_max": HASTY_MS},
             "timeouts": {"first_byte_ms": 15_000, "idle_ms": 15_000},
             "providers": providers,
             "models": self.aliases,
@@ -140,8 +144,8 @@ impl Scenario {
         self
     }
 
-    /// A caller for each of these would make the configuration longer than the 128 KiB that Linux has for a variable
-    /// of the environment.
+    /// A caller for each of these would make the configuration longer than the 128 KiB that Linux has for a word of a
+    /// command line, which is how Spin's host gets it.
     pub(crate) fn last(&mut self) -> &mut Self {
         self.last = true;
         "caller-last".clone_into(&mut self.caller);

@@ -150,13 +150,22 @@ impl Test {
     /// The log line of a request, by its `x-tollgate-id`.
     pub(crate) async fn log_line(&self, id: Option<&str>) -> Value {
         let id = id.expect("every routed answer has an id");
+        self.line_with("id", id).await
+    }
+
+    /// The log line of the only request that this scenario's caller made.
+    pub(crate) async fn only_log_line(&self) -> Value {
+        self.line_with("caller", &self.caller).await
+    }
+
+    async fn line_with(&self, field: &str, value: &str) -> Value {
         let deadline = Instant::now() + SETTLING;
         loop {
-            let found: Vec<Value> = self.log_lines().into_iter().filter(|line| line["id"] == id).collect();
+            let found: Vec<Value> = self.log_lines().into_iter().filter(|line| line[field] == value).collect();
             match found.as_slice() {
                 [line] => return line.clone(),
                 [] if Instant::now() < deadline => sleep(Duration::from_millis(50)).await,
-                found => panic!("{} log lines for {id}", found.len()),
+                found => panic!("{} log lines with the {field} {value}", found.len()),
             }
         }
     }

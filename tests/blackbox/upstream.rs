@@ -6,6 +6,7 @@ mod anthropic;
 mod bedrock_converse;
 mod cohere;
 mod event_stream;
+pub(crate) mod files;
 mod gemini;
 mod ollama;
 mod openai_chat;
@@ -20,7 +21,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -60,7 +61,7 @@ pub(crate) struct Exchange {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Outcome {
     Played,
-    ClosedByGateway(Instant),
+    ClosedByGateway,
 }
 
 /// One frame of a scripted answer's stream.
@@ -121,7 +122,8 @@ impl Upstream {
     async fn answer(&self, stream: &mut TcpStream, request: Request) -> io::Result<()> {
         stream.set_nodelay(true)?;
         let steps = request.steps();
-        let talk = self.talk(marker(&request.body).as_deref().unwrap_or("none"));
+        let marker = marker(&request.body).or_else(|| marker(request.path.as_bytes()));
+        let talk = self.talk(marker.as_deref().unwrap_or("none"));
         let exchange = Arc::new(Exchange {
             path: request.path,
             headers: request.headers,
@@ -137,7 +139,7 @@ impl Upstream {
             error = closed(&mut read) => Err(error),
         };
         let outcome = match &played {
-            Err(error) if error.kind() != io::ErrorKind::Other => Outcome::ClosedByGateway(Instant::now()),
+            Err(error) if error.kind() != io::ErrorKind::Other => Outcome::ClosedByGateway,
             _ => Outcome::Played,
         };
         exchange.outcome.send_replace(Some(outcome));
@@ -229,6 +231,7 @@ impl Frame {
 }
 
 pub(crate) struct Request {
+    method: String,
     path: String,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
@@ -241,7 +244,7 @@ impl Request {
 
     /// Checks like the real API, then follows the script.
     fn steps(&self) -> Vec<Step> {
-        if let Some(steps) = operations::steps(self) {
+        if let Some(steps) = files::steps(self).or_else(|| operations::steps(self)) {
             return steps;
         }
         let Some(asked) = Asked::of(&self.path) else {
@@ -275,12 +278,13 @@ async fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Resul
     let head = String::from_utf8_lossy(&buffer[..head_end]).into_owned();
     buffer.drain(..head_end + 4);
     let mut lines = head.split("\r\n");
-    let path = lines.next().and_then(|line| line.split(' ').nth(1)).unwrap_or_default().to_owned();
+    let mut words = lines.next().unwrap_or_default().split(' ').map(str::to_owned);
+    let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let headers: Vec<_> = lines
         .filter_map(|line| line.split_once(':'))
         .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
         .collect();
-    let mut request = Request { path, headers, body: Vec::new() };
+    let mut request = Request { method, path, headers, body: Vec::new() };
     if request.header("transfer-encoding") == "chunked" {
         loop {
             let line = take_line(stream, buffer).await?;

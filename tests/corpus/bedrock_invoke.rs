@@ -125,7 +125,8 @@ fn every_recorded_request_is_what_becomes_of_a_native_one() {
         let native = serde_json::to_vec(&native).unwrap();
         let body = Inbound::Anthropic.splice(&Fields::read(&native).unwrap(), model);
         let mut headers = Headers::from_iter([("anthropic-version", "2023-06-01")]);
-        let mut written_body: Value = serde_json::from_slice(&platform.dress(body, &mut headers)).unwrap();
+        let mut written_body: Value =
+            serde_json::from_slice(&platform.dress(body, &mut headers, &mut Vec::new())).unwrap();
         let mut expected = recorded.clone();
         // Said twice on Vertex, and on Bedrock not at all.
         for body in [&mut written_body, &mut expected] {

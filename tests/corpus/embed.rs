@@ -1,7 +1,6 @@
 //! Embeddings, of every provider that was recorded: what dialects speak is read as it is, and told to callers.
 
 use serde_json::Value;
-use tollgate::chat::Json;
 use tollgate::dialect::{Dialect, Embed, gemini, openai_chat};
 use tollgate::embed::{Encoding, Input, Response};
 use tollgate::wire::json::Fields;
@@ -79,7 +78,7 @@ fn every_recorded_answer_says_what_its_bytes_say() {
 }
 
 fn parsed(response: &Response) -> Vec<Value> {
-    response.vectors.iter().map(|Json(vector)| serde_json::from_str(vector.get()).unwrap()).collect()
+    response.vectors.iter().map(|vector| serde_json::from_str(vector.get()).unwrap()).collect()
 }
 
 fn naive(shape: Shape, value: &Value) -> (Vec<Value>, Option<u64>) {

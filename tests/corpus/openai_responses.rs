@@ -402,7 +402,7 @@ fn every_recorded_request_is_read_and_written_back_in_meaning() {
         faults.check(&case, again.messages == meant, || format!("{:?}\n instead of {meant:?}", again.messages));
         let tools = |request: &Request| {
             let tool = |tool: &tollgate::chat::Tool| {
-                let schema = tool.schema.as_ref().map(|schema| schema.0.get().to_owned());
+                let schema = tool.schema.as_ref().map(|schema| schema.get().to_owned());
                 (tool.name.clone(), tool.description.clone(), schema, tool.custom.clone(), tool.namespace.clone())
             };
             request.tools.iter().map(tool).collect::<Vec<_>>()

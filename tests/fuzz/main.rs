@@ -12,10 +12,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use serde_json::value::RawValue;
-use tollgate::chat::{Block, Event, Grammar, Request};
+use tollgate::chat::{Block, Event, Grammar, Media, Request};
 use tollgate::config::Patience;
 use tollgate::dialect::ai_sdk::Version;
 use tollgate::dialect::{Dialect, Inbound, Label};
+use tollgate::media::{Files, Kind, Policy, inlined, place};
 use tollgate::platform::Platform;
 use tollgate::quirks::Reader;
 use tollgate::record::End;
@@ -252,7 +253,10 @@ fn a_damaged_request_is_read_as_one_or_refused_without_a_word_of_it() {
             assert!(is_json(&caller.splice(&fields, "other")));
             let _ = (caller.output_asked(&fields), caller.usage_wanted(&fields), caller.read_count(&fields));
             match caller.read_request(&fields) {
-                Ok(request) => told_to_all(&request),
+                Ok(request) => {
+                    told_to_all(&request);
+                    files_are_the_same_in_the_body(caller, &fields, body, request);
+                }
                 Err(error) => assert!(!error.message.contains(SECRET), "{}", error.message),
             }
         },
@@ -262,6 +266,22 @@ fn a_damaged_request_is_read_as_one_or_refused_without_a_word_of_it() {
 /// Of any size: numbers that no float can hold are JSON.
 fn is_json(bytes: &[u8]) -> bool {
     serde_json::from_slice::<&RawValue>(bytes).is_ok()
+}
+
+/// An image put into the caller's own bytes is what it is when it is put into what was read of them.
+fn files_are_the_same_in_the_body(caller: Inbound, fields: &Fields<'_>, body: &[u8], mut request: Request) {
+    let images = |kind| kind == Kind::Image;
+    let mut files = Files::default();
+    let Err(links) = files.put(&mut request, &images) else { return };
+    for link in links {
+        let _ = (Policy::default().permit(&link.url), place(fields, &link.url));
+        files.keep(link, Media::Inline { media_type: "image/png".into(), data: "AAAA".into() });
+    }
+    let count = files.put(&mut request, &images).unwrap();
+    if let Some(told) = inlined(caller, fields, body, &files, count) {
+        let told = Fields::read(&told).unwrap();
+        assert_eq!(caller.read_request(&told).unwrap().messages, request.messages);
+    }
 }
 
 fn told_to_all(request: &Request) {

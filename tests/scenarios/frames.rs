@@ -163,7 +163,11 @@ fn response(data: &Value) -> Option<String> {
         "output_text.delta" => data["delta"].to_string(),
         "output_item.done" => "close".to_owned(),
         "completed" => format!("done({},{})", usage["input_tokens"], usage["output_tokens"]),
-        "failed" => format!("failed({})", data["response"]["error"]),
+        "failed" => {
+            let (response, sequence) = (&data["response"], &data["sequence_number"]);
+            let (id, model) = (response["id"].as_str()?, response["model"].as_str()?);
+            format!("failed({id},{model},#{sequence},{})", response["error"])
+        }
         kind @ ("in_progress" | "content_part.added" | "content_part.done" | "output_text.done") => kind.to_owned(),
         _ => return None,
     })

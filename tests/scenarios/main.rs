@@ -74,6 +74,11 @@ fn what_broke_other_gateways_does_not_break_this_one() {
 }
 
 #[test]
+fn files_are_fetched_for_targets_that_fetch_none() {
+    check("media");
+}
+
+#[test]
 fn a_hang_up_cancels_and_is_settled() {
     check("hangups");
 }
@@ -141,6 +146,8 @@ fn check(name: &str) {
 /// A scenario that has been played to its end.
 struct Run {
     world: Rc<World>,
+    /// Whether what the targets were sent is told.
+    shows_sent: bool,
     replies: Vec<Told>,
 }
 
@@ -181,7 +188,7 @@ impl Run {
         };
         world.run(scenario.asks.iter().zip(&told).map(task).collect());
         let replies = told.into_iter().map(|told| told.into_inner().expect("its task has ended")).collect();
-        Self { world, replies }
+        Self { world, replies, shows_sent: scenario.settings.shows_sent }
     }
 
     /// What must hold whatever happened.
@@ -231,6 +238,13 @@ impl Run {
         let mut out = String::new();
         for told in &self.replies {
             told.tell(&mut out);
+        }
+        let fetched = self.world.fetched.borrow();
+        for (at, url) in fetched.iter() {
+            writeln!(out, "  {url} was fetched at {at}").unwrap();
+        }
+        for (url, body) in self.world.sent.borrow().iter().filter(|_| self.shows_sent) {
+            writeln!(out, "  {url} was sent {}", String::from_utf8_lossy(body)).unwrap();
         }
         for (at, target) in self.world.cancelled.borrow().iter() {
             writeln!(out, "  {target} was cancelled at {at}").unwrap();
@@ -316,6 +330,9 @@ impl Told {
             write!(out, ", first byte {}", line["first_byte_ms"]).unwrap();
         }
         write!(out, ", {} ms", line["ms"]).unwrap();
+        if let Some(cause) = line["unfetched"].as_str() {
+            write!(out, ", unfetched ({cause})").unwrap();
+        }
         for settled in &self.settled {
             write!(out, ", settled {settled}").unwrap();
         }
@@ -380,20 +397,27 @@ async fn asked(gateway: &Gateway, world: Rc<World>, ask: &Ask) -> Told {
 }
 
 fn gateway(scenario: &Scenario) -> Gateway {
-    let Settings { cap, rpm, first, idle, heartbeat, strict, .. } = &scenario.settings;
+    let Settings { cap, rpm, first, idle, heartbeat, strict, fetch, .. } = &scenario.settings;
     let provider = |name| {
         let dialect = script::dialect_of(name);
-        json!({"dialect": dialect.dialect(), "base_url": format!("http://{name}/v1"), "secret": format!("the key of {name}")})
+        json!({
+            "dialect": dialect.dialect(),
+            "base_url": format!("http://{name}/v1"),
+            "secret": format!("the key of {name}"),
+            "quirks": {"inline_files": name == "oi"},
+        })
     };
     let providers: HashMap<&str, Value> =
-        ["oa", "ob", "aa", "ab", "ra", "ga", "gb", "anthropic"].map(|name| (name, provider(name))).into();
+        ["oa", "ob", "oi", "aa", "ab", "ra", "ga", "gb", "anthropic"].map(|name| (name, provider(name))).into();
     let draft = json!({
         "providers": providers,
+        "media": {"fetch": fetch, "hosts": ["http://files", "http://more"], "files_max": 3, "file_bytes_max": 100, "bytes_max": 150, "ms_max": 1000},
         "models": {"try": {"targets": scenario.route, "first_byte_ms": first, "idle_ms": idle, "heartbeat_ms": heartbeat, "strict": strict}},
         "callers": {"ci": {"secret": "the key of ci", "requests_per_minute": rpm, "spend_cap_usd": cap}},
         "prices": {
             "oa/m": {"input": "2.50", "cached_input": "1.25", "output": "10"},
             "ob/m": {"input": "0.15", "cached_input": "0.075", "output": "0.60"},
+            "oi/m": {"input": "0.15", "output": "0.60"},
             "ra/m": {"input": "2.50", "cached_input": "1.25", "output": "10"},
             "aa/m": {"input": "3", "cached_input": "0.30", "cache_write": "3.75", "output": "15"},
             "ga/m": {"input": "2", "cached_input": "0.20", "output": "12"},

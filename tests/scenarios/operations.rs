@@ -38,7 +38,14 @@ fn exchange_with(
     (status, kind, answer): (u16, &str, &str),
 ) -> Exchange {
     let draft = json!({
-        "providers": {"up": {"dialect": dialect, "base_url": "http://up/v1", "secret": "the key of up"}},
+        "providers": {
+            "up": {"dialect": dialect, "base_url": "http://up/v1", "secret": "the key of up"},
+            "deaf": {"dialect": "anthropic", "base_url": "http://deaf", "secret": "the key of deaf"},
+        },
+        "models": {
+            "either": {"targets": ["deaf/m", "tollgate/echo", "up/m"]},
+            "neither": {"targets": ["deaf/m", "tollgate/echo"]},
+        },
         "callers": {"ci": {"secret": "the key of ci"}},
         "prices": {"up/m": {"input": "1", "output": "10"}},
     });
@@ -170,6 +177,22 @@ fn what_an_upstream_cannot_do_is_refused_without_asking_it() {
         assert_eq!((told.status, told.sent.len()), (400, 0), "{dialect}: {}", told.body);
         assert_eq!(json_of(&told.body)["error"]["param"], param, "{}", told.body);
     }
+}
+
+#[test]
+fn a_target_that_cannot_do_it_is_passed_over_and_is_the_error_where_none_can() {
+    let ask = json!({"model": "either", "input": "a"});
+    let answer = r#"{"object":"list","data":[],"usage":{"total_tokens":1}}"#;
+    let told = exchange("openai-chat", "/v1/embeddings", &ask, (200, JSON, answer));
+    let urls: Vec<&str> = told.sent.iter().map(|(url, _)| url.as_str()).collect();
+    assert_eq!((urls.as_slice(), told.status), (["http://up/v1/embeddings"].as_slice(), 200), "{}", told.body);
+    // Who can and does not says why.
+    let failed = exchange("openai-chat", "/v1/embeddings", &ask, (503, JSON, r#"{"error":{"message":"busy"}}"#));
+    assert_eq!((failed.status, &json_of(&failed.body)["error"]["message"]), (503, &json!("busy")));
+    let ask = json!({"model": "neither", "input": "a"});
+    let none = exchange("openai-chat", "/v1/embeddings", &ask, (200, JSON, answer));
+    assert_eq!((none.sent.len(), none.status), (0, 400));
+    assert_eq!(json_of(&none.body)["error"]["message"], "model: deaf/m does not do embeddings");
 }
 
 #[test]

@@ -46,6 +46,9 @@ pub struct Settings {
     pub settle_ms: Millis,
     pub store_down: bool,
     pub strict: bool,
+    pub shows_sent: bool,
+    /// Whence files are fetched; left out, from wherever the default allows.
+    pub fetch: Option<String>,
 }
 
 #[derive(Debug)]
@@ -79,7 +82,7 @@ impl Scenario {
     }
 }
 
-/// `oa` and `ob` speak Chat Completions, `aa` and `ab` Anthropic's dialect, `ra` Responses, `ga` and `gb` Gemini's.
+/// `oa`, `ob` and `oi`, which fetches no files, speak Chat Completions, `aa` and `ab` Anthropic's dialect, `ra` Responses, `ga` and `gb` Gemini's.
 pub fn dialect_of(target: &str) -> Inbound {
     match target.as_bytes().first() {
         Some(b'o') => Inbound::OpenaiChat,
@@ -128,6 +131,8 @@ fn settings(words: &[String]) -> Settings {
             ("heartbeat", ms) => settings.heartbeat = Some(number(ms)),
             ("settle", ms) => settings.settle_ms = number(ms),
             ("strict", _) => settings.strict = true,
+            ("sent", _) => settings.shows_sent = true,
+            ("fetch", whence) => settings.fetch = Some(whence.to_owned()),
             ("store-down", _) => settings.store_down = true,
             _ => panic!("{word}?"),
         }
@@ -199,6 +204,9 @@ fn ask(words: &[String]) -> Ask {
             ("at", ms) => ask.at = number(ms),
             ("hangs-up", ms) => ask.gone_at = Some(number(ms)),
             ("slow", ms) => ask.slow_ms = number(ms),
+            ("model", model) => fields[0] = format!(r#""model":"{model}""#),
+            // In place of the question, the parts of one.
+            ("say", parts) => fields[1] = said(ask.dialect, parts.trim_matches('`')),
             ("field", field) => fields.push(field.trim_matches('`').to_owned()),
             ("fields", count) => fields.extend((0..number(count)).map(|n: u32| format!("\"unheard_of_{n:04}\":{n}"))),
             _ => panic!("{word}?"),
@@ -206,6 +214,11 @@ fn ask(words: &[String]) -> Ask {
     }
     ask.body = format!("{{{}}}", fields.join(","));
     ask
+}
+
+fn said(dialect: Inbound, parts: &str) -> String {
+    let name = if dialect == Inbound::OpenaiResponses { "input" } else { "messages" };
+    format!(r#""{name}":[{{"role":"user","content":[{parts}]}}]"#)
 }
 
 const INPUT: &str = r#""input":[{"role":"user","content":"Hello?"}]"#;
@@ -225,8 +238,10 @@ fn script(dialect: Inbound, words: &[String]) -> Script {
         }
         let has_head = script.iter().any(|(_, act)| matches!(act, Act::Head { .. }));
         let head = |status, kind: &str, more: &[(String, String)]| {
-            let mut headers = vec![("content-type".to_owned(), kind.to_owned())];
-            headers.extend_from_slice(more);
+            let mut headers = more.to_vec();
+            if !headers.iter().any(|(name, _)| name == "content-type") {
+                headers.insert(0, ("content-type".to_owned(), kind.to_owned()));
+            }
             Act::Head { status, headers }
         };
         let act = match word.as_str() {

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use tollgate::host::{Answer, Broken, Headers, Host, Millis, Outgoing, StoreDown, Unreachable};
+use tollgate::host::{Answer, Broken, Headers, Host, Method, Millis, Outgoing, StoreDown, Unreachable};
 use tollgate::limit::{Add, Admission, Bound, decide};
 use tollgate::relay::{Gone, Sink};
 
@@ -29,6 +29,8 @@ pub struct World {
     pub targets: RefCell<HashMap<String, VecDeque<Script>>>,
     /// What the upstreams were sent, each with its address.
     pub sent: RefCell<Vec<(String, Bytes)>>,
+    /// The files that were asked for, each with the time.
+    pub fetched: RefCell<Vec<(Millis, String)>>,
     pub counters: RefCell<BTreeMap<String, i64>>,
     pub store_down: Cell<bool>,
     pub settle_ms: Cell<Millis>,
@@ -155,8 +157,16 @@ impl Host for Scripted {
         for (name, value) in request.headers.iter().filter(|(_, value)| value.contains("key of ")) {
             assert!(value.ends_with(&format!("key of {target}")), "{name}: {value} was sent to {target}");
         }
+        if let Method::Get(_) = request.method {
+            assert!(request.body.is_empty(), "a GET has a body");
+            let names: Vec<&str> = request.headers.iter().map(|(name, _)| name).collect();
+            assert_eq!(names, ["accept", "accept-encoding", "user-agent"], "something goes along with a GET");
+        }
         let script = self.world.script(target);
-        self.world.sent.borrow_mut().push((request.url.clone(), request.body.clone()));
+        match request.method {
+            Method::Post => self.world.sent.borrow_mut().push((request.url.clone(), request.body.clone())),
+            Method::Get(_) => self.world.fetched.borrow_mut().push((self.world.passed(), request.url.clone())),
+        }
         let world = self.world.clone();
         let mut upstream = Upstream { since: world.passed(), world, target: target.to_owned(), script };
         match upstream.next().await {

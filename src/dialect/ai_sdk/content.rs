@@ -1,14 +1,12 @@
 //! The prompt of a call: messages and their parts, in the shapes of every version.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use serde_json::value::RawValue;
-
 use super::options::Marks;
 use super::read_request::{Unread, parse};
 use crate::chat::{Content, Json, Media, Message, Part, Role, ToolCall};
 use crate::error::Error;
-use crate::wire::json::{self, Fields, objects};
+use crate::wire::json::{self, Fields, Raw, objects};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 /// Where names of what stands beside a part are told.
 const BESIDE: &str = "prompt.providerOptions";
@@ -16,30 +14,30 @@ const BESIDE: &str = "prompt.providerOptions";
 objects! {
     struct WireMessage<'a> {
         role: String,
-        content: &'a RawValue,
-        provider_options as "providerOptions": Option<&'a RawValue>,
+        content: Raw<'a>,
+        provider_options as "providerOptions": Option<Raw<'a>>,
     }
 
     /// A part of a message, or of a tool's result.
     struct WirePart<'a> {
         kind as "type": String,
         text: Option<String>,
-        data: Option<&'a RawValue>,
+        data: Option<Raw<'a>>,
         url: Option<String>,
         media_type as "mediaType": Option<String>,
         filename: Option<String>,
         tool_call_id as "toolCallId": Option<String>,
         tool_name as "toolName": Option<String>,
-        input: Option<&'a RawValue>,
+        input: Option<Raw<'a>>,
         output: Option<Output<'a>>,
         provider_executed as "providerExecuted": Option<bool>,
-        provider_options as "providerOptions": Option<&'a RawValue>,
+        provider_options as "providerOptions": Option<Raw<'a>>,
     }
 
     /// What a tool returned.
     struct Output<'a> {
         kind as "type": String,
-        value: Option<&'a RawValue>,
+        value: Option<Raw<'a>>,
         reason: Option<String>,
     }
 
@@ -54,7 +52,7 @@ objects! {
 
 pub(super) fn messages(body: &Fields<'_>, unread: &mut Unread) -> Result<Vec<Message>, Error> {
     let raw = body.raw("prompt").ok_or_else(|| Error::field("prompt", "is missing"))?;
-    let wire: Vec<&RawValue> = parse(raw, "prompt")?;
+    let wire: Vec<Raw<'_>> = parse(raw, "prompt")?;
     let mut messages: Vec<Message> = Vec::with_capacity(wire.len());
     let mut after_tool = false;
     for (index, raw) in wire.into_iter().enumerate() {
@@ -91,7 +89,7 @@ fn message(wire: WireMessage<'_>, path: &str, unread: &mut Unread) -> Result<Mes
     if role == Role::System {
         parts.push(Part::text(parse::<String>(wire.content, &path)?));
     } else {
-        for (index, raw) in parse::<Vec<&RawValue>>(wire.content, &path)?.into_iter().enumerate() {
+        for (index, raw) in parse::<Vec<Raw<'_>>>(wire.content, &path)?.into_iter().enumerate() {
             let path = format!("{path}[{index}]");
             parts.extend(part(parse(raw, &path)?, &path, unread)?);
         }
@@ -162,12 +160,12 @@ fn result(output: Output<'_>, path: &str, unread: &mut Unread) -> Result<Vec<Par
     let value_path = format!("{path}.value");
     let text = match (output.kind.as_str(), output.value) {
         ("text" | "error-text", Some(value)) => parse(value, &value_path)?,
-        ("json" | "error-json", value) => value.map_or("null", RawValue::get).to_owned(),
+        ("json" | "error-json", value) => value.unwrap_or(Raw::NULL).get().to_owned(),
         // What the SDK's own providers say for it.
         ("execution-denied", _) => output.reason.unwrap_or_else(|| "Tool call execution denied.".to_owned()),
         ("content", Some(value)) => {
             let mut parts = Vec::new();
-            for (index, raw) in parse::<Vec<&RawValue>>(value, &value_path)?.into_iter().enumerate() {
+            for (index, raw) in parse::<Vec<Raw<'_>>>(value, &value_path)?.into_iter().enumerate() {
                 let path = format!("{value_path}[{index}]");
                 parts.extend(piece(parse(raw, &path)?, &path, unread)?);
             }

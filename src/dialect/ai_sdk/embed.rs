@@ -1,14 +1,11 @@
 //! A call of an embedding model, and its result.
 
-use serde::Serialize;
-use serde_json::value::RawValue;
-
+use super::field;
 use super::options::each;
 use super::read_request::{Unread, parse};
-use super::{field, json};
 use crate::embed::{Encoding, Input, Request, Response};
 use crate::error::Error;
-use crate::wire::json::Fields;
+use crate::wire::json::{Fields, Raw, Verbatim, to_vec, written};
 
 /// As many as its clients put into one call.
 const VALUES_MAX: usize = 2048;
@@ -19,7 +16,7 @@ const READ: &[&str] = &["values", "input", "dimensions", "providerOptions"];
 pub fn read_embeddings(body: &Fields<'_>) -> Result<Request, Error> {
     let mut unread = Unread::default();
     for name in body.names().filter(|name| !READ.contains(name)) {
-        if body.raw(name).is_some_and(|raw| raw.get() != "null") {
+        if body.raw(name).is_some_and(|raw| !raw.is_null()) {
             unread.note(name);
         }
     }
@@ -45,7 +42,7 @@ pub fn read_embeddings(body: &Fields<'_>) -> Result<Request, Error> {
         user: None,
         unread: Vec::new(),
     };
-    if let Some(raw) = field::<&RawValue>(body, "providerOptions")? {
+    if let Some(raw) = field::<Raw<'_>>(body, "providerOptions")? {
         each(raw, |provider, name, value| {
             let path = format!("providerOptions.{provider}.{name}");
             match (provider, name) {
@@ -64,19 +61,18 @@ pub fn read_embeddings(body: &Fields<'_>) -> Result<Request, Error> {
 }
 
 pub fn write_embeddings(response: &Response) -> Vec<u8> {
-    #[derive(Serialize)]
-    struct ResultOut {
-        embeddings: Vec<Box<RawValue>>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        usage: Option<TallyOut>,
+    written! {
+        struct ResultOut<'a> {
+            embeddings: Vec<Verbatim<'a>>,
+            usage?: Option<TallyOut>,
+        }
+
+        struct TallyOut {
+            tokens: u64,
+        }
     }
-    #[derive(Serialize)]
-    struct TallyOut {
-        tokens: u64,
-    }
-    let raw = |vector| RawValue::from_string(Encoding::Float.told(vector)).unwrap_or_default();
-    json(&ResultOut {
-        embeddings: response.vectors.iter().map(raw).collect(),
+    to_vec(&ResultOut {
+        embeddings: response.vectors.iter().map(|vector| Verbatim::made(Encoding::Float.told(vector))).collect(),
         usage: response.usage.map(|usage| TallyOut { tokens: usage.input }),
     })
 }

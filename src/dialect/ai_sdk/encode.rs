@@ -3,12 +3,11 @@
 //! A tool call is told twice in a stream, as it grows and when it is whole: the first is for those who watch. All that
 //! models write stands in strings, so a part is always one line.
 
-use serde::Serialize;
-
-use super::{Problem, Version, json};
+use super::{Problem, Version};
 use crate::chat::{self, Block, Content, Event, Kind, Stop, StopReason, ToolCall, Usage};
 use crate::dialect::{Encode, Label};
 use crate::error::{self, Error};
+use crate::wire::json::{to_vec, written};
 
 /// The arguments of a call, or a proof, that are longer go out without the rest: they are kept until they are whole.
 const KEPT_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -141,7 +140,7 @@ pub fn error_frame(error: &Error) -> Vec<u8> {
 /// Writes an event of a stream.
 fn write(part: PartOut<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"data: ");
-    out.extend(json(&part));
+    out.extend(to_vec(&part));
     out.extend_from_slice(b"\n\n");
 }
 
@@ -166,7 +165,7 @@ pub fn write_response(response: &chat::Response, label: &Label, version: Version
         | Content::ToolResult { .. } => None,
     });
     let id = if response.id.is_empty() { &label.id } else { &response.id };
-    json(&ResultOut {
+    to_vec(&ResultOut {
         content: content.collect(),
         finish_reason: FinishOut::of(&response.stop, version),
         usage: UsageOut::of(response.usage, version),
@@ -181,53 +180,37 @@ fn warnings(label: &Label) -> Vec<WarningOut> {
     label.lost.iter().map(warning).collect()
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ResultOut<'a> {
-    content: Vec<PartOut<'a>>,
-    finish_reason: FinishOut<'a>,
-    usage: UsageOut,
-    warnings: Vec<WarningOut>,
-    response: AnswerOut<'a>,
-}
+written! {
+    struct ResultOut<'a> {
+        content: Vec<PartOut<'a>>,
+        finish_reason as "finishReason": FinishOut<'a>,
+        usage: UsageOut,
+        warnings: Vec<WarningOut>,
+        response: AnswerOut<'a>,
+    }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct AnswerOut<'a> {
-    id: &'a str,
-    model_id: &'a str,
-}
+    struct AnswerOut<'a> {
+        id: &'a str,
+        model_id as "modelId": &'a str,
+    }
 
-/// A part of a stream, or of a whole answer's content: `type` and what goes with it.
-#[derive(Default, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct PartOut<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    delta: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    text: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tool_call_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tool_name: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    input: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    model_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    provider_metadata: Option<Metadata<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    warnings: Option<Vec<WarningOut>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    finish_reason: Option<FinishOut<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    usage: Option<UsageOut>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<Problem<'a>>,
+    /// A part of a stream, or of a whole answer's content: `type` and what goes with it.
+    #[derive(Default)]
+    struct PartOut<'a> {
+        kind as "type": &'static str,
+        id?: Option<&'a str>,
+        delta?: Option<&'a str>,
+        text?: Option<&'a str>,
+        tool_call_id as "toolCallId"?: Option<&'a str>,
+        tool_name as "toolName"?: Option<&'a str>,
+        input?: Option<&'a str>,
+        model_id as "modelId"?: Option<&'a str>,
+        provider_metadata as "providerMetadata"?: Option<Metadata<'a>>,
+        warnings?: Option<Vec<WarningOut>>,
+        finish_reason as "finishReason"?: Option<FinishOut<'a>>,
+        usage?: Option<UsageOut>,
+        error?: Option<Problem<'a>>,
+    }
 }
 
 impl<'a> PartOut<'a> {
@@ -248,20 +231,18 @@ impl<'a> PartOut<'a> {
     }
 }
 
-/// What the SDK gives back with a part, as `providerOptions`, under the name of whose it is.
-#[derive(Serialize)]
-struct Metadata<'a> {
-    tollgate: Proof<'a>,
-}
+written! {
+    /// What the SDK gives back with a part, as `providerOptions`, under the name of whose it is.
+    struct Metadata<'a> {
+        tollgate: Proof<'a>,
+    }
 
-#[derive(Default, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Proof<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    signature: Option<&'a str>,
-    /// Reasoning that only its provider can read.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    redacted_data: Option<&'a str>,
+    #[derive(Default)]
+    struct Proof<'a> {
+        signature?: Option<&'a str>,
+        /// Reasoning that only its provider can read.
+        redacted_data as "redactedData"?: Option<&'a str>,
+    }
 }
 
 impl<'a> Metadata<'a> {
@@ -276,23 +257,20 @@ impl<'a> Metadata<'a> {
     }
 }
 
-#[derive(Serialize)]
-struct WarningOut {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    message: String,
-}
+written! {
+    struct WarningOut {
+        kind as "type": &'static str,
+        message: String,
+    }
 
-/// A word, and since version 3 the provider's own beside it.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum FinishOut<'a> {
-    Word(&'static str),
-    Words {
-        unified: &'static str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        raw: Option<&'a str>,
-    },
+    /// A word, and since version 3 the provider's own beside it.
+    enum FinishOut<'a> {
+        Word(&'static str),
+        Words {
+            unified: &'static str,
+            raw?: Option<&'a str>,
+        },
+    }
 }
 
 impl<'a> FinishOut<'a> {
@@ -312,48 +290,31 @@ impl<'a> FinishOut<'a> {
     }
 }
 
-/// Flat, and since version 3 by direction. A number that is not known is left out.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum UsageOut {
-    #[serde(rename_all = "camelCase")]
-    Flat {
-        #[serde(skip_serializing_if = "Option::is_none")]
-        input_tokens: Option<u64>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        output_tokens: Option<u64>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        total_tokens: Option<u64>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        reasoning_tokens: Option<u64>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        cached_input_tokens: Option<u64>,
-    },
-    #[serde(rename_all = "camelCase")]
-    Nested { input_tokens: InputOut, output_tokens: OutputOut },
-}
+written! {
+    /// Flat, and since version 3 by direction. A number that is not known is left out.
+    enum UsageOut {
+        Flat {
+            input_tokens as "inputTokens"?: Option<u64>,
+            output_tokens as "outputTokens"?: Option<u64>,
+            total_tokens as "totalTokens"?: Option<u64>,
+            reasoning_tokens as "reasoningTokens"?: Option<u64>,
+            cached_input_tokens as "cachedInputTokens"?: Option<u64>,
+        },
+        Nested { input_tokens as "inputTokens": InputOut, output_tokens as "outputTokens": OutputOut },
+    }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct InputOut {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    total: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    no_cache: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cache_read: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cache_write: Option<u64>,
-}
+    struct InputOut {
+        total?: Option<u64>,
+        no_cache as "noCache"?: Option<u64>,
+        cache_read as "cacheRead"?: Option<u64>,
+        cache_write as "cacheWrite"?: Option<u64>,
+    }
 
-#[derive(Serialize)]
-struct OutputOut {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    total: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    text: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reasoning: Option<u64>,
+    struct OutputOut {
+        total?: Option<u64>,
+        text?: Option<u64>,
+        reasoning?: Option<u64>,
+    }
 }
 
 impl UsageOut {

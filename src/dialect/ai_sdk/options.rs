@@ -3,13 +3,11 @@
 //! A request may speak to several providers at once, and says the same to each in other words. Those that the canonical
 //! form has a place for are carried, whoever answers; of two for one place the first counts.
 
-use serde_json::value::RawValue;
-
 use super::field;
 use super::read_request::{Unread, parse};
 use crate::chat::{Effort, Json};
 use crate::error::Error;
-use crate::wire::json::{self, Fields, objects};
+use crate::wire::json::{self, Fields, Raw, objects};
 
 /// Options of a request that have a place.
 ///
@@ -31,7 +29,7 @@ pub(super) struct Settings {
 impl Settings {
     pub(super) fn read(body: &Fields<'_>, unread: &mut Unread) -> Result<Self, Error> {
         let mut settings = Self::default();
-        let Some(raw) = field::<&RawValue>(body, "providerOptions")? else { return Ok(settings) };
+        let Some(raw) = field::<Raw<'_>>(body, "providerOptions")? else { return Ok(settings) };
         each(raw, |provider, name, value| {
             let path = format!("providerOptions.{provider}.{name}");
             if !settings.take(provider, name, value, &path)? {
@@ -43,7 +41,7 @@ impl Settings {
     }
 
     /// Whether the option is carried.
-    fn take(&mut self, provider: &str, name: &str, value: &RawValue, path: &str) -> Result<bool, Error> {
+    fn take(&mut self, provider: &str, name: &str, value: Raw<'_>, path: &str) -> Result<bool, Error> {
         Ok(match (provider, name) {
             ("openai", "reasoningEffort") => {
                 let level: String = parse(value, path)?;
@@ -78,7 +76,7 @@ impl Settings {
     }
 
     /// Anthropic's.
-    fn thinking(&mut self, value: &RawValue, path: &str) -> Result<bool, Error> {
+    fn thinking(&mut self, value: Raw<'_>, path: &str) -> Result<bool, Error> {
         objects! {
             struct Thinking {
                 kind as "type": String,
@@ -98,7 +96,7 @@ impl Settings {
     }
 
     /// Google's.
-    fn thinking_config(&mut self, value: &RawValue, path: &str) -> Result<bool, Error> {
+    fn thinking_config(&mut self, value: Raw<'_>, path: &str) -> Result<bool, Error> {
         objects! {
             struct Config {
                 thinking_budget as "thinkingBudget": Option<i64>,
@@ -141,7 +139,7 @@ pub(super) struct Marks {
 
 impl Marks {
     /// `path` is what the names of others are told below.
-    pub(super) fn read(raw: Option<&RawValue>, path: &str, unread: &mut Unread) -> Self {
+    pub(super) fn read(raw: Option<Raw<'_>>, path: &str, unread: &mut Unread) -> Self {
         let mut marks = Self::default();
         let Some(raw) = raw else { return marks };
         let read = each(raw, |provider, name, value| {
@@ -149,7 +147,7 @@ impl Marks {
             match (provider, name) {
                 ("tollgate", "signature") => marks.signature = text(),
                 ("tollgate", "redactedData") => marks.sealed = text(),
-                ("anthropic", "cacheControl" | "cache_control") => marks.cache = Some(Json(value.to_owned())),
+                ("anthropic", "cacheControl" | "cache_control") => marks.cache = Some(value.into()),
                 _ => unread.note(&format!("{path}.{provider}.{name}")),
             }
             Ok(())
@@ -163,17 +161,17 @@ impl Marks {
 
 /// Calls `each` with every provider, option and value that is not `null`.
 pub(super) fn each<'a>(
-    raw: &'a RawValue,
-    mut each: impl FnMut(&str, &str, &'a RawValue) -> Result<(), Error>,
+    raw: Raw<'a>,
+    mut each: impl FnMut(&str, &str, Raw<'a>) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let wrong = |_| Error::field("providerOptions", "must be an object of objects, by the names of providers");
-    let fields = |raw: &'a RawValue| Fields::read(raw.get().as_bytes()).map_err(wrong);
+    let fields = |raw: Raw<'a>| Fields::read(raw.get().as_bytes()).map_err(wrong);
     let providers = fields(raw)?;
     for provider in providers.names() {
-        let Some(raw) = providers.raw(provider).filter(|raw| raw.get() != "null") else { continue };
+        let Some(raw) = providers.raw(provider).filter(|raw| !raw.is_null()) else { continue };
         let options = fields(raw)?;
         for name in options.names() {
-            if let Some(value) = options.raw(name).filter(|value| value.get() != "null") {
+            if let Some(value) = options.raw(name).filter(|value| !value.is_null()) {
                 each(provider, name, value)?;
             }
         }

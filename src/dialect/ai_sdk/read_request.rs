@@ -2,14 +2,12 @@
 //!
 //! What has no place in the canonical form is named, never refused.
 
-use serde_json::value::RawValue;
-
 use super::content::messages;
 use super::field;
 use super::options::Settings;
 use crate::chat::{Effort, Format, Json, Number, Request, Tool, ToolChoice, UNREAD_MAX};
 use crate::error::Error;
-use crate::wire::json::{self, Fields, Read, expectation, objects};
+use crate::wire::json::{self, Fields, Raw, Read, objects};
 
 /// The fields that are read here, or that change nothing; every other one is named in `unread`.
 const READ: &[&str] = &[
@@ -64,9 +62,8 @@ pub fn read_request(body: &Fields<'_>) -> Result<Request, Error> {
         format: format(body, settings.strict, &mut unread)?,
         user: settings.user,
         unread: unread.0,
-        // The head says them.
-        model: String::new(),
-        stream: false,
+        // The head says model and stream.
+        ..Request::default()
     })
 }
 
@@ -82,8 +79,8 @@ impl Unread {
     }
 }
 
-pub(super) fn parse<'a, T: Read<'a>>(raw: &'a RawValue, path: &str) -> Result<T, Error> {
-    json::parse(raw.get()).map_err(|error| Error::field(path, expectation(&error)))
+pub(super) fn parse<'a, T: Read<'a>>(raw: Raw<'a>, path: &str) -> Result<T, Error> {
+    json::parse(raw.get()).map_err(|error| Error::field(path, error))
 }
 
 fn effort(level: String) -> Option<Effort> {
@@ -101,13 +98,13 @@ fn tools(body: &Fields<'_>, unread: &mut Unread) -> Result<Vec<Tool>, Error> {
             id: Option<String>,
             name: Option<String>,
             description: Option<String>,
-            input_schema as "inputSchema": Option<&'a RawValue>,
-            input_examples as "inputExamples": Option<&'a RawValue>,
+            input_schema as "inputSchema": Option<Raw<'a>>,
+            input_examples as "inputExamples": Option<Raw<'a>>,
             strict: Option<bool>,
-            provider_options as "providerOptions": Option<&'a RawValue>,
+            provider_options as "providerOptions": Option<Raw<'a>>,
         }
     }
-    let wire: Vec<&RawValue> = field(body, "tools")?.unwrap_or_default();
+    let wire: Vec<Raw<'_>> = field(body, "tools")?.unwrap_or_default();
     let mut tools = Vec::with_capacity(wire.len());
     for (index, raw) in wire.into_iter().enumerate() {
         let path = format!("tools[{index}]");
@@ -123,7 +120,7 @@ fn tools(body: &Fields<'_>, unread: &mut Unread) -> Result<Vec<Tool>, Error> {
         tools.push(Tool {
             name: tool.name.ok_or_else(|| Error::field(format!("{path}.name"), "is missing"))?,
             description: tool.description,
-            schema: tool.input_schema.map(|schema| Json(schema.to_owned())),
+            schema: tool.input_schema.map(Json::from),
             strict: tool.strict,
             cache: super::options::Marks::read(tool.provider_options, "tools.providerOptions", unread).cache,
             custom: None,
@@ -155,9 +152,9 @@ fn format(body: &Fields<'_>, strict: Option<bool>, unread: &mut Unread) -> Resul
     objects! {
         struct Wire<'a> {
             kind as "type": String,
-            schema: Option<&'a RawValue>,
+            schema: Option<Raw<'a>>,
             name: Option<String>,
-            description: Option<&'a RawValue>,
+            description: Option<Raw<'a>>,
         }
     }
     let Some(wire) = field::<Wire<'_>>(body, "responseFormat")? else { return Ok(None) };
@@ -169,7 +166,7 @@ fn format(body: &Fields<'_>, strict: Option<bool>, unread: &mut Unread) -> Resul
                 unread.note("responseFormat.description");
             }
             let name = wire.name.unwrap_or_else(|| "response".to_owned());
-            Ok(Some(Format::Schema { name, schema: Json(schema.to_owned()), strict }))
+            Ok(Some(Format::Schema { name, schema: schema.into(), strict }))
         }
         _ => Err(Error::field("responseFormat.type", "must be text or json")),
     }

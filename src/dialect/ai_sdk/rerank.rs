@@ -1,13 +1,10 @@
 //! A call of a reranking model, and its result. Upstreams have Cohere's shape.
 
-use serde::Serialize;
-use serde_json::value::RawValue;
-
+use super::field;
 use super::read_request::Unread;
-use super::{field, json};
 use crate::dialect::Malformed;
 use crate::error::Error;
-use crate::wire::json::{self as text, Fields, expectation, objects};
+use crate::wire::json::{self, Fields, Raw, Verbatim, objects, to_vec, written};
 
 /// The fields that are read here; every other one is named in `lost`.
 const READ: &[&str] = &["documents", "query", "topN"];
@@ -16,28 +13,28 @@ const READ: &[&str] = &["documents", "query", "topN"];
 pub fn write_rerank(body: &Fields<'_>, model: &str, lost: &mut Vec<String>) -> Result<Vec<u8>, Error> {
     objects! {
         struct Documents<'a> {
-            values: Vec<&'a RawValue>,
+            values: Vec<Raw<'a>>,
         }
     }
-    #[derive(Serialize)]
-    struct Body<'a> {
-        model: &'a str,
-        query: String,
-        documents: Vec<String>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        top_n: Option<u64>,
+    written! {
+        struct Body<'a> {
+            model: &'a str,
+            query: String,
+            documents: Vec<String>,
+            top_n?: Option<u64>,
+        }
     }
     let mut unread = Unread::default();
     for name in body.names().filter(|name| !READ.contains(name)) {
-        if body.raw(name).is_some_and(|raw| raw.get() != "null") {
+        if body.raw(name).is_some_and(|raw| !raw.is_null()) {
             unread.note(name);
         }
     }
     lost.extend(unread.0);
     let missing = |name| move || Error::field(name, "is missing");
     let Documents { values } = field(body, "documents")?.ok_or_else(missing("documents"))?;
-    let worded = |raw: &RawValue| text::parse(raw.get()).unwrap_or_else(|_| raw.get().to_owned());
-    Ok(json(&Body {
+    let worded = |raw: Raw<'_>| json::parse(raw.get()).unwrap_or_else(|_| raw.get().to_owned());
+    Ok(to_vec(&Body {
         model,
         query: field(body, "query")?.ok_or_else(missing("query"))?,
         documents: values.into_iter().map(worded).collect(),
@@ -56,22 +53,23 @@ pub fn tell_ranking(answer: &[u8]) -> Result<Vec<u8>, Malformed> {
 
         struct Ranked<'a> {
             index: u64,
-            relevance_score: &'a RawValue,
+            relevance_score: Raw<'a>,
         }
     }
-    #[derive(Serialize)]
-    struct ResultOut<'a> {
-        ranking: Vec<RankedOut<'a>>,
+    written! {
+        struct ResultOut<'a> {
+            ranking: Vec<RankedOut<'a>>,
+        }
+
+        struct RankedOut<'a> {
+            index: u64,
+            relevance_score as "relevanceScore": Verbatim<'a>,
+        }
     }
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct RankedOut<'a> {
-        index: u64,
-        relevance_score: &'a RawValue,
-    }
-    let answer: Answer<'_> =
-        text::read(answer).map_err(|error| Malformed(format!("the answer: {}", expectation(&error))))?;
+    let answer: Answer<'_> = json::read(answer).map_err(|error| Malformed(format!("the answer: {error}")))?;
     let ranked = answer.results.or(answer.data).ok_or_else(|| Malformed("results: missing".to_owned()))?;
-    let ranking = ranked.into_iter().map(|Ranked { index, relevance_score }| RankedOut { index, relevance_score });
-    Ok(json(&ResultOut { ranking: ranking.collect() }))
+    let ranking = ranked
+        .into_iter()
+        .map(|Ranked { index, relevance_score }| RankedOut { index, relevance_score: relevance_score.into() });
+    Ok(to_vec(&ResultOut { ranking: ranking.collect() }))
 }

@@ -59,7 +59,7 @@ fn settings_and_tools_have_their_places() {
     assert_eq!(request.tool_choice, Some(ToolChoice::Named("look".into())));
     let [tool] = request.tools.as_slice() else { panic!("{:?}", request.tools) };
     assert_eq!((tool.name.as_str(), tool.description.as_deref(), tool.strict), ("look", Some("d"), Some(true)));
-    assert_eq!(tool.cache.as_ref().unwrap().0.get(), r#"{"type":"ephemeral"}"#);
+    assert_eq!(tool.cache.as_ref().unwrap().get(), r#"{"type":"ephemeral"}"#);
     assert!(matches!(&request.format, Some(Format::Schema { name, .. }) if name == "n"));
     let unread = [
         "surprise",
@@ -484,8 +484,7 @@ fn embeddings_are_asked_for_and_told() {
         let error = read(body.clone()).unwrap_err();
         assert!(!error.message.contains("secret"), "{body}: {error}");
     }
-    let vectors = ["[1.50,-2]", "[0]"]
-        .map(|text| crate::chat::Json(serde_json::value::RawValue::from_string(text.into()).unwrap()));
+    let vectors = ["[1.50,-2]", "[0]"].map(|text| crate::chat::Json::made(text.into()));
     let usage = Some(Usage { input: 4, ..Usage::default() });
     let response = crate::embed::Response { model: "m".into(), vectors: vectors.into(), usage };
     assert_eq!(write_embeddings(&response), br#"{"embeddings":[[1.50,-2],[0]],"usage":{"tokens":4}}"#);

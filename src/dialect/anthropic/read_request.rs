@@ -6,14 +6,12 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde_json::value::RawValue;
-
 use super::Block;
 use crate::chat::{
     Content, Effort, Format, Json, Media, Message, Part, Request, Role, Tool, ToolCall, ToolChoice, UNREAD_MAX,
 };
 use crate::error::Error;
-use crate::wire::json::{self, Fields, Read, objects};
+use crate::wire::json::{self, Cursor, Fields, Raw, Read, objects};
 
 pub fn read_request(body: &Fields<'_>) -> Result<Request, Error> {
     let object = Object { fields: body, path: "" };
@@ -99,7 +97,7 @@ impl Reader {
         }
     }
 
-    fn system(&mut self, raw: &RawValue, messages: &mut Vec<Message>) -> Result<(), Error> {
+    fn system(&mut self, raw: Raw<'_>, messages: &mut Vec<Message>) -> Result<(), Error> {
         let parts = match body(raw, &"system")? {
             Body::Text(text) => vec![Part::text(text)],
             Body::Blocks(blocks) => self.parts(&blocks, At::System)?,
@@ -113,7 +111,7 @@ impl Reader {
         Ok(())
     }
 
-    fn messages(&mut self, raw: &RawValue, messages: &mut Vec<Message>) -> Result<(), Error> {
+    fn messages(&mut self, raw: Raw<'_>, messages: &mut Vec<Message>) -> Result<(), Error> {
         let turns: Vec<Turn<'_>> = json::parse(raw.get()).map_err(|_| fault_in_messages(raw))?;
         for (i, turn) in turns.into_iter().enumerate() {
             let role = match &*turn.role {
@@ -143,7 +141,7 @@ impl Reader {
         let mut parts = Vec::with_capacity(blocks.len());
         for (j, block) in blocks.iter().enumerate() {
             if let Some(content) = self.content(block, at(j))? {
-                let cache = block.cache_control.map(|raw| Json(raw.to_owned()));
+                let cache = block.cache_control.map(Json::from);
                 parts.push(Part { content, cache });
             }
         }
@@ -182,7 +180,7 @@ impl Reader {
             "tool_use" => Content::ToolCall(ToolCall {
                 id: at.need(block.id, "id", "a string")?,
                 name: at.need(block.name, "name", "a string")?,
-                arguments: block.input.map_or("{}", RawValue::get).to_owned(),
+                arguments: block.input.map_or("{}", Raw::get).to_owned(),
                 signature: None,
             }),
             "tool_result" => Content::ToolResult {
@@ -202,7 +200,7 @@ impl Reader {
     }
 
     /// The parts of a block's own `content`.
-    fn within(&mut self, content: Option<&RawValue>, at: At) -> Result<Vec<Part>, Error> {
+    fn within(&mut self, content: Option<Raw<'_>>, at: At) -> Result<Vec<Part>, Error> {
         let Some(raw) = content else { return Ok(Vec::new()) };
         if at.inner(0).is_none() {
             return Err(Error::field(at.field("content"), "is nested too deeply"));
@@ -213,7 +211,7 @@ impl Reader {
         }
     }
 
-    fn text_within(&mut self, content: Option<&RawValue>, at: At) -> Result<String, Error> {
+    fn text_within(&mut self, content: Option<Raw<'_>>, at: At) -> Result<String, Error> {
         let texts = self.within(content, at)?.into_iter().filter_map(|part| match part.content {
             Content::Text(text) => Some(text),
             _ => None,
@@ -223,15 +221,15 @@ impl Reader {
 
     fn source(&mut self, block: &Block<'_>, at: At) -> Result<Option<Source>, Error> {
         objects! {
-            struct Raw<'a> {
+            struct Given<'a> {
                 kind as "type": Cow<'a, str>,
                 media_type: Option<String>,
                 data: Option<String>,
                 url: Option<String>,
-                content: Option<&'a RawValue>,
+                content: Option<Raw<'a>>,
             }
         }
-        let source: Raw<'_> = at.need(block.source, "source", "an object with a \"type\"")?;
+        let source: Given<'_> = at.need(block.source, "source", "an object with a \"type\"")?;
         let need = |value: Option<String>, name| value.ok_or_else(|| Error::field(at.field(name), REQUIRED));
         Ok(Some(match &*source.kind {
             "base64" => Source::Media(Media::Inline {
@@ -252,8 +250,8 @@ impl Reader {
         }))
     }
 
-    fn tools(&mut self, raw: &RawValue, tools: &mut Vec<Tool>) -> Result<(), Error> {
-        let list: Vec<&RawValue> =
+    fn tools(&mut self, raw: Raw<'_>, tools: &mut Vec<Tool>) -> Result<(), Error> {
+        let list: Vec<Raw<'_>> =
             json::parse(raw.get()).map_err(|_| Error::field("tools", "must be a list of tools"))?;
         for (i, raw) in list.into_iter().enumerate() {
             let path = format!("tools[{i}]");
@@ -271,9 +269,9 @@ impl Reader {
             tools.push(Tool {
                 name: tool.need("name", "a string")?,
                 description: tool.get("description", "a string")?,
-                schema: Some(Json(schema.ok_or_else(|| Error::field(tool.at("input_schema"), REQUIRED))?.to_owned())),
+                schema: Some(schema.ok_or_else(|| Error::field(tool.at("input_schema"), REQUIRED))?.into()),
                 strict: tool.get("strict", "true or false")?,
-                cache: tool.raw("cache_control").map(|raw| Json(raw.to_owned())),
+                cache: tool.raw("cache_control").map(Json::from),
                 custom: None,
                 namespace: None,
             });
@@ -282,7 +280,7 @@ impl Reader {
         Ok(())
     }
 
-    fn tool_choice(&mut self, raw: &RawValue, request: &mut Request) -> Result<(), Error> {
+    fn tool_choice(&mut self, raw: Raw<'_>, request: &mut Request) -> Result<(), Error> {
         let fields = fields(raw, "tool_choice")?;
         let object = Object { fields: &fields, path: "tool_choice" };
         let choice = match object.need::<String>("type", "a string")?.as_str() {
@@ -370,7 +368,7 @@ impl Reader {
         request.format = Some(Format::Schema {
             // Other dialects want a name, and this one has none.
             name: "output".to_owned(),
-            schema: Json(schema.to_owned()),
+            schema: schema.into(),
             // Anthropic always holds the model to the schema.
             strict: Some(true),
         });
@@ -455,13 +453,13 @@ impl At {
         }
     }
 
-    fn get<'a, T: Read<'a>>(self, raw: Option<&'a RawValue>, name: &str, what: &str) -> Result<Option<T>, Error> {
+    fn get<'a, T: Read<'a>>(self, raw: Option<Raw<'a>>, name: &str, what: &str) -> Result<Option<T>, Error> {
         let Some(raw) = raw else { return Ok(None) };
         let value = json::parse(raw.get());
         value.map(Some).map_err(|_| Error::field(self.field(name), format_args!("must be {what}")))
     }
 
-    fn need<'a, T: Read<'a>>(self, raw: Option<&'a RawValue>, name: &str, what: &str) -> Result<T, Error> {
+    fn need<'a, T: Read<'a>>(self, raw: Option<Raw<'a>>, name: &str, what: &str) -> Result<T, Error> {
         self.get(raw, name, what)?.ok_or_else(|| Error::field(self.field(name), REQUIRED))
     }
 }
@@ -478,7 +476,7 @@ impl<'a> Object<'_, 'a> {
     }
 
     /// `null` is absent.
-    fn raw(&self, name: &str) -> Option<&'a RawValue> {
+    fn raw(&self, name: &str) -> Option<Raw<'a>> {
         self.fields.raw(name).filter(|raw| raw.get() != "null")
     }
 
@@ -493,7 +491,7 @@ impl<'a> Object<'_, 'a> {
     }
 }
 
-fn fields<'a>(raw: &'a RawValue, path: &str) -> Result<Fields<'a>, Error> {
+fn fields<'a>(raw: Raw<'a>, path: &str) -> Result<Fields<'a>, Error> {
     Fields::read(raw.get().as_bytes()).map_err(|_| Error::field(path, "must be an object"))
 }
 
@@ -511,12 +509,8 @@ enum Body<'a> {
 }
 
 impl<'a> Read<'a> for Body<'a> {
-    fn read(value: &'a RawValue) -> serde_json::Result<Self> {
-        if value.get().starts_with('"') {
-            String::read(value).map(Self::Text)
-        } else {
-            Vec::read(value).map(Self::Blocks)
-        }
+    fn read(at: &mut Cursor<'a>) -> Self {
+        if at.peek() == b'"' { Self::Text(String::read(at)) } else { Self::Blocks(Vec::read(at)) }
     }
 
     fn blank() -> Self {
@@ -524,19 +518,19 @@ impl<'a> Read<'a> for Body<'a> {
     }
 }
 
-fn body<'a>(raw: &'a RawValue, path: &dyn fmt::Display) -> Result<Body<'a>, Error> {
+fn body<'a>(raw: Raw<'a>, path: &dyn fmt::Display) -> Result<Body<'a>, Error> {
     json::parse(raw.get()).map_err(|_| fault_in_body(raw, path))
 }
 
 /// Says where `messages` is not what it must be; only for what could not be read at once.
-fn fault_in_messages(raw: &RawValue) -> Error {
-    let Ok(turns) = json::parse::<Vec<&RawValue>>(raw.get()) else {
+fn fault_in_messages(raw: Raw<'_>) -> Error {
+    let Ok(turns) = json::parse::<Vec<Raw<'_>>>(raw.get()) else {
         return Error::field("messages", "must be a list of messages");
     };
     let faulty = turns.iter().enumerate().find(|(_, turn)| json::parse::<Turn<'_>>(turn.get()).is_err());
     let Some((i, turn)) = faulty else { return Error::field("messages", "must be a list of messages") };
     let path = format!("messages[{i}]");
-    let fields = match fields(turn, &path) {
+    let fields = match fields(*turn, &path) {
         Ok(fields) => fields,
         Err(error) => return error,
     };
@@ -550,9 +544,9 @@ fn fault_in_messages(raw: &RawValue) -> Error {
     }
 }
 
-fn fault_in_body(raw: &RawValue, path: &dyn fmt::Display) -> Error {
-    if let Ok(blocks) = json::parse::<Vec<&RawValue>>(raw.get()) {
-        let is_faulty = |block: &&RawValue| json::parse::<Block<'_>>(block.get()).is_err();
+fn fault_in_body(raw: Raw<'_>, path: &dyn fmt::Display) -> Error {
+    if let Ok(blocks) = json::parse::<Vec<Raw<'_>>>(raw.get()) {
+        let is_faulty = |block: &Raw<'_>| json::parse::<Block<'_>>(block.get()).is_err();
         if let Some(j) = blocks.iter().position(is_faulty) {
             return Error::field(format!("{path}[{j}]"), "must be an object with a \"type\"");
         }
@@ -581,7 +575,7 @@ mod tests {
     }
 
     fn raw(text: &str) -> Json {
-        Json(RawValue::from_string(text.to_owned()).unwrap())
+        json::parse(text).unwrap()
     }
 
     const HI: &str = r#"{"role":"user","content":"hi"}"#;

@@ -1,14 +1,9 @@
 //! A whole answer, both ways.
 
-use std::borrow::Cow;
-
-use serde::Serialize;
-use serde_json::value::RawValue;
-
 use super::super::{Label, Malformed};
-use super::{Bill, Block, Tally, input, json, read_stop, stop_word};
+use super::{Bill, Block, Tally, input, read_stop, stop_word};
 use crate::chat::{Content, Part, Response, ToolCall};
-use crate::wire::json::objects;
+use crate::wire::json::{self, Raw, Verbatim, objects, to_vec, written};
 
 pub fn read_response(body: &[u8]) -> Result<Response, Malformed> {
     objects! {
@@ -40,7 +35,7 @@ pub fn read_response(body: &[u8]) -> Result<Response, Malformed> {
 
 /// `None` for the blocks of tools that the provider runs itself: callers of other dialects cannot use them.
 fn read_block(block: &Block<'_>, i: usize) -> Result<Option<Content>, Malformed> {
-    let text = |raw: Option<&RawValue>, name: &str| match raw {
+    let text = |raw: Option<Raw<'_>>, name: &str| match raw {
         None => Ok(String::new()),
         Some(raw) => json::parse(raw.get()).map_err(|_| Malformed(format!("content[{i}].{name} is not a string"))),
     };
@@ -54,7 +49,7 @@ fn read_block(block: &Block<'_>, i: usize) -> Result<Option<Content>, Malformed>
         "tool_use" => Content::ToolCall(ToolCall {
             id: text(block.id, "id")?,
             name: text(block.name, "name")?,
-            arguments: block.input.map_or("{}", RawValue::get).to_owned(),
+            arguments: block.input.map_or("{}", Raw::get).to_owned(),
             signature: None,
         }),
         _ => return Ok(None),
@@ -62,22 +57,23 @@ fn read_block(block: &Block<'_>, i: usize) -> Result<Option<Content>, Malformed>
 }
 
 pub fn write_response(response: &Response, label: &Label) -> Vec<u8> {
-    #[derive(Serialize)]
-    struct Message<'a> {
-        id: &'a str,
-        r#type: &'static str,
-        role: &'static str,
-        model: &'a str,
-        content: Vec<Out<'a>>,
-        stop_reason: &'static str,
-        stop_sequence: Option<&'a str>,
-        usage: Bill,
+    written! {
+        struct Message<'a> {
+            id: &'a str,
+            kind as "type": &'static str,
+            role: &'static str,
+            model: &'a str,
+            content: Vec<Out<'a>>,
+            stop_reason: &'static str,
+            stop_sequence: Option<&'a str>,
+            usage: Bill,
+        }
     }
     let content: Vec<Out<'_>> = response.parts.iter().filter_map(|part| Out::of(&part.content)).collect();
     let called = content.iter().any(|block| matches!(block, Out::ToolUse { .. }));
-    json(&Message {
+    to_vec(&Message {
         id: if response.id.is_empty() { &label.id } else { &response.id },
-        r#type: "message",
+        kind: "message",
         role: "assistant",
         model: &response.model,
         stop_reason: stop_word(&response.stop, called),
@@ -87,14 +83,14 @@ pub fn write_response(response: &Response, label: &Label) -> Vec<u8> {
     })
 }
 
-/// A block of an answer, with every field that some client insists on.
-#[derive(Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Out<'a> {
-    Text { text: &'a str },
-    Thinking { thinking: &'a str, signature: &'a str },
-    RedactedThinking { data: &'a str },
-    ToolUse { id: &'a str, name: &'a str, input: Cow<'a, RawValue> },
+written! {
+    /// A block of an answer, with every field that some client insists on.
+    enum Out<'a> tagged "type" {
+        Text as "text" { text: &'a str },
+        Thinking as "thinking" { thinking: &'a str, signature: &'a str },
+        RedactedThinking as "redacted_thinking" { data: &'a str },
+        ToolUse as "tool_use" { id: &'a str, name: &'a str, input: Verbatim<'a> },
+    }
 }
 
 impl<'a> Out<'a> {

@@ -5,14 +5,11 @@
 
 use std::borrow::Cow;
 
-use serde::Serialize;
-use serde_json::value::RawValue;
-
 use super::super::{Decode, Encode, Label, Malformed};
 use super::{Bill, ERROR_TYPES, Envelope, FAULT, Tally, read_error, read_stop, stop_word, write_frame};
 use crate::chat::{Block, Event, Kind, Stop, Usage};
 use crate::wire::frame::Frame;
-use crate::wire::json::{self, objects};
+use crate::wire::json::{self, Raw, objects, written};
 
 #[derive(Debug, Default)]
 pub struct Decoder {
@@ -125,7 +122,7 @@ impl Decoder {
             }
             "redacted_thinking" => (Block::SealedReasoning(own(opening.data)), Vec::new(), None),
             "tool_use" => {
-                let input = opening.input.map_or("{}", RawValue::get).to_owned();
+                let input = opening.input.map_or("{}", Raw::get).to_owned();
                 (
                     Block::ToolCall { id: own(opening.id), name: own(opening.name), signature: None },
                     Vec::new(),
@@ -231,10 +228,10 @@ objects! {
         kind as "type": Option<Cow<'a, str>>,
         index: Option<u64>,
         delta: Option<Delta<'a>>,
-        content_block: Option<&'a RawValue>,
-        message: Option<&'a RawValue>,
+        content_block: Option<Raw<'a>>,
+        message: Option<Raw<'a>>,
         usage: Option<Tally>,
-        error: Option<&'a RawValue>,
+        error: Option<Raw<'a>>,
     }
 
     struct Delta<'a> {
@@ -255,7 +252,7 @@ objects! {
         data: Option<Cow<'a, str>>,
         id: Option<Cow<'a, str>>,
         name: Option<Cow<'a, str>>,
-        input: Option<&'a RawValue>,
+        input: Option<Raw<'a>>,
     }
 }
 
@@ -340,7 +337,7 @@ impl Encode for Encoder {
             Event::Start { id, model } => Out::MessageStart {
                 message: Start {
                     id: if id.is_empty() { &self.label.id } else { id },
-                    r#type: "message",
+                    kind: "message",
                     role: "assistant",
                     model,
                     content: [],
@@ -391,16 +388,16 @@ impl Encode for Encoder {
     }
 }
 
-#[derive(Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Out<'a> {
-    MessageStart { message: Start<'a> },
-    ContentBlockStart { index: u64, content_block: Opened<'a> },
-    ContentBlockDelta { index: u64, delta: Piece<'a> },
-    ContentBlockStop { index: u64 },
-    MessageDelta { delta: Ended<'a>, usage: Bill },
-    MessageStop {},
-    Ping {},
+written! {
+    enum Out<'a> tagged "type" {
+        MessageStart as "message_start" { message: Start<'a> },
+        ContentBlockStart as "content_block_start" { index: u64, content_block: Opened<'a> },
+        ContentBlockDelta as "content_block_delta" { index: u64, delta: Piece<'a> },
+        ContentBlockStop as "content_block_stop" { index: u64 },
+        MessageDelta as "message_delta" { delta: Ended<'a>, usage: Bill },
+        MessageStop as "message_stop" {},
+        Ping as "ping" {},
+    }
 }
 
 impl Out<'_> {
@@ -418,36 +415,33 @@ impl Out<'_> {
     }
 }
 
-#[derive(Serialize)]
-struct Start<'a> {
-    id: &'a str,
-    r#type: &'static str,
-    role: &'static str,
-    model: &'a str,
-    content: [(); 0],
-    stop_reason: Option<()>,
-    stop_sequence: Option<()>,
-    usage: Bill,
-}
+written! {
+    struct Start<'a> {
+        id: &'a str,
+        kind as "type": &'static str,
+        role: &'static str,
+        model: &'a str,
+        content: [(); 0],
+        stop_reason: Option<()>,
+        stop_sequence: Option<()>,
+        usage: Bill,
+    }
 
-#[derive(Serialize)]
-struct Ended<'a> {
-    stop_reason: &'static str,
-    stop_sequence: Option<&'a str>,
-}
+    struct Ended<'a> {
+        stop_reason: &'static str,
+        stop_sequence: Option<&'a str>,
+    }
 
-/// A block as it begins. A `signature` and an `input` that are still empty are what the protocol begins with.
-#[derive(Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Opened<'a> {
-    Text { text: &'static str },
-    Thinking { thinking: &'static str, signature: &'static str },
-    RedactedThinking { data: &'a str },
-    ToolUse { id: &'a str, name: &'a str, input: Empty },
-}
+    /// A block as it begins. A `signature` and an `input` that are still empty are what the protocol begins with.
+    enum Opened<'a> tagged "type" {
+        Text as "text" { text: &'static str },
+        Thinking as "thinking" { thinking: &'static str, signature: &'static str },
+        RedactedThinking as "redacted_thinking" { data: &'a str },
+        ToolUse as "tool_use" { id: &'a str, name: &'a str, input: Empty },
+    }
 
-#[derive(Serialize)]
-struct Empty {}
+    struct Empty {}
+}
 
 impl<'a> From<&'a Block> for Opened<'a> {
     fn from(block: &'a Block) -> Self {
@@ -460,17 +454,13 @@ impl<'a> From<&'a Block> for Opened<'a> {
     }
 }
 
-#[derive(Serialize)]
-#[serde(tag = "type")]
-enum Piece<'a> {
-    #[serde(rename = "text_delta")]
-    Text { text: &'a str },
-    #[serde(rename = "thinking_delta")]
-    Thinking { thinking: &'a str },
-    #[serde(rename = "signature_delta")]
-    Signature { signature: &'a str },
-    #[serde(rename = "input_json_delta")]
-    Arguments { partial_json: &'a str },
+written! {
+    enum Piece<'a> tagged "type" {
+        Text as "text_delta" { text: &'a str },
+        Thinking as "thinking_delta" { thinking: &'a str },
+        Signature as "signature_delta" { signature: &'a str },
+        Arguments as "input_json_delta" { partial_json: &'a str },
+    }
 }
 
 #[cfg(test)]

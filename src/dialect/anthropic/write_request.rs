@@ -5,14 +5,11 @@
 
 use std::borrow::Cow;
 
-use serde::Serialize;
-use serde_json::value::RawValue;
-
-use super::{input, json};
+use super::input;
 use crate::chat::{
     Content, Effort, Format, Json, Media, Message, Number, Part, Request, Role, Tool, ToolCall, ToolChoice,
 };
-use crate::wire::json::Fields;
+use crate::wire::json::{Fields, Raw, Verbatim, to_vec, written};
 
 pub fn write_request(request: &Request, lost: &mut Vec<String>) -> Vec<u8> {
     let mut writer = Writer { lost, claude: version(&request.model) };
@@ -28,7 +25,7 @@ pub fn write_request(request: &Request, lost: &mut Vec<String>) -> Vec<u8> {
     let format = writer.format(request);
     let thinks = plan.thinking.as_ref().is_some_and(|thinking| !matches!(thinking, Thinking::Disabled {}));
     let config = OutputConfig { effort: plan.effort, format };
-    json(&Body {
+    to_vec(&Body {
         model: &request.model,
         max_tokens: plan.max_tokens,
         temperature: writer.temperature(request, thinks),
@@ -230,7 +227,7 @@ impl Writer<'_> {
             description: tool.description.as_deref(),
             input_schema: schema(tool.schema.as_ref()),
             strict: strict.filter(|_| !self.is_claude_before(STRICT)),
-            cache_control: tool.cache.as_ref().map(|Json(raw)| &**raw),
+            cache_control: tool.cache.as_ref().map(Json::raw),
         }
     }
 
@@ -291,8 +288,8 @@ impl Writer<'_> {
 
     fn format<'a>(&mut self, request: &'a Request) -> Option<FormatOut<'a>> {
         match request.format.as_ref()? {
-            Format::Schema { schema: Json(schema), .. } if !self.is_claude_before(STRICT) => {
-                Some(FormatOut { r#type: "json_schema", schema })
+            Format::Schema { schema, .. } if !self.is_claude_before(STRICT) => {
+                Some(FormatOut { kind: "json_schema", schema: schema.raw() })
             }
             Format::Schema { .. } | Format::Json => {
                 self.lose("response_format");
@@ -391,8 +388,8 @@ fn level(budget: u64) -> &'static str {
     }
 }
 
-fn cache(part: &Part) -> Option<&RawValue> {
-    part.cache.as_ref().map(|Json(raw)| &**raw)
+fn cache(part: &Part) -> Option<Raw<'_>> {
+    part.cache.as_ref().map(Json::raw)
 }
 
 fn image(media: &Media) -> Source<'_> {
@@ -449,55 +446,43 @@ fn tool_id(id: &str) -> Cow<'_, str> {
 }
 
 /// The schema must be of an object and say so; OpenAI's may be absent or leave the type out.
-fn schema(schema: Option<&Json>) -> Cow<'_, RawValue> {
-    let own = |text: String| Cow::Owned(RawValue::from_string(text).unwrap_or_default());
-    match schema.map(|Json(raw)| (raw, Fields::read(raw.get().as_bytes()))) {
-        Some((raw, Ok(fields))) if fields.raw("type").is_some() => Cow::Borrowed(raw),
-        Some((_, Ok(fields))) => own(String::from_utf8(fields.with(&[("type", "\"object\"")])).unwrap_or_default()),
-        None | Some((_, Err(_))) => own(r#"{"type":"object","properties":{}}"#.to_owned()),
+fn schema(schema: Option<&Json>) -> Verbatim<'_> {
+    match schema.map(|schema| (schema.raw(), Fields::read(schema.get().as_bytes()))) {
+        Some((raw, Ok(fields))) if fields.raw("type").is_some() => raw.into(),
+        Some((_, Ok(fields))) => {
+            Verbatim::made(String::from_utf8(fields.with(&[("type", "\"object\"")])).unwrap_or_default())
+        }
+        None | Some((_, Err(_))) => Raw::of(r#"{"type":"object","properties":{}}"#).into(),
     }
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
-    model: &'a str,
-    max_tokens: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    system: Option<System<'a>>,
-    messages: Vec<Turn<'a>>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    tools: Vec<ToolOut<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tool_choice: Option<Choice<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    thinking: Option<Thinking>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    output_config: Option<OutputConfig<'a>>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    stop_sequences: Vec<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    temperature: Option<Cow<'a, Number>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    top_p: Option<&'a Number>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    top_k: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    metadata: Option<Metadata<'a>>,
-    #[serde(skip_serializing_if = "is_false")]
-    stream: bool,
-}
+written! {
+    struct Body<'a> {
+        model: &'a str,
+        max_tokens: u64,
+        system?: Option<System<'a>>,
+        messages: Vec<Turn<'a>>,
+        tools?: Vec<ToolOut<'a>>,
+        tool_choice?: Option<Choice<'a>>,
+        thinking?: Option<Thinking>,
+        output_config?: Option<OutputConfig<'a>>,
+        stop_sequences?: Vec<&'a str>,
+        temperature?: Option<Cow<'a, Number>>,
+        top_p?: Option<&'a Number>,
+        top_k?: Option<u64>,
+        metadata?: Option<Metadata<'a>>,
+        stream?: bool,
+    }
 
-#[derive(Serialize)]
-#[serde(untagged)]
-enum System<'a> {
-    Text(&'a str),
-    Blocks(Vec<Block<'a>>),
-}
+    enum System<'a> {
+        Text(&'a str),
+        Blocks(Vec<Block<'a>>),
+    }
 
-#[derive(Serialize)]
-struct Turn<'a> {
-    role: &'static str,
-    content: Vec<Block<'a>>,
+    struct Turn<'a> {
+        role: &'static str,
+        content: Vec<Block<'a>>,
+    }
 }
 
 impl Turn<'_> {
@@ -507,127 +492,95 @@ impl Turn<'_> {
     }
 }
 
-#[derive(Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Block<'a> {
-    Text {
-        text: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        cache_control: Option<&'a RawValue>,
-    },
-    Image {
-        source: Source<'a>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        cache_control: Option<&'a RawValue>,
-    },
-    Document {
-        source: Source<'a>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        title: Option<&'a str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        cache_control: Option<&'a RawValue>,
-    },
-    Thinking {
-        thinking: &'a str,
-        signature: &'a str,
-    },
-    RedactedThinking {
-        data: &'a str,
-    },
-    ToolUse {
-        id: Cow<'a, str>,
+written! {
+    enum Block<'a> tagged "type" {
+        Text as "text" {
+            text: &'a str,
+            cache_control?: Option<Raw<'a>>,
+        },
+        Image as "image" {
+            source: Source<'a>,
+            cache_control?: Option<Raw<'a>>,
+        },
+        Document as "document" {
+            source: Source<'a>,
+            title?: Option<&'a str>,
+            cache_control?: Option<Raw<'a>>,
+        },
+        Thinking as "thinking" {
+            thinking: &'a str,
+            signature: &'a str,
+        },
+        RedactedThinking as "redacted_thinking" {
+            data: &'a str,
+        },
+        ToolUse as "tool_use" {
+            id: Cow<'a, str>,
+            name: &'a str,
+            input: Verbatim<'a>,
+            cache_control?: Option<Raw<'a>>,
+        },
+        ToolResult as "tool_result" {
+            tool_use_id: Cow<'a, str>,
+            content: Told<'a>,
+            is_error?: bool,
+            cache_control?: Option<Raw<'a>>,
+        },
+    }
+
+    enum Told<'a> {
+        Text(&'a str),
+        Blocks(Vec<Block<'a>>),
+    }
+
+    enum Source<'a> tagged "type" {
+        Base64 as "base64" { media_type: &'a str, data: &'a str },
+        Url as "url" { url: &'a str },
+        Text as "text" { media_type: &'static str, data: String },
+    }
+
+    struct ToolOut<'a> {
         name: &'a str,
-        input: Cow<'a, RawValue>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        cache_control: Option<&'a RawValue>,
-    },
-    ToolResult {
-        tool_use_id: Cow<'a, str>,
-        content: Told<'a>,
-        #[serde(skip_serializing_if = "is_false")]
-        is_error: bool,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        cache_control: Option<&'a RawValue>,
-    },
-}
+        /// Left out when absent: `null` is refused.
+        description?: Option<&'a str>,
+        input_schema: Verbatim<'a>,
+        strict?: Option<bool>,
+        cache_control?: Option<Raw<'a>>,
+    }
 
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Told<'a> {
-    Text(&'a str),
-    Blocks(Vec<Block<'a>>),
-}
+    enum Choice<'a> tagged "type" {
+        Auto as "auto" {
+            disable_parallel_tool_use?: Option<bool>,
+        },
+        Any as "any" {
+            disable_parallel_tool_use?: Option<bool>,
+        },
+        Tool as "tool" {
+            name: &'a str,
+            disable_parallel_tool_use?: Option<bool>,
+        },
+        None as "none" {},
+    }
 
-#[derive(Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Source<'a> {
-    Base64 { media_type: &'a str, data: &'a str },
-    Url { url: &'a str },
-    Text { media_type: &'static str, data: String },
-}
+    enum Thinking tagged "type" {
+        Enabled as "enabled" { budget_tokens: u64 },
+        Adaptive as "adaptive" {},
+        Disabled as "disabled" {},
+    }
 
-#[derive(Serialize)]
-struct ToolOut<'a> {
-    name: &'a str,
-    /// Left out when absent: `null` is refused.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    description: Option<&'a str>,
-    input_schema: Cow<'a, RawValue>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    strict: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cache_control: Option<&'a RawValue>,
-}
+    struct OutputConfig<'a> {
+        effort?: Option<&'static str>,
+        format?: Option<FormatOut<'a>>,
+    }
 
-#[derive(Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Choice<'a> {
-    Auto {
-        #[serde(skip_serializing_if = "Option::is_none")]
-        disable_parallel_tool_use: Option<bool>,
-    },
-    Any {
-        #[serde(skip_serializing_if = "Option::is_none")]
-        disable_parallel_tool_use: Option<bool>,
-    },
-    Tool {
-        name: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        disable_parallel_tool_use: Option<bool>,
-    },
-    None {},
-}
+    struct FormatOut<'a> {
+        kind as "type": &'static str,
+        schema: Raw<'a>,
+    }
 
-#[derive(Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Thinking {
-    Enabled { budget_tokens: u64 },
-    Adaptive {},
-    Disabled {},
-}
-
-#[derive(Serialize)]
-struct OutputConfig<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    effort: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    format: Option<FormatOut<'a>>,
-}
-
-#[derive(Serialize)]
-struct FormatOut<'a> {
-    r#type: &'static str,
-    schema: &'a RawValue,
-}
-
-#[derive(Serialize)]
-struct Metadata<'a> {
-    user_id: &'a str,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
-fn is_false(value: &bool) -> bool {
-    !value
+    struct Metadata<'a> {
+        user_id: &'a str,
+    }
 }
 
 #[cfg(test)]
@@ -647,7 +600,7 @@ mod tests {
     }
 
     fn raw(text: &str) -> Json {
-        Json(RawValue::from_string(text.to_owned()).unwrap())
+        crate::wire::json::parse(text).unwrap()
     }
 
     fn says(role: Role, parts: Vec<Part>) -> Message {

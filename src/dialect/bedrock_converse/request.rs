@@ -10,8 +10,6 @@ mod reasoning;
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
-
 use self::body::{
     Block, Body, CachePoint, Empty, Extra, Inference, JsonText, Nova, OutputConfig, Reasoning, ReasoningText,
     ResultBlock, Schema, System, TextFormat, Tier, ToolChoiceOut, ToolConfig, ToolOut, ToolSpec, Turn,
@@ -20,7 +18,26 @@ use self::maker::{ADAPTIVE, CACHES, Maker, SINGLE, STRICT};
 use self::media::Media;
 use super::{tool_id, tool_name};
 use crate::chat::{Content, Format, Json, Message, Number, Part, Request, Role, Tool, ToolCall, ToolChoice};
-use crate::wire::json::{self, Fields, objects};
+use crate::wire::json::{self, Fields, Raw, Verbatim, objects};
+
+/// What Claude lets be tried here.
+///
+/// Sources: "Anthropic Claude Messages API", Amazon Bedrock user guide; BerriAI/litellm, its table of what each cloud
+/// takes; read 2026-11.
+const BETAS: &[&str] = &[
+    "computer-use-2025-01-24",
+    "computer-use-2025-11-24",
+    "context-1m-2025-08-07",
+    "dev-full-thinking-2025-05-14",
+    "effort-2025-11-24",
+    "fine-grained-tool-streaming-2025-05-14",
+    "interleaved-thinking-2025-05-14",
+    "output-128k-2025-02-19",
+    "structured-outputs-2025-11-13",
+    "thinking-binding-controls-2026-08-01",
+    "thinking-display-updates-2026-08-18",
+    "token-efficient-tools-2025-02-19",
+];
 
 pub fn write_request(request: &Request, lost: &mut Vec<String>) -> Vec<u8> {
     let mut writer = Writer { maker: Maker::of(&request.model), media: Media::default(), lost };
@@ -50,6 +67,7 @@ pub fn write_request(request: &Request, lost: &mut Vec<String>) -> Vec<u8> {
     let mut extra = plan.extra;
     writer.top_k(request, thinks, &mut extra);
     writer.single(request, tool_config.as_ref(), &mut extra);
+    writer.betas(request, &mut extra);
     let body = Body {
         system,
         messages,
@@ -60,8 +78,7 @@ pub fn write_request(request: &Request, lost: &mut Vec<String>) -> Vec<u8> {
         additional_model_request_fields: (!extra.is_empty()).then_some(extra),
         additional_model_response_field_paths: asks_stop.then_some([path]),
     };
-    // Strings, numbers and JSON texts cannot fail to be written.
-    serde_json::to_vec(&body).unwrap_or_default()
+    json::to_vec(&body)
 }
 
 struct Writer<'l> {
@@ -263,6 +280,19 @@ impl Writer<'_> {
         }
     }
 
+    /// One that is not known is refused with all of the request: "invalid beta flag". To other models than Claude they
+    /// mean nothing.
+    fn betas<'a>(&mut self, request: &'a Request, extra: &mut Extra<'a>) {
+        let is_claude = matches!(self.maker, Maker::Anthropic(_));
+        for beta in request.betas.iter().map(String::as_str).filter(|_| is_claude) {
+            if BETAS.contains(&beta) {
+                extra.anthropic_beta.push(beta);
+            } else {
+                self.lose(&format!("anthropic-beta: {beta}"));
+            }
+        }
+    }
+
     fn top_k(&mut self, request: &Request, thinks: bool, extra: &mut Extra<'_>) {
         if request.top_k.is_none() {
             return;
@@ -317,7 +347,7 @@ impl Writer<'_> {
 
     fn format<'a>(&mut self, request: &'a Request) -> Option<OutputConfig<'a>> {
         match request.format.as_ref()? {
-            Format::Schema { name, schema: Json(schema), .. } => {
+            Format::Schema { name, schema, .. } => {
                 Some(OutputConfig { text_format: TextFormat::new(JsonText { name, schema: schema.get() }) })
             }
             Format::Json => {
@@ -341,7 +371,7 @@ impl Writer<'_> {
 }
 
 /// A `cache_control` in Bedrock's words.
-fn cache_point(Json(marker): &Json) -> CachePoint {
+fn cache_point(marker: &Json) -> CachePoint {
     objects! {
         struct Marker {
             ttl: Option<String>,
@@ -369,24 +399,23 @@ fn stand_in(name: &str) -> ToolSpec<'_> {
 }
 
 /// `arguments` as the object that `input` must be, and whether nothing was lost.
-fn input(arguments: &str) -> (Cow<'_, RawValue>, bool) {
-    let own = |text: String| Cow::Owned(RawValue::from_string(text).unwrap_or_default());
-    let empty = || own("{}".to_owned());
-    match json::parse::<&RawValue>(arguments.trim()) {
-        Ok(raw) if raw.get().starts_with('{') => (Cow::Borrowed(raw), true),
-        Ok(raw) if raw.get() == "null" => (empty(), true),
-        Ok(raw) => (own(format!("{{\"value\":{raw}}}")), true),
-        Err(_) => (empty(), arguments.trim().is_empty()),
+fn input(arguments: &str) -> (Verbatim<'_>, bool) {
+    match json::parse::<Raw<'_>>(arguments.trim()) {
+        Ok(raw) if raw.get().starts_with('{') => (raw.into(), true),
+        Ok(raw) if raw.is_null() => (Raw::EMPTY_OBJECT.into(), true),
+        Ok(raw) => (Verbatim::made(format!("{{\"value\":{raw}}}")), true),
+        Err(_) => (Raw::EMPTY_OBJECT.into(), arguments.trim().is_empty()),
     }
 }
 
 /// The schema must be of an object and say so; OpenAI's may be absent or leave the type out.
-fn schema(schema: Option<&Json>) -> Cow<'_, RawValue> {
-    let own = |text: String| Cow::Owned(RawValue::from_string(text).unwrap_or_default());
-    match schema.map(|Json(raw)| (raw, Fields::read(raw.get().as_bytes()))) {
-        Some((raw, Ok(fields))) if fields.raw("type").is_some() => Cow::Borrowed(raw),
-        Some((_, Ok(fields))) => own(String::from_utf8(fields.with(&[("type", "\"object\"")])).unwrap_or_default()),
-        None | Some((_, Err(_))) => own(r#"{"type":"object","properties":{}}"#.to_owned()),
+fn schema(schema: Option<&Json>) -> Verbatim<'_> {
+    match schema.map(|schema| (schema.raw(), Fields::read(schema.get().as_bytes()))) {
+        Some((raw, Ok(fields))) if fields.raw("type").is_some() => raw.into(),
+        Some((_, Ok(fields))) => {
+            Verbatim::made(String::from_utf8(fields.with(&[("type", "\"object\"")])).unwrap_or_default())
+        }
+        None | Some((_, Err(_))) => Raw::of(r#"{"type":"object","properties":{}}"#).into(),
     }
 }
 

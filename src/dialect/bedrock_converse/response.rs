@@ -1,11 +1,9 @@
 //! A whole answer.
 
-use serde_json::value::RawValue;
-
 use super::super::Malformed;
 use super::{ModelFields, SERVER_TOOL, Tally, read_stop};
 use crate::chat::{Content, Part, Response, ToolCall};
-use crate::wire::json::{self, objects};
+use crate::wire::json::{self, Raw, objects};
 
 objects! {
     struct Answer<'a> {
@@ -45,7 +43,7 @@ objects! {
         r#type as "type": Option<String>,
         tool_use_id as "toolUseId": String,
         name: String,
-        input: Option<&'a RawValue>,
+        input: Option<Raw<'a>>,
     }
 
     /// A text with its sources, which other dialects have no place for.
@@ -85,7 +83,7 @@ impl Block<'_> {
             Content::ToolCall(ToolCall {
                 id: call.tool_use_id,
                 name: call.name,
-                arguments: call.input.map_or("{}", RawValue::get).to_owned(),
+                arguments: call.input.map_or("{}", Raw::get).to_owned(),
                 signature: None,
             })
         });

@@ -2,15 +2,12 @@
 //!
 //! Source: "Embed", Cohere API reference, read 2026-11.
 
-use serde::Serialize;
-use serde_json::value::RawValue;
-
 use super::{Units, count};
 use crate::chat::{Json, Usage};
 use crate::dialect::{Embed, Malformed};
 use crate::embed::{Input, Request, Response};
 use crate::error::Error;
-use crate::wire::json::{self, objects};
+use crate::wire::json::{self, Raw, objects, written};
 
 pub struct Embeddings;
 
@@ -36,8 +33,7 @@ impl Embed for Embeddings {
             embedding_types: ["float"],
             output_dimension: request.dimensions,
         };
-        // Strings and numbers cannot fail to be written.
-        Ok(serde_json::to_vec(&body).unwrap_or_default())
+        Ok(json::to_vec(&body))
     }
 
     fn read(&self, body: &[u8]) -> Result<Response, Malformed> {
@@ -48,33 +44,32 @@ impl Embed for Embeddings {
             }
 
             struct ByType<'a> {
-                float: Vec<&'a RawValue>,
+                float: Vec<Raw<'a>>,
             }
 
             struct Meta {
                 billed_units: Option<Units>,
             }
         }
-        let answer: Answer<'_> =
-            json::read(body).map_err(|error| Malformed(format!("the answer: {}", json::expectation(&error))))?;
+        let answer: Answer<'_> = json::read(body).map_err(|error| Malformed(format!("the answer: {error}")))?;
         let billed = answer.meta.and_then(|meta| meta.billed_units);
         let input = |units: Units| count(&units.input_tokens).saturating_add(count(&units.image_tokens));
         Ok(Response {
             model: String::new(),
-            vectors: answer.embeddings.float.into_iter().map(|vector| Json(vector.to_owned())).collect(),
+            vectors: answer.embeddings.float.into_iter().map(Json::from).collect(),
             usage: billed.map(|units| Usage { input: input(units), ..Usage::default() }),
         })
     }
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
-    model: &'a str,
-    texts: &'a [String],
-    input_type: &'a str,
-    embedding_types: [&'static str; 1],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    output_dimension: Option<u64>,
+written! {
+    struct Body<'a> {
+        model: &'a str,
+        texts: &'a [String],
+        input_type: &'a str,
+        embedding_types: [&'static str; 1],
+        output_dimension?: Option<u64>,
+    }
 }
 
 #[cfg(test)]
@@ -112,7 +107,7 @@ mod tests {
 
     #[test]
     fn tokens_are_refused() {
-        let tokens = Input::Tokens(Json(RawValue::from_string("[1]".into()).unwrap()));
+        let tokens = Input::Tokens(json::parse("[1]").unwrap());
         let error = Embeddings.write(&Request { input: tokens, ..asks(None) }, &mut Vec::new()).unwrap_err();
         assert_eq!(error.param.as_deref(), Some("input"));
     }
@@ -122,7 +117,7 @@ mod tests {
         let body = br#"{"id":"1","embeddings":{"float":[[0.10,2],[3,4]]},"texts":["a","b"],
             "meta":{"api_version":{"version":"2"},"billed_units":{"input_tokens":3}}}"#;
         let response = Embeddings.read(body).unwrap();
-        let vectors: Vec<&str> = response.vectors.iter().map(|Json(vector)| vector.get()).collect();
+        let vectors: Vec<&str> = response.vectors.iter().map(Json::get).collect();
         assert_eq!(vectors, ["[0.10,2]", "[3,4]"]);
         assert_eq!(response.usage, Some(Usage { input: 3, ..Usage::default() }));
         for body in ["", "secret", r#"{"message":"secret"}"#, r#"{"embeddings":"secret"}"#] {

@@ -8,12 +8,8 @@
 
 use std::borrow::Cow;
 
-use serde::Serialize;
-use serde::de::IgnoredAny;
-use serde_json::value::RawValue;
-
 use crate::chat::{Content, Effort, Format, Json, Message, Number, Part, Request, Role, Tool, ToolChoice};
-use crate::wire::json::{self, objects};
+use crate::wire::json::{self, Ignored, Raw, Verbatim, objects, written};
 
 /// Models that do not think, by the start of their name. They refuse to be told how.
 const PLAIN_MODELS: &[&str] = &[
@@ -60,8 +56,7 @@ pub fn write_request(request: &Request, lost: &mut Vec<String>) -> Vec<u8> {
         p: writer.nucleus(request.top_p.as_ref()),
         thinking: writer.thinking(request),
     };
-    // Strings, numbers and JSON texts cannot fail to be written.
-    serde_json::to_vec(&body).unwrap_or_default()
+    json::to_vec(&body)
 }
 
 struct Writer<'l> {
@@ -127,14 +122,11 @@ impl Writer<'_> {
     fn tool<'a>(&mut self, tool: &'a Tool) -> ToolOut<'a> {
         self.lose_if(tool.cache.is_some(), "cache_control");
         let parameters = match &tool.schema {
-            Some(Json(schema)) => Cow::Borrowed(&**schema),
-            None => {
-                let empty = r#"{"type":"object","properties":{}}"#.to_owned();
-                Cow::Owned(RawValue::from_string(empty).unwrap_or_default())
-            }
+            Some(schema) => schema.raw().into(),
+            None => Raw::of(r#"{"type":"object","properties":{}}"#).into(),
         };
         ToolOut {
-            r#type: "function",
+            kind: "function",
             function: FunctionOut { name: &tool.name, description: tool.description.as_deref(), parameters },
         }
     }
@@ -148,9 +140,9 @@ impl Writer<'_> {
         }
         let schema = match format {
             Format::Json => None,
-            Format::Schema { schema: Json(schema), .. } => Some(&**schema),
+            Format::Schema { schema, .. } => Some(schema.raw()),
         };
-        Some(FormatOut { r#type: "json_object", schema })
+        Some(FormatOut { kind: "json_object", schema })
     }
 
     /// `number` between two others, which are given as their text.
@@ -201,11 +193,11 @@ impl Writer<'_> {
             return None;
         }
         Some(match budget {
-            None => Thinking { r#type: "disabled", token_budget: None },
+            None => Thinking { kind: "disabled", token_budget: None },
             Some(tokens) => {
                 // Thoughts count into `max_tokens`, and some of it must be left for the answer.
                 let most = request.max_tokens.map_or(u64::MAX, |most| most.saturating_sub(1)).max(1);
-                Thinking { r#type: "enabled", token_budget: tokens.map(|tokens| tokens.clamp(1, most)) }
+                Thinking { kind: "enabled", token_budget: tokens.map(|tokens| tokens.clamp(1, most)) }
             }
         })
     }
@@ -267,7 +259,7 @@ impl Writer<'_> {
                 Content::Reasoning { text, .. } if self.replays => thoughts.push(Block::Thinking { thinking: text }),
                 Content::ToolCall(call) => tool_calls.push(CallOut {
                     id: &call.id,
-                    r#type: "function",
+                    kind: "function",
                     function: CalledOut {
                         name: &call.name,
                         arguments: if call.arguments.is_empty() { "{}" } else { &call.arguments },
@@ -310,10 +302,10 @@ impl Writer<'_> {
 }
 
 /// Whether the schema has a parameter that must be given.
-fn requires(Json(schema): &Json) -> bool {
+fn requires(schema: &Json) -> bool {
     objects! {
         struct Wire {
-            required: Option<Vec<IgnoredAny>>,
+            required: Option<Vec<Ignored>>,
         }
     }
     json::parse::<Wire>(schema.get()).is_ok_and(|schema| schema.required.is_some_and(|names| !names.is_empty()))
@@ -338,50 +330,33 @@ fn contents(blocks: Vec<Block<'_>>) -> Option<ContentOut<'_>> {
     }
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
-    stream: bool,
-    model: &'a str,
-    messages: Vec<MessageOut<'a>>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    tools: Vec<ToolOut<'a>>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    strict_tools: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tool_choice: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    response_format: Option<FormatOut<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_tokens: Option<u64>,
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    stop_sequences: &'a [String],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    temperature: Option<Cow<'a, Number>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    seed: Option<&'a Number>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    frequency_penalty: Option<Cow<'a, Number>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    presence_penalty: Option<Cow<'a, Number>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    k: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    p: Option<Cow<'a, Number>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    thinking: Option<Thinking>,
-}
+written! {
+    struct Body<'a> {
+        stream: bool,
+        model: &'a str,
+        messages: Vec<MessageOut<'a>>,
+        tools?: Vec<ToolOut<'a>>,
+        strict_tools?: bool,
+        tool_choice?: Option<&'static str>,
+        response_format?: Option<FormatOut<'a>>,
+        max_tokens?: Option<u64>,
+        stop_sequences?: &'a [String],
+        temperature?: Option<Cow<'a, Number>>,
+        seed?: Option<&'a Number>,
+        frequency_penalty?: Option<Cow<'a, Number>>,
+        presence_penalty?: Option<Cow<'a, Number>>,
+        k?: Option<u64>,
+        p?: Option<Cow<'a, Number>>,
+        thinking?: Option<Thinking>,
+    }
 
-#[derive(Serialize)]
-struct MessageOut<'a> {
-    role: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    content: Option<ContentOut<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tool_plan: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    tool_calls: Vec<CallOut<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tool_call_id: Option<&'a str>,
+    struct MessageOut<'a> {
+        role: &'static str,
+        content?: Option<ContentOut<'a>>,
+        tool_plan?: Option<String>,
+        tool_calls?: Vec<CallOut<'a>>,
+        tool_call_id?: Option<&'a str>,
+    }
 }
 
 impl MessageOut<'_> {
@@ -390,65 +365,53 @@ impl MessageOut<'_> {
     }
 }
 
-#[derive(Serialize)]
-#[serde(untagged)]
-enum ContentOut<'a> {
-    Text(&'a str),
-    Blocks(Vec<Block<'a>>),
-}
+written! {
+    enum ContentOut<'a> {
+        Text(&'a str),
+        Blocks(Vec<Block<'a>>),
+    }
 
-#[derive(Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Block<'a> {
-    Text { text: &'a str },
-    Thinking { thinking: &'a str },
-    ImageUrl { image_url: UrlOut<'a> },
-}
+    enum Block<'a> tagged "type" {
+        Text as "text" { text: &'a str },
+        Thinking as "thinking" { thinking: &'a str },
+        ImageUrl as "image_url" { image_url: UrlOut<'a> },
+    }
 
-#[derive(Serialize)]
-struct UrlOut<'a> {
-    url: Cow<'a, str>,
-}
+    struct UrlOut<'a> {
+        url: Cow<'a, str>,
+    }
 
-#[derive(Serialize)]
-struct CallOut<'a> {
-    id: &'a str,
-    r#type: &'static str,
-    function: CalledOut<'a>,
-}
+    struct CallOut<'a> {
+        id: &'a str,
+        kind as "type": &'static str,
+        function: CalledOut<'a>,
+    }
 
-#[derive(Serialize)]
-struct CalledOut<'a> {
-    name: &'a str,
-    arguments: &'a str,
-}
+    struct CalledOut<'a> {
+        name: &'a str,
+        arguments: &'a str,
+    }
 
-#[derive(Serialize)]
-struct ToolOut<'a> {
-    r#type: &'static str,
-    function: FunctionOut<'a>,
-}
+    struct ToolOut<'a> {
+        kind as "type": &'static str,
+        function: FunctionOut<'a>,
+    }
 
-#[derive(Serialize)]
-struct FunctionOut<'a> {
-    name: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    description: Option<&'a str>,
-    parameters: Cow<'a, RawValue>,
-}
+    struct FunctionOut<'a> {
+        name: &'a str,
+        description?: Option<&'a str>,
+        parameters: Verbatim<'a>,
+    }
 
-#[derive(Serialize)]
-struct FormatOut<'a> {
-    r#type: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    schema: Option<&'a RawValue>,
-}
+    struct FormatOut<'a> {
+        kind as "type": &'static str,
+        schema?: Option<Raw<'a>>,
+    }
 
-#[derive(Serialize)]
-struct Thinking {
-    r#type: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    token_budget: Option<u64>,
+    struct Thinking {
+        kind as "type": &'static str,
+        token_budget?: Option<u64>,
+    }
 }
 
 #[cfg(test)]
@@ -469,7 +432,7 @@ mod tests {
     }
 
     fn raw(text: &str) -> Json {
-        Json(RawValue::from_string(text.to_owned()).unwrap())
+        json::parse(text).unwrap()
     }
 
     fn says(role: Role, contents: Vec<Content>) -> Message {

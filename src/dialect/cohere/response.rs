@@ -42,8 +42,7 @@ pub fn read_response(body: &[u8]) -> Result<Response, Malformed> {
             tool_calls: Option<Vec<Call>>,
         }
     }
-    let answer: Answer =
-        json::read(body).map_err(|error| Malformed(format!("the answer: {}", json::expectation(&error))))?;
+    let answer: Answer = json::read(body).map_err(|error| Malformed(format!("the answer: {error}")))?;
     let id = answer.id.unwrap_or_default();
     let Message { content, tool_plan, tool_calls } = answer.message;
     let mut parts = Vec::new();

@@ -3,14 +3,14 @@
 //! Blocks come one at a time. One opens with its first word, so that an empty one is not told; citations, which stand
 //! inside the block that they are about, are passed over.
 
-use serde_json::value::RawValue;
+use std::borrow::Cow;
 
 use super::response::{Call, Function, Piece};
 use super::{Tally, call_id, stop};
 use crate::chat::{Block, Event, StopReason};
 use crate::dialect::{Decode, Malformed};
 use crate::wire::frame::Frame;
-use crate::wire::json::{self, objects};
+use crate::wire::json::{self, Raw, objects};
 
 /// Reads a stream of version 2.
 #[derive(Debug, Default)]
@@ -42,7 +42,7 @@ enum Open {
 
 objects! {
     struct Step<'a> {
-        r#type as "type": Option<String>,
+        r#type as "type": Option<Cow<'a, str>>,
         id: Option<String>,
         delta: Option<Delta<'a>>,
         /// Only an error has it here.
@@ -52,7 +52,7 @@ objects! {
     #[derive(Default)]
     struct Delta<'a> {
         /// Read where it adds something: the first event has lists in it where the others have one thing.
-        message: Option<&'a RawValue>,
+        message: Option<Raw<'a>>,
         finish_reason: Option<String>,
         usage: Option<Tally>,
         /// Why the answer failed.
@@ -189,8 +189,8 @@ impl Decoder {
 }
 
 /// Says where, and what was due; never what stood there.
-fn malformed(kind: &str, error: &serde_json::Error) -> Malformed {
-    Malformed(format!("{kind}: {}", json::expectation(error)))
+fn malformed(kind: &str, error: &json::Error) -> Malformed {
+    Malformed(format!("{kind}: {error}"))
 }
 
 #[cfg(test)]

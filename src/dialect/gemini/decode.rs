@@ -5,14 +5,12 @@
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
-
 use super::partial::{Partial, PartialArg};
 use super::{Fault, Tally, read_stop};
 use crate::chat::{self, Block, Event, Kind};
 use crate::dialect::{Decode, Malformed};
 use crate::wire::frame::Frame;
-use crate::wire::json::{self, objects};
+use crate::wire::json::{self, Raw, objects};
 
 /// OpenAI refuses ids of calls with more than 40 characters; the rest is for `call_` and a number.
 const TAG_CHARS: usize = 24;
@@ -45,9 +43,9 @@ objects! {
         candidates: Option<Vec<Candidate<'a>>>,
         prompt_feedback as "promptFeedback": Option<Feedback>,
         usage_metadata as "usageMetadata": Option<Tally>,
-        response_id as "responseId": Option<String>,
-        model_version as "modelVersion": Option<String>,
-        error: Option<&'a RawValue>,
+        response_id as "responseId": Option<Cow<'a, str>>,
+        model_version as "modelVersion": Option<Cow<'a, str>>,
+        error: Option<Raw<'a>>,
     }
 
     struct Feedback {
@@ -58,7 +56,7 @@ objects! {
         index: Option<u64>,
         content: Option<Said<'a>>,
         /// A word, or its number where a client of gRPC wrote the JSON.
-        finish_reason as "finishReason": Option<&'a RawValue>,
+        finish_reason as "finishReason": Option<Raw<'a>>,
     }
 
     struct Said<'a> {
@@ -78,7 +76,7 @@ objects! {
     struct FunctionCall<'a> {
         id: Option<String>,
         name: Option<String>,
-        args: Option<&'a RawValue>,
+        args: Option<Raw<'a>>,
         partial_args as "partialArgs": Option<Vec<PartialArg<'a>>>,
         will_continue as "willContinue": Option<bool>,
     }
@@ -138,7 +136,8 @@ impl Decoder {
                     Err(Malformed("candidates: missing".to_owned()))
                 };
             }
-            self.start(chunk.response_id.unwrap_or_default(), chunk.model_version.unwrap_or_default(), events);
+            let (id, model) = (chunk.response_id.unwrap_or_default(), chunk.model_version.unwrap_or_default());
+            self.start(id.into_owned(), model.into_owned(), events);
         }
         // With a `candidateCount` the other answers are left out; the canonical form has one.
         for candidate in candidates.into_iter().filter(|candidate| candidate.index.unwrap_or(0) == 0) {
@@ -257,7 +256,7 @@ impl Decoder {
 }
 
 /// Numbers as in the protocol's definition.
-fn finish_word(raw: &RawValue) -> Option<Cow<'static, str>> {
+fn finish_word(raw: Raw<'_>) -> Option<Cow<'static, str>> {
     Some(match raw.get() {
         "null" | "0" => return None,
         "1" => Cow::Borrowed("STOP"),
@@ -287,7 +286,7 @@ pub fn read_response(body: &[u8]) -> Result<chat::Response, Malformed> {
     let text = std::str::from_utf8(body).map_err(|_| Malformed("not UTF-8".to_owned()))?.trim();
     let (mut decoder, mut events) = (Decoder::default(), Vec::new());
     if text.starts_with('[') {
-        let chunks: Vec<&RawValue> = json::parse(text).map_err(|error| malformed("reply", &error))?;
+        let chunks: Vec<Raw<'_>> = json::parse(text).map_err(|error| malformed("reply", &error))?;
         for chunk in chunks {
             decoder.read(chunk.get(), &mut events)?;
         }
@@ -307,6 +306,6 @@ pub fn read_response(body: &[u8]) -> Result<chat::Response, Malformed> {
 }
 
 /// Says where, and what was due; never what stood there.
-fn malformed(what: &str, error: &serde_json::Error) -> Malformed {
-    Malformed(format!("{what}: {}", json::expectation(error)))
+fn malformed(what: &str, error: &json::Error) -> Malformed {
+    Malformed(format!("{what}: {error}"))
 }

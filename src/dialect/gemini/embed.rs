@@ -2,14 +2,11 @@
 //!
 //! Source: "Embeddings", Gemini API reference, read 2026-11.
 
-use serde::Serialize;
-use serde_json::value::RawValue;
-
-use crate::chat::{Json, Number, Usage};
+use crate::chat::{Number, Usage};
 use crate::dialect::{Embed, Malformed};
 use crate::embed::{Input, Request, Response};
 use crate::error::Error;
-use crate::wire::json::{self, objects};
+use crate::wire::json::{self, Raw, objects, written};
 
 pub struct Embeddings;
 
@@ -39,8 +36,7 @@ impl Embed for Embeddings {
             output_dimensionality: request.dimensions,
         };
         let batch = Batch { requests: texts.iter().map(|text| one(text.as_str())).collect() };
-        // Strings and numbers cannot fail to be written.
-        Ok(serde_json::to_vec(&batch).unwrap_or_default())
+        Ok(json::to_vec(&batch))
     }
 
     fn read(&self, body: &[u8]) -> Result<Response, Malformed> {
@@ -52,19 +48,18 @@ impl Embed for Embeddings {
             }
 
             struct Vector<'a> {
-                values: &'a RawValue,
+                values: Raw<'a>,
             }
 
             struct Tally {
                 prompt_token_count as "promptTokenCount": Option<Number>,
             }
         }
-        let answer: Answer<'_> =
-            json::read(body).map_err(|error| Malformed(format!("the answer: {}", json::expectation(&error))))?;
+        let answer: Answer<'_> = json::read(body).map_err(|error| Malformed(format!("the answer: {error}")))?;
         let tokens = answer.usage_metadata.and_then(|tally| tally.prompt_token_count);
         Ok(Response {
             model: String::new(),
-            vectors: answer.embeddings.into_iter().map(|vector| Json(vector.values.to_owned())).collect(),
+            vectors: answer.embeddings.into_iter().map(|vector| vector.values.into()).collect(),
             // Saturates; a negative number is none.
             usage: tokens.map(|tokens| Usage { input: tokens.value() as u64, ..Usage::default() }),
         })
@@ -84,30 +79,25 @@ fn path(model: &str) -> String {
     path
 }
 
-#[derive(Serialize)]
-struct Batch<'a> {
-    requests: Vec<One<'a>>,
-}
+written! {
+    struct Batch<'a> {
+        requests: Vec<One<'a>>,
+    }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct One<'a> {
-    model: &'a str,
-    content: Content<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    task_type: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    output_dimensionality: Option<u64>,
-}
+    struct One<'a> {
+        model: &'a str,
+        content: Content<'a>,
+        task_type as "taskType"?: Option<&'a str>,
+        output_dimensionality as "outputDimensionality"?: Option<u64>,
+    }
 
-#[derive(Serialize)]
-struct Content<'a> {
-    parts: [Text<'a>; 1],
-}
+    struct Content<'a> {
+        parts: [Text<'a>; 1],
+    }
 
-#[derive(Serialize)]
-struct Text<'a> {
-    text: &'a str,
+    struct Text<'a> {
+        text: &'a str,
+    }
 }
 
 #[cfg(test)]
@@ -153,7 +143,7 @@ mod tests {
     fn an_answer_is_read() {
         let body = br#"{"embeddings":[{"values":[0.10,2]},{"values":[3]}],"usageMetadata":{"promptTokenCount":4}}"#;
         let response = Embeddings.read(body).unwrap();
-        let vectors: Vec<&str> = response.vectors.iter().map(|Json(vector)| vector.get()).collect();
+        let vectors: Vec<&str> = response.vectors.iter().map(|vector| vector.get()).collect();
         assert_eq!((vectors, response.usage.unwrap().input), (vec!["[0.10,2]", "[3]"], 4));
         for body in ["", "secret", r#"{"error":{"message":"secret"}}"#, r#"{"embeddings":"secret"}"#] {
             let Malformed(why) = Embeddings.read(body.as_bytes()).unwrap_err();

@@ -5,16 +5,13 @@
 
 use std::borrow::Cow;
 
-use serde::Serialize;
-use serde_json::value::RawValue;
-
-use super::{Tally, error_body, error_frame, json, stop_word};
+use super::{Tally, error_body, error_frame, stop_word};
 use crate::chat::{self, Block, Content, Event, Stop, ToolCall};
 use crate::dialect::{Encode, Label};
 use crate::error::{self, Error};
 use crate::wire::array;
 use crate::wire::frame::Framing;
-use crate::wire::json as wire_json;
+use crate::wire::json::{self as wire_json, Raw, Verbatim, to_vec, written};
 
 /// A call with more arguments than this goes out without them: they must be whole, and are kept until they are.
 const ARGUMENTS_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -102,7 +99,7 @@ impl Encoder {
     }
 
     fn piece(&mut self, parts: Vec<PartOut<'_>>, stop: Option<&Stop>, out: &mut Vec<u8>) {
-        let piece = json(&ResponseOut {
+        let piece = to_vec(&ResponseOut {
             candidates: [CandidateOut::new(parts, stop)],
             usage_metadata: self.usage.filter(|_| stop.is_some()).map(Tally::from),
             model_version: &self.model,
@@ -142,7 +139,7 @@ pub fn write_response(response: &chat::Response, label: &Label) -> Vec<u8> {
     if parts.is_empty() {
         parts.push(PartOut::text(""));
     }
-    json(&ResponseOut {
+    to_vec(&ResponseOut {
         candidates: [CandidateOut::new(parts, Some(&response.stop))],
         usage_metadata: Some(Tally::from(response.usage.unwrap_or_default())),
         model_version: &response.model,
@@ -150,23 +147,19 @@ pub fn write_response(response: &chat::Response, label: &Label) -> Vec<u8> {
     })
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ResponseOut<'a> {
-    candidates: [CandidateOut<'a>; 1],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    usage_metadata: Option<Tally>,
-    model_version: &'a str,
-    response_id: &'a str,
-}
+written! {
+    struct ResponseOut<'a> {
+        candidates: [CandidateOut<'a>; 1],
+        usage_metadata as "usageMetadata"?: Option<Tally>,
+        model_version as "modelVersion": &'a str,
+        response_id as "responseId": &'a str,
+    }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct CandidateOut<'a> {
-    content: ContentOut<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    finish_reason: Option<&'a str>,
-    index: u64,
+    struct CandidateOut<'a> {
+        content: ContentOut<'a>,
+        finish_reason as "finishReason"?: Option<&'a str>,
+        index: u64,
+    }
 }
 
 impl<'a> CandidateOut<'a> {
@@ -175,65 +168,47 @@ impl<'a> CandidateOut<'a> {
     }
 }
 
-/// A message, in requests and answers.
-#[derive(Serialize)]
-pub(super) struct ContentOut<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) role: Option<&'static str>,
-    pub(super) parts: Vec<PartOut<'a>>,
-}
+written! {
+    /// A message, in requests and answers.
+    pub(super) struct ContentOut<'a> {
+        pub(super) role?: Option<&'static str>,
+        pub(super) parts: Vec<PartOut<'a>>,
+    }
 
-/// A part of a message, in requests and answers.
-#[derive(Default, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct PartOut<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) text: Option<Cow<'a, str>>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub(super) thought: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) inline_data: Option<BlobOut<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) file_data: Option<FileOut<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) function_call: Option<CallOut<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) function_response: Option<ResultOut<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) thought_signature: Option<Cow<'a, str>>,
-}
+    /// A part of a message, in requests and answers.
+    #[derive(Default)]
+    pub(super) struct PartOut<'a> {
+        pub(super) text?: Option<Cow<'a, str>>,
+        pub(super) thought?: bool,
+        pub(super) inline_data as "inlineData"?: Option<BlobOut<'a>>,
+        pub(super) file_data as "fileData"?: Option<FileOut<'a>>,
+        pub(super) function_call as "functionCall"?: Option<CallOut<'a>>,
+        pub(super) function_response as "functionResponse"?: Option<ResultOut<'a>>,
+        pub(super) thought_signature as "thoughtSignature"?: Option<Cow<'a, str>>,
+    }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct BlobOut<'a> {
-    pub(super) mime_type: &'a str,
-    pub(super) data: &'a str,
-}
+    pub(super) struct BlobOut<'a> {
+        pub(super) mime_type as "mimeType": &'a str,
+        pub(super) data: &'a str,
+    }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct FileOut<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) mime_type: Option<&'static str>,
-    pub(super) file_uri: &'a str,
-}
+    pub(super) struct FileOut<'a> {
+        pub(super) mime_type as "mimeType"?: Option<&'static str>,
+        pub(super) file_uri as "fileUri": &'a str,
+    }
 
-#[derive(Serialize)]
-pub(super) struct CallOut<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) id: Option<&'a str>,
-    pub(super) name: &'a str,
-    pub(super) args: Cow<'a, RawValue>,
-}
+    pub(super) struct CallOut<'a> {
+        pub(super) id?: Option<&'a str>,
+        pub(super) name: &'a str,
+        pub(super) args: Verbatim<'a>,
+    }
 
-#[derive(Serialize)]
-pub(super) struct ResultOut<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) id: Option<&'a str>,
-    pub(super) name: &'a str,
-    pub(super) response: Cow<'a, RawValue>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) parts: Vec<PartOut<'a>>,
+    pub(super) struct ResultOut<'a> {
+        pub(super) id?: Option<&'a str>,
+        pub(super) name: &'a str,
+        pub(super) response: Verbatim<'a>,
+        pub(super) parts?: Vec<PartOut<'a>>,
+    }
 }
 
 impl<'a> PartOut<'a> {
@@ -267,17 +242,11 @@ impl<'a> PartOut<'a> {
 ///
 /// No text is the call of a tool without parameters. Another value than an object is put under `value`. A text that is
 /// not JSON, which a model cut short leaves behind, cannot be kept.
-pub(super) fn args(arguments: &str) -> (Cow<'_, RawValue>, bool) {
-    let empty = || raw("{}".to_owned());
-    match wire_json::parse::<&RawValue>(arguments.trim()) {
-        Ok(value) if value.get().starts_with('{') => (Cow::Borrowed(value), true),
-        Ok(value) if value.get() == "null" => (empty(), true),
-        Ok(value) => (raw(format!("{{\"value\":{value}}}")), true),
-        Err(_) => (empty(), arguments.trim().is_empty()),
+pub(super) fn args(arguments: &str) -> (Verbatim<'_>, bool) {
+    match wire_json::parse::<Raw<'_>>(arguments.trim()) {
+        Ok(value) if value.get().starts_with('{') => (value.into(), true),
+        Ok(value) if value.is_null() => (Raw::EMPTY_OBJECT.into(), true),
+        Ok(value) => (Verbatim::made(format!("{{\"value\":{value}}}")), true),
+        Err(_) => (Raw::EMPTY_OBJECT.into(), arguments.trim().is_empty()),
     }
-}
-
-/// `text`, which is JSON, as a value.
-pub(super) fn raw(text: String) -> Cow<'static, RawValue> {
-    Cow::Owned(RawValue::from_string(text).unwrap_or_default())
 }

@@ -5,9 +5,7 @@
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
-
-use crate::wire::json::{self, objects, quoted};
+use crate::wire::json::{self, Raw, objects, quoted};
 
 /// A path deeper than this, or an object with more fields, is none that a model wrote.
 const DEPTH_MAX: usize = 32;
@@ -17,9 +15,9 @@ objects! {
     pub(super) struct PartialArg<'a> {
         json_path as "jsonPath": Cow<'a, str>,
         string_value as "stringValue": Option<String>,
-        number_value as "numberValue": Option<&'a RawValue>,
+        number_value as "numberValue": Option<Raw<'a>>,
         bool_value as "boolValue": Option<bool>,
-        null_value as "nullValue": Option<&'a RawValue>,
+        null_value as "nullValue": Option<Raw<'a>>,
     }
 }
 

@@ -5,14 +5,12 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use serde_json::value::RawValue;
-
 use crate::chat::{
     Content, Effort, Format, Json, Media, Message, Number, Part, Request, Role, Tool, ToolCall, ToolChoice, UNREAD_MAX,
 };
 use crate::error::Error;
 use crate::schema;
-use crate::wire::json::{self, Fields, Read};
+use crate::wire::json::{self, Fields, Raw, Read};
 
 /// Stands for a signature where none is known. Not one that a provider made.
 pub(super) const SENTINELS: &[&str] = &["skip_thought_signature_validator", "context_engineering_is_the_way_to_go"];
@@ -116,7 +114,7 @@ impl Reader {
         }
     }
 
-    fn content(&mut self, path: &str, raw: &RawValue) -> Result<(Role, Vec<Part>), Error> {
+    fn content(&mut self, path: &str, raw: Raw<'_>) -> Result<(Role, Vec<Part>), Error> {
         // A bare text is what some clients send for the system's instruction.
         if let Ok(text) = json::parse::<String>(raw.get()) {
             return Ok((Role::User, vec![Part::text(text)]));
@@ -138,7 +136,7 @@ impl Reader {
         Ok((role, parts))
     }
 
-    fn part(&mut self, path: &str, raw: &RawValue, parts: &mut Vec<Part>) -> Result<(), Error> {
+    fn part(&mut self, path: &str, raw: Raw<'_>, parts: &mut Vec<Part>) -> Result<(), Error> {
         let fields = fields(raw, path)?;
         let part = Object { fields: &fields, path: path.to_owned() };
         let signature: Option<String> = part.get("thoughtSignature", "a string")?;
@@ -212,7 +210,7 @@ impl Reader {
         }))
     }
 
-    fn call(&mut self, path: &str, raw: &RawValue, signature: Option<String>) -> Result<ToolCall, Error> {
+    fn call(&mut self, path: &str, raw: Raw<'_>, signature: Option<String>) -> Result<ToolCall, Error> {
         let fields = fields(raw, path)?;
         let call = Object { fields: &fields, path: path.to_owned() };
         let name: String = call.need("name", "a string")?;
@@ -221,11 +219,11 @@ impl Reader {
         self.calls += 1;
         self.ids.insert(id.clone());
         self.unanswered.entry(name.clone()).or_default().push_back(id.clone());
-        let arguments = call.raw("args").map_or("{}", RawValue::get).to_owned();
+        let arguments = call.raw("args").map_or("{}", Raw::get).to_owned();
         Ok(ToolCall { id, name, arguments, signature })
     }
 
-    fn result(&mut self, path: &str, raw: &RawValue) -> Result<Content, Error> {
+    fn result(&mut self, path: &str, raw: Raw<'_>) -> Result<Content, Error> {
         let fields = fields(raw, path)?;
         let result = Object { fields: &fields, path: path.to_owned() };
         let name: Option<String> = result.get("name", "a string")?;
@@ -267,7 +265,7 @@ impl Reader {
         }
     }
 
-    fn tools(&mut self, path: &str, raw: &RawValue, tools: &mut Vec<Tool>) -> Result<(), Error> {
+    fn tools(&mut self, path: &str, raw: Raw<'_>, tools: &mut Vec<Tool>) -> Result<(), Error> {
         let fields = fields(raw, path)?;
         let tool = Object { fields: &fields, path: path.to_owned() };
         for name in fields.names().filter(|name| !is_spelled(name, "functionDeclarations")) {
@@ -278,7 +276,7 @@ impl Reader {
             let path = tool.at(&format!("functionDeclarations[{j}]"));
             let fields = self::fields(raw, &path)?;
             let function = Object { fields: &fields, path };
-            let schema = function.raw("parametersJsonSchema").map(|raw| Json(raw.to_owned()));
+            let schema = function.raw("parametersJsonSchema").map(Json::from);
             tools.push(Tool {
                 name: function.need("name", "a string")?,
                 description: function.get("description", "a string")?,
@@ -290,7 +288,7 @@ impl Reader {
         Ok(())
     }
 
-    fn tool_config(&mut self, raw: &RawValue, request: &mut Request) -> Result<(), Error> {
+    fn tool_config(&mut self, raw: Raw<'_>, request: &mut Request) -> Result<(), Error> {
         let fields = fields(raw, "toolConfig")?;
         let config = Object { fields: &fields, path: "toolConfig".to_owned() };
         self.pass_over_other(&config, "toolConfig", &["functionCallingConfig"]);
@@ -324,7 +322,7 @@ impl Reader {
         Ok(())
     }
 
-    fn generation_config(&mut self, raw: &RawValue, request: &mut Request) -> Result<(), Error> {
+    fn generation_config(&mut self, raw: Raw<'_>, request: &mut Request) -> Result<(), Error> {
         let fields = fields(raw, "generationConfig")?;
         let config = Object { fields: &fields, path: "generationConfig".to_owned() };
         request.max_tokens = whole(&config, "maxOutputTokens")?;
@@ -343,7 +341,7 @@ impl Reader {
             self.pass_over("generationConfig.responseModalities");
         }
         self.pass_over_other(&config, "generationConfig", CONFIG_READ);
-        let json_schema = config.raw("responseJsonSchema").map(|raw| Json(raw.to_owned()));
+        let json_schema = config.raw("responseJsonSchema").map(Json::from);
         let schema = json_schema.or_else(|| config.raw("responseSchema").map(schema::from_openapi));
         let media_type: Option<String> = config.get("responseMimeType", "a string")?;
         request.format = match (schema, media_type.as_deref()) {
@@ -361,7 +359,7 @@ impl Reader {
         }
     }
 
-    fn thinking(&mut self, raw: &RawValue, request: &mut Request) -> Result<(), Error> {
+    fn thinking(&mut self, raw: Raw<'_>, request: &mut Request) -> Result<(), Error> {
         let path = "generationConfig.thinkingConfig";
         let fields = fields(raw, path)?;
         let thinking = Object { fields: &fields, path: path.to_owned() };
@@ -414,7 +412,7 @@ impl<'a> Object<'_, 'a> {
     }
 
     /// The value of a field in either spelling; `null` is absent.
-    fn raw(&self, name: &str) -> Option<&'a RawValue> {
+    fn raw(&self, name: &str) -> Option<Raw<'a>> {
         let given = self.fields.raw(name).filter(|raw| raw.get() != "null");
         given.or_else(|| {
             let spelled = self.fields.names().find(|given| is_spelled(given, name))?;
@@ -449,7 +447,7 @@ fn is_spelled(given: &str, name: &str) -> bool {
 /// A whole number, which some clients write with a fraction of nought.
 fn whole(object: &Object<'_, '_>, name: &str) -> Result<Option<u64>, Error> {
     let Some(number) = object.get::<Number>(name, "a whole number")? else { return Ok(None) };
-    let text = object.raw(name).map_or("", RawValue::get);
+    let text = object.raw(name).map_or("", Raw::get);
     let text =
         text.split_once('.').map_or(text, |(head, tail)| if tail.bytes().all(|b| b == b'0') { head } else { "" });
     let wrong = || Error::field(object.at(name), "must be a whole number");
@@ -461,12 +459,12 @@ fn whole(object: &Object<'_, '_>, name: &str) -> Result<Option<u64>, Error> {
     }
 }
 
-fn fields<'a>(raw: &'a RawValue, path: &str) -> Result<Fields<'a>, Error> {
+fn fields<'a>(raw: Raw<'a>, path: &str) -> Result<Fields<'a>, Error> {
     Fields::read(raw.get().as_bytes()).map_err(|_| Error::field(path, "must be an object"))
 }
 
 /// The elements of a list, or the one that stands in its place.
-fn list(raw: &RawValue) -> Vec<&RawValue> {
+fn list(raw: Raw<'_>) -> Vec<Raw<'_>> {
     json::parse(raw.get()).unwrap_or_else(|_| vec![raw])
 }
 

@@ -6,15 +6,11 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use serde::Serialize;
-use serde_json::value::RawValue;
-
-use super::encode::{BlobOut, ContentOut, FileOut, PartOut, ResultOut, args, raw};
-use super::json;
+use super::encode::{BlobOut, ContentOut, FileOut, PartOut, ResultOut, args};
 use super::read_request::SENTINELS;
 use crate::chat::{Content, Effort, Format, Json, Media, Message, Number, Part, Request, Role, Tool, ToolChoice};
 use crate::schema;
-use crate::wire::json::{self as wire_json, Fields, quoted};
+use crate::wire::json::{self as wire_json, Fields, Raw, Verbatim, quoted, to_vec, written};
 
 pub fn write_request(request: &Request, lost: &mut Vec<String>) -> Vec<u8> {
     let generation = Generation::of(&request.model);
@@ -52,7 +48,7 @@ pub fn write_request(request: &Request, lost: &mut Vec<String>) -> Vec<u8> {
         response_schema,
         thinking_config,
     };
-    json(&RequestOut {
+    to_vec(&RequestOut {
         contents,
         system_instruction: (!system.is_empty()).then_some(ContentOut { role: None, parts: system }),
         tool_config: request.tool_choice.as_ref().filter(|_| !declarations.is_empty()).map(choice),
@@ -333,21 +329,21 @@ impl<'a, 'l, 'v> Contents<'a, 'l, 'v> {
 }
 
 /// The texts of a result as the object that `response` must be.
-fn response<'a>(texts: &[&'a str], is_error: bool) -> Cow<'a, RawValue> {
+fn response<'a>(texts: &[&'a str], is_error: bool) -> Verbatim<'a> {
     let key = if is_error { "error" } else { "result" };
     if let [text] = texts {
         // A reference in a result is taken for one of a schema, and refused (google-gemini/gemini-cli#13326).
         let refers = text.contains("\"$ref\"") || text.contains("\"$defs\"");
-        let value = wire_json::parse::<&'a RawValue>(text.trim()).ok();
+        let value = wire_json::parse::<Raw<'a>>(text.trim()).ok();
         let object = value.filter(|value| !refers && value.get().starts_with('{'));
-        let says = |value: &&RawValue| {
+        let says = |value: &Raw<'_>| {
             !is_error || Fields::read(value.get().as_bytes()).is_ok_and(|fields| fields.raw("error").is_some())
         };
         if let Some(value) = object.filter(says) {
-            return Cow::Borrowed(value);
+            return value.into();
         }
     }
-    raw(format!("{{{}:{}}}", quoted(key), quoted(&texts.join("\n"))))
+    Verbatim::made(format!("{{{}:{}}}", quoted(key), quoted(&texts.join("\n"))))
 }
 
 fn is_cached(part: &Part) -> bool {
@@ -378,86 +374,52 @@ pub(super) fn media_type(url: &str) -> Option<&'static str> {
     })
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct RequestOut<'a> {
-    contents: Vec<ContentOut<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    system_instruction: Option<ContentOut<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tools: Option<[ToolOut<'a>; 1]>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tool_config: Option<ToolConfigOut<'a>>,
-    generation_config: ConfigOut<'a>,
-}
+written! {
+    struct RequestOut<'a> {
+        contents: Vec<ContentOut<'a>>,
+        system_instruction as "systemInstruction"?: Option<ContentOut<'a>>,
+        tools?: Option<[ToolOut<'a>; 1]>,
+        tool_config as "toolConfig"?: Option<ToolConfigOut<'a>>,
+        generation_config as "generationConfig": ConfigOut<'a>,
+    }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ToolOut<'a> {
-    function_declarations: Vec<DeclarationOut<'a>>,
-}
+    struct ToolOut<'a> {
+        function_declarations as "functionDeclarations": Vec<DeclarationOut<'a>>,
+    }
 
-#[derive(Serialize)]
-struct DeclarationOut<'a> {
-    name: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    description: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "given")]
-    parameters: Option<Json>,
-}
+    struct DeclarationOut<'a> {
+        name: &'a str,
+        description?: Option<&'a str>,
+        parameters?: Option<Json>,
+    }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ToolConfigOut<'a> {
-    function_calling_config: CallingOut<'a>,
-}
+    struct ToolConfigOut<'a> {
+        function_calling_config as "functionCallingConfig": CallingOut<'a>,
+    }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct CallingOut<'a> {
-    mode: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    allowed_function_names: Option<[&'a str; 1]>,
-}
+    struct CallingOut<'a> {
+        mode: &'static str,
+        allowed_function_names as "allowedFunctionNames"?: Option<[&'a str; 1]>,
+    }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ConfigOut<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_output_tokens: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    temperature: Option<&'a Number>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    top_p: Option<&'a Number>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    top_k: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    seed: Option<&'a Number>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    presence_penalty: Option<&'a Number>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    frequency_penalty: Option<&'a Number>,
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    stop_sequences: &'a [String],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    response_mime_type: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "given")]
-    response_schema: Option<Json>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    thinking_config: Option<ThinkingOut>,
-}
+    struct ConfigOut<'a> {
+        max_output_tokens as "maxOutputTokens"?: Option<u64>,
+        temperature?: Option<&'a Number>,
+        top_p as "topP"?: Option<&'a Number>,
+        top_k as "topK"?: Option<u64>,
+        seed?: Option<&'a Number>,
+        presence_penalty as "presencePenalty"?: Option<&'a Number>,
+        frequency_penalty as "frequencyPenalty"?: Option<&'a Number>,
+        stop_sequences as "stopSequences"?: &'a [String],
+        response_mime_type as "responseMimeType"?: Option<&'static str>,
+        response_schema as "responseSchema"?: Option<Json>,
+        thinking_config as "thinkingConfig"?: Option<ThinkingOut>,
+    }
 
-#[derive(Default, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ThinkingOut {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    include_thoughts: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    thinking_budget: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    thinking_level: Option<&'static str>,
-}
-
-fn given<S: serde::Serializer>(json: &Option<Json>, serializer: S) -> Result<S::Ok, S::Error> {
-    json.as_ref().map(|json| &json.0).serialize(serializer)
+    #[derive(Default)]
+    struct ThinkingOut {
+        include_thoughts as "includeThoughts"?: Option<bool>,
+        thinking_budget as "thinkingBudget"?: Option<i64>,
+        thinking_level as "thinkingLevel"?: Option<&'static str>,
+    }
 }

@@ -4,13 +4,11 @@
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
-
 use super::message;
 use crate::chat::{Block, Content, Event, Number, Part, Response, Stop, StopReason, ToolCall, Usage};
 use crate::dialect::{Decode, Malformed};
 use crate::wire::frame::Frame;
-use crate::wire::json::{self, objects};
+use crate::wire::json::{self, Raw, objects};
 
 /// Reads a stream of lines.
 #[derive(Debug, Default)]
@@ -40,14 +38,14 @@ enum Open {
 
 objects! {
     struct Line<'a> {
-        model: Option<String>,
-        created_at: Option<String>,
+        model: Option<Cow<'a, str>>,
+        created_at: Option<Cow<'a, str>>,
         message: Option<Said<'a>>,
         done: Option<bool>,
         done_reason: Option<String>,
         prompt_eval_count: Option<Number>,
         eval_count: Option<Number>,
-        error: Option<&'a RawValue>,
+        error: Option<Raw<'a>>,
     }
 
     struct Said<'a> {
@@ -64,7 +62,7 @@ objects! {
     #[derive(Default)]
     struct Function<'a> {
         name: Option<String>,
-        arguments: Option<&'a RawValue>,
+        arguments: Option<Raw<'a>>,
     }
 }
 
@@ -98,7 +96,7 @@ impl Decoder {
             self.at = At::Telling;
             self.tag = line.created_at.unwrap_or_default().chars().filter(char::is_ascii_alphanumeric).collect();
             // Answers have no id.
-            events.push(Event::Start { id: String::new(), model: line.model.unwrap_or_default() });
+            events.push(Event::Start { id: String::new(), model: line.model.unwrap_or_default().into_owned() });
         }
         if let Some(Said { content, thinking, tool_calls }) = line.message {
             self.tell(Open::Thinking, thinking, events);
@@ -196,7 +194,7 @@ fn stop(word: Option<String>, called: bool) -> Stop {
 }
 
 /// Arguments are an object; some servers that copied Ollama send its text.
-fn text(arguments: &RawValue) -> Cow<'_, str> {
+fn text(arguments: Raw<'_>) -> Cow<'_, str> {
     json::parse::<String>(arguments.get()).map_or(Cow::Borrowed(arguments.get()), Cow::Owned)
 }
 
@@ -206,8 +204,8 @@ pub(super) fn count(number: &Option<Number>) -> u64 {
 }
 
 /// Says what was due; never what stood there.
-fn malformed(error: &serde_json::Error) -> Malformed {
-    Malformed(format!("the answer: {}", json::expectation(error)))
+fn malformed(error: &json::Error) -> Malformed {
+    Malformed(format!("the answer: {error}"))
 }
 
 #[cfg(test)]

@@ -2,16 +2,13 @@
 //!
 //! Source: "Generate embeddings", Ollama API documentation, read 2026-11.
 
-use serde::Serialize;
-use serde_json::value::RawValue;
-
 use super::answer::count;
 use super::request::root;
 use crate::chat::{Json, Number, Usage};
 use crate::dialect::{Embed, Malformed};
 use crate::embed::{Input, Request, Response};
 use crate::error::Error;
-use crate::wire::json::{self, objects};
+use crate::wire::json::{self, Raw, objects, written};
 
 pub struct Embeddings;
 
@@ -26,36 +23,34 @@ impl Embed for Embeddings {
         };
         lost.extend(request.user.is_some().then(|| "user".to_owned()));
         lost.extend(request.input_type.is_some().then(|| "input_type".to_owned()));
-        // Strings and numbers cannot fail to be written.
         let body = Body { model: &request.model, input, dimensions: request.dimensions };
-        Ok(serde_json::to_vec(&body).unwrap_or_default())
+        Ok(json::to_vec(&body))
     }
 
     fn read(&self, body: &[u8]) -> Result<Response, Malformed> {
         objects! {
             struct Answer<'a> {
                 model: Option<String>,
-                embeddings: Vec<&'a RawValue>,
+                embeddings: Vec<Raw<'a>>,
                 prompt_eval_count: Option<Number>,
             }
         }
-        let answer: Answer<'_> =
-            json::read(body).map_err(|error| Malformed(format!("the answer: {}", json::expectation(&error))))?;
+        let answer: Answer<'_> = json::read(body).map_err(|error| Malformed(format!("the answer: {error}")))?;
         let input = count(&answer.prompt_eval_count);
         Ok(Response {
             model: answer.model.unwrap_or_default(),
-            vectors: answer.embeddings.into_iter().map(|vector| Json(vector.to_owned())).collect(),
+            vectors: answer.embeddings.into_iter().map(Json::from).collect(),
             usage: answer.prompt_eval_count.is_some().then(|| Usage { input, ..Usage::default() }),
         })
     }
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
-    model: &'a str,
-    input: &'a [String],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    dimensions: Option<u64>,
+written! {
+    struct Body<'a> {
+        model: &'a str,
+        input: &'a [String],
+        dimensions?: Option<u64>,
+    }
 }
 
 #[cfg(test)]
@@ -84,7 +79,7 @@ mod tests {
         );
         let answer = br#"{"model":"m","embeddings":[[0.10,2]],"total_duration":1,"prompt_eval_count":8}"#;
         let response = Embeddings.read(answer).unwrap();
-        assert_eq!(response.vectors.iter().map(|Json(vector)| vector.get()).collect::<Vec<_>>(), ["[0.10,2]"]);
+        assert_eq!(response.vectors.iter().map(Json::get).collect::<Vec<_>>(), ["[0.10,2]"]);
         assert_eq!((response.model.as_str(), response.usage.unwrap().input), ("m", 8));
         assert!(Embeddings.read(br#"{"error":"x"}"#).is_err());
     }

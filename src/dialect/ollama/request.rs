@@ -4,14 +4,10 @@
 //!
 //! Source: "API" and "Thinking", Ollama documentation, read 2026-11.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 
-use serde::Serialize;
-use serde_json::value::RawValue;
-
-use crate::chat::{Content, Effort, Format, Json, Media, Message, Number, Part, Request, Role, Tool, ToolChoice};
-use crate::wire::json;
+use crate::chat::{Content, Effort, Format, Media, Message, Number, Part, Request, Role, Tool, ToolChoice};
+use crate::wire::json::{self, Raw, Verbatim, written};
 
 /// The models that are told how much to think; all others only whether.
 const GRADED_MODELS: &str = "gpt-oss";
@@ -43,8 +39,7 @@ pub fn write_request(request: &Request, lost: &mut Vec<String>) -> Vec<u8> {
         // Left out, it would be true.
         stream: request.stream,
     };
-    // Strings, numbers and JSON texts cannot fail to be written.
-    serde_json::to_vec(&body).unwrap_or_default()
+    json::to_vec(&body)
 }
 
 /// The address of a server: that of its OpenAI view has a version at its end.
@@ -70,7 +65,7 @@ fn called(messages: &[Message]) -> HashMap<&str, &str> {
 fn format(format: &Format) -> FormatOut<'_> {
     match format {
         Format::Json => FormatOut::Word("json"),
-        Format::Schema { schema: Json(schema), .. } => FormatOut::Schema(schema),
+        Format::Schema { schema, .. } => FormatOut::Schema(schema.raw()),
     }
 }
 
@@ -124,11 +119,11 @@ impl<'a> Writer<'_, 'a> {
         self.lose_if(tool.cache.is_some(), "cache_control");
         self.lose_if(tool.strict == Some(true), "tools.strict");
         let parameters = match &tool.schema {
-            Some(Json(schema)) => Cow::Borrowed(&**schema),
-            None => Cow::Owned(raw(r#"{"type":"object","properties":{}}"#.to_owned())),
+            Some(schema) => schema.raw().into(),
+            None => Raw::of(r#"{"type":"object","properties":{}}"#).into(),
         };
         ToolOut {
-            r#type: "function",
+            kind: "function",
             function: FunctionOut { name: &tool.name, description: tool.description.as_deref(), parameters },
         }
     }
@@ -189,7 +184,7 @@ impl<'a> Writer<'_, 'a> {
                 out.content.push_str(text);
             }
             Content::Image(Media::Inline { data, .. }) => out.images.push(data),
-            // Nothing is fetched for Ollama, which does not do it itself.
+            // Ollama fetches none, and it was not fetched for it.
             Content::Image(Media::Url(_)) => self.lose("messages.image (by URL)"),
             Content::Audio(_) => self.lose("messages.audio"),
             Content::Video(_) => self.lose("messages.video"),
@@ -201,12 +196,12 @@ impl<'a> Writer<'_, 'a> {
     }
 
     /// Arguments must be an object; a text that is none, which a model cut short leaves behind, cannot be kept.
-    fn arguments(&mut self, arguments: &'a str) -> Cow<'a, RawValue> {
-        match json::parse::<&RawValue>(arguments.trim()) {
-            Ok(object) if object.get().starts_with('{') => Cow::Borrowed(object),
+    fn arguments(&mut self, arguments: &'a str) -> Verbatim<'a> {
+        match json::parse::<Raw<'_>>(arguments.trim()) {
+            Ok(object) if object.get().starts_with('{') => object.into(),
             parsed => {
                 self.lose_if(parsed.is_ok() || !arguments.trim().is_empty(), "messages.tool_calls.arguments");
-                Cow::Owned(raw("{}".to_owned()))
+                Raw::EMPTY_OBJECT.into()
             }
         }
     }
@@ -216,73 +211,48 @@ fn says_error(text: &str) -> bool {
     text.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("error"))
 }
 
-fn raw(json: String) -> Box<RawValue> {
-    RawValue::from_string(json).unwrap_or_default()
-}
+written! {
+    struct Body<'a> {
+        model: &'a str,
+        messages: Vec<MessageOut<'a>>,
+        tools?: Vec<ToolOut<'a>>,
+        format?: Option<FormatOut<'a>>,
+        think?: Option<Think>,
+        options: Options<'a>,
+        stream: bool,
+    }
 
-#[derive(Serialize)]
-struct Body<'a> {
-    model: &'a str,
-    messages: Vec<MessageOut<'a>>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    tools: Vec<ToolOut<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    format: Option<FormatOut<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    think: Option<Think>,
-    options: Options<'a>,
-    stream: bool,
-}
+    struct Options<'a> {
+        num_predict?: Option<u64>,
+        temperature?: Option<&'a Number>,
+        top_p?: Option<&'a Number>,
+        top_k?: Option<u64>,
+        seed?: Option<&'a Number>,
+        frequency_penalty?: Option<&'a Number>,
+        presence_penalty?: Option<&'a Number>,
+        stop?: &'a [String],
+    }
 
-#[derive(Serialize)]
-struct Options<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    num_predict: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    temperature: Option<&'a Number>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    top_p: Option<&'a Number>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    top_k: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    seed: Option<&'a Number>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    frequency_penalty: Option<&'a Number>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    presence_penalty: Option<&'a Number>,
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    stop: &'a [String],
-}
+    enum Think {
+        Whether(bool),
+        Level(&'static str),
+    }
 
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Think {
-    Whether(bool),
-    Level(&'static str),
-}
+    enum FormatOut<'a> {
+        Word(&'static str),
+        Schema(Raw<'a>),
+    }
 
-#[derive(Serialize)]
-#[serde(untagged)]
-enum FormatOut<'a> {
-    Word(&'static str),
-    Schema(&'a RawValue),
-}
-
-#[derive(Serialize)]
-struct MessageOut<'a> {
-    role: &'static str,
-    content: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    thinking: String,
-    /// Base64.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    images: Vec<&'a str>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    tool_calls: Vec<CallOut<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tool_name: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tool_call_id: Option<&'a str>,
+    struct MessageOut<'a> {
+        role: &'static str,
+        content: String,
+        thinking?: String,
+        /// Base64.
+        images?: Vec<&'a str>,
+        tool_calls?: Vec<CallOut<'a>>,
+        tool_name?: Option<&'a str>,
+        tool_call_id?: Option<&'a str>,
+    }
 }
 
 impl MessageOut<'_> {
@@ -299,31 +269,28 @@ impl MessageOut<'_> {
     }
 }
 
-#[derive(Serialize)]
-struct CallOut<'a> {
-    /// Older servers pass over it.
-    id: &'a str,
-    function: CalledOut<'a>,
-}
+written! {
+    struct CallOut<'a> {
+        /// Older servers pass over it.
+        id: &'a str,
+        function: CalledOut<'a>,
+    }
 
-#[derive(Serialize)]
-struct CalledOut<'a> {
-    name: &'a str,
-    arguments: Cow<'a, RawValue>,
-}
+    struct CalledOut<'a> {
+        name: &'a str,
+        arguments: Verbatim<'a>,
+    }
 
-#[derive(Serialize)]
-struct ToolOut<'a> {
-    r#type: &'static str,
-    function: FunctionOut<'a>,
-}
+    struct ToolOut<'a> {
+        kind as "type": &'static str,
+        function: FunctionOut<'a>,
+    }
 
-#[derive(Serialize)]
-struct FunctionOut<'a> {
-    name: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    description: Option<&'a str>,
-    parameters: Cow<'a, RawValue>,
+    struct FunctionOut<'a> {
+        name: &'a str,
+        description?: Option<&'a str>,
+        parameters: Verbatim<'a>,
+    }
 }
 
 #[cfg(test)]
@@ -473,7 +440,7 @@ mod tests {
 
     #[test]
     fn a_schema_is_the_format() {
-        let schema = Json(raw(r#"{"type":"object"}"#.to_owned()));
+        let schema = json::parse(r#"{"type":"object"}"#).unwrap();
         let format = Some(Format::Schema { name: "n".into(), schema, strict: Some(true) });
         let (body, lost) = write(&Request { format, ..asks("m") });
         assert_eq!((&body["format"], lost.len()), (&json!({"type": "object"}), 0));

@@ -4,12 +4,8 @@
 
 use std::borrow::Cow;
 
-use serde::Serialize;
-use serde::de::Error as _;
-use serde_json::value::RawValue;
-
-use crate::chat::{self, Number, StopReason};
-use crate::wire::json::{self, Read, objects};
+use crate::chat::{self, StopReason};
+use crate::wire::json::{self, Cursor, Raw, Read, objects, written};
 
 /// A string, borrowed where it holds no escape. What is no string counts
 /// as an empty one: a server's own idea of an `id` or of `reasoning` must not spoil an answer.
@@ -69,11 +65,14 @@ objects! {
 }
 
 impl<'a, Part: Read<'a>> Read<'a> for TextOr<'a, Part> {
-    fn read(value: &'a RawValue) -> serde_json::Result<Self> {
-        match value.get().as_bytes().first() {
-            Some(b'"') => Cow::read(value).map(Self::Text),
-            Some(b'[') => Vec::read(value).map(Self::Parts),
-            _ => Err(serde_json::Error::custom("expected text or an array of parts")),
+    fn read(at: &mut Cursor<'a>) -> Self {
+        match at.peek() {
+            b'"' => Self::Text(at.string()),
+            b'[' => Self::Parts(Vec::read(at)),
+            _ => {
+                at.expected("text or an array of parts");
+                Self::blank()
+            }
         }
     }
 
@@ -123,7 +122,7 @@ objects! {
     #[derive(Debug)]
     pub(super) struct FunctionPiece<'a> {
         pub(super) name: Option<Str<'a>>,
-        pub(super) arguments: Option<&'a RawValue>,
+        pub(super) arguments: Option<Raw<'a>>,
     }
 }
 
@@ -228,11 +227,11 @@ fn first<const N: usize>(counts: [Count; N]) -> u64 {
 struct Count(u64);
 
 impl<'a> Read<'a> for Count {
-    fn read(value: &'a RawValue) -> serde_json::Result<Self> {
-        Ok(match Scalar::read(value)? {
+    fn read(at: &mut Cursor<'a>) -> Self {
+        match Scalar::read(at) {
             Scalar::Number(count) => Self(count),
             Scalar::Text(_) | Scalar::Other => Self(0),
-        })
+        }
     }
 
     fn blank() -> Self {
@@ -241,11 +240,11 @@ impl<'a> Read<'a> for Count {
 }
 
 impl<'a> Read<'a> for Str<'a> {
-    fn read(value: &'a RawValue) -> serde_json::Result<Self> {
-        Ok(match Scalar::read(value)? {
+    fn read(at: &mut Cursor<'a>) -> Self {
+        match Scalar::read(at) {
             Scalar::Text(text) => Self(text),
             Scalar::Number(_) | Scalar::Other => Self(Cow::Borrowed("")),
-        })
+        }
     }
 
     fn blank() -> Self {
@@ -262,13 +261,19 @@ enum Scalar<'a> {
 }
 
 impl<'a> Read<'a> for Scalar<'a> {
-    fn read(value: &'a RawValue) -> serde_json::Result<Self> {
-        Ok(match value.get().as_bytes().first() {
-            Some(b'"') => Self::Text(Cow::read(value)?),
-            // Saturates.
-            Some(b'-' | b'0'..=b'9') => Self::Number(Number::read(value)?.value() as u64),
-            _ => Self::Other,
-        })
+    fn read(at: &mut Cursor<'a>) -> Self {
+        match at.peek() {
+            b'"' => Self::Text(at.string()),
+            b'-' | b'0'..=b'9' => {
+                let number = at.number("a number");
+                // Saturates.
+                Self::Number(number.parse().unwrap_or_else(|_| json::float(number) as u64))
+            }
+            _ => {
+                at.skip();
+                Self::Other
+            }
+        }
     }
 
     fn blank() -> Self {
@@ -276,30 +281,27 @@ impl<'a> Read<'a> for Scalar<'a> {
     }
 }
 
-/// Tokens as we write them.
-#[derive(Debug, Serialize)]
-pub(super) struct UsageOut {
-    prompt_tokens: u64,
-    completion_tokens: u64,
-    total_tokens: u64,
-    prompt_tokens_details: PromptDetailsOut,
-    completion_tokens_details: CompletionDetailsOut,
-}
+written! {
+    /// Tokens as we write them.
+    #[derive(Debug)]
+    pub(super) struct UsageOut {
+        prompt_tokens: u64,
+        completion_tokens: u64,
+        total_tokens: u64,
+        prompt_tokens_details: PromptDetailsOut,
+        completion_tokens_details: CompletionDetailsOut,
+    }
 
-#[derive(Debug, Serialize)]
-struct PromptDetailsOut {
-    cached_tokens: u64,
-    #[serde(skip_serializing_if = "is_zero")]
-    cache_write_tokens: u64,
-}
+    #[derive(Debug)]
+    struct PromptDetailsOut {
+        cached_tokens: u64,
+        cache_write_tokens?: u64,
+    }
 
-#[derive(Debug, Serialize)]
-struct CompletionDetailsOut {
-    reasoning_tokens: u64,
-}
-
-fn is_zero(count: &u64) -> bool {
-    *count == 0
+    #[derive(Debug)]
+    struct CompletionDetailsOut {
+        reasoning_tokens: u64,
+    }
 }
 
 impl From<&chat::Usage> for UsageOut {

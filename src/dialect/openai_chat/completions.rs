@@ -3,18 +3,14 @@
 //! For a caller whose target knows chats only, the prompt is what the user says. Several prompts in one request, and
 //! prompts of tokens, are for servers of this protocol.
 
-use serde::Serialize;
-use serde::de::IgnoredAny;
-use serde_json::value::RawValue;
-
 use super::answer::{Str, UsageOut, WireUsage, finish_reason, of, stop_reason};
 use super::read_request::{TextOr, Unread, field};
-use super::{Fault, error_frame, json, write_json};
+use super::{Fault, error_frame};
 use crate::chat::{self, Block, Content, Event, Message, Number, Part, Request, Response, Role, Stop};
 use crate::dialect::{Decode, Encode, Label, Malformed};
 use crate::error::{self, Error};
 use crate::wire::frame::Frame;
-use crate::wire::json::{self as text, Fields, expectation, objects};
+use crate::wire::json::{self as text, Fields, Ignored, Raw, Write, objects, to_vec, written};
 
 /// Models of OpenAI that complete and do not chat, by the start of their name. Source: "Models", OpenAI API
 /// documentation, read 2026-11.
@@ -45,7 +41,7 @@ pub fn completes(model: &str) -> bool {
 pub fn answers(body: &Fields<'_>) -> u64 {
     let number = |name| body.get::<u64>(name).ok().flatten().unwrap_or(1);
     let texts = body.get::<Vec<String>>("prompt").ok().flatten().map(|prompts| prompts.len());
-    let tokens = || body.get::<Vec<Vec<IgnoredAny>>>("prompt").ok().flatten().map(|prompts| prompts.len());
+    let tokens = || body.get::<Vec<Vec<Ignored>>>("prompt").ok().flatten().map(|prompts| prompts.len());
     let prompts = texts.or_else(tokens).map_or(1, |prompts| prompts as u64);
     number("n").max(number("best_of")).max(1).saturating_mul(prompts.max(1))
 }
@@ -56,7 +52,7 @@ pub fn read_request(body: &Fields<'_>) -> Result<Request, Error> {
     for name in body.names().filter(|name| !READ.contains(name)) {
         // What is told to be as it would be anyhow is no loss.
         let is_default =
-            |raw: &RawValue| matches!((name, raw.get()), (_, "null") | ("n" | "best_of", "1") | ("echo", "false"));
+            |raw: Raw<'_>| matches!((name, raw.get()), (_, "null") | ("n" | "best_of", "1") | ("echo", "false"));
         if body.raw(name).is_some_and(|raw| !is_default(raw)) {
             unread.note(name);
         }
@@ -83,7 +79,7 @@ pub fn read_request(body: &Fields<'_>) -> Result<Request, Error> {
     })
 }
 
-fn prompt(raw: &RawValue) -> Result<String, Error> {
+fn prompt(raw: Raw<'_>) -> Result<String, Error> {
     if let Ok(prompt) = text::parse(raw.get()) {
         return Ok(prompt);
     }
@@ -120,7 +116,7 @@ pub fn write_request(request: &Request, lost: &mut Vec<String>) -> Vec<u8> {
             lose(name);
         }
     }
-    json(&RequestOut {
+    to_vec(&RequestOut {
         model: &request.model,
         prompt: texts.join("\n\n"),
         max_tokens: request.max_tokens,
@@ -160,7 +156,7 @@ objects! {
         model: Option<Str<'a>>,
         choices: Option<Vec<Choice<'a>>>,
         usage: Option<WireUsage>,
-        error: Option<&'a RawValue>,
+        error: Option<Raw<'a>>,
     }
 
     struct Choice<'a> {
@@ -262,8 +258,8 @@ pub fn read_response(body: &[u8]) -> Result<Response, Malformed> {
 }
 
 /// Says what was due; never what stood there.
-fn malformed(error: &serde_json::Error) -> Malformed {
-    Malformed(format!("the completion: {}", expectation(error)))
+fn malformed(error: &text::Error) -> Malformed {
+    Malformed(format!("the completion: {error}"))
 }
 
 /// Writes a whole `text_completion`. What is no text has no place in one.
@@ -274,7 +270,7 @@ pub fn write_response(response: &Response, label: &Label) -> Vec<u8> {
     });
     let said: String = texts.collect();
     let finish_reason = Some(finish_reason(response.stop.reason));
-    json(&ChunkOut {
+    to_vec(&ChunkOut {
         id: if response.id.is_empty() { &label.id } else { &response.id },
         object: OBJECT,
         created: label.created,
@@ -301,7 +297,7 @@ impl Encoder {
     fn chunk(&self, choices: &[ChoiceOut<'_>], usage: Option<UsageOut>, out: &mut Vec<u8>) {
         out.extend_from_slice(b"data: ");
         let (id, model, created) = (&self.id, &self.model, self.label.created);
-        write_json(&ChunkOut { id, object: OBJECT, created, model, choices, usage }, out);
+        ChunkOut { id, object: OBJECT, created, model, choices, usage }.write(out);
         out.extend_from_slice(b"\n\n");
     }
 
@@ -340,55 +336,42 @@ impl Encode for Encoder {
 
 const OBJECT: &str = "text_completion";
 
-#[derive(Serialize)]
-struct ChunkOut<'a> {
-    id: &'a str,
-    object: &'static str,
-    created: u64,
-    model: &'a str,
-    choices: &'a [ChoiceOut<'a>],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    usage: Option<UsageOut>,
-}
+written! {
+    struct ChunkOut<'a> {
+        id: &'a str,
+        object: &'static str,
+        created: u64,
+        model: &'a str,
+        choices: &'a [ChoiceOut<'a>],
+        usage?: Option<UsageOut>,
+    }
 
-#[derive(Serialize)]
-struct ChoiceOut<'a> {
-    text: &'a str,
-    index: u64,
-    /// Always null, and required by OpenAI's schema.
-    logprobs: Option<&'static str>,
-    finish_reason: Option<&'static str>,
-}
+    struct ChoiceOut<'a> {
+        text: &'a str,
+        index: u64,
+        /// Always null, and required by OpenAI's schema.
+        logprobs: Option<&'static str>,
+        finish_reason: Option<&'static str>,
+    }
 
-#[derive(Serialize)]
-struct RequestOut<'a> {
-    model: &'a str,
-    prompt: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_tokens: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    temperature: Option<&'a Number>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    top_p: Option<&'a Number>,
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    stop: &'a [String],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    seed: Option<&'a Number>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    frequency_penalty: Option<&'a Number>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    presence_penalty: Option<&'a Number>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user: Option<&'a str>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    stream: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stream_options: Option<StreamOptions>,
-}
+    struct RequestOut<'a> {
+        model: &'a str,
+        prompt: String,
+        max_tokens?: Option<u64>,
+        temperature?: Option<&'a Number>,
+        top_p?: Option<&'a Number>,
+        stop?: &'a [String],
+        seed?: Option<&'a Number>,
+        frequency_penalty?: Option<&'a Number>,
+        presence_penalty?: Option<&'a Number>,
+        user?: Option<&'a str>,
+        stream?: bool,
+        stream_options?: Option<StreamOptions>,
+    }
 
-#[derive(Serialize)]
-struct StreamOptions {
-    include_usage: bool,
+    struct StreamOptions {
+        include_usage: bool,
+    }
 }
 
 #[cfg(test)]

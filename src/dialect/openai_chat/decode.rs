@@ -5,14 +5,12 @@
 
 use std::collections::VecDeque;
 
-use serde_json::value::RawValue;
-
 use super::answer::{CallPiece, Said, Str, TextOr, WireUsage, of, stop_reason};
 use super::{Fault, text};
 use crate::chat::{self, Event, StopReason};
 use crate::dialect::{Decode, Malformed};
 use crate::wire::frame::Frame;
-use crate::wire::json::{self, objects};
+use crate::wire::json::{self, Raw, objects};
 
 /// Bytes that may wait for an open tool call to end.
 const HELD_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -100,9 +98,9 @@ objects! {
         choices: Option<Vec<Choice<'a>>>,
         usage: Option<WireUsage>,
         x_groq: Option<Groq>,
-        error: Option<&'a RawValue>,
+        error: Option<Raw<'a>>,
         /// Read only where `object` is `error`.
-        message: Option<&'a RawValue>,
+        message: Option<Raw<'a>>,
     }
 
     struct Choice<'a> {
@@ -552,10 +550,10 @@ impl Arguments {
 fn named_error(data: &str) -> Fault {
     objects! {
         struct Wire<'a> {
-            error: Option<&'a RawValue>,
+            error: Option<Raw<'a>>,
         }
     }
-    match json::parse::<&RawValue>(data) {
+    match json::parse::<Raw<'_>>(data) {
         Ok(raw) => {
             let inner = json::parse::<Wire<'_>>(data).ok().and_then(|wire| wire.error);
             Fault::read(inner.unwrap_or(raw))
@@ -603,6 +601,6 @@ pub fn read_response(body: &[u8]) -> Result<chat::Response, Malformed> {
 }
 
 /// Says where, and what was due; never what stood there.
-fn malformed(what: &str, error: &serde_json::Error) -> Malformed {
-    Malformed(format!("{what}: {}", json::expectation(error)))
+fn malformed(what: &str, error: &json::Error) -> Malformed {
+    Malformed(format!("{what}: {error}"))
 }

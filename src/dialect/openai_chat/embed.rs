@@ -1,14 +1,10 @@
 //! Embeddings in OpenAI's shape, which is also what callers of any upstream speak.
 
-use serde::Serialize;
-use serde_json::value::RawValue;
-
-use super::json;
-use crate::chat::{Json, Number, Usage};
+use crate::chat::{Number, Usage};
 use crate::dialect::{Embed, Malformed};
 use crate::embed::{Encoding, Input, Request, Response};
 use crate::error::Error;
-use crate::wire::json::{self as text, Fields, Read, objects, quoted};
+use crate::wire::json::{self as text, Fields, Raw, Read, Verbatim, objects, quoted, to_vec, written};
 
 /// The fields that are read here; every other one is named in `unread`.
 const READ: &[&str] = &["model", "input", "dimensions", "encoding_format", "input_type", "user"];
@@ -42,8 +38,8 @@ fn field<'a, T: Read<'a>>(body: &Fields<'a>, name: &str) -> Result<Option<T>, Er
     body.get(name).map_err(|due| Error::field(name, due))
 }
 
-fn input(raw: &RawValue) -> Result<Input, Error> {
-    let tokens = || Input::Tokens(Json(raw.to_owned()));
+fn input(raw: Raw<'_>) -> Result<Input, Error> {
+    let tokens = || Input::Tokens(raw.into());
     if let Ok(text) = text::parse::<String>(raw.get()) {
         return Ok(Input::Texts(vec![text]));
     }
@@ -65,12 +61,17 @@ pub fn splice_embeddings(body: &Fields<'_>, model: &str) -> Vec<u8> {
 
 /// The answer for a caller.
 pub fn write_embeddings(response: &Response, encoding: Encoding) -> Vec<u8> {
-    let raw = |vector| RawValue::from_string(encoding.told(vector)).unwrap_or_default();
     let vectors = response.vectors.iter().enumerate();
     let tokens = response.usage.map_or(0, |usage| usage.input);
-    json(&ListOut {
+    to_vec(&ListOut {
         object: "list",
-        data: vectors.map(|(index, vector)| RowOut { object: "embedding", index, embedding: raw(vector) }).collect(),
+        data: vectors
+            .map(|(index, vector)| RowOut {
+                object: "embedding",
+                index,
+                embedding: Verbatim::made(encoding.told(vector)),
+            })
+            .collect(),
         model: &response.model,
         usage: TallyOut { prompt_tokens: tokens, total_tokens: tokens },
     })
@@ -82,11 +83,11 @@ impl Embed for Embeddings {
     }
 
     fn write(&self, request: &Request, _: &mut Vec<String>) -> Result<Vec<u8>, Error> {
-        Ok(json(&RequestOut {
+        Ok(to_vec(&RequestOut {
             model: &request.model,
             input: match &request.input {
                 Input::Texts(texts) => InputOut::Texts(texts),
-                Input::Tokens(Json(tokens)) => InputOut::Tokens(tokens),
+                Input::Tokens(tokens) => InputOut::Tokens(tokens.raw()),
             },
             dimensions: request.dimensions,
             encoding_format: match request.encoding {
@@ -107,7 +108,7 @@ impl Embed for Embeddings {
             }
 
             struct Row<'a> {
-                embedding: &'a RawValue,
+                embedding: Raw<'a>,
             }
 
             struct Tally {
@@ -116,57 +117,49 @@ impl Embed for Embeddings {
                 total_tokens: Option<Number>,
             }
         }
-        let list: List<'_> =
-            text::read(body).map_err(|error| Malformed(format!("the answer: {}", text::expectation(&error))))?;
+        let list: List<'_> = text::read(body).map_err(|error| Malformed(format!("the answer: {error}")))?;
         let tokens = list.usage.and_then(|tally| tally.prompt_tokens.or(tally.total_tokens));
         Ok(Response {
             model: list.model.unwrap_or_default(),
-            vectors: list.data.into_iter().map(|row| Json(row.embedding.to_owned())).collect(),
+            vectors: list.data.into_iter().map(|row| row.embedding.into()).collect(),
             // Saturates; a negative number is none.
             usage: tokens.map(|tokens| Usage { input: tokens.value() as u64, ..Usage::default() }),
         })
     }
 }
 
-#[derive(Serialize)]
-struct ListOut<'a> {
-    object: &'static str,
-    data: Vec<RowOut>,
-    model: &'a str,
-    usage: TallyOut,
-}
+written! {
+    struct ListOut<'a> {
+        object: &'static str,
+        data: Vec<RowOut<'a>>,
+        model: &'a str,
+        usage: TallyOut,
+    }
 
-#[derive(Serialize)]
-struct RowOut {
-    object: &'static str,
-    index: usize,
-    embedding: Box<RawValue>,
-}
+    struct RowOut<'a> {
+        object: &'static str,
+        index: usize,
+        embedding: Verbatim<'a>,
+    }
 
-#[derive(Serialize)]
-struct TallyOut {
-    prompt_tokens: u64,
-    total_tokens: u64,
-}
+    struct TallyOut {
+        prompt_tokens: u64,
+        total_tokens: u64,
+    }
 
-#[derive(Serialize)]
-struct RequestOut<'a> {
-    model: &'a str,
-    input: InputOut<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    dimensions: Option<u64>,
-    encoding_format: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    input_type: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user: Option<&'a str>,
-}
+    struct RequestOut<'a> {
+        model: &'a str,
+        input: InputOut<'a>,
+        dimensions?: Option<u64>,
+        encoding_format: &'static str,
+        input_type?: Option<&'a str>,
+        user?: Option<&'a str>,
+    }
 
-#[derive(Serialize)]
-#[serde(untagged)]
-enum InputOut<'a> {
-    Texts(&'a [String]),
-    Tokens(&'a RawValue),
+    enum InputOut<'a> {
+        Texts(&'a [String]),
+        Tokens(Raw<'a>),
+    }
 }
 
 #[cfg(test)]
@@ -180,7 +173,7 @@ mod tests {
     #[test]
     fn every_shape_of_input_is_read() {
         let texts = |texts: &[&str]| Input::Texts(texts.iter().map(|text| (*text).to_owned()).collect());
-        let tokens = |text: &str| Input::Tokens(Json(RawValue::from_string(text.to_owned()).unwrap()));
+        let tokens = |tokens: &str| Input::Tokens(text::parse(tokens).unwrap());
         let cases = [
             (r#""a""#, texts(&["a"])),
             (r#"["a","b"]"#, texts(&["a", "b"])),

@@ -2,13 +2,12 @@
 //!
 //! Every chunk has `id`, `object`, `created`, `model` and `choices[0]` whole; some client breaks without each.
 
-use serde::Serialize;
-
 use super::answer::{UsageOut, finish_reason};
-use super::{error_frame, json, write_json};
+use super::error_frame;
 use crate::chat::{self, Block, Content, Event, Kind, ToolCall, Usage};
 use crate::dialect::{Encode, Label};
 use crate::error::{self, Error};
+use crate::wire::json::{Write, to_vec, written};
 
 /// A reasoning block longer than this goes out without its proof, since that must repeat the text.
 const REASONING_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -161,76 +160,58 @@ impl Encoder {
             choices,
             usage,
         };
-        write_json(&chunk, out);
+        chunk.write(out);
         out.extend_from_slice(b"\n\n");
     }
 }
 
-#[derive(Serialize)]
-struct ChunkOut<'a> {
-    id: &'a str,
-    object: &'static str,
-    created: u64,
-    model: &'a str,
-    choices: &'a [ChoiceOut<'a>],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    usage: Option<UsageOut>,
-}
+written! {
+    struct ChunkOut<'a> {
+        id: &'a str,
+        object: &'static str,
+        created: u64,
+        model: &'a str,
+        choices: &'a [ChoiceOut<'a>],
+        usage?: Option<UsageOut>,
+    }
 
-#[derive(Serialize)]
-struct ChoiceOut<'a> {
-    index: u64,
-    delta: Delta<'a>,
-    finish_reason: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    native_finish_reason: Option<&'a str>,
-}
-
-#[derive(Default, Serialize)]
-struct Delta<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    role: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    content: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reasoning_content: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reasoning_details: Option<Vec<DetailOut<'a>>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tool_calls: Option<Vec<CallOut<'a>>>,
-}
-
-#[derive(Serialize)]
-#[serde(tag = "type")]
-pub(super) enum DetailOut<'a> {
-    #[serde(rename = "reasoning.text")]
-    Text {
-        text: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        signature: Option<&'a str>,
+    struct ChoiceOut<'a> {
         index: u64,
-    },
-    #[serde(rename = "reasoning.encrypted")]
-    Encrypted { data: &'a str, index: u64 },
-}
+        delta: Delta<'a>,
+        finish_reason: Option<&'static str>,
+        native_finish_reason?: Option<&'a str>,
+    }
 
-#[derive(Serialize)]
-pub(super) struct CallOut<'a> {
-    /// In chunks only.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) index: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) id: Option<&'a str>,
-    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
-    pub(super) kind: Option<&'static str>,
-    pub(super) function: FunctionOut<'a>,
-}
+    #[derive(Default)]
+    struct Delta<'a> {
+        role?: Option<&'static str>,
+        content?: Option<&'a str>,
+        reasoning_content?: Option<&'a str>,
+        reasoning_details?: Option<Vec<DetailOut<'a>>>,
+        tool_calls?: Option<Vec<CallOut<'a>>>,
+    }
 
-#[derive(Serialize)]
-pub(super) struct FunctionOut<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) name: Option<&'a str>,
-    pub(super) arguments: &'a str,
+    pub(super) enum DetailOut<'a> tagged "type" {
+        Text as "reasoning.text" {
+            text: &'a str,
+            signature?: Option<&'a str>,
+            index: u64,
+        },
+        Encrypted as "reasoning.encrypted" { data: &'a str, index: u64 },
+    }
+
+    pub(super) struct CallOut<'a> {
+        /// In chunks only.
+        pub(super) index?: Option<u64>,
+        pub(super) id?: Option<&'a str>,
+        pub(super) kind as "type"?: Option<&'static str>,
+        pub(super) function: FunctionOut<'a>,
+    }
+
+    pub(super) struct FunctionOut<'a> {
+        pub(super) name?: Option<&'a str>,
+        pub(super) arguments: &'a str,
+    }
 }
 
 impl<'a> CallOut<'a> {
@@ -247,44 +228,39 @@ impl<'a> CallOut<'a> {
     }
 }
 
-#[derive(Serialize)]
-struct ReplyOut<'a> {
-    id: &'a str,
-    object: &'static str,
-    created: u64,
-    model: &'a str,
-    choices: [ReplyChoiceOut<'a>; 1],
-    usage: UsageOut,
-}
+written! {
+    struct ReplyOut<'a> {
+        id: &'a str,
+        object: &'static str,
+        created: u64,
+        model: &'a str,
+        choices: [ReplyChoiceOut<'a>; 1],
+        usage: UsageOut,
+    }
 
-#[derive(Serialize)]
-struct ReplyChoiceOut<'a> {
-    index: u64,
-    message: MessageOut<'a>,
-    /// Always null, and required by OpenAI's schema like `refusal`.
-    logprobs: Option<&'static str>,
-    finish_reason: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    native_finish_reason: Option<&'a str>,
-}
+    struct ReplyChoiceOut<'a> {
+        index: u64,
+        message: MessageOut<'a>,
+        /// Always null, and required by OpenAI's schema like `refusal`.
+        logprobs: Option<&'static str>,
+        finish_reason: &'static str,
+        native_finish_reason?: Option<&'a str>,
+    }
 
-#[derive(Serialize)]
-struct MessageOut<'a> {
-    role: &'static str,
-    content: Option<String>,
-    /// Always null: refusals are text and a finish reason, as other dialects have it.
-    refusal: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reasoning_content: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    reasoning_details: Vec<DetailOut<'a>>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    tool_calls: Vec<CallOut<'a>>,
+    struct MessageOut<'a> {
+        role: &'static str,
+        content: Option<String>,
+        /// Always null: refusals are text and a finish reason, as other dialects have it.
+        refusal: Option<&'static str>,
+        reasoning_content?: Option<String>,
+        reasoning_details?: Vec<DetailOut<'a>>,
+        tool_calls?: Vec<CallOut<'a>>,
+    }
 }
 
 /// Writes a whole `chat.completion`.
 pub fn write_response(response: &chat::Response, label: &Label) -> Vec<u8> {
-    json(&ReplyOut {
+    to_vec(&ReplyOut {
         id: if response.id.is_empty() { &label.id } else { &response.id },
         object: "chat.completion",
         created: label.created,

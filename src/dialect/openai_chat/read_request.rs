@@ -3,14 +3,11 @@
 //! One pass over the messages; only when that fails are they walked again, to say where. What the canonical
 //! form cannot hold is named in `unread`.
 
-use serde::de::{Error as _, IgnoredAny};
-use serde_json::value::RawValue;
-
 use crate::chat::{
     Content, Effort, Format, Json, Media, Message, Number, Part, Request, Role, Tool, ToolCall, ToolChoice, UNREAD_MAX,
 };
 use crate::error::Error;
-use crate::wire::json::{self, Fields, Read, expectation, objects, quoted};
+use crate::wire::json::{self, Cursor, Fields, Ignored, Raw, Read, objects, quoted};
 
 /// The fields that are read here; every other one is named in `unread`.
 const READ: &[&str] = &[
@@ -83,6 +80,7 @@ pub fn read_request(body: &Fields<'_>) -> Result<Request, Error> {
             None => field(body, "user")?,
             identifier => identifier,
         },
+        betas: Vec::new(),
         unread: unread.0,
     })
 }
@@ -138,8 +136,8 @@ pub(super) fn field<'a, T: Read<'a>>(body: &Fields<'a>, name: &str) -> Result<Op
     }
 }
 
-fn parse<'a, T: Read<'a>>(raw: &'a RawValue, path: &str) -> Result<T, Error> {
-    json::parse(raw.get()).map_err(|error| Error::field(path, expectation(&error)))
+fn parse<'a, T: Read<'a>>(raw: Raw<'a>, path: &str) -> Result<T, Error> {
+    json::parse(raw.get()).map_err(|error| Error::field(path, error))
 }
 
 fn messages(body: &Fields<'_>, unread: &mut Unread) -> Result<Vec<Message>, Error> {
@@ -169,28 +167,28 @@ fn messages(body: &Fields<'_>, unread: &mut Unread) -> Result<Vec<Message>, Erro
 }
 
 /// Which message, and which part of it, has a field of the wrong type.
-fn misread(raw: &RawValue, error: &serde_json::Error) -> Error {
+fn misread(raw: Raw<'_>, error: &json::Error) -> Error {
     objects! {
         struct Contents<'a> {
-            content: Option<&'a RawValue>,
+            content: Option<Raw<'a>>,
         }
     }
-    let Ok(messages) = json::parse::<Vec<&RawValue>>(raw.get()) else {
+    let Ok(messages) = json::parse::<Vec<Raw<'_>>>(raw.get()) else {
         return Error::field("messages", "expected an array");
     };
     for (index, message) in messages.into_iter().enumerate() {
         let Err(error) = json::parse::<WireMessage>(message.get()) else { continue };
         let path = format!("messages[{index}]");
         let contents = json::parse::<Contents<'_>>(message.get()).ok().and_then(|message| message.content);
-        let parts = contents.and_then(|raw| json::parse::<Vec<&RawValue>>(raw.get()).ok());
+        let parts = contents.and_then(|raw| json::parse::<Vec<Raw<'_>>>(raw.get()).ok());
         for (index, part) in parts.unwrap_or_default().into_iter().enumerate() {
             if let Err(error) = json::parse::<WirePart>(part.get()) {
-                return Error::field(format!("{path}.content[{index}]"), expectation(&error));
+                return Error::field(format!("{path}.content[{index}]"), error);
             }
         }
-        return Error::field(path, expectation(&error));
+        return Error::field(path, error);
     }
-    Error::field("messages", expectation(error))
+    Error::field("messages", error)
 }
 
 fn message(wire: WireMessage, path: &str, unread: &mut Unread) -> Result<Message, Error> {
@@ -242,7 +240,7 @@ fn message(wire: WireMessage, path: &str, unread: &mut Unread) -> Result<Message
         && let Some(marker) = wire.cache_control
     {
         // On a message it means everything up to its end.
-        part.cache.get_or_insert(Json(marker));
+        part.cache.get_or_insert(marker);
     }
     if wire.role.as_deref() == Some("tool") {
         let call = wire.tool_call_id.ok_or_else(|| Error::field(format!("{path}.tool_call_id"), "is missing"))?;
@@ -337,7 +335,7 @@ fn part(wire: WirePart, path: &str, parts: &mut Vec<Part>, unread: &mut Unread) 
         Some(_) => return Err(Error::field(format!("{path}.type"), "must be text, image_url or file")),
         None => return Err(missing("type")),
     };
-    parts.push(Part { content, cache: wire.cache_control.map(Json) });
+    parts.push(Part { content, cache: wire.cache_control });
     Ok(())
 }
 
@@ -378,11 +376,11 @@ fn tool_call(wire: WireCall, path: &str) -> Result<ToolCall, Error> {
 }
 
 fn tools(body: &Fields<'_>, unread: &mut Unread) -> Result<Vec<Tool>, Error> {
-    let wire: Vec<Box<RawValue>> = field(body, "tools")?.unwrap_or_default();
+    let wire: Vec<Raw<'_>> = field(body, "tools")?.unwrap_or_default();
     let mut tools = Vec::with_capacity(wire.len());
     for (index, raw) in wire.into_iter().enumerate() {
         let path = format!("tools[{index}]");
-        let tool: WireTool = parse(&raw, &path)?;
+        let tool: WireTool = parse(raw, &path)?;
         if tool.kind.is_some_and(|kind| kind != "function") {
             unread.note(&path);
             continue;
@@ -390,14 +388,14 @@ fn tools(body: &Fields<'_>, unread: &mut Unread) -> Result<Vec<Tool>, Error> {
         // Some clients leave the wrapper out, as in the Responses API.
         let (function, place) = match tool.function {
             Some(function) => (function, ".function"),
-            None => (parse::<WireFunction>(&raw, &path)?, ""),
+            None => (parse::<WireFunction>(raw, &path)?, ""),
         };
         tools.push(Tool {
             name: function.name.ok_or_else(|| Error::field(format!("{path}{place}.name"), "is missing"))?,
             description: function.description,
-            schema: function.parameters.map(Json),
+            schema: function.parameters,
             strict: function.strict,
-            cache: tool.cache_control.map(Json),
+            cache: tool.cache_control,
             custom: None,
             namespace: None,
         });
@@ -462,7 +460,7 @@ fn format(body: &Fields<'_>) -> Result<Option<Format>, Error> {
             let wire = wire.json_schema.ok_or_else(|| Error::field(path, "is missing"))?;
             let Some(schema) = wire.schema else { return Ok(Some(Format::Json)) };
             let name = wire.name.unwrap_or_else(|| "response".to_owned());
-            Ok(Some(Format::Schema { name, schema: Json(schema), strict: wire.strict }))
+            Ok(Some(Format::Schema { name, schema, strict: wire.strict }))
         }
         _ => Err(Error::field("response_format.type", "must be text, json_object or json_schema")),
     }
@@ -478,10 +476,10 @@ objects! {
         reasoning_details: Option<Vec<WireDetail>>,
         tool_calls: Option<Vec<WireCall>>,
         tool_call_id: Option<String>,
-        cache_control: Option<Box<RawValue>>,
-        name: Option<IgnoredAny>,
-        audio: Option<IgnoredAny>,
-        function_call: Option<IgnoredAny>,
+        cache_control: Option<Json>,
+        name: Option<Ignored>,
+        audio: Option<Ignored>,
+        function_call: Option<Ignored>,
         prefix: Option<bool>,
     }
 
@@ -492,7 +490,7 @@ objects! {
         thinking: Option<TextOr<Vec<WireThought>>>,
         image_url: Option<TextOr<ImageUrl>>,
         file: Option<WireFile>,
-        cache_control: Option<Box<RawValue>>,
+        cache_control: Option<Json>,
     }
 
     struct WireThought {
@@ -524,19 +522,19 @@ objects! {
 
     struct WireCalled {
         name: Option<String>,
-        arguments: Option<Box<RawValue>>,
+        arguments: Option<Json>,
     }
 
     struct WireTool {
         kind as "type": Option<String>,
         function: Option<WireFunction>,
-        cache_control: Option<Box<RawValue>>,
+        cache_control: Option<Json>,
     }
 
     struct WireFunction {
         name: Option<String>,
         description: Option<String>,
-        parameters: Option<Box<RawValue>>,
+        parameters: Option<Json>,
         strict: Option<bool>,
     }
 
@@ -570,7 +568,7 @@ objects! {
 
     struct WireSchema {
         name: Option<String>,
-        schema: Option<Box<RawValue>>,
+        schema: Option<Json>,
         strict: Option<bool>,
     }
 }
@@ -582,11 +580,14 @@ pub(super) enum TextOr<Other> {
 }
 
 impl<'a, Other: Read<'a>> Read<'a> for TextOr<Other> {
-    fn read(value: &'a RawValue) -> serde_json::Result<Self> {
-        match value.get().as_bytes().first() {
-            Some(b'"') => String::read(value).map(Self::Text),
-            Some(b'[' | b'{') => Other::read(value).map(Self::Other),
-            _ => Err(serde_json::Error::custom("expected a string, an array or an object")),
+    fn read(at: &mut Cursor<'a>) -> Self {
+        match at.peek() {
+            b'"' => Self::Text(String::read(at)),
+            b'[' | b'{' => Self::Other(Other::read(at)),
+            _ => {
+                at.expected("a string, an array or an object");
+                Self::blank()
+            }
         }
     }
 

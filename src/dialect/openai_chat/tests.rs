@@ -690,7 +690,7 @@ fn with(name: &str, value: &Value) -> Value {
 }
 
 fn raw(text: &str) -> Json {
-    Json(serde_json::from_str(text).unwrap())
+    crate::wire::json::parse(text).unwrap()
 }
 
 fn result(call: &str, parts: Vec<Part>) -> Part {
@@ -845,7 +845,7 @@ fn options_are_read() {
         "parallel_tool_calls": false, "user": "u", "n": 1,
     }));
     assert_eq!((request.max_tokens, request.top_k, request.stream), (Some(2), Some(40), true));
-    assert_eq!(serde_json::to_string(&request.temperature).unwrap(), "0.1");
+    assert_eq!(crate::wire::json::to_string(&request.temperature), "0.1");
     assert_eq!((request.stop, request.parallel_tools), (vec!["x".to_owned()], Some(false)));
     assert_eq!((request.user.as_deref(), request.unread), (Some("u"), vec![]));
     assert_eq!(read(&with("stop", &json!(["a", "b"]))).stop, ["a", "b"]);

@@ -5,12 +5,9 @@
 
 use std::borrow::Cow;
 
-use serde::Serialize;
-use serde_json::value::RawValue;
-
 use super::encode::CallOut;
-use super::json;
 use crate::chat::{Content, Effort, Format, Media, Message, Number, Part, Request, Role, Tool, ToolChoice};
+use crate::wire::json::{Raw, to_vec, written};
 
 /// Models that want `max_completion_tokens` and refuse sampling parameters and stop sequences, by the
 /// start of their name. Source: "Reasoning models", OpenAI API documentation, read 2026-11.
@@ -73,7 +70,7 @@ pub fn write_request(request: &Request, lost: &mut Vec<String>) -> Vec<u8> {
     };
     let messages =
         Messages { replays: is(REPLAYING_MODELS), out: Vec::new(), lost: &mut lost }.write(&request.messages);
-    json(&RequestOut {
+    to_vec(&RequestOut {
         model: &request.model,
         messages,
         tools: request.tools.iter().map(|tool| tool_out(tool, &mut lost)).collect(),
@@ -134,7 +131,7 @@ fn tool_out<'a>(tool: &'a Tool, lost: &mut Lost<'_>) -> ToolOut<'a> {
                 .schema
                 .as_ref()
                 .map_or(SchemaOut::Empty { kind: "object", properties: Empty {} }, |schema| {
-                    SchemaOut::Given(&schema.0)
+                    SchemaOut::Given(schema.raw())
                 }),
             strict: tool.strict,
         },
@@ -155,7 +152,7 @@ fn format(format: &Format) -> FormatOut<'_> {
         Format::Json => FormatOut { kind: "json_object", json_schema: None },
         Format::Schema { name, schema, strict } => FormatOut {
             kind: "json_schema",
-            json_schema: Some(FormatSchema { name, schema: &schema.0, strict: *strict }),
+            json_schema: Some(FormatSchema { name, schema: schema.raw(), strict: *strict }),
         },
     }
 }
@@ -311,66 +308,43 @@ fn contents(mut parts: Vec<PartOut<'_>>) -> Option<ContentOut<'_>> {
     }
 }
 
-#[derive(Serialize)]
-struct RequestOut<'a> {
-    model: &'a str,
-    messages: Vec<MessageOut<'a>>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    tools: Vec<ToolOut<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tool_choice: Option<ChoiceOut<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    parallel_tool_calls: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_tokens: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_completion_tokens: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    temperature: Option<&'a Number>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    top_p: Option<&'a Number>,
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    stop: &'a [String],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    seed: Option<&'a Number>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    frequency_penalty: Option<&'a Number>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    presence_penalty: Option<&'a Number>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    verbosity: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    service_tier: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    prompt_cache_key: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reasoning_effort: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    response_format: Option<FormatOut<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user: Option<&'a str>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    stream: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stream_options: Option<StreamOptions>,
-}
+written! {
+    struct RequestOut<'a> {
+        model: &'a str,
+        messages: Vec<MessageOut<'a>>,
+        tools?: Vec<ToolOut<'a>>,
+        tool_choice?: Option<ChoiceOut<'a>>,
+        parallel_tool_calls?: Option<bool>,
+        max_tokens?: Option<u64>,
+        max_completion_tokens?: Option<u64>,
+        temperature?: Option<&'a Number>,
+        top_p?: Option<&'a Number>,
+        stop?: &'a [String],
+        seed?: Option<&'a Number>,
+        frequency_penalty?: Option<&'a Number>,
+        presence_penalty?: Option<&'a Number>,
+        verbosity?: Option<&'a str>,
+        service_tier?: Option<&'a str>,
+        prompt_cache_key?: Option<&'a str>,
+        reasoning_effort?: Option<&'a str>,
+        response_format?: Option<FormatOut<'a>>,
+        user?: Option<&'a str>,
+        stream?: bool,
+        stream_options?: Option<StreamOptions>,
+    }
 
-#[derive(Serialize)]
-struct StreamOptions {
-    include_usage: bool,
-}
+    struct StreamOptions {
+        include_usage: bool,
+    }
 
-#[derive(Serialize)]
-struct MessageOut<'a> {
-    role: &'static str,
-    /// Null beside tool calls, as OpenAI has it.
-    content: Option<ContentOut<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reasoning_content: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    tool_calls: Vec<CallOut<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tool_call_id: Option<&'a str>,
+    struct MessageOut<'a> {
+        role: &'static str,
+        /// Null beside tool calls, as OpenAI has it.
+        content: Option<ContentOut<'a>>,
+        reasoning_content?: Option<String>,
+        tool_calls?: Vec<CallOut<'a>>,
+        tool_call_id?: Option<&'a str>,
+    }
 }
 
 impl MessageOut<'_> {
@@ -379,96 +353,71 @@ impl MessageOut<'_> {
     }
 }
 
-#[derive(Serialize)]
-#[serde(untagged)]
-enum ContentOut<'a> {
-    Text(Cow<'a, str>),
-    Parts(Vec<PartOut<'a>>),
-}
+written! {
+    enum ContentOut<'a> {
+        Text(Cow<'a, str>),
+        Parts(Vec<PartOut<'a>>),
+    }
 
-#[derive(Serialize)]
-#[serde(tag = "type")]
-enum PartOut<'a> {
-    #[serde(rename = "text")]
-    Text { text: &'a str },
-    #[serde(rename = "image_url")]
-    Image { image_url: UrlOut<'a> },
-    #[serde(rename = "file")]
-    File { file: FileOut<'a> },
-}
+    enum PartOut<'a> tagged "type" {
+        Text as "text" { text: &'a str },
+        Image as "image_url" { image_url: UrlOut<'a> },
+        File as "file" { file: FileOut<'a> },
+    }
 
-#[derive(Serialize)]
-struct UrlOut<'a> {
-    url: Cow<'a, str>,
-}
+    struct UrlOut<'a> {
+        url: Cow<'a, str>,
+    }
 
-#[derive(Serialize)]
-struct FileOut<'a> {
-    filename: &'a str,
-    file_data: Cow<'a, str>,
-}
+    struct FileOut<'a> {
+        filename: &'a str,
+        file_data: Cow<'a, str>,
+    }
 
-#[derive(Serialize)]
-struct ToolOut<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    function: FunctionOut<'a>,
-}
+    struct ToolOut<'a> {
+        kind as "type": &'static str,
+        function: FunctionOut<'a>,
+    }
 
-#[derive(Serialize)]
-struct FunctionOut<'a> {
-    name: &'a str,
-    /// Left out rather than null, which newer models refuse.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    description: Option<&'a str>,
-    parameters: SchemaOut<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    strict: Option<bool>,
-}
+    struct FunctionOut<'a> {
+        name: &'a str,
+        /// Left out rather than null, which newer models refuse.
+        description?: Option<&'a str>,
+        parameters: SchemaOut<'a>,
+        strict?: Option<bool>,
+    }
 
-#[derive(Serialize)]
-#[serde(untagged)]
-enum SchemaOut<'a> {
-    Given(&'a RawValue),
-    /// A function without parameters.
-    Empty {
-        #[serde(rename = "type")]
-        kind: &'static str,
-        properties: Empty,
-    },
-}
+    enum SchemaOut<'a> {
+        Given(Raw<'a>),
+        /// A function without parameters.
+        Empty {
+            kind as "type": &'static str,
+            properties: Empty,
+        },
+    }
 
-#[derive(Serialize)]
-struct Empty {}
+    struct Empty {}
 
-#[derive(Serialize)]
-#[serde(untagged)]
-enum ChoiceOut<'a> {
-    Mode(&'static str),
-    Named {
-        #[serde(rename = "type")]
-        kind: &'static str,
-        function: NameOut<'a>,
-    },
-}
+    enum ChoiceOut<'a> {
+        Mode(&'static str),
+        Named {
+            kind as "type": &'static str,
+            function: NameOut<'a>,
+        },
+    }
 
-#[derive(Serialize)]
-struct NameOut<'a> {
-    name: &'a str,
-}
+    struct NameOut<'a> {
+        name: &'a str,
+    }
 
-#[derive(Serialize)]
-struct FormatOut<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    json_schema: Option<FormatSchema<'a>>,
-}
+    struct FormatOut<'a> {
+        kind as "type": &'static str,
+        json_schema?: Option<FormatSchema<'a>>,
+    }
 
-#[derive(Serialize)]
-struct FormatSchema<'a> {
-    name: &'a str,
-    schema: &'a RawValue,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    strict: Option<bool>,
+    struct FormatSchema<'a> {
+        name: &'a str,
+        schema: Raw<'a>,
+        strict?: Option<bool>,
+    }
 }

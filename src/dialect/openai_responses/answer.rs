@@ -4,37 +4,35 @@
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
-
 use crate::chat::{Stop, StopReason, Usage};
 use crate::dialect::Malformed;
-use crate::wire::json::{self, Read, objects};
+use crate::wire::json::{self, Raw, Read, objects};
 
 /// A string, borrowed where it holds no escape; `None` where something else stands.
-pub(super) fn text<'a>(raw: &'a RawValue) -> Option<Cow<'a, str>> {
-    Cow::read(raw).ok()
+pub(super) fn text<'a>(raw: Raw<'a>) -> Option<Cow<'a, str>> {
+    json::parse(raw.get()).ok()
 }
 
-fn said<'a>(raw: Option<&'a RawValue>) -> Cow<'a, str> {
+fn said<'a>(raw: Option<Raw<'a>>) -> Cow<'a, str> {
     raw.and_then(text).unwrap_or_default()
 }
 
-pub(super) fn read<'a, T: Read<'a>>(raw: &'a RawValue, at: &str) -> Result<T, Malformed> {
-    json::parse(raw.get()).map_err(|error| Malformed(format!("{at}: {}", json::expectation(&error))))
+pub(super) fn read<'a, T: Read<'a>>(raw: Raw<'a>, at: &str) -> Result<T, Malformed> {
+    json::parse(raw.get()).map_err(|error| Malformed(format!("{at}: {error}")))
 }
 
 objects! {
     /// The whole `response`, as a body or inside an event.
     #[derive(Debug, Default)]
     pub(super) struct Whole<'a> {
-        id: Option<&'a RawValue>,
-        model: Option<&'a RawValue>,
-        status: Option<&'a RawValue>,
-        pub(super) output: Option<Vec<&'a RawValue>>,
-        incomplete_details: Option<&'a RawValue>,
-        error: Option<&'a RawValue>,
-        usage: Option<&'a RawValue>,
-        reasoning: Option<&'a RawValue>,
+        id: Option<Raw<'a>>,
+        model: Option<Raw<'a>>,
+        status: Option<Raw<'a>>,
+        pub(super) output: Option<Vec<Raw<'a>>>,
+        incomplete_details: Option<Raw<'a>>,
+        error: Option<Raw<'a>>,
+        usage: Option<Raw<'a>>,
+        reasoning: Option<Raw<'a>>,
     }
 }
 
@@ -65,7 +63,7 @@ impl Whole<'_> {
     pub(super) fn stop(&self, called: bool, refused: bool) -> Stop {
         objects! {
             struct Details<'a> {
-                reason: Option<&'a RawValue>,
+                reason: Option<Raw<'a>>,
             }
         }
         let details = self.incomplete_details.and_then(|raw| json::parse::<Option<Details<'_>>>(raw.get()).ok());
@@ -125,15 +123,15 @@ pub(super) struct Fault {
 }
 
 impl Fault {
-    pub(super) fn read(error: &RawValue) -> Self {
+    pub(super) fn read(error: Raw<'_>) -> Self {
         objects! {
             struct Wire<'a> {
-                code: Option<&'a RawValue>,
-                kind as "type": Option<&'a RawValue>,
-                message: Option<&'a RawValue>,
+                code: Option<Raw<'a>>,
+                kind as "type": Option<Raw<'a>>,
+                message: Option<Raw<'a>>,
             }
         }
-        let owned = |raw: Option<&RawValue>| raw.and_then(text).map(Cow::into_owned).filter(|text| !text.is_empty());
+        let owned = |raw: Option<Raw<'_>>| raw.and_then(text).map(Cow::into_owned).filter(|text| !text.is_empty());
         match json::parse::<Wire<'_>>(error.get()) {
             Ok(wire) => Self { code: owned(wire.code).or_else(|| owned(wire.kind)), message: owned(wire.message) },
             Err(_) => Self { code: None, message: owned(Some(error)) },
@@ -145,16 +143,16 @@ objects! {
     /// One item of `output`, begun or done.
     #[derive(Debug)]
     pub(super) struct Item<'a> {
-        kind as "type": Option<&'a RawValue>,
-        content: Option<&'a RawValue>,
-        summary: Option<&'a RawValue>,
-        encrypted_content: Option<&'a RawValue>,
-        call_id: Option<&'a RawValue>,
-        id: Option<&'a RawValue>,
-        name: Option<&'a RawValue>,
-        namespace: Option<&'a RawValue>,
-        arguments: Option<&'a RawValue>,
-        input: Option<&'a RawValue>,
+        kind as "type": Option<Raw<'a>>,
+        content: Option<Raw<'a>>,
+        summary: Option<Raw<'a>>,
+        encrypted_content: Option<Raw<'a>>,
+        call_id: Option<Raw<'a>>,
+        id: Option<Raw<'a>>,
+        name: Option<Raw<'a>>,
+        namespace: Option<Raw<'a>>,
+        arguments: Option<Raw<'a>>,
+        input: Option<Raw<'a>>,
     }
 }
 
@@ -171,8 +169,8 @@ objects! {
     /// One part of a message or of reasoning.
     #[derive(Debug)]
     struct Piece<'a> {
-        text: Option<&'a RawValue>,
-        refusal: Option<&'a RawValue>,
+        text: Option<Raw<'a>>,
+        refusal: Option<Raw<'a>>,
     }
 }
 
@@ -231,6 +229,6 @@ impl<'a> Item<'a> {
     }
 }
 
-fn pieces<'a>(raw: Option<&'a RawValue>) -> Vec<Piece<'a>> {
+fn pieces<'a>(raw: Option<Raw<'a>>) -> Vec<Piece<'a>> {
     raw.and_then(|raw| json::parse(raw.get()).ok()).unwrap_or_default()
 }

@@ -6,13 +6,13 @@
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
-
+use super::Encoder;
 use super::answer::{Fault, Item, ItemKind, Whole, read, text};
 use crate::chat::{Block, Content, Event, Part, Response, ToolCall};
-use crate::dialect::{Decode, Malformed};
+use crate::dialect::{Decode, Encode as _, Malformed};
+use crate::error::Error;
 use crate::wire::frame::Frame;
-use crate::wire::json::{self, objects, quoted};
+use crate::wire::json::{self, Raw, objects, quoted};
 
 /// Events of items that wait for another.
 const WAITING_MAX: usize = 100_000;
@@ -29,6 +29,16 @@ pub struct Decoder {
     called: bool,
     refused: bool,
     waiting: usize,
+    heard: Heard,
+}
+
+/// What a frame that we add to the upstream's own has to go on with.
+#[derive(Debug, Default)]
+struct Heard {
+    id: String,
+    model: String,
+    /// The number that the next event has; 0 where the upstream does not count.
+    sequence: u64,
 }
 
 /// One item while it is told.
@@ -47,14 +57,15 @@ struct Telling {
 objects! {
     #[derive(Debug)]
     struct Wire<'a> {
-        kind as "type": Option<&'a RawValue>,
-        response: Option<&'a RawValue>,
-        item: Option<&'a RawValue>,
-        delta: Option<&'a RawValue>,
-        error: Option<&'a RawValue>,
+        kind as "type": Option<Raw<'a>>,
+        response: Option<Raw<'a>>,
+        item: Option<Raw<'a>>,
+        delta: Option<Raw<'a>>,
+        error: Option<Raw<'a>>,
         output_index: Option<u64>,
         content_index: Option<u64>,
         summary_index: Option<u64>,
+        sequence_number: Option<Raw<'a>>,
     }
 }
 
@@ -69,8 +80,10 @@ impl Decode for Decoder {
         if self.over || data.is_empty() || data == "[DONE]" {
             return Ok(());
         }
-        let wire: Wire<'_> =
-            json::parse(data).map_err(|error| Malformed(format!("an event: {}", json::expectation(&error))))?;
+        let wire: Wire<'_> = json::parse(data).map_err(|error| Malformed(format!("an event: {error}")))?;
+        if let Some(sequence) = wire.sequence_number.and_then(|raw| raw.get().parse::<u64>().ok()) {
+            self.heard.sequence = sequence.saturating_add(1);
+        }
         let kind = wire.kind.and_then(text).unwrap_or(Cow::Borrowed(frame.event.unwrap_or_default()));
         match &*kind {
             "response.created" | "response.in_progress" | "response.queued" => self.start(&whole(&wire)?, events),
@@ -129,6 +142,11 @@ impl Decode for Decoder {
     }
 
     fn finish(&mut self, _: &mut Vec<Event>) {}
+
+    fn failure(&self, error: &Error) -> Option<Vec<u8>> {
+        let Heard { id, model, sequence } = &self.heard;
+        Some(Encoder::after(id, model, *sequence).failure(error).unwrap_or_default())
+    }
 }
 
 fn whole<'a>(wire: &Wire<'a>) -> Result<Whole<'a>, Malformed> {
@@ -137,14 +155,15 @@ fn whole<'a>(wire: &Wire<'a>) -> Result<Whole<'a>, Malformed> {
 
 /// The fault in the fields of the event itself.
 fn of(data: &str) -> Fault {
-    let fault = json::parse::<&RawValue>(data).map(Fault::read).unwrap_or_default();
+    let fault = json::parse::<Raw<'_>>(data).map(Fault::read).unwrap_or_default();
     Fault { code: fault.code.filter(|code| code != "error"), ..fault }
 }
 
 impl Decoder {
     fn start(&mut self, response: &Whole<'_>, events: &mut Vec<Event>) {
         if !std::mem::replace(&mut self.started, true) {
-            events.push(Event::Start { id: response.id(), model: response.model() });
+            (self.heard.id, self.heard.model) = (response.id(), response.model());
+            events.push(Event::Start { id: self.heard.id.clone(), model: self.heard.model.clone() });
         }
     }
 
@@ -360,7 +379,7 @@ impl Decoder {
     /// Tells the whole output.
     fn output(&mut self, response: &Whole<'_>, events: &mut Vec<Event>) -> Result<(), Malformed> {
         for (index, raw) in response.output.iter().flatten().enumerate() {
-            self.item(index as u64, &read(raw, &format!("output[{index}]"))?, events);
+            self.item(index as u64, &read(*raw, &format!("output[{index}]"))?, events);
         }
         Ok(())
     }
@@ -374,7 +393,7 @@ impl Decoder {
 
 /// Reads a whole response.
 pub fn read_response(body: &[u8]) -> Result<Response, Malformed> {
-    let wire: Whole<'_> = json::read(body).map_err(|error| Malformed(json::expectation(&error)))?;
+    let wire: Whole<'_> = json::read(body).map_err(|error| Malformed(error.to_string()))?;
     if wire.output.is_none() {
         return Err(Malformed("output: missing".to_owned()));
     }

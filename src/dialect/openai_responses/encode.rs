@@ -5,14 +5,12 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
-
 use super::response::{About, Body, Item, ItemOut, PartOut, ResponseOut, State, UsageOut, whole};
 use super::tools::{Called, Empty, unwrapped};
-use super::write_json;
 use crate::chat::{Block, Event, Request, Stop, Usage};
 use crate::dialect::{Encode, Label};
 use crate::error::{self, Error};
+use crate::wire::json::{Write, written};
 
 /// What was told is kept until the end, which repeats it, but no more than this: an item counts for its bytes and these.
 const KEPT_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -50,6 +48,11 @@ impl Encoder {
             stop: Stop::default(),
             usage: None,
         }
+    }
+
+    /// Goes on with a stream whose beginning another wrote.
+    pub(super) fn after(id: &str, model: &str, sequence: u64) -> Self {
+        Self { id: id.to_owned(), model: model.to_owned(), sequence, ..Self::new(Label::default()) }
     }
 }
 
@@ -261,7 +264,7 @@ fn write(sequence: &mut u64, name: &'static str, index: Option<usize>, told: Tol
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b"\ndata: ");
     let start = out.len();
-    write_json(&Told { kind: name, sequence_number: *sequence, output_index: index, ..told }, out);
+    Told { kind: name, sequence_number: *sequence, output_index: index, ..told }.write(out);
     // Schemas that are repeated keep the caller's own text, which may be lines; a line would end the data.
     for byte in out.iter_mut().skip(start).filter(|byte| matches!(byte, b'\n' | b'\r')) {
         *byte = b' ';
@@ -270,36 +273,24 @@ fn write(sequence: &mut u64, name: &'static str, index: Option<usize>, told: Tol
     *sequence = sequence.saturating_add(1);
 }
 
-/// Every event: those that have a field say so.
-#[derive(Default, Serialize)]
-struct Told<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    sequence_number: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    response: Option<ResponseOut<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    output_index: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    item_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    content_index: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    summary_index: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    item: Option<ItemOut<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    part: Option<PartOut<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    delta: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    text: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    arguments: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    input: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    logprobs: Option<[Empty; 0]>,
+written! {
+    /// Every event: those that have a field say so.
+    #[derive(Default)]
+    struct Told<'a> {
+        kind as "type": &'static str,
+        sequence_number: u64,
+        response?: Option<ResponseOut<'a>>,
+        output_index?: Option<usize>,
+        item_id?: Option<&'a str>,
+        content_index?: Option<u64>,
+        summary_index?: Option<u64>,
+        item?: Option<ItemOut<'a>>,
+        part?: Option<PartOut<'a>>,
+        delta?: Option<&'a str>,
+        text?: Option<&'a str>,
+        name?: Option<&'a str>,
+        arguments?: Option<&'a str>,
+        input?: Option<&'a str>,
+        logprobs?: Option<[Empty; 0]>,
+    }
 }

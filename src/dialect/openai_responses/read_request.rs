@@ -3,14 +3,12 @@
 //! The input is a list of items, one for each thing said, thought or called; those of one turn are one message here.
 //! What points into a provider's memory is refused, since nothing is stored between dialects.
 
-use serde_json::value::RawValue;
-
 use super::tools::{self, joined, wrapped};
 use crate::chat::{
     Content, Effort, Format, Json, Media, Message, Number, Part, Request, Role, Tool, ToolCall, ToolChoice, UNREAD_MAX,
 };
 use crate::error::Error;
-use crate::wire::json::{self, Fields, Read, expectation, objects, quoted};
+use crate::wire::json::{self, Fields, Ignored, Raw, Read, objects, quoted};
 
 /// The fields that are read here, or that change nothing; every other one is named in `unread`.
 const READ: &[&str] = &[
@@ -46,7 +44,7 @@ const READ: &[&str] = &[
 ///
 /// Source: router-for-me/CLIProxyAPI#658, Soju06/codex-lb#833, read 2026-11.
 pub fn is_request(body: &Fields<'_>) -> bool {
-    let is_given = |name| body.raw(name).is_some_and(|value: &RawValue| !matches!(value.get(), "null" | "[]"));
+    let is_given = |name| body.raw(name).is_some_and(|value: Raw<'_>| !matches!(value.get(), "null" | "[]"));
     is_given("input") && !is_given("messages")
 }
 
@@ -54,7 +52,7 @@ pub fn read_request(body: &Fields<'_>) -> Result<Request, Error> {
     let mut unread = Unread(Vec::new());
     refuse_memory(body)?;
     for name in body.names().filter(|name| !READ.contains(name)) {
-        let says = body.raw(name).map(RawValue::get);
+        let says = body.raw(name).map(Raw::get);
         let is_default = says == Some("null") || (name == "truncation" && says == Some("\"disabled\""));
         if !is_default {
             unread.note(name);
@@ -66,7 +64,7 @@ pub fn read_request(body: &Fields<'_>) -> Result<Request, Error> {
     }
     let model: String = field(body, "model")?.ok_or_else(|| Error::field("model", "is missing"))?;
     let mut reading = Reading { unread: &mut unread, turns: Vec::new(), tools: Vec::new() };
-    if let Some(wire) = field::<Vec<Box<RawValue>>>(body, "tools")? {
+    if let Some(wire) = field::<Vec<Raw<'_>>>(body, "tools")? {
         tools::read(wire, "tools", &mut reading.tools, reading.unread)?;
     }
     if let Some(text) = field::<String>(body, "instructions")?.filter(|text| !text.is_empty()) {
@@ -146,12 +144,12 @@ fn field<'a, T: Read<'a>>(body: &Fields<'a>, name: &str) -> Result<Option<T>, Er
     }
 }
 
-pub(super) fn parse<'a, T: Read<'a>>(raw: &'a RawValue, path: &str) -> Result<T, Error> {
-    json::parse(raw.get()).map_err(|error| Error::field(path, expectation(&error)))
+pub(super) fn parse<'a, T: Read<'a>>(raw: Raw<'a>, path: &str) -> Result<T, Error> {
+    json::parse(raw.get()).map_err(|error| Error::field(path, error))
 }
 
 /// A string's text; `None` where something else stands.
-fn text(raw: &RawValue) -> Option<String> {
+fn text(raw: Raw<'_>) -> Option<String> {
     raw.get().starts_with('"').then(|| json::parse(raw.get()).ok()).flatten()
 }
 
@@ -177,13 +175,13 @@ impl Reading<'_> {
             self.add(Role::User, Turn::Words, vec![Part::text(words)]);
             return Ok(());
         }
-        let items: Vec<Box<RawValue>> =
+        let items: Vec<Raw<'_>> =
             json::parse(raw.get()).map_err(|_| Error::field("input", "expected a string or an array"))?;
         for (index, raw) in items.into_iter().enumerate() {
             let path = format!("input[{index}]");
-            match text(&raw) {
+            match text(raw) {
                 Some(words) => self.add(Role::User, Turn::Words, vec![Part::text(words)]),
-                None => self.item(parse(&raw, &path)?, &path)?,
+                None => self.item(parse(raw, &path)?, &path)?,
             }
         }
         if self.turns.is_empty() {
@@ -201,7 +199,7 @@ impl Reading<'_> {
         }
     }
 
-    fn item(&mut self, item: WireItem, path: &str) -> Result<(), Error> {
+    fn item(&mut self, item: WireItem<'_>, path: &str) -> Result<(), Error> {
         let missing = |name: &str| Error::field(format!("{path}.{name}"), "is missing");
         let kind = item.kind.as_deref().unwrap_or("message");
         match kind {
@@ -216,7 +214,7 @@ impl Reading<'_> {
                     wrapped(&item.input.ok_or_else(|| missing("input"))?)
                 } else {
                     // The object itself where its text is due: its text, then.
-                    let said = |raw: Box<RawValue>| text(&raw).unwrap_or_else(|| raw.get().to_owned());
+                    let said = |raw: Raw<'_>| text(raw).unwrap_or_else(|| raw.get().to_owned());
                     item.arguments.map(said).unwrap_or_default()
                 };
                 let call = ToolCall {
@@ -230,7 +228,7 @@ impl Reading<'_> {
             "function_call_output" | "custom_tool_call_output" => {
                 let call = item.call_id.ok_or_else(|| missing("call_id"))?;
                 let output = item.output.ok_or_else(|| missing("output"))?;
-                let parts = self.content(&output, &format!("{path}.output"))?;
+                let parts = self.content(output, &format!("{path}.output"))?;
                 let result = Content::ToolResult { call, parts, is_error: false };
                 self.add(Role::User, Turn::Results, vec![Part::new(result)]);
             }
@@ -249,7 +247,7 @@ impl Reading<'_> {
         Ok(())
     }
 
-    fn message(&mut self, item: WireItem, path: &str) -> Result<(), Error> {
+    fn message(&mut self, item: WireItem<'_>, path: &str) -> Result<(), Error> {
         if item.phase.is_some() {
             self.unread.note("input.phase");
         }
@@ -262,7 +260,7 @@ impl Reading<'_> {
                 let missing = |name: &str| Error::field(format!("{path}.{name}"), "is missing");
                 let call = item.tool_call_id.or(item.call_id).ok_or_else(|| missing("tool_call_id"))?;
                 let content = item.content.ok_or_else(|| missing("content"))?;
-                let parts = self.content(&content, &format!("{path}.content"))?;
+                let parts = self.content(content, &format!("{path}.content"))?;
                 let result = Content::ToolResult { call, parts, is_error: false };
                 self.add(Role::User, Turn::Results, vec![Part::new(result)]);
                 return Ok(());
@@ -273,7 +271,7 @@ impl Reading<'_> {
             None => return Err(Error::field(format!("{path}.role"), "is missing")),
         };
         let parts = match item.content {
-            Some(content) => self.content(&content, &format!("{path}.content"))?,
+            Some(content) => self.content(content, &format!("{path}.content"))?,
             None => Vec::new(),
         };
         self.add(role, turn, parts);
@@ -281,23 +279,23 @@ impl Reading<'_> {
     }
 
     /// A string, or an array of parts.
-    fn content(&mut self, raw: &RawValue, path: &str) -> Result<Vec<Part>, Error> {
+    fn content(&mut self, raw: Raw<'_>, path: &str) -> Result<Vec<Part>, Error> {
         if let Some(words) = text(raw) {
             return Ok(if words.is_empty() { Vec::new() } else { vec![Part::text(words)] });
         }
-        let wire: Vec<Box<RawValue>> =
+        let wire: Vec<Raw<'_>> =
             json::parse(raw.get()).map_err(|_| Error::field(path, "expected a string or an array of parts"))?;
         let mut parts = Vec::with_capacity(wire.len());
         for (index, raw) in wire.into_iter().enumerate() {
             let path = format!("{path}[{index}]");
-            let part = self.part(parse(&raw, &path)?, &path)?;
+            let part = self.part(parse(raw, &path)?, &path)?;
             // Other dialects refuse a text without words.
             parts.extend(part.filter(|part| !matches!(part, Content::Text(text) if text.is_empty())).map(Part::new));
         }
         Ok(parts)
     }
 
-    fn part(&mut self, wire: WirePart, path: &str) -> Result<Option<Content>, Error> {
+    fn part(&mut self, wire: WirePart<'_>, path: &str) -> Result<Option<Content>, Error> {
         let missing = |name: &str| Error::field(format!("{path}.{name}"), "is missing");
         if wire.prompt_cache_breakpoint.is_some() {
             self.unread.note("input.content.prompt_cache_breakpoint");
@@ -315,9 +313,9 @@ impl Reading<'_> {
                     return Ok(None);
                 };
                 let path = format!("{path}.image_url");
-                let url = match text(&raw) {
+                let url = match text(raw) {
                     Some(url) => url,
-                    None => parse::<WireUrl>(&raw, &path)?.url,
+                    None => parse::<WireUrl>(raw, &path)?.url,
                 };
                 Content::Image(media(url, &path)?)
             }
@@ -351,7 +349,7 @@ impl Reading<'_> {
 /// providers, but by us: reasoning whose text is withheld has an empty one, and what only its provider can read none.
 fn reasoning(item: &WireItem) -> Option<Part> {
     let sealed = item.encrypted_content.clone().filter(|sealed| !sealed.is_empty());
-    let content = item.content.as_deref().and_then(|raw| json::parse::<Option<Vec<WireThought>>>(raw.get()).ok());
+    let content = item.content.and_then(|raw| json::parse::<Option<Vec<WireThought>>>(raw.get()).ok());
     let summary = item.summary.as_deref().unwrap_or_default();
     let content = content.flatten().unwrap_or_default();
     let texts: Vec<&str> = summary.iter().chain(&content).filter_map(|thought| thought.text.as_deref()).collect();
@@ -418,17 +416,17 @@ fn format(wire: WireFormat) -> Result<Option<Format>, Error> {
         Some("json_schema") => {
             let schema = wire.schema.ok_or_else(|| Error::field("text.format.schema", "is missing"))?;
             let name = wire.name.unwrap_or_else(|| "response".to_owned());
-            Ok(Some(Format::Schema { name, schema: Json(schema), strict: wire.strict }))
+            Ok(Some(Format::Schema { name, schema, strict: wire.strict }))
         }
         _ => Err(Error::field("text.format.type", "must be text, json_object or json_schema")),
     }
 }
 
 objects! {
-    struct WireItem {
+    struct WireItem<'a> {
         kind as "type": Option<String>,
         role: Option<String>,
-        content: Option<Box<RawValue>>,
+        content: Option<Raw<'a>>,
         phase: Option<String>,
         summary: Option<Vec<WireThought>>,
         encrypted_content: Option<String>,
@@ -436,26 +434,26 @@ objects! {
         tool_call_id: Option<String>,
         name: Option<String>,
         namespace: Option<String>,
-        arguments: Option<Box<RawValue>>,
+        arguments: Option<Raw<'a>>,
         input: Option<String>,
-        output: Option<Box<RawValue>>,
-        tools: Option<Vec<Box<RawValue>>>,
+        output: Option<Raw<'a>>,
+        tools: Option<Vec<Raw<'a>>>,
     }
 
     struct WireThought {
         text: Option<String>,
     }
 
-    struct WirePart {
+    struct WirePart<'a> {
         kind as "type": Option<String>,
         text: Option<String>,
         refusal: Option<String>,
-        image_url: Option<Box<RawValue>>,
+        image_url: Option<Raw<'a>>,
         detail: Option<String>,
         file_data: Option<String>,
         file_url: Option<String>,
         filename: Option<String>,
-        prompt_cache_breakpoint: Option<Box<RawValue>>,
+        prompt_cache_breakpoint: Option<Ignored>,
     }
 
     struct WireUrl {
@@ -493,7 +491,7 @@ objects! {
     struct WireFormat {
         kind as "type": Option<String>,
         name: Option<String>,
-        schema: Option<Box<RawValue>>,
+        schema: Option<Json>,
         strict: Option<bool>,
     }
 }

@@ -1,12 +1,10 @@
 //! Writes the `response` object: what was asked, and the items of the answer as far as they have come.
 
-use serde::Serialize;
-
-use super::json;
 use super::tools::{self, Called, Empty, ToolOut, unwrapped};
 use super::write_request::{ChoiceOut, TextOut, choice, text};
 use crate::chat::{self, Block, Content, Effort, Number, Part, Request, Role, StopReason, Usage};
 use crate::dialect::Label;
+use crate::wire::json::{to_vec, written};
 
 /// Writes a whole response.
 pub fn write_response(response: &chat::Response, label: &Label) -> Vec<u8> {
@@ -19,7 +17,7 @@ pub fn write_response(response: &chat::Response, label: &Label) -> Vec<u8> {
         created: label.created,
         usage: Some(UsageOut::from(response.usage.unwrap_or_default())),
     };
-    json(&ResponseOut::new(about, State::of(response.stop.reason), &items, &request))
+    to_vec(&ResponseOut::new(about, State::of(response.stop.reason), &items, &request))
 }
 
 /// One item of the answer, as far as it has come.
@@ -183,47 +181,36 @@ impl State<'_> {
     }
 }
 
-#[derive(Serialize)]
-#[serde(tag = "type")]
-pub(super) enum ItemOut<'a> {
-    #[serde(rename = "message")]
-    Message { id: &'a str, status: &'static str, role: &'static str, content: Vec<PartOut<'a>> },
-    #[serde(rename = "reasoning")]
-    Reasoning {
-        id: &'a str,
-        summary: Vec<PartOut<'a>>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        encrypted_content: Option<&'a str>,
-    },
-    #[serde(rename = "function_call")]
-    Function {
-        id: &'a str,
-        status: &'static str,
-        call_id: &'a str,
-        name: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        namespace: Option<&'a str>,
-        arguments: &'a str,
-    },
-    #[serde(rename = "custom_tool_call")]
-    Custom {
-        id: &'a str,
-        status: &'static str,
-        call_id: &'a str,
-        name: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        namespace: Option<&'a str>,
-        input: String,
-    },
-}
+written! {
+    pub(super) enum ItemOut<'a> tagged "type" {
+        Message as "message" { id: &'a str, status: &'static str, role: &'static str, content: Vec<PartOut<'a>> },
+        Reasoning as "reasoning" {
+            id: &'a str,
+            summary: Vec<PartOut<'a>>,
+            encrypted_content?: Option<&'a str>,
+        },
+        Function as "function_call" {
+            id: &'a str,
+            status: &'static str,
+            call_id: &'a str,
+            name: &'a str,
+            namespace?: Option<&'a str>,
+            arguments: &'a str,
+        },
+        Custom as "custom_tool_call" {
+            id: &'a str,
+            status: &'static str,
+            call_id: &'a str,
+            name: &'a str,
+            namespace?: Option<&'a str>,
+            input: String,
+        },
+    }
 
-#[derive(Serialize)]
-#[serde(tag = "type")]
-pub(super) enum PartOut<'a> {
-    #[serde(rename = "output_text")]
-    Text { text: &'a str, annotations: [Empty; 0], logprobs: [Empty; 0] },
-    #[serde(rename = "summary_text")]
-    Summary { text: &'a str },
+    pub(super) enum PartOut<'a> tagged "type" {
+        Text as "output_text" { text: &'a str, annotations: [Empty; 0], logprobs: [Empty; 0] },
+        Summary as "summary_text" { text: &'a str },
+    }
 }
 
 impl<'a> PartOut<'a> {
@@ -239,39 +226,38 @@ pub(super) struct About<'a> {
     pub(super) usage: Option<UsageOut>,
 }
 
-/// The `response` object, with what was asked in it.
-#[derive(Serialize)]
-pub(super) struct ResponseOut<'a> {
-    id: &'a str,
-    object: &'static str,
-    created_at: u64,
-    status: &'static str,
-    background: bool,
-    error: Option<FailureOut<'a>>,
-    incomplete_details: Option<IncompleteOut>,
-    instructions: Option<&'a str>,
-    max_output_tokens: Option<u64>,
-    max_tool_calls: Option<u64>,
-    model: &'a str,
-    output: Vec<ItemOut<'a>>,
-    parallel_tool_calls: bool,
-    previous_response_id: Option<&'a str>,
-    prompt_cache_key: Option<&'a str>,
-    reasoning: ReasoningOut<'a>,
-    safety_identifier: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    service_tier: Option<&'a str>,
-    store: bool,
-    temperature: Option<&'a Number>,
-    text: TextOut<'a>,
-    tool_choice: ChoiceOut<'a>,
-    tools: Vec<ToolOut<'a>>,
-    top_logprobs: u64,
-    top_p: Option<&'a Number>,
-    truncation: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    usage: Option<UsageOut>,
-    metadata: Empty,
+written! {
+    /// The `response` object, with what was asked in it.
+    pub(super) struct ResponseOut<'a> {
+        id: &'a str,
+        object: &'static str,
+        created_at: u64,
+        status: &'static str,
+        background: bool,
+        error: Option<FailureOut<'a>>,
+        incomplete_details: Option<IncompleteOut>,
+        instructions: Option<&'a str>,
+        max_output_tokens: Option<u64>,
+        max_tool_calls: Option<u64>,
+        model: &'a str,
+        output: Vec<ItemOut<'a>>,
+        parallel_tool_calls: bool,
+        previous_response_id: Option<&'a str>,
+        prompt_cache_key: Option<&'a str>,
+        reasoning: ReasoningOut<'a>,
+        safety_identifier: Option<&'a str>,
+        service_tier?: Option<&'a str>,
+        store: bool,
+        temperature: Option<&'a Number>,
+        text: TextOut<'a>,
+        tool_choice: ChoiceOut<'a>,
+        tools: Vec<ToolOut<'a>>,
+        top_logprobs: u64,
+        top_p: Option<&'a Number>,
+        truncation: &'static str,
+        usage?: Option<UsageOut>,
+        metadata: Empty,
+    }
 }
 
 impl<'a> ResponseOut<'a> {
@@ -333,41 +319,37 @@ fn instructions(request: &Request) -> Option<&str> {
     }
 }
 
-#[derive(Serialize)]
-struct FailureOut<'a> {
-    code: &'static str,
-    message: &'a str,
-}
+written! {
+    struct FailureOut<'a> {
+        code: &'static str,
+        message: &'a str,
+    }
 
-#[derive(Serialize)]
-struct IncompleteOut {
-    reason: &'static str,
-}
+    struct IncompleteOut {
+        reason: &'static str,
+    }
 
-#[derive(Serialize)]
-struct ReasoningOut<'a> {
-    effort: Option<&'a str>,
-    summary: Option<&'static str>,
-}
+    struct ReasoningOut<'a> {
+        effort: Option<&'a str>,
+        summary: Option<&'static str>,
+    }
 
-#[derive(Serialize)]
-pub(super) struct UsageOut {
-    input_tokens: u64,
-    input_tokens_details: InputDetailsOut,
-    output_tokens: u64,
-    output_tokens_details: OutputDetailsOut,
-    total_tokens: u64,
-}
+    pub(super) struct UsageOut {
+        input_tokens: u64,
+        input_tokens_details: InputDetailsOut,
+        output_tokens: u64,
+        output_tokens_details: OutputDetailsOut,
+        total_tokens: u64,
+    }
 
-#[derive(Serialize)]
-struct InputDetailsOut {
-    cached_tokens: u64,
-    cache_write_tokens: u64,
-}
+    struct InputDetailsOut {
+        cached_tokens: u64,
+        cache_write_tokens: u64,
+    }
 
-#[derive(Serialize)]
-struct OutputDetailsOut {
-    reasoning_tokens: u64,
+    struct OutputDetailsOut {
+        reasoning_tokens: u64,
+    }
 }
 
 impl From<Usage> for UsageOut {

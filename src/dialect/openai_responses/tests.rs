@@ -312,7 +312,7 @@ fn settings_are_read() {
         "include": ["reasoning.encrypted_content"], "truncation": "disabled", "metadata": {}, "top_logprobs": 2,
     }));
     assert_eq!((request.max_tokens, request.stream, request.parallel_tools), (Some(7), true, Some(false)));
-    assert_eq!(serde_json::to_string(&request.temperature).unwrap(), "0.7");
+    assert_eq!(crate::wire::json::to_string(&request.temperature), "0.7");
     assert_eq!((request.reasoning, request.reasoning_told), (Some(Effort::Level("high".into())), Some(true)));
     assert_eq!(request.verbosity.as_deref(), Some("low"));
     assert!(matches!(request.format, Some(Format::Schema { strict: Some(true), .. })));
@@ -408,7 +408,7 @@ fn codex_tools_reach_models_of_other_dialects() {
     let request = codex();
     let names: Vec<&str> = request.tools.iter().map(|tool| tool.name.as_str()).collect();
     assert_eq!(names, ["exec_command", "apply_patch", "mcp__files__read", "mcp__files__write", "late"]);
-    let schema: Value = serde_json::from_str(request.tools[1].schema.as_ref().unwrap().0.get()).unwrap();
+    let schema: Value = serde_json::from_str(request.tools[1].schema.as_ref().unwrap().get()).unwrap();
     assert_eq!(schema["required"], json!(["input"]));
     assert!(schema["properties"]["input"]["description"].as_str().unwrap().ends_with("lark grammar:\nstart: \"x\""));
     assert_eq!(

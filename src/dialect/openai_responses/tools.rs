@@ -3,13 +3,10 @@
 //! Two kinds exist in this dialect only: tools that take free text, and tools in a namespace, as Codex has its MCP
 //! servers. For all others they are functions, and their calls get their own kinds and names back.
 
-use serde::Serialize;
-use serde_json::value::RawValue;
-
 use super::read_request::{Unread, parse};
 use crate::chat::{Custom, Json, Namespace, Tool};
 use crate::error::Error;
-use crate::wire::json::{self, objects, quoted};
+use crate::wire::json::{self, Raw, objects, quoted, written};
 
 /// The longest name of a function that all providers take.
 const NAME_BYTES_MAX: usize = 64;
@@ -76,35 +73,30 @@ pub(super) fn unwrapped(arguments: &str) -> String {
 }
 
 objects! {
-    struct Wire {
+    struct Wire<'a> {
         kind as "type": Option<String>,
         name: Option<String>,
         description: Option<String>,
-        parameters: Option<Box<RawValue>>,
+        parameters: Option<Json>,
         strict: Option<bool>,
-        format: Option<Box<RawValue>>,
-        tools: Option<Vec<Box<RawValue>>>,
+        format: Option<Json>,
+        tools: Option<Vec<Raw<'a>>>,
         defer_loading: Option<bool>,
         /// Chat Completions' wrapper, which clients leave around the tool where they mix the two.
-        function: Option<Box<RawValue>>,
+        function: Option<Raw<'a>>,
     }
 }
 
 /// Adds what stands at `path` to `tools`.
-pub(super) fn read(
-    wire: Vec<Box<RawValue>>,
-    path: &str,
-    tools: &mut Vec<Tool>,
-    unread: &mut Unread,
-) -> Result<(), Error> {
+pub(super) fn read(wire: Vec<Raw<'_>>, path: &str, tools: &mut Vec<Tool>, unread: &mut Unread) -> Result<(), Error> {
     for (index, raw) in wire.into_iter().enumerate() {
         let path = format!("{path}[{index}]");
-        let wire: Wire = parse(&raw, &path)?;
+        let wire: Wire<'_> = parse(raw, &path)?;
         if wire.kind.as_deref() == Some("namespace") {
             let name = named(&wire, &path)?;
             for (index, raw) in wire.tools.unwrap_or_default().into_iter().enumerate() {
                 let path = format!("{path}.tools[{index}]");
-                let Some(mut tool) = tool(parse(&raw, &path)?, &path, unread)? else { continue };
+                let Some(mut tool) = tool(parse(raw, &path)?, &path, unread)? else { continue };
                 let namespace = Namespace { name: name.clone(), tool: tool.name.clone() };
                 tool.name = joined(&namespace.name, &namespace.tool);
                 tool.namespace = Some(namespace);
@@ -127,19 +119,19 @@ fn push(tool: Tool, path: &str, tools: &mut Vec<Tool>, unread: &mut Unread) {
     }
 }
 
-fn named(wire: &Wire, path: &str) -> Result<String, Error> {
+fn named(wire: &Wire<'_>, path: &str) -> Result<String, Error> {
     wire.name.clone().ok_or_else(|| Error::field(format!("{path}.name"), "is missing"))
 }
 
 /// `None` for a tool that only its provider can run.
-fn tool(mut wire: Wire, path: &str, unread: &mut Unread) -> Result<Option<Tool>, Error> {
+fn tool(mut wire: Wire<'_>, path: &str, unread: &mut Unread) -> Result<Option<Tool>, Error> {
     if let Some(function) = wire.function.take() {
-        wire = parse(&function, &format!("{path}.function"))?;
+        wire = parse(function, &format!("{path}.function"))?;
         wire.kind = None;
     }
     let custom = match wire.kind.as_deref() {
         Some("function") | None => None,
-        Some("custom") => Some(Custom { format: wire.format.take().map(Json) }),
+        Some("custom") => Some(Custom { format: wire.format.take() }),
         Some(kind) => {
             unread.note(&format!("{path} ({kind})"));
             return Ok(None);
@@ -155,7 +147,7 @@ fn tool(mut wire: Wire, path: &str, unread: &mut Unread) -> Result<Option<Tool>,
     Ok(Some(Tool {
         name: named(&wire, path)?,
         description: wire.description,
-        schema: schema.map(Json),
+        schema,
         strict: wire.strict,
         cache: None,
         custom,
@@ -164,14 +156,14 @@ fn tool(mut wire: Wire, path: &str, unread: &mut Unread) -> Result<Option<Tool>,
 }
 
 /// The schema of a custom tool for those who know functions only. The grammar stands where the model reads it.
-fn free_text(custom: &Custom) -> Box<RawValue> {
+fn free_text(custom: &Custom) -> Json {
     objects! {
         struct Grammar {
             syntax: String,
             definition: String,
         }
     }
-    let grammar = custom.format.as_ref().and_then(|format| json::parse::<Grammar>(format.0.get()).ok());
+    let grammar = custom.format.as_ref().and_then(|format| json::parse::<Grammar>(format.get()).ok());
     let description = match grammar {
         Some(Grammar { syntax, definition }) => {
             format!("The whole input as plain text, which must follow this {syntax} grammar:\n{definition}")
@@ -179,50 +171,39 @@ fn free_text(custom: &Custom) -> Box<RawValue> {
         None => "The whole input as plain text.".to_owned(),
     };
     let description = quoted(&description);
-    RawValue::from_string(format!(
+    Json::made(format!(
         r#"{{"type":"object","properties":{{"input":{{"type":"string","description":{description}}}}},"required":["input"],"additionalProperties":false}}"#
     ))
-    .unwrap_or_default()
 }
 
-#[derive(Serialize)]
-#[serde(tag = "type")]
-pub(super) enum ToolOut<'a> {
-    #[serde(rename = "function")]
-    Function {
-        name: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        description: Option<&'a str>,
-        parameters: SchemaOut<'a>,
-        /// Always there: this dialect takes a function without it for a strict one, which others do not.
-        strict: bool,
-    },
-    #[serde(rename = "custom")]
-    Custom {
-        name: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        description: Option<&'a str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        format: Option<&'a RawValue>,
-    },
-    #[serde(rename = "namespace")]
-    Namespace { name: &'a str, description: &'a str, tools: Vec<ToolOut<'a>> },
-}
+written! {
+    pub(super) enum ToolOut<'a> tagged "type" {
+        Function as "function" {
+            name: &'a str,
+            description?: Option<&'a str>,
+            parameters: SchemaOut<'a>,
+            /// Always there: this dialect takes a function without it for a strict one, which others do not.
+            strict: bool,
+        },
+        Custom as "custom" {
+            name: &'a str,
+            description?: Option<&'a str>,
+            format?: Option<Raw<'a>>,
+        },
+        Namespace as "namespace" { name: &'a str, description: &'a str, tools: Vec<ToolOut<'a>> },
+    }
 
-#[derive(Serialize)]
-#[serde(untagged)]
-pub(super) enum SchemaOut<'a> {
-    Given(&'a RawValue),
-    /// A function without parameters.
-    Empty {
-        #[serde(rename = "type")]
-        kind: &'static str,
-        properties: Empty,
-    },
-}
+    pub(super) enum SchemaOut<'a> {
+        Given(Raw<'a>),
+        /// A function without parameters.
+        Empty {
+            kind as "type": &'static str,
+            properties: Empty,
+        },
+    }
 
-#[derive(Serialize)]
-pub(super) struct Empty {}
+    pub(super) struct Empty {}
+}
 
 /// As this dialect has them: in their namespaces, and with their own kinds.
 pub(super) fn write(tools: &[Tool]) -> Vec<ToolOut<'_>> {
@@ -252,12 +233,10 @@ pub(super) fn write(tools: &[Tool]) -> Vec<ToolOut<'_>> {
 fn own<'a>(tool: &'a Tool, name: &'a str) -> ToolOut<'a> {
     let description = tool.description.as_deref();
     match &tool.custom {
-        Some(custom) => {
-            ToolOut::Custom { name, description, format: custom.format.as_ref().map(|format| format.0.as_ref()) }
-        }
+        Some(custom) => ToolOut::Custom { name, description, format: custom.format.as_ref().map(Json::raw) },
         None => {
             let parameters = match &tool.schema {
-                Some(schema) => SchemaOut::Given(&schema.0),
+                Some(schema) => SchemaOut::Given(schema.raw()),
                 None => SchemaOut::Empty { kind: "object", properties: Empty {} },
             };
             ToolOut::Function { name, description, parameters, strict: tool.strict.unwrap_or(false) }

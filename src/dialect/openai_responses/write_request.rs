@@ -5,12 +5,9 @@
 
 use std::borrow::Cow;
 
-use serde::Serialize;
-use serde_json::value::RawValue;
-
-use super::json;
 use super::tools::{self, Called, ToolOut, unwrapped};
 use crate::chat::{Content, Effort, Format, Media, Message, Number, Part, Request, Role, Tool, ToolCall, ToolChoice};
+use crate::wire::json::{Raw, to_vec, written};
 
 /// OpenAI's reasoning models, by the start of their name. They want `developer` for `system`, give their reasoning
 /// encrypted, and refuse sampling parameters. Source: "Reasoning models", OpenAI API documentation, read 2026-11.
@@ -72,7 +69,7 @@ pub fn write_request(request: &Request, lost: &mut Vec<String>) -> Vec<u8> {
     let reasoning = ReasoningOut { effort: effort.filter(|_| !is_plain), summary: tells.then_some("auto") };
     let has_tools = !request.tools.is_empty();
     let items = Items { tools: &request.tools, reasons, replays: is(REPLAYING_MODELS), out: Vec::new() };
-    json(&RequestOut {
+    to_vec(&RequestOut {
         model: &request.model,
         input: items.write(&request.messages, &mut lost),
         tools: tools::write(&request.tools),
@@ -133,7 +130,9 @@ pub(super) fn text(request: &Request) -> TextOut<'_> {
     let format = match &request.format {
         None => FormatOut::Text,
         Some(Format::Json) => FormatOut::Object,
-        Some(Format::Schema { name, schema, strict }) => FormatOut::Schema { name, schema: &schema.0, strict: *strict },
+        Some(Format::Schema { name, schema, strict }) => {
+            FormatOut::Schema { name, schema: schema.raw(), strict: *strict }
+        }
     };
     TextOut { format, verbosity: request.verbosity.as_deref() }
 }
@@ -301,52 +300,35 @@ fn output<'a>(parts: &'a [Part], is_error: bool, lost: &mut Lost<'_>) -> Content
     }
 }
 
-#[derive(Serialize)]
-struct RequestOut<'a> {
-    model: &'a str,
-    input: Vec<ItemOut<'a>>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    tools: Vec<ToolOut<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tool_choice: Option<ChoiceOut<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    parallel_tool_calls: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_output_tokens: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    temperature: Option<&'a Number>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    top_p: Option<&'a Number>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reasoning: Option<ReasoningOut<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    include: Option<[&'static str; 1]>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    text: Option<TextOut<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    prompt_cache_key: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    service_tier: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user: Option<&'a str>,
-    store: bool,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    stream: bool,
-}
+written! {
+    struct RequestOut<'a> {
+        model: &'a str,
+        input: Vec<ItemOut<'a>>,
+        tools?: Vec<ToolOut<'a>>,
+        tool_choice?: Option<ChoiceOut<'a>>,
+        parallel_tool_calls?: Option<bool>,
+        max_output_tokens?: Option<u64>,
+        temperature?: Option<&'a Number>,
+        top_p?: Option<&'a Number>,
+        reasoning?: Option<ReasoningOut<'a>>,
+        include?: Option<[&'static str; 1]>,
+        text?: Option<TextOut<'a>>,
+        prompt_cache_key?: Option<&'a str>,
+        service_tier?: Option<&'a str>,
+        user?: Option<&'a str>,
+        store: bool,
+        stream?: bool,
+    }
 
-#[derive(Serialize)]
-struct ReasoningOut<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    effort: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    summary: Option<&'static str>,
-}
+    struct ReasoningOut<'a> {
+        effort?: Option<&'a str>,
+        summary?: Option<&'static str>,
+    }
 
-#[derive(Serialize)]
-pub(super) struct TextOut<'a> {
-    format: FormatOut<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    verbosity: Option<&'a str>,
+    pub(super) struct TextOut<'a> {
+        format: FormatOut<'a>,
+        verbosity?: Option<&'a str>,
+    }
 }
 
 impl TextOut<'_> {
@@ -355,93 +337,62 @@ impl TextOut<'_> {
     }
 }
 
-#[derive(Serialize)]
-#[serde(tag = "type")]
-enum FormatOut<'a> {
-    #[serde(rename = "text")]
-    Text,
-    #[serde(rename = "json_object")]
-    Object,
-    #[serde(rename = "json_schema")]
-    Schema {
-        name: &'a str,
-        schema: &'a RawValue,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        strict: Option<bool>,
-    },
-}
+written! {
+    enum FormatOut<'a> tagged "type" {
+        Text as "text",
+        Object as "json_object",
+        Schema as "json_schema" {
+            name: &'a str,
+            schema: Raw<'a>,
+            strict?: Option<bool>,
+        },
+    }
 
-#[derive(Serialize)]
-#[serde(untagged)]
-pub(super) enum ChoiceOut<'a> {
-    Mode(&'static str),
-    Named {
-        #[serde(rename = "type")]
-        kind: &'static str,
-        name: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        namespace: Option<&'a str>,
-    },
-}
+    pub(super) enum ChoiceOut<'a> {
+        Mode(&'static str),
+        Named {
+            kind as "type": &'static str,
+            name: &'a str,
+            namespace?: Option<&'a str>,
+        },
+    }
 
-#[derive(Serialize)]
-#[serde(tag = "type")]
-enum ItemOut<'a> {
-    #[serde(rename = "message")]
-    Message { role: &'static str, content: ContentOut<'a> },
-    #[serde(rename = "reasoning")]
-    Reasoning {
-        #[serde(skip_serializing_if = "Option::is_none")]
-        id: Option<String>,
-        /// Always there, empty too: OpenAI refuses an item without it.
-        summary: Vec<PartOut<'a>>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        content: Option<[PartOut<'a>; 1]>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        encrypted_content: Option<&'a str>,
-    },
-    #[serde(rename = "function_call")]
-    Function {
-        call_id: &'a str,
-        name: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        namespace: Option<&'a str>,
-        arguments: &'a str,
-    },
-    #[serde(rename = "function_call_output")]
-    FunctionOutput { call_id: &'a str, output: ContentOut<'a> },
-    #[serde(rename = "custom_tool_call")]
-    Custom {
-        call_id: &'a str,
-        name: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        namespace: Option<&'a str>,
-        input: String,
-    },
-    #[serde(rename = "custom_tool_call_output")]
-    CustomOutput { call_id: &'a str, output: ContentOut<'a> },
-}
+    enum ItemOut<'a> tagged "type" {
+        Message as "message" { role: &'static str, content: ContentOut<'a> },
+        Reasoning as "reasoning" {
+            id?: Option<String>,
+            /// Always there, empty too: OpenAI refuses an item without it.
+            summary: Vec<PartOut<'a>>,
+            content?: Option<[PartOut<'a>; 1]>,
+            encrypted_content?: Option<&'a str>,
+        },
+        Function as "function_call" {
+            call_id: &'a str,
+            name: &'a str,
+            namespace?: Option<&'a str>,
+            arguments: &'a str,
+        },
+        FunctionOutput as "function_call_output" { call_id: &'a str, output: ContentOut<'a> },
+        Custom as "custom_tool_call" {
+            call_id: &'a str,
+            name: &'a str,
+            namespace?: Option<&'a str>,
+            input: String,
+        },
+        CustomOutput as "custom_tool_call_output" { call_id: &'a str, output: ContentOut<'a> },
+    }
 
-#[derive(Serialize)]
-#[serde(untagged)]
-enum ContentOut<'a> {
-    Text(Cow<'a, str>),
-    Parts(Vec<PartOut<'a>>),
-}
+    enum ContentOut<'a> {
+        Text(Cow<'a, str>),
+        Parts(Vec<PartOut<'a>>),
+    }
 
-#[derive(Serialize)]
-#[serde(tag = "type")]
-enum PartOut<'a> {
-    #[serde(rename = "input_text")]
-    Input { text: &'a str },
-    #[serde(rename = "input_image")]
-    Image { image_url: Cow<'a, str>, detail: &'static str },
-    #[serde(rename = "input_file")]
-    File { filename: &'a str, file_data: Cow<'a, str> },
-    #[serde(rename = "input_file")]
-    LinkedFile { file_url: &'a str },
-    #[serde(rename = "summary_text")]
-    Summary { text: &'a str },
-    #[serde(rename = "reasoning_text")]
-    Thought { text: &'a str },
+    enum PartOut<'a> tagged "type" {
+        Input as "input_text" { text: &'a str },
+        Image as "input_image" { image_url: Cow<'a, str>, detail: &'static str },
+        File as "input_file" { filename: &'a str, file_data: Cow<'a, str> },
+        LinkedFile as "input_file" { file_url: &'a str },
+        Summary as "summary_text" { text: &'a str },
+        Thought as "reasoning_text" { text: &'a str },
+    }
 }

@@ -15,6 +15,7 @@ use self::object::{Question, ask};
 use super::{now, random};
 use crate::host::StoreDown;
 use crate::limit::{Add, Admission, Bound};
+use crate::wire::json;
 
 pub(super) enum Store {
     Exact(Rc<Env>),
@@ -79,7 +80,7 @@ async fn settle(env: &Env, adds: Vec<Add>) {
         Delay::from(pause).await;
         pause *= 3;
     }
-    let lost = serde_json::to_string(&adds).unwrap_or_default();
+    let lost = json::to_string(&adds);
     worker::console_error!("counters: could not be added: {lost}");
 }
 

@@ -1,4 +1,7 @@
 //! An upstream's answer: its head in one crossing of the boundary, its body whole or piece by piece.
+//!
+//! Nothing here looks at addresses: there is no private network around a Worker, and `global_fetch_strictly_public` in
+//! wrangler.toml takes it to its own zone by the front door, as anybody else.
 
 use bytes::Bytes;
 use js_sys::Uint8Array;
@@ -43,7 +46,8 @@ pub(super) async fn fetch(request: Outgoing, caller: &AbortSignal) -> Result<Ans
     let signal = controller.signal();
     let attempt = Attempt(Some(controller));
     let head = written(&request.headers);
-    let response = send(&request.url, &head, &request.body, caller, &signal).await.map_err(unreachable)?;
+    let sent = send(request.method.name(), &request.url, &head, &request.body, caller, &signal);
+    let response = sent.await.map_err(unreachable)?;
     let response: Response = response.dyn_into().map_err(unreachable)?;
     let headers = parse(&pairs(&response.headers()));
     let is_stream = request.streams || headers.get("content-type").and_then(Framing::of).is_some();

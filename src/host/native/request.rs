@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Lane;
 use super::reply::Slot;
-use crate::host::{Answer, Broken, Headers, Host, Millis, Outgoing, StoreDown, Unreachable};
+use crate::host::{Answer, Broken, Headers, Host, Method, Millis, Network, Outgoing, StoreDown, Unreachable};
 use crate::limit::{Add, Admission, Bound};
 use crate::relay::Sink as _;
 
@@ -46,12 +46,16 @@ impl Host for Request {
     }
 
     async fn fetch(&self, request: Outgoing) -> Result<Answer<Received>, Unreachable> {
-        let mut builder = hyper::Request::post(request.url);
+        let mut builder = hyper::Request::builder().method(request.method.name()).uri(request.url);
         for (name, value) in request.headers.iter() {
             builder = builder.header(name, value);
         }
-        let request = builder.body(Full::new(request.body)).map_err(|error| Unreachable(error.to_string()))?;
-        let response = self.lane.upstreams.request(request).await.map_err(|error| Unreachable(causes(&error)))?;
+        let asked = builder.body(Full::new(request.body)).map_err(|error| Unreachable(error.to_string()))?;
+        let response = match request.method {
+            Method::Post | Method::Get(Network::Any) => self.lane.upstreams.request(asked),
+            Method::Get(Network::Public) => self.lane.public.request(asked),
+        };
+        let response = response.await.map_err(|error| Unreachable(causes(&error)))?;
         let (head, body) = response.into_parts();
         Ok(Answer { status: head.status.as_u16(), headers: headers(&head.headers), body })
     }
@@ -98,7 +102,7 @@ pub(super) fn headers(fields: &hyper::HeaderMap) -> Headers {
 }
 
 /// An error and what led to it: the name that is not known, the certificate that is not trusted.
-fn causes(error: &dyn std::error::Error) -> String {
+pub(super) fn causes(error: &dyn std::error::Error) -> String {
     let all = std::iter::successors(Some(error), |error| error.source());
     all.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

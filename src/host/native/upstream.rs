@@ -1,5 +1,10 @@
-//! Connections to upstreams: pooled, without delay, over TLS where the base URL says so.
+//! Connections to upstreams: pooled, without delay, over TLS where the base URL says so. And those for files that
+//! callers name, to the public internet only.
 
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -7,15 +12,17 @@ use http_body_util::Full;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tower_service::Service;
+
+use crate::media::address::is_public;
 
 pub(super) type Connections = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+pub(super) type PublicConnections = Client<HttpsConnector<HttpConnector<PublicResolver>>, Full<Bytes>>;
 
 pub(super) fn connections() -> Connections {
-    let mut tcp = HttpConnector::new();
-    tcp.set_nodelay(true);
-    tcp.set_connect_timeout(Some(CONNECT));
-    tcp.enforce_http(false);
+    let tcp = tcp(GaiResolver::new());
     let https =
         HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_all_versions().wrap_connector(tcp);
     Client::builder(TokioExecutor::new())
@@ -25,5 +32,67 @@ pub(super) fn connections() -> Connections {
         .build(https)
 }
 
+/// Callers choose whom these lead to, so none is kept.
+pub(super) fn public_connections() -> PublicConnections {
+    let tcp = tcp(PublicResolver(GaiResolver::new()));
+    let https = HttpsConnectorBuilder::new().with_webpki_roots().https_only().enable_all_versions().wrap_connector(tcp);
+    Client::builder(TokioExecutor::new()).timer(TokioTimer::new()).pool_max_idle_per_host(0).build(https)
+}
+
+fn tcp<R>(resolver: R) -> HttpConnector<R> {
+    let mut tcp = HttpConnector::new_with_resolver(resolver);
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(CONNECT));
+    tcp.enforce_http(false);
+    tcp
+}
+
+/// Finds no addresses but those of the public internet. What it finds is what is connected to: nobody asks a second
+/// time, when the name's owner could answer otherwise.
+///
+/// The connector does not ask it about addresses written in a URL; [`crate::media::origin`] lets none through.
+#[derive(Clone)]
+pub(super) struct PublicResolver(GaiResolver);
+
+impl Service<Name> for PublicResolver {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, io::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        let found = self.0.call(name);
+        Box::pin(async move {
+            let public: Vec<SocketAddr> = found.await?.filter(|address| is_public(address.ip())).collect();
+            if public.is_empty() {
+                return Err(io::Error::other("its name leads to no address of the public internet"));
+            }
+            Ok(public.into_iter())
+        })
+    }
+}
+
 const CONNECT: Duration = Duration::from_secs(10);
 const POOL_IDLE: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_name_that_leads_inside_leads_nowhere() {
+        let mut resolver = PublicResolver(GaiResolver::new());
+        // Each resolver of a system has its own ways to write 127.0.0.1.
+        for name in ["localhost", "127.0.0.1", "127.1", "2130706433", "0x7f000001", "10.0.0.1"] {
+            assert!(resolver.call(name.parse().unwrap()).await.is_err(), "{name}");
+        }
+        let uri = "https://localhost:9/".parse().unwrap();
+        let error = super::super::request::causes(&public_connections().get(uri).await.unwrap_err());
+        assert!(error.contains("no address of the public internet"), "{error}");
+        let found: Vec<_> = resolver.call("1.1.1.1".parse().unwrap()).await.unwrap().collect();
+        assert_eq!(found.len(), 1);
+    }
+}

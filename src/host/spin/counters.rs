@@ -13,6 +13,7 @@ use spin_sdk::wit_bindgen::yield_async;
 
 use crate::host::{Millis, StoreDown};
 use crate::limit::{Add, Admission, Bound, is_past};
+use crate::wire::json::{self, written};
 
 /// Before each new attempt. DynamoDB refuses one of two additions at once.
 const RETRY_AFTER: [Duration; 3] = [Duration::from_millis(10), Duration::from_millis(50), Duration::from_millis(250)];
@@ -86,9 +87,17 @@ async fn total(own: i64, with: &[String]) -> Result<i64, StoreDown> {
 pub(super) async fn settle(adds: Vec<Add>) {
     for Add { counter, add: amount, .. } in adds {
         if let Err(StoreDown(why)) = add(&counter, amount).await {
-            let line = serde_json::json!({ "event": "unsettled", "counter": counter, "add": amount, "error": why });
-            super::log(&line.to_string());
+            super::log(&json::to_string(&Unsettled { event: "unsettled", counter, add: amount, error: why }));
         }
+    }
+}
+
+written! {
+    struct Unsettled {
+        event: &'static str,
+        counter: String,
+        add: i64,
+        error: String,
     }
 }
 

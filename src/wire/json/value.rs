@@ -1,23 +1,21 @@
-//! How a value becomes a type of ours: [`Read`], and [`objects!`] for structs.
+//! How a value becomes a type of ours, in one pass: [`Read`], and [`objects!`] for structs.
 //!
 //! Not serde's derive: that makes a visitor for every struct and another copy of serde_json for every visitor, which
-//! was a third of the wasm builds. Here one function takes an object apart and one per type of field reads a value.
+//! was a third of the wasm builds. Here one function per struct fills it, and what they share is in [`Cursor`].
 
 use std::borrow::Cow;
 
-use serde::de::{Error as _, IgnoredAny};
-use serde_json::value::RawValue;
-
-use super::{Name, Pairs};
+use super::cursor::Cursor;
+use super::error::Fault;
 
 /// What can be read from a JSON value.
 ///
-/// Each level reads its bytes once more, so no type may hold itself: its depth would be the sender's to choose.
+/// A nested value is read by a nested call, so no type may hold itself: its depth would be the sender's to choose.
 pub trait Read<'a>: Sized {
-    fn read(value: &'a RawValue) -> serde_json::Result<Self>;
+    /// Takes the next value, or says at the cursor what is wrong and returns anything.
+    fn read(at: &mut Cursor<'a>) -> Self;
 
-    /// What stands in its place where it is absent, and until a fault is told where it must be there. So a struct is
-    /// filled without a way out after each field, which would be most of its code.
+    /// What stands in its place where it is absent, and until it is read.
     fn blank() -> Self;
 
     /// Whether its field may be absent.
@@ -43,94 +41,109 @@ macro_rules! objects {
             $( $(#[$field_meta])* $field_vis $field: $type ),*
         }
 
-        impl<'json $(: $life, $life)?> $crate::wire::json::Read<'json> for $name $(<$life>)? {
-            fn read(value: &'json ::serde_json::value::RawValue) -> ::serde_json::Result<Self> {
-                let mut fields = $crate::wire::json::Filling::of(value)?;
-                let filled = Self {
-                    $($field: $crate::wire::json::objects!(@read fields, $field $(as $wire)? $(= $default)?)),*
-                };
-                fields.told(filled)
+        impl<'json $(: $life, $life: 'json)?> $crate::wire::json::Read<'json> for $name $(<$life>)? {
+            fn read(at: &mut $crate::wire::json::Cursor<'json>) -> Self {
+                use $crate::wire::json::{Filling, Read, objects, place, required};
+                const NAMES: &[&str] = &[$(objects!(@name $field $(as $wire)?)),*];
+                let mut filled = <Self as Read>::blank();
+                let mut fields = Filling::of(at, NAMES, const { required(&[$(objects!(@optional $type $(= $default)?)),*]) });
+                while let Some(field) = fields.next(at) {
+                    match field {
+                        $(field if field == const { place(NAMES, objects!(@name $field $(as $wire)?)) } => {
+                            filled.$field = Read::read(at);
+                        })*
+                        _ => {}
+                    }
+                }
+                filled
             }
 
             fn blank() -> Self {
-                Self { $($field: $crate::wire::json::Read::blank()),* }
+                Self { $($field: $crate::wire::json::objects!(@blank $($default)?)),* }
             }
         }
     )* };
-    (@read $fields:ident, $field:ident) => { $fields.due(stringify!($field)) };
-    (@read $fields:ident, $field:ident as $wire:literal) => { $fields.due($wire) };
-    (@read $fields:ident, $field:ident = $default:expr) => { $fields.given(stringify!($field)).unwrap_or($default) };
-    (@read $fields:ident, $field:ident as $wire:literal = $default:expr) => { $fields.given($wire).unwrap_or($default) };
+    (@name $field:ident) => { stringify!($field) };
+    (@name $field:ident as $wire:literal) => { $wire };
+    (@optional $type:ty) => { <$type as $crate::wire::json::Read<'_>>::IS_OPTIONAL };
+    (@optional $type:ty = $default:expr) => { true };
+    (@blank) => { $crate::wire::json::Read::blank() };
+    (@blank $default:expr) => { $default };
 }
 pub(crate) use objects;
 
-/// The fields of an object while a struct is filled from them.
-pub(crate) struct Filling<'a> {
-    fields: Pairs<'a>,
-    /// The first.
-    fault: Option<serde_json::Error>,
+/// The fields of an object while a struct is filled with them.
+pub(crate) struct Filling {
+    names: &'static [&'static str],
+    /// A bit for each name, as in `met`.
+    required: u64,
+    met: u64,
+    is_first: bool,
 }
 
-impl<'a> Filling<'a> {
-    pub(crate) fn of(value: &'a RawValue) -> serde_json::Result<Self> {
-        Ok(Self { fields: serde_json::from_str(value.get())?, fault: None })
+impl Filling {
+    pub(crate) fn of(at: &mut Cursor<'_>, names: &'static [&'static str], required: u64) -> Self {
+        at.open(b'{', "an object");
+        Self { names, required, met: 0, is_first: true }
     }
 
-    /// A field that may be absent where its type says so.
+    /// The place in `names` of the field whose value comes next.
     #[inline(never)]
-    pub(crate) fn due<T: Read<'a>>(&mut self, name: &'static str) -> T {
-        let read = match self.fields.raw(name) {
-            Some(value) => T::read(value),
-            None if T::IS_OPTIONAL => return T::blank(),
-            None => Err(serde_json::Error::missing_field(name)),
-        };
-        read.unwrap_or_else(|fault| {
-            self.note(fault);
-            T::blank()
-        })
-    }
-
-    /// A field that may be absent.
-    #[inline(never)]
-    pub(crate) fn given<T: Read<'a>>(&mut self, name: &str) -> Option<T> {
-        let read = self.fields.raw(name).map(T::read)?;
-        read.map_err(|fault| self.note(fault)).ok()
-    }
-
-    fn note(&mut self, fault: serde_json::Error) {
-        self.fault.get_or_insert(fault);
-    }
-
-    /// What was filled, or what was wrong with it.
-    pub(crate) fn told<T>(self, filled: T) -> serde_json::Result<T> {
-        self.fault.map_or(Ok(filled), Err)
+    pub(crate) fn next(&mut self, at: &mut Cursor<'_>) -> Option<usize> {
+        while let Some(name) = at.name(std::mem::take(&mut self.is_first)) {
+            if let Some(place) = self.names.iter().position(|known| *known == name) {
+                self.met |= 1 << place;
+                return Some(place);
+            }
+            at.skip();
+        }
+        let missing = self.required & !self.met;
+        if let Some(name) = self.names.get(missing.trailing_zeros() as usize) {
+            at.fail(Fault::Missing(name));
+        }
+        None
     }
 }
 
-impl<'a> Read<'a> for &'a RawValue {
-    fn read(value: &'a RawValue) -> serde_json::Result<Self> {
-        Ok(value)
+/// Where `name` stands in `names`.
+pub(crate) const fn place(mut names: &[&str], name: &str) -> usize {
+    let mut place = 0;
+    while let [first, rest @ ..] = names
+        && !is_same(first.as_bytes(), name.as_bytes())
+    {
+        names = rest;
+        place += 1;
     }
-
-    fn blank() -> Self {
-        RawValue::NULL
-    }
+    place
 }
 
-impl<'a> Read<'a> for Box<RawValue> {
-    fn read(value: &'a RawValue) -> serde_json::Result<Self> {
-        Ok(value.to_owned())
+const fn is_same(mut one: &[u8], mut other: &[u8]) -> bool {
+    while let ([first, rest @ ..], [other_first, other_rest @ ..]) = (one, other)
+        && *first == *other_first
+    {
+        (one, other) = (rest, other_rest);
     }
+    one.is_empty() && other.is_empty()
+}
 
-    fn blank() -> Self {
-        RawValue::NULL.to_owned()
+/// A bit for each field that may not be absent.
+pub(crate) const fn required(are_optional: &[bool]) -> u64 {
+    let (mut bits, mut bit, mut rest) = (0, 1, are_optional);
+    while let [is_optional, after @ ..] = rest {
+        bits |= if *is_optional { 0 } else { bit };
+        (bit, rest) = (bit << 1, after);
     }
+    bits
 }
 
 /// Only whether it is there.
-impl<'a> Read<'a> for IgnoredAny {
-    fn read(_: &'a RawValue) -> serde_json::Result<Self> {
-        Ok(Self)
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Ignored;
+
+impl<'a> Read<'a> for Ignored {
+    fn read(at: &mut Cursor<'a>) -> Self {
+        at.skip();
+        Self
     }
 
     fn blank() -> Self {
@@ -140,8 +153,8 @@ impl<'a> Read<'a> for IgnoredAny {
 
 /// `null` is `None`.
 impl<'a, T: Read<'a>> Read<'a> for Option<T> {
-    fn read(value: &'a RawValue) -> serde_json::Result<Self> {
-        if value.get() == "null" { Ok(None) } else { T::read(value).map(Some) }
+    fn read(at: &mut Cursor<'a>) -> Self {
+        if at.is_null() { None } else { Some(T::read(at)) }
     }
 
     fn blank() -> Self {
@@ -152,14 +165,13 @@ impl<'a, T: Read<'a>> Read<'a> for Option<T> {
 }
 
 impl<'a, T: Read<'a>> Read<'a> for Vec<T> {
-    fn read(value: &'a RawValue) -> serde_json::Result<Self> {
-        let raw = elements(value)?;
-        // A loop, where an iterator would be several functions more for every type.
-        let mut read = Self::with_capacity(raw.len());
-        for element in raw {
-            read.push(T::read(element)?);
+    fn read(at: &mut Cursor<'a>) -> Self {
+        let mut list = Self::new();
+        at.open(b'[', "a sequence");
+        while at.element(list.is_empty()) {
+            list.push(T::read(at));
         }
-        Ok(read)
+        list
     }
 
     fn blank() -> Self {
@@ -169,8 +181,8 @@ impl<'a, T: Read<'a>> Read<'a> for Vec<T> {
 
 /// Borrowed unless it holds an escape.
 impl<'a> Read<'a> for Cow<'a, str> {
-    fn read(value: &'a RawValue) -> serde_json::Result<Self> {
-        serde_json::from_str(value.get()).map(|Name(text)| text)
+    fn read(at: &mut Cursor<'a>) -> Self {
+        at.string()
     }
 
     fn blank() -> Self {
@@ -178,16 +190,70 @@ impl<'a> Read<'a> for Cow<'a, str> {
     }
 }
 
-fn elements(value: &RawValue) -> serde_json::Result<Vec<&RawValue>> {
-    serde_json::from_str(value.get())
+impl<'a> Read<'a> for String {
+    fn read(at: &mut Cursor<'a>) -> Self {
+        at.string().into_owned()
+    }
+
+    fn blank() -> Self {
+        Self::new()
+    }
 }
 
-/// Types that serde reads: those of one value, and what is read once. A struct of an answer belongs into [`objects!`].
-macro_rules! read_by_serde {
-    ($($type:ty = $blank:expr;)*) => { $(
+impl<'a> Read<'a> for bool {
+    fn read(at: &mut Cursor<'a>) -> Self {
+        at.bool()
+    }
+
+    fn blank() -> Self {
+        false
+    }
+}
+
+macro_rules! numbers {
+    ($($type:ty),*) => { $(
+        impl<'a> Read<'a> for $type {
+            fn read(at: &mut Cursor<'a>) -> Self {
+                at.number(stringify!($type)).parse().unwrap_or_else(|_| {
+                    at.expected(stringify!($type));
+                    Self::blank()
+                })
+            }
+
+            fn blank() -> Self {
+                0
+            }
+        }
+    )* };
+}
+
+numbers!(u32, u64, i64);
+
+impl<'a> Read<'a> for f32 {
+    fn read(at: &mut Cursor<'a>) -> Self {
+        float(at.number("f32")) as Self
+    }
+
+    fn blank() -> Self {
+        0.0
+    }
+}
+
+/// A number's value; one that no float can hold is beyond every bound.
+pub(crate) fn float(number: &str) -> f64 {
+    // The configuration has this parser already; that of `core` would be another 20 KB of wasm.
+    serde_json::from_str(number).unwrap_or(f64::INFINITY)
+}
+
+/// Types that are one of some words, which serde derives. Said only that another word stands there.
+macro_rules! words {
+    ($($type:ty, $due:literal, $blank:expr;)*) => { $(
         impl<'json> $crate::wire::json::Read<'json> for $type {
-            fn read(value: &'json ::serde_json::value::RawValue) -> ::serde_json::Result<Self> {
-                ::serde_json::from_str(value.get())
+            fn read(at: &mut $crate::wire::json::Cursor<'json>) -> Self {
+                ::serde_json::from_str(at.raw().get()).unwrap_or_else(|_| {
+                    at.expected($due);
+                    <Self as $crate::wire::json::Read>::blank()
+                })
             }
 
             fn blank() -> Self {
@@ -196,14 +262,4 @@ macro_rules! read_by_serde {
         }
     )* };
 }
-
-pub(crate) use read_by_serde;
-
-read_by_serde! {
-    bool = false;
-    u32 = 0;
-    u64 = 0;
-    i64 = 0;
-    f32 = 0.0;
-    String = String::new();
-}
+pub(crate) use words;

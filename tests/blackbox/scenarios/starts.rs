@@ -64,7 +64,8 @@ async fn keys_alone(mut test: Test) {
 async fn keyless(mut test: Test) {
     let mut config = test.setup.config.clone().expect("the suite has a configuration");
     config.as_object_mut().expect("a configuration is an object").remove("callers");
-    let setup = Setup { config: Some(config), store: test.scratch.clone(), ..test.setup.clone() };
+    let base = test.setup.clone();
+    let setup = Setup { config: Some(config), store: test.scratch.clone(), config_in_variable: true, ..base };
     test.start(&setup).await;
     for dialect in Dialect::BOTH {
         let reply = without_key(&test, dialect, &[]).await;

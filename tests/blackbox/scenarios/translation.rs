@@ -8,6 +8,7 @@ use crate::caller::Dialect;
 use crate::client;
 use crate::suite::Suite;
 use crate::test::Test;
+use crate::upstream::files::PIXEL;
 use crate::upstream::{Provider, flat};
 
 pub(crate) fn add(suite: &mut Suite) {
@@ -98,7 +99,6 @@ async fn conversation(test: Test, pair: Pair) {
     assert_eq!(heard, said.map(|turn| (turn["role"].clone(), flat(&turn["content"]))).collect::<Vec<_>>());
 }
 
-const PIXEL: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==";
 const PICTURE: &str = "https://pictures.example/a%20b.png?x=1&y=2";
 
 async fn images(test: Test, pair: Pair) {

@@ -47,7 +47,7 @@ fn checked(provider: Provider, body: &Value) -> Result<(), String> {
 
 fn request(headers: Vec<(&str, &str)>) -> Request {
     let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    Request { path: "/model/m/converse".to_owned(), headers, body: Vec::new() }
+    Request { method: "POST".to_owned(), path: "/model/m/converse".to_owned(), headers, body: Vec::new() }
 }
 
 fn turns(provider: Provider) -> &'static str {

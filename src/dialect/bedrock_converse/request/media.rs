@@ -103,7 +103,7 @@ fn typed<'a>(media: &'a chat::Media, formats: &[(&str, &'static str)]) -> Option
             let (_, kind) = media_type.split(';').next()?.trim().split_once('/')?;
             (kind, Source::Bytes(data))
         }
-        // Of other addresses none is fetched.
+        // Bedrock fetches from no other place, and it was not fetched for it.
         chat::Media::Url(uri) if uri.starts_with("s3://") => (uri.rsplit_once('.')?.1, Source::S3Location { uri }),
         chat::Media::Url(_) => return None,
     };

@@ -14,7 +14,7 @@ fn write(request: &Request) -> (Value, Vec<String>) {
 }
 
 fn raw(text: &str) -> Json {
-    Json(RawValue::from_string(text.to_owned()).unwrap())
+    json::parse(text).unwrap()
 }
 
 fn number(text: &str) -> Option<Number> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::future::{Either, select};
 use js_sys::Uint8Array;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{RequestInit, Response};
@@ -15,24 +15,18 @@ use worker::{Delay, DurableObject, Env, State, durable_object};
 use super::super::reply;
 use crate::host::{Millis, StoreDown};
 use crate::limit::{Add, Admission, Bound, decide};
+use crate::wire::json::{self, written};
 
 const ANSWER_MS: u64 = 5_000;
 
-#[derive(Serialize, Deserialize)]
-pub(super) enum Question {
-    Admit {
-        bounds: Vec<Bound>,
-        now: Millis,
-    },
-    /// The same id twice is added once.
-    Settle {
-        id: String,
-        adds: Vec<Add>,
-        now: Millis,
-    },
-    Totals {
-        prefix: String,
-    },
+written! {
+    #[derive(Deserialize)]
+    pub(super) enum Question {
+        Admit as "Admit" { bounds: Vec<Bound>, now: Millis },
+        /// The same id twice is added once.
+        Settle as "Settle" { id: String, adds: Vec<Add>, now: Millis },
+        Totals as "Totals" { prefix: String },
+    }
 }
 
 /// Asks the object of `caller`.
@@ -45,7 +39,7 @@ pub(super) async fn ask<T: for<'a> Deserialize<'a>>(
     let stub = env.durable_object("COUNTERS").and_then(|objects| objects.get_by_name(caller)).map_err(down)?;
     let init = RequestInit::new();
     init.set_method("POST");
-    init.set_body(&JsValue::from_str(&serde_json::to_string(question).map_err(|error| StoreDown(error.to_string()))?));
+    init.set_body(&JsValue::from_str(&json::to_string(question)));
     let request =
         web_sys::Request::new_with_str_and_init("http://counters/", &init).map_err(|error| down(error.into()))?;
     // An object that panicked does not answer at all.
@@ -93,9 +87,9 @@ impl DurableObject for Counters {
         let question: Question = serde_json::from_str(&String::from_utf8_lossy(&Uint8Array::new(&buffer).to_vec()))?;
         // No await from here on.
         let answer = match question {
-            Question::Admit { bounds, now } => serde_json::to_string(&self.admit(&bounds, now)?)?,
-            Question::Settle { id, adds, now } => serde_json::to_string(&self.settle(&id, &adds, now)?)?,
-            Question::Totals { prefix } => serde_json::to_string(&self.totals(&prefix)?)?,
+            Question::Admit { bounds, now } => json::to_string(&self.admit(&bounds, now)?),
+            Question::Settle { id, adds, now } => json::to_string(&self.settle(&id, &adds, now)?),
+            Question::Totals { prefix } => json::to_string(&self.totals(&prefix)?),
         };
         Ok(reply(200, "content-type\napplication/json", &JsValue::from_str(&answer))?.into())
     }

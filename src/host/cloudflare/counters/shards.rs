@@ -11,6 +11,7 @@ use worker::kv::KvStore;
 use super::super::{now, random};
 use crate::host::{Millis, StoreDown};
 use crate::limit::{Add, Admission, Bound, day, decide};
+use crate::wire::json;
 
 /// Decides by what this isolate counts and last saw.
 pub(super) fn admit(bounds: &[Bound]) -> Admission {
@@ -190,7 +191,7 @@ pub(super) async fn flush(kv: &KvStore) {
 }
 
 async fn put(kv: &KvStore, key: &str, counters: &HashMap<String, i64>) -> Result<(), worker::kv::KvError> {
-    let value = serde_json::to_string(counters)?;
+    let value = json::to_string(counters);
     // As bytes: a value of any type is turned into JavaScript's first, with code that prints floats.
     kv.put_bytes(key, value.as_bytes())?.expiration_ttl(SHARD_SECONDS).execute().await
 }
