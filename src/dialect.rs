@@ -2,6 +2,7 @@
 //!
 //! What a dialect must be able to say is this file; adding one is a module and a line in each `match`.
 
+pub mod ai_sdk;
 pub mod anthropic;
 pub mod bedrock_converse;
 pub mod cohere;
@@ -18,6 +19,7 @@ use crate::chat;
 use crate::embed;
 use crate::error::Error;
 use crate::media::{self, Files, Taken};
+use crate::rerank;
 use crate::wire::frame::{Frame, Framing};
 use crate::wire::json::{Fields, Raw, words, written};
 
@@ -40,7 +42,7 @@ written! {
 
 words! { Dialect, "the name of a dialect", Self::OpenaiChat; }
 
-/// What a caller speaks: each is the dialect of some upstream too.
+/// What a caller speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Inbound {
     OpenaiChat,
@@ -49,6 +51,8 @@ pub enum Inbound {
     Gemini,
     /// Legacy text completions.
     OpenaiCompletions,
+    /// The gateway protocol of the AI SDK, in a version of its specification.
+    AiSdk(ai_sdk::Version),
 }
 
 /// What a request wants of a model.
@@ -119,6 +123,8 @@ pub struct Label {
     pub framing: Framing,
     /// What was asked, where it was read: some dialects repeat it in the answer, and give tools their own names back.
     pub request: Option<Arc<chat::Request>>,
+    /// Names of what was asked and the upstream was not told.
+    pub lost: Vec<String>,
 }
 
 /// One row of `GET /v1/models`.
@@ -187,8 +193,8 @@ impl Dialect {
     /// What an upstream that speaks all of `dialects` is asked in for `caller`: the caller's own, if it can be.
     pub fn towards(dialects: &[Self], caller: Inbound, model: &str) -> Self {
         let speaks = |dialect| dialects.contains(&dialect);
-        if speaks(caller.dialect()) {
-            caller.dialect()
+        if let Some(own) = caller.dialect().filter(|own| speaks(*own)) {
+            own
         } else if caller == Inbound::OpenaiCompletions && speaks(Self::OpenaiChat) && completions::completes(model) {
             // Some of OpenAI's models complete and do not chat.
             Self::OpenaiCompletions
@@ -319,15 +325,16 @@ impl Dialect {
 }
 
 impl Inbound {
-    /// The dialect whose upstreams can be given this caller's bytes.
-    pub fn dialect(self) -> Dialect {
-        match self {
+    /// The dialect whose upstreams can be given this caller's bytes; `None` where no upstream speaks it.
+    pub fn dialect(self) -> Option<Dialect> {
+        Some(match self {
             Self::OpenaiChat => Dialect::OpenaiChat,
             Self::Anthropic => Dialect::Anthropic,
             Self::OpenaiResponses => Dialect::OpenaiResponses,
             Self::Gemini => Dialect::Gemini,
             Self::OpenaiCompletions => Dialect::OpenaiCompletions,
-        }
+            Self::AiSdk(_) => return None,
+        })
     }
 
     /// A caller's body in this dialect. Everything that is not understood is named in `unread`.
@@ -339,6 +346,7 @@ impl Inbound {
             Self::OpenaiResponses => openai_responses::read_request(body),
             Self::Gemini => gemini::read_request(body),
             Self::OpenaiCompletions => completions::read_request(body),
+            Self::AiSdk(_) => ai_sdk::read_request(body),
         }
     }
 
@@ -356,6 +364,41 @@ impl Inbound {
             Self::Anthropic => anthropic::splice(body, model),
             Self::OpenaiResponses => openai_responses::splice(body, model),
             Self::Gemini => gemini::splice(body, model),
+            // The head names the model, and no upstream is given the body.
+            Self::AiSdk(_) => body.with(&[]),
+        }
+    }
+
+    /// A caller's body that asks for embeddings. Those of all other dialects have OpenAI's shape.
+    pub fn read_embeddings(self, body: &Fields<'_>) -> Result<embed::Request, Error> {
+        match self {
+            Self::AiSdk(_) => ai_sdk::read_embeddings(body),
+            _ => openai_chat::read_embeddings(body),
+        }
+    }
+
+    /// The answer for a caller who asked for embeddings.
+    pub fn write_embeddings(self, response: &embed::Response, encoding: embed::Encoding) -> Vec<u8> {
+        match self {
+            Self::AiSdk(_) => ai_sdk::write_embeddings(response),
+            _ => openai_chat::write_embeddings(response, encoding),
+        }
+    }
+
+    /// The body for an upstream that orders documents: the caller's own with another model, but for callers who have
+    /// another shape than Cohere's. Names of fields that it cannot hold go to `lost`.
+    pub fn rerank(self, body: &Fields<'_>, model: &str, lost: &mut Vec<String>) -> Result<Vec<u8>, Error> {
+        match self {
+            Self::AiSdk(_) => ai_sdk::write_rerank(body, model, lost),
+            _ => Ok(rerank::splice(body, model)),
+        }
+    }
+
+    /// An upstream's answer for a caller who has another shape than Cohere's; `None` where it may stay as it is.
+    pub fn tell_ranking(self, answer: &[u8]) -> Option<Result<Vec<u8>, Malformed>> {
+        match self {
+            Self::AiSdk(_) => Some(ai_sdk::tell_ranking(answer)),
+            _ => None,
         }
     }
 
@@ -367,8 +410,8 @@ impl Inbound {
                 openai_chat::inline_file(parent, name, value, files)
             }
             Self::Anthropic => anthropic::inline_file(name, value, files),
-            // No server of Google's needs it.
-            Self::Gemini => None,
+            // No server of Google's needs it, and none is given the body of the last.
+            Self::Gemini | Self::AiSdk(_) => None,
         }
     }
 
@@ -383,13 +426,16 @@ impl Inbound {
                 number("n"),
             ),
             Self::Gemini => gemini::output_asked(body),
+            Self::AiSdk(_) => (ai_sdk::output_asked(body), None),
         }
     }
 
     /// The conversation in a body that asks how many tokens it has.
     pub fn read_count(self, body: &Fields<'_>) -> Result<chat::Request, Error> {
         let body = match self {
-            Self::OpenaiChat | Self::OpenaiCompletions | Self::OpenaiResponses => return self.read_request(body),
+            Self::OpenaiChat | Self::OpenaiCompletions | Self::OpenaiResponses | Self::AiSdk(_) => {
+                return self.read_request(body);
+            }
             // The one field that this body does not have and others must.
             Self::Anthropic => body.with(&[("max_tokens", "1")]),
             Self::Gemini => gemini::count_body(body),
@@ -400,7 +446,7 @@ impl Inbound {
     /// Answers how many tokens a request has.
     pub fn write_count(self, tokens: u64) -> Vec<u8> {
         match self {
-            Self::OpenaiChat | Self::OpenaiCompletions | Self::OpenaiResponses | Self::Anthropic => {
+            Self::OpenaiChat | Self::OpenaiCompletions | Self::OpenaiResponses | Self::Anthropic | Self::AiSdk(_) => {
                 anthropic::write_count(tokens)
             }
             Self::Gemini => gemini::write_count(tokens),
@@ -411,7 +457,7 @@ impl Inbound {
     pub fn usage_wanted(self, body: &Fields<'_>) -> bool {
         match self {
             Self::OpenaiChat | Self::OpenaiCompletions => openai_chat::usage_wanted(body),
-            Self::Anthropic | Self::OpenaiResponses | Self::Gemini => true,
+            Self::Anthropic | Self::OpenaiResponses | Self::Gemini | Self::AiSdk(_) => true,
         }
     }
 
@@ -423,6 +469,7 @@ impl Inbound {
             Self::OpenaiResponses => openai_responses::write_response(response, label),
             Self::Gemini => gemini::write_response(response, label),
             Self::OpenaiCompletions => completions::write_response(response, label),
+            Self::AiSdk(version) => ai_sdk::write_response(response, label, version),
         }
     }
 
@@ -434,6 +481,7 @@ impl Inbound {
             Self::OpenaiResponses => Box::new(openai_responses::Encoder::new(label)),
             Self::Gemini => Box::new(gemini::Encoder::new(label)),
             Self::OpenaiCompletions => Box::new(completions::Encoder::new(label)),
+            Self::AiSdk(version) => Box::new(ai_sdk::Encoder::new(label, version)),
         }
     }
 
@@ -443,6 +491,7 @@ impl Inbound {
             Self::OpenaiChat | Self::OpenaiCompletions | Self::OpenaiResponses => openai_chat::error_body(error),
             Self::Anthropic => anthropic::error_body(error, id),
             Self::Gemini => gemini::error_body(error),
+            Self::AiSdk(_) => ai_sdk::error_body(error, id),
         }
     }
 
@@ -453,13 +502,14 @@ impl Inbound {
             Self::Anthropic => anthropic::error_frame(error),
             Self::OpenaiResponses => openai_responses::error_frame(error),
             Self::Gemini => gemini::error_frame(error),
+            Self::AiSdk(_) => ai_sdk::error_frame(error),
         }
     }
 
     /// A frame that says nothing but that the answer is on its way. It may stand anywhere between two others.
     pub fn heartbeat(self) -> &'static [u8] {
         match self {
-            Self::OpenaiChat | Self::OpenaiCompletions | Self::OpenaiResponses => b": ping\n\n",
+            Self::OpenaiChat | Self::OpenaiCompletions | Self::OpenaiResponses | Self::AiSdk(_) => b": ping\n\n",
             Self::Anthropic => b"event: ping\ndata: {\"type\":\"ping\"}\n\n",
             // Some of its clients read every line as JSON.
             Self::Gemini => b"\n\n",
@@ -472,6 +522,7 @@ impl Inbound {
             Self::OpenaiChat | Self::OpenaiCompletions | Self::OpenaiResponses => openai_chat::write_models(models),
             Self::Anthropic => anthropic::write_models(models),
             Self::Gemini => gemini::write_models(models),
+            Self::AiSdk(version) => ai_sdk::write_models(models, version),
         }
     }
 
@@ -479,7 +530,7 @@ impl Inbound {
     pub fn keeps_reasoning(self) -> bool {
         match self {
             Self::OpenaiChat | Self::OpenaiCompletions | Self::Gemini => false,
-            Self::Anthropic | Self::OpenaiResponses => true,
+            Self::Anthropic | Self::OpenaiResponses | Self::AiSdk(_) => true,
         }
     }
 
@@ -487,14 +538,16 @@ impl Inbound {
     pub fn keeps_call_signatures(self) -> bool {
         match self {
             Self::OpenaiChat | Self::OpenaiCompletions | Self::Anthropic | Self::OpenaiResponses => false,
-            Self::Gemini => true,
+            Self::Gemini | Self::AiSdk(_) => true,
         }
     }
 
     /// Where this dialect's clients look for the id of a request.
     pub fn id_header(self) -> &'static str {
         match self {
-            Self::OpenaiChat | Self::OpenaiCompletions | Self::OpenaiResponses | Self::Gemini => "x-request-id",
+            Self::OpenaiChat | Self::OpenaiCompletions | Self::OpenaiResponses | Self::Gemini | Self::AiSdk(_) => {
+                "x-request-id"
+            }
             Self::Anthropic => "request-id",
         }
     }
@@ -506,6 +559,7 @@ impl Inbound {
             Self::Anthropic => header.starts_with("anthropic-"),
             // Not `x-goog-api-key`, which is the caller's key here.
             Self::Gemini => header == "x-goog-api-client",
+            Self::AiSdk(_) => false,
         }
     }
 }

@@ -2,10 +2,12 @@
 //! request works, and a job can check the whole path but the network.
 
 use crate::chat::{Content, Part, Request, Response, Role, Stop, Usage};
-use crate::dialect::Inbound;
+use crate::dialect::{Dialect, Inbound};
 
 /// What it speaks; callers of other dialects get a translation, as from any upstream.
-pub const DIALECT: Inbound = Inbound::OpenaiChat;
+pub const DIALECT: Dialect = Dialect::OpenaiChat;
+/// Those callers who get its words as they are.
+pub const OWN: Inbound = Inbound::OpenaiChat;
 
 pub fn answer(request: &Request, id: &str, model: &str) -> Response {
     let text = last_words(request);

@@ -120,7 +120,7 @@ impl Relay {
             is_wrapped,
             decoder: upstream.decoder(),
             grammar: Grammar::default(),
-            translator: (upstream != caller.dialect() || reader.retells()).then(translator),
+            translator: (Some(upstream) != caller.dialect() || reader.retells()).then(translator),
             reader,
             caller,
             told: told_in,

@@ -143,7 +143,7 @@ impl Seal {
 
     fn marked(self, caller: Inbound, target: Dialect, text: String) -> Option<Marked> {
         if !text.starts_with(MARK) {
-            return (caller.dialect() == target).then_some(Marked { text, sealed: None });
+            return (caller.dialect() == Some(target)).then_some(Marked { text, sealed: None });
         }
         let closed = STANDARD.decode(&text).ok()?;
         let state: State<'_> = json::read(self.open(&closed)?).ok()?;
@@ -376,6 +376,7 @@ impl Sealer {
 mod tests {
     use super::*;
     use crate::chat::{Message, Role};
+    use crate::dialect::ai_sdk::Version;
 
     const SEAL: Seal = Seal::new([7; 32]);
 
@@ -576,7 +577,8 @@ mod tests {
     fn a_stream_is_sealed_as_a_whole_answer_is() {
         let parts = answer();
         let response = Response { parts, ..Response::default() };
-        for caller in [Inbound::OpenaiChat, Inbound::Anthropic, Inbound::Gemini] {
+        let newest = Inbound::AiSdk(Version::V4);
+        for caller in [Inbound::OpenaiChat, Inbound::Anthropic, Inbound::Gemini, newest] {
             let mut sealer = Sealer::new(SEAL, Dialect::Anthropic, caller);
             let mut told = Vec::new();
             for event in response.events() {

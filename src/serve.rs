@@ -23,7 +23,7 @@ use self::question::output_max;
 use crate::auth::{self, Keyless};
 use crate::config::{Caller, Config, Reach, Target};
 use crate::count;
-use crate::dialect::{Ask, Dialect, Inbound, Label, Model};
+use crate::dialect::{Ask, Dialect, Inbound, Label, Model, ai_sdk};
 use crate::error::{Error, Kind};
 use crate::host::{Body, Headers, Host, Incoming, Millis, Reply, ReplyBody};
 use crate::limit::{Admission, Ticket, spend_counter};
@@ -64,10 +64,11 @@ impl Gateway {
 pub async fn serve<H: Host>(gateway: &Gateway, host: &H, request: Incoming) -> Reply<H::Body> {
     let id = format!("req_{:016x}{:016x}", host.random(), host.random());
     let is_get = matches!(request.method.as_str(), "GET" | "HEAD");
-    let door = door(&request.path, request.query.as_deref());
+    let door = door(&request.path, request.query.as_deref(), &request.headers);
     let dialect = match &door {
         Some(Door::Call(call)) => call.dialect,
         Some(Door::Models(Some(dialect))) => *dialect,
+        _ if ai_sdk::is_client(&request.headers) => Inbound::AiSdk(ai_sdk::Version::default()),
         _ if request.headers.get("anthropic-version").is_some() => Inbound::Anthropic,
         // Google's own clients list models under `/v1` too.
         _ if request.headers.get("x-goog-api-key").is_some() || request.path.starts_with("/v1beta") => Inbound::Gemini,
@@ -102,7 +103,7 @@ fn home() -> Vec<u8> {
     let home = concat!(
         r#"{"name":"tollgate","version":""#,
         env!("CARGO_PKG_VERSION"),
-        r#"","endpoints":["POST /v1/chat/completions","POST /v1/responses","POST /v1/messages","POST /v1/messages/count_tokens","POST /v1beta/models/{model}:generateContent","POST /v1beta/models/{model}:streamGenerateContent","POST /v1beta/models/{model}:countTokens","POST /v1/completions","POST /v1/embeddings","POST /v1/rerank","GET /v1/models","GET /v1/usage","GET /health"],"#,
+        r#"","endpoints":["POST /v1/chat/completions","POST /v1/responses","POST /v1/messages","POST /v1/messages/count_tokens","POST /v1beta/models/{model}:generateContent","POST /v1beta/models/{model}:streamGenerateContent","POST /v1beta/models/{model}:countTokens","POST /v1/completions","POST /v1/embeddings","POST /v1/rerank","POST /v4/ai/language-model","POST /v4/ai/embedding-model","POST /v4/ai/reranking-model","GET /v4/ai/config","GET /v1/models","GET /v1/usage","GET /health"],"#,
         r#""try":"POST /v1/chat/completions with {\"model\":\"tollgate/echo\",\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}"}"#,
     );
     home.into()
@@ -188,7 +189,7 @@ impl Job<'_> {
 
     /// Tokens are counted by targets whose API is the caller's only, and of bodies as the caller sent them.
     fn may_ask(&self, target: &Target) -> bool {
-        let is_own = |dialect: &Dialect| *dialect == self.dialect.dialect();
+        let is_own = |dialect: &Dialect| Some(*dialect) == self.dialect.dialect();
         let is_asked = match &target.provider.reach {
             Reach::Upstream { dialects, platform, .. } => dialects.iter().any(is_own) && *platform == Platform::Native,
             Reach::Echo => false,
@@ -245,6 +246,9 @@ async fn prepare<'a, H: Host>(
     let dialect = call.dialect;
     let caller = caller(gateway, request).map_err(plain)?;
     record.caller.clone_from(&caller.name);
+    if let Some(fault) = call.fault {
+        return Err(plain(fault));
+    }
     let bytes = match &request.body {
         Body::Whole(bytes) => bytes,
         Body::TooLarge => {
@@ -291,6 +295,7 @@ async fn prepare<'a, H: Host>(
         usage_wanted: dialect.usage_wanted(&body),
         framing: if let Ask::Stream(framing) = ask { framing } else { Framing::Sse },
         request: None,
+        lost: Vec::new(),
     };
     let seal = Seal::new(caller.sha256);
     Ok(Job {

@@ -83,7 +83,8 @@ fn only_the_host_module_and_main_ask_for_the_target() {
 #[test]
 fn dialects_do_not_import_one_another() {
     let sources = sources();
-    let dialects = ["anthropic", "bedrock_converse", "cohere", "gemini", "ollama", "openai_chat", "openai_responses"];
+    let dialects =
+        ["ai_sdk", "anthropic", "bedrock_converse", "cohere", "gemini", "ollama", "openai_chat", "openai_responses"];
     for dialect in dialects {
         let own: Vec<_> = sources
             .iter()

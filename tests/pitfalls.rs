@@ -9,6 +9,7 @@
 
 use serde_json::{Value, json};
 use tollgate::config::Patience;
+use tollgate::dialect::ai_sdk::Version;
 use tollgate::dialect::{Dialect, Inbound, Label};
 use tollgate::platform::Platform;
 use tollgate::quirks::Reader;
@@ -159,7 +160,8 @@ fn a_ping_of_the_upstream_is_a_sign_of_life_for_the_caller_frontman_731() {
     let reason = json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 1}});
     let events = [start, json!({"type": "ping"}), block, json!({"type": "ping"}), stopped, reason, stop];
     let label = Label { id: "req_1".into(), ..Label::default() };
-    for caller in [Inbound::Anthropic, Inbound::OpenaiChat, Inbound::OpenaiResponses, Inbound::Gemini] {
+    let newest = Inbound::AiSdk(Version::V4);
+    for caller in [Inbound::Anthropic, Inbound::OpenaiChat, Inbound::OpenaiResponses, Inbound::Gemini, newest] {
         let patience = Patience { first_byte_ms: 1, idle_ms: 1_000, heartbeat_ms: 1_000 };
         let (upstream, platform, framing) = (Dialect::Anthropic, Platform::Native, Framing::Sse);
         let (seal, label) = (SEAL, label.clone());

@@ -113,7 +113,7 @@ pub(super) async fn attempt<H: Host>(
         if matches!(job.ask, Ask::Embeddings | Ask::Rerank) {
             return Tried::Unfit(unknown_to(target, job.ask));
         }
-        return match job.canonical(target, echo::DIALECT.dialect(), &mut lost) {
+        return match job.canonical(target, echo::DIALECT, &mut lost) {
             Ok(request) => job.refuse(target, &lost).unwrap_or_else(|| echoed(job, Arc::new(request), record, lost)),
             Err(error) => Tried::Unfit(error),
         };
@@ -130,7 +130,7 @@ pub(super) async fn attempt<H: Host>(
     if let Some(refused) = job.refuse(target, &lost) {
         return refused;
     }
-    let is_own = dialect == job.dialect.dialect() && platform == Platform::Native;
+    let is_own = Some(dialect) == job.dialect.dialect() && platform == Platform::Native;
     if let Some(query) = job.query.as_deref().filter(|_| is_own) {
         url = format!("{url}{}{query}", if url.contains('?') { '&' } else { '?' });
     }
@@ -292,7 +292,7 @@ impl Reading<'_> {
         let message = told.unwrap_or_else(silent);
         let wait = retry_after_ms(&upstream).or_else(|| seconds_ms(&dialect.read_wait(&bytes)?));
         let retry_after = wait.map(|wait| wait.min(RETRY_AFTER_MS_MAX).div_ceil(1000));
-        let is_own = dialect == job.dialect.dialect() && platform.is_of_dialect(&bytes);
+        let is_own = Some(dialect) == job.dialect.dialect() && platform.is_of_dialect(&bytes);
         let verbatim = (is_own && status >= 400 && is_json).then(|| {
             let mut headers = reply_headers(job, dialect, &upstream);
             headers.push("content-type", upstream.get("content-type").unwrap_or(JSON));
@@ -357,12 +357,12 @@ async fn read_whole<H: Host>(
 /// The built-in model's answer, by the way that an upstream's takes: its bytes are read and written as any other's.
 fn echoed<B>(job: &Job<'_>, request: Arc<chat::Request>, record: &Record, lost: Vec<String>) -> Tried<B> {
     let response = echo::answer(&request, &record.id, &request.model);
-    let label = Label { request: Some(request), ..job.label.clone() };
+    let label = Label { request: Some(request), lost: lost.clone(), ..job.label.clone() };
     let own = Label { usage_wanted: true, framing: Framing::Sse, ..label.clone() };
-    let bytes = told(echo::DIALECT, &own, &response, job.streams());
+    let bytes = told(echo::OWN, &own, &response, job.streams());
     let (body, tally) = if job.streams() {
         let mut relay = Relay::new(
-            job.ends((echo::DIALECT.dialect(), Platform::Native), &Quirks::default(), Framing::Sse, label),
+            job.ends((echo::DIALECT, Platform::Native), &Quirks::default(), Framing::Sse, label),
             record.started,
         );
         relay.hold(&bytes, record.started);
@@ -370,8 +370,8 @@ fn echoed<B>(job: &Job<'_>, request: Arc<chat::Request>, record: &Record, lost: 
         (relay.take_held().into(), relay.tally())
     } else {
         // What we wrote can be read.
-        let read = echo::DIALECT.dialect().read_response(&bytes).unwrap_or(response);
-        let same = echo::DIALECT == job.dialect;
+        let read = echo::DIALECT.read_response(&bytes).unwrap_or(response);
+        let same = echo::OWN == job.dialect;
         let body = if same { bytes } else { told(job.dialect, &label, &read, false) };
         (body, measure(&read, estimate(job.bytes.len() as u64)))
     };

@@ -1,6 +1,8 @@
-//! What a path stands for. Pure.
+//! What a path stands for, with the headers that belong to it. Pure.
 
-use crate::dialect::{Ask, Inbound};
+use crate::dialect::{Ask, Inbound, ai_sdk};
+use crate::error::Error;
+use crate::host::Headers;
 use crate::wire::frame::Framing;
 use crate::wire::query::{decoded, parameter};
 
@@ -20,28 +22,33 @@ pub(super) struct Call {
     pub(super) dialect: Inbound,
     /// What the log calls the path.
     pub(super) path: &'static str,
-    /// `None` where the body names the model.
+    /// `None` where the body names the model, and not the path or the head.
     pub(super) model: Option<String>,
     /// `None` where the body says whether to stream.
     pub(super) ask: Option<Ask>,
+    /// What is wrong with the head.
+    pub(super) fault: Option<Error>,
 }
 
 impl Call {
     fn by_body(dialect: Inbound, path: &'static str) -> Door {
-        Door::Call(Self { dialect, path, model: None, ask: None })
+        Door::Call(Self { dialect, path, model: None, ask: None, fault: None })
     }
 
     /// What all callers ask for in one shape, with errors in OpenAI's.
     fn openai(path: &'static str, ask: Ask) -> Door {
-        Door::Call(Self { dialect: Inbound::OpenaiChat, path, model: None, ask: Some(ask) })
+        Door::Call(Self { dialect: Inbound::OpenaiChat, path, model: None, ask: Some(ask), fault: None })
     }
 }
 
 /// The version part is optional and may stand twice: base URLs are given with and without it.
-pub(super) fn door(path: &str, query: Option<&str>) -> Option<Door> {
+pub(super) fn door(path: &str, query: Option<&str>, headers: &Headers) -> Option<Door> {
     let path = path.trim_end_matches('/');
     if let Some(call) = gemini(path, query) {
         return Some(Door::Call(call));
+    }
+    if let Some(door) = ai_sdk(path, headers) {
+        return Some(door);
     }
     let rest = unversioned(path);
     Some(match rest {
@@ -57,6 +64,7 @@ pub(super) fn door(path: &str, query: Option<&str>) -> Option<Door> {
             path: "/v1/messages/count_tokens",
             model: None,
             ask: Some(Ask::TokenCount),
+            fault: None,
         }),
         "/models" => Door::Models(path.starts_with("/v1beta").then_some(Inbound::Gemini)),
         "/usage" => Door::Usage,
@@ -100,12 +108,34 @@ fn gemini(path: &str, query: Option<&str>) -> Option<Call> {
         "countTokens" => (Ask::TokenCount, "/v1beta/models:countTokens"),
         _ => return None,
     };
-    Some(Call { dialect: Inbound::Gemini, path, model: Some(model.to_owned()), ask: Some(ask) })
+    Some(Call { dialect: Inbound::Gemini, path, model: Some(model.to_owned()), ask: Some(ask), fault: None })
+}
+
+/// `/v4/ai/language-model` and its siblings; older clients have `/v3/ai` and `/v1/ai`.
+fn ai_sdk(path: &str, headers: &Headers) -> Option<Door> {
+    let versioned =
+        ["/v1", "/v2", "/v3", "/v4"].iter().find_map(|version| Some((*version, path.strip_prefix(version)?)));
+    let (version, rest) = versioned.unwrap_or(("", path));
+    let by_path = ai_sdk::Version::of_path(version);
+    let (names, path, ask) = match rest.strip_prefix("/ai").unwrap_or(rest) {
+        "/language-model" => (ai_sdk::LANGUAGE, "/v4/ai/language-model", Ask::Answer),
+        "/embedding-model" => (ai_sdk::EMBEDDING, "/v4/ai/embedding-model", Ask::Embeddings),
+        "/reranking-model" => (ai_sdk::RERANKING, "/v4/ai/reranking-model", Ask::Rerank),
+        "/config" => return Some(Door::Models(Some(Inbound::AiSdk(by_path)))),
+        _ => return None,
+    };
+    let ai_sdk::Head { version, model, streams, fault } = ai_sdk::Head::read(headers, by_path, &names);
+    let ask = if streams { Ask::Stream(Framing::Sse) } else { ask };
+    Some(Door::Call(Call { dialect: Inbound::AiSdk(version), path, model: Some(model), ask: Some(ask), fault }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn door(path: &str, query: Option<&str>) -> Option<Door> {
+        super::door(path, query, &Headers::default())
+    }
 
     #[test]
     fn a_path_of_gemini_says_what_is_asked_of_which_model() {
@@ -150,5 +180,46 @@ mod tests {
         assert_eq!(door("/v1beta/models", None), Some(Door::Models(Some(Inbound::Gemini))));
         assert_eq!(door("/v1betax/models", None), None);
         assert_eq!(door("/", None), Some(Door::Home));
+    }
+
+    #[test]
+    fn the_head_says_what_the_ai_sdk_asks_of_which_model() {
+        use ai_sdk::Version::{V2, V3, V4};
+        let stream = Ask::Stream(Framing::Sse);
+        let cases = [
+            ("/v4/ai/language-model", "4", "true", V4, stream),
+            ("/v1/ai/language-model", "2", "false", V2, Ask::Answer),
+            ("/v3/ai/language-model/", "3", "true", V3, stream),
+            // The header counts.
+            ("/v1/language-model", "4", "", V4, Ask::Answer),
+            ("/language-model", "3", "TRUE", V3, Ask::Answer),
+        ];
+        for (path, version, streams, expected, ask) in cases {
+            let headers = Headers::from_iter([
+                ("ai-language-model-id", "openai/gpt-5"),
+                ("ai-language-model-specification-version", version),
+                ("ai-language-model-streaming", streams),
+            ]);
+            let Some(Door::Call(call)) = super::door(path, None, &headers) else { panic!("{path} leads nowhere") };
+            assert_eq!((call.dialect, call.ask), (Inbound::AiSdk(expected), Some(ask)), "{path}");
+            assert_eq!(call.model.as_deref(), Some("openai/gpt-5"));
+        }
+        let headers = Headers::from_iter([("ai-model-id", "openai/e")]);
+        let Some(Door::Call(call)) = super::door("/v3/ai/embedding-model", None, &headers) else { panic!("nowhere") };
+        assert_eq!((call.dialect, call.ask), (Inbound::AiSdk(V3), Some(Ask::Embeddings)));
+        for (path, version) in [("/v1/ai/config", V2), ("/v3/ai/config", V3), ("/v4/ai/config", V4), ("/ai/config", V4)]
+        {
+            assert_eq!(door(path, None), Some(Door::Models(Some(Inbound::AiSdk(version)))));
+        }
+        let fault = |headers: &Headers| match super::door("/v4/ai/language-model", None, headers) {
+            Some(Door::Call(call)) => call.fault.and_then(|fault| fault.param),
+            _ => None,
+        };
+        assert_eq!(fault(&Headers::default()).as_deref(), Some("ai-language-model-id"));
+        let new = Headers::from_iter([("ai-language-model-id", "m"), ("ai-language-model-specification-version", "5")]);
+        assert_eq!(fault(&new).as_deref(), Some("ai-language-model-specification-version"));
+        for path in ["/v4/ai/image-model", "/v5/ai/config", "/v4ai/config", "/ai"] {
+            assert_eq!(door(path, None), None, "{path}");
+        }
     }
 }

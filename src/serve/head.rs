@@ -25,7 +25,7 @@ const RETURNED: &[&str] = &["request-id", "x-request-id", "x-amzn-requestid", "x
 impl Job<'_> {
     /// All but the credential.
     pub(super) fn outgoing_headers(&self, dialect: Dialect, platform: Platform) -> Headers {
-        let same = dialect == self.dialect.dialect();
+        let same = Some(dialect) == self.dialect.dialect();
         let forwarded = |name: &str| {
             FORWARDED.contains(&name)
                 || (same
@@ -51,7 +51,7 @@ impl Job<'_> {
 }
 
 pub(super) fn reply_headers(job: &Job<'_>, dialect: Dialect, upstream: &Headers) -> Headers {
-    let same = dialect == job.dialect.dialect();
+    let same = Some(dialect) == job.dialect.dialect();
     let returned = |name: &str| {
         // Another limit than the caller's own would only confuse whoever reads them.
         let is_limit = name.starts_with("x-ratelimit-") && job.limits.is_empty();

@@ -112,7 +112,7 @@ impl Job<'_> {
         base_url: &str,
         files: &Files,
     ) -> Result<Question, Obstacle> {
-        let is_own = dialect == self.dialect.dialect();
+        let is_own = Some(dialect) == self.dialect.dialect();
         // Another dialect's stream is written anew anyway, and most of them are events.
         let ask = if is_own || !self.streams() { self.ask } else { Ask::Stream(Framing::Sse) };
         let url = platform.url(dialect, base_url, &target.model, ask);
@@ -125,6 +125,7 @@ impl Job<'_> {
         };
         let body = quirks.request(&target.model, body, &mut lost);
         label.request = request;
+        label.lost.clone_from(&lost);
         Ok(Question { url, body, label, lost, ..Question::default() })
     }
 
@@ -137,7 +138,7 @@ impl Job<'_> {
         files: &Files,
         lost: &mut Vec<String>,
     ) -> Result<Form, Obstacle> {
-        let is_own = dialect == self.dialect.dialect() && !self.sealed && self.dialect.is_own(&self.body);
+        let is_own = Some(dialect) == self.dialect.dialect() && !self.sealed && self.dialect.is_own(&self.body);
         let fetches = platform.fetches() && !target.provider.quirks.inline_files;
         let own = |body: &Fields<'_>| Ok(Form::Own(self.dialect.splice(body, &target.model)));
         if is_own && fetches {
@@ -172,20 +173,27 @@ impl Job<'_> {
     fn embeddings(&self, target: &Target, dialect: Dialect, base_url: &str) -> Result<Question, Error> {
         let embeddings = dialect.embeddings().ok_or_else(|| unknown_to(target, self.ask))?;
         let url = embeddings.url(base_url.trim_end_matches('/'), &target.model);
-        if matches!(dialect, Dialect::OpenaiChat | Dialect::OpenaiCompletions) {
+        if self.embeds_as(dialect) {
             let body = openai_chat::splice_embeddings(&self.body, &target.model);
             return Ok(Question { url, body, ..Question::default() });
         }
-        let mut request = openai_chat::read_embeddings(&self.body)?;
+        let mut request = self.dialect.read_embeddings(&self.body)?;
         request.model.clone_from(&target.model);
         let mut lost = std::mem::take(&mut request.unread);
         let body = embeddings.write(&request, &mut lost)?;
         Ok(Question { url, body, encoding: request.encoding, lost, ..Question::default() })
     }
 
+    /// Whether an upstream of `dialect` takes and gives embeddings as the caller does.
+    fn embeds_as(&self, dialect: Dialect) -> bool {
+        self.dialect == Inbound::OpenaiChat && matches!(dialect, Dialect::OpenaiChat | Dialect::OpenaiCompletions)
+    }
+
     fn rerank(&self, target: &Target, dialect: Dialect, base_url: &str) -> Result<Question, Error> {
         let url = dialect.rerank_url(base_url).ok_or_else(|| unknown_to(target, self.ask))?;
-        Ok(Question { url, body: rerank::splice(&self.body, &target.model), ..Question::default() })
+        let mut lost = Vec::new();
+        let body = self.dialect.rerank(&self.body, &target.model, &mut lost)?;
+        Ok(Question { url, body, lost, ..Question::default() })
     }
 }
 
@@ -203,7 +211,7 @@ impl Reading<'_> {
 
     fn chat(&self, bytes: &Bytes) -> Result<Spoken, String> {
         let job = self.job;
-        let same = self.dialect == job.dialect.dialect();
+        let same = Some(self.dialect) == job.dialect.dialect();
         let Some(mut response) = self.stated(same, bytes, self.dialect.read_response(bytes))? else {
             return Ok(Spoken::untouched(bytes, self.guess(bytes.len())));
         };
@@ -227,7 +235,7 @@ impl Reading<'_> {
     }
 
     fn embeddings(&self, bytes: &Bytes) -> Result<Spoken, String> {
-        let same = matches!(self.dialect, Dialect::OpenaiChat | Dialect::OpenaiCompletions);
+        let same = self.job.embeds_as(self.dialect);
         let unknown = || Malformed("it has no embeddings".to_owned());
         let read = self.dialect.embeddings().ok_or_else(unknown).and_then(|embeddings| embeddings.read(bytes));
         let Some(mut response) = self.stated(same, bytes, read)? else {
@@ -240,15 +248,18 @@ impl Reading<'_> {
         if response.model.is_empty() {
             self.model.clone_into(&mut response.model);
         }
-        let body = openai_chat::write_embeddings(&response, self.encoding).into();
+        let body = self.job.dialect.write_embeddings(&response, self.encoding).into();
         Ok(Spoken { kind: Some(JSON), body, tally })
     }
 
-    /// Goes through as it is.
+    /// Goes through as it is, but to callers who have another shape.
     fn rerank(&self, bytes: &Bytes) -> Result<Spoken, String> {
-        let usage = self.stated(true, bytes, rerank::read_usage(bytes))?.flatten();
+        let told = self.job.dialect.tell_ranking(bytes);
+        let usage = self.stated(told.is_none(), bytes, rerank::read_usage(bytes))?.flatten();
         let tally = usage.map_or(self.guess(bytes.len()), |usage| Tally { usage, estimated: false });
-        Ok(Spoken::untouched(bytes, tally))
+        let Some(told) = told else { return Ok(Spoken::untouched(bytes, tally)) };
+        let body = self.stated(false, bytes, told)?.unwrap_or_default().into();
+        Ok(Spoken { kind: Some(JSON), body, tally })
     }
 
     /// What the body of a 200 says. It may be an error; anything else within one dialect is for the caller to judge,

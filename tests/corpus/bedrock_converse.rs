@@ -183,7 +183,7 @@ fn in_order(events: &[Event], case: &Case) {
 fn through(caller: Inbound, events: &[Event], expected: &Answer, case: &Case, faults: &mut Faults) {
     let (mut encoder, mut encoded) = (caller.encoder(label()), Vec::new());
     events.iter().for_each(|event| encoder.event(event, &mut encoded));
-    let mut decoder = caller.dialect().decoder();
+    let mut decoder = caller.dialect().unwrap().decoder();
     let (mut splitter, mut again) = (Splitter::default(), Vec::new());
     splitter
         .feed(&encoded, |raw| decoder.frame(&Frame::read(Framing::Sse, raw).unwrap(), &mut again).unwrap())

@@ -271,7 +271,7 @@ fn told_to(caller: Inbound, events: &[Event]) -> Answer {
     let mut encoder = caller.encoder(label());
     let mut out = Vec::new();
     events.iter().for_each(|event| encoder.event(event, &mut out));
-    let (mut splitter, mut decoder, mut again) = (Splitter::default(), caller.dialect().decoder(), Vec::new());
+    let (mut splitter, mut decoder, mut again) = (Splitter::default(), caller.dialect().unwrap().decoder(), Vec::new());
     splitter.feed(&out, |raw| decoder.frame(&Frame::read(Framing::Sse, raw).unwrap(), &mut again).unwrap()).unwrap();
     assert_eq!(walk(&again), Some(Grammar::Ended));
     told(&again)

@@ -4,6 +4,7 @@
 //!
 //! What does not hold stands in `pairs/exceptions.rs`, with its reason.
 
+mod ai_sdk;
 mod exceptions;
 mod recorded;
 mod schema;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use tollgate::chat::{Content, Event, Message, Part, Request, Response, Role, StopReason, ToolCall, Usage};
 use tollgate::config::Patience;
+use tollgate::dialect::ai_sdk::Version;
 use tollgate::dialect::{Dialect, Inbound, Label};
 use tollgate::quirks::Reader;
 use tollgate::record::End;
@@ -30,8 +32,8 @@ use self::recorded::decode;
 use self::schema::Schema;
 use crate::cases::Faults;
 
-pub(crate) const CALLERS: [Inbound; 4] =
-    [Inbound::OpenaiChat, Inbound::OpenaiResponses, Inbound::Anthropic, Inbound::Gemini];
+pub(crate) const CALLERS: [Inbound; 5] =
+    [Inbound::OpenaiChat, Inbound::OpenaiResponses, Inbound::Anthropic, Inbound::Gemini, Inbound::AiSdk(Version::V4)];
 /// A longer stream is not fed byte by byte.
 const SINGLE_BYTES_MAX: usize = 32 * 1024;
 pub(crate) const SEAL: Seal = Seal::new([7; 32]);
@@ -93,6 +95,7 @@ fn label(recorded: &Recorded, framing: Framing) -> Label {
         usage_wanted: true,
         framing,
         request: Some(Arc::clone(&recorded.request)),
+        lost: Vec::new(),
     }
 }
 
@@ -132,7 +135,7 @@ pub(crate) fn relayed(
 
 /// The recording as a stream to `caller`.
 fn streamed(recorded: &Recorded, caller: Inbound, framing: Framing, schema: Option<&Schema>, faults: &mut Faults) {
-    let is_own = recorded.dialect == caller.dialect();
+    let is_own = Some(recorded.dialect) == caller.dialect();
     let is_whole = recorded.events.contains(&Event::End);
     let case = &recorded.case;
     let to = format!("streamed to {caller:?} in {framing:?}");
@@ -166,7 +169,7 @@ fn streamed(recorded: &Recorded, caller: Inbound, framing: Framing, schema: Opti
         faults.check(case, held.is_empty(), || format!("{to}: {held:?} in {data}"));
     });
     faults.check(case, fed.is_ok(), || format!("{to}: no frames"));
-    match decode(caller.dialect(), Default::default(), framing, &bytes) {
+    match heard(caller, framing, &bytes) {
         Ok(again) => {
             let ended = again.contains(&Event::End);
             if is_failure_in(caller, recorded.response().stop.reason) {
@@ -198,9 +201,17 @@ pub(crate) fn told_whole(recorded: &Recorded, caller: Inbound) -> Vec<u8> {
     caller.write_response(&response, &label(recorded, Framing::Sse))
 }
 
+/// What a client of `caller` reads of a stream, or what is wrong with it.
+fn heard(caller: Inbound, framing: Framing, bytes: &[u8]) -> Result<Vec<Event>, String> {
+    match caller.dialect() {
+        Some(dialect) => decode(dialect, Default::default(), framing, bytes),
+        None => ai_sdk::stream(bytes),
+    }
+}
+
 /// The whole answer as a caller of another dialect gets it; `None` for one of the same.
 fn sealed(recorded: &Recorded, caller: Inbound) -> Option<Response> {
-    if recorded.dialect == caller.dialect() {
+    if Some(recorded.dialect) == caller.dialect() {
         return None;
     }
     let mut response = recorded.response();
@@ -220,14 +231,18 @@ fn whole(recorded: &Recorded, caller: Inbound, schema: Option<&Schema>, faults: 
     let value: Value = serde_json::from_slice(&body).unwrap();
     let held = schema.map_or(Vec::new(), |schema| schema.whole(&value));
     faults.check(case, held.is_empty(), || format!("{to}: {held:?} in {value}"));
-    match caller.dialect().read_response(&body) {
+    let read = match caller.dialect() {
+        Some(dialect) => dialect.read_response(&body).map_err(|malformed| malformed.0),
+        None => ai_sdk::whole(&body),
+    };
+    match read {
         Ok(again) => {
             compare(recorded, caller, again.clone(), &to, faults);
             Some(again)
         }
         Err(_) if is_failure_in(caller, recorded.response().stop.reason) => None,
         Err(fault) => {
-            faults.check(case, false, || format!("{to}: cannot be read back: {}", fault.0));
+            faults.check(case, false, || format!("{to}: cannot be read back: {fault}"));
             None
         }
     }
@@ -291,7 +306,7 @@ fn compare(recorded: &Recorded, caller: Inbound, again: Response, to: &str, faul
     };
     let mut request =
         Request { messages: vec![Message { role: Role::Assistant, parts: again.parts }], ..Request::default() };
-    if recorded.dialect != caller.dialect() {
+    if Some(recorded.dialect) != caller.dialect() {
         SEAL.open_request(&mut request, caller, recorded.dialect, &mut Vec::new());
     }
     let found = Gist {
@@ -338,7 +353,10 @@ fn replayed(recorded: &Recorded, caller: Inbound, mut answer: Response, faults: 
     };
     request.tools = recorded.request.tools.clone();
     // As such a client would write it, and as the gateway then reads it.
-    let body = caller.dialect().write_request(&request, &mut Vec::new());
+    let body = match caller.dialect() {
+        Some(dialect) => dialect.write_request(&request, &mut Vec::new()),
+        None => ai_sdk::turn(&request),
+    };
     let mut read = match caller.read_request(&Fields::read(&body).unwrap()) {
         Ok(read) => read,
         Err(error) => {

@@ -139,7 +139,7 @@ fn owed(sequence: &Sequence<'_>, caller: Inbound) -> (Vec<String>, Vec<String>) 
     let answer = sequence.answer;
     let parts = answer.response().parts;
     let last_call = parts.iter().rposition(|part| matches!(part.content, Content::ToolCall(_)));
-    let wants = wants_thoughts(&model(answer)) && caller.keeps_reasoning() && caller.dialect() != answer.dialect;
+    let wants = wants_thoughts(&model(answer)) && caller.keeps_reasoning() && caller.dialect() != Some(answer.dialect);
     let (mut thoughts, mut proofs) = (Vec::new(), Vec::new());
     for (at, part) in parts.iter().enumerate() {
         match &part.content {
@@ -155,7 +155,7 @@ fn owed(sequence: &Sequence<'_>, caller: Inbound) -> (Vec<String>, Vec<String>) 
         }
     }
     let turn = &sequence.turn;
-    if caller.dialect() == answer.dialect && turn.proofs.is_empty() {
+    if caller.dialect() == Some(answer.dialect) && turn.proofs.is_empty() {
         // The recorded client has left out what proves them.
         thoughts.clear();
     }

@@ -69,7 +69,7 @@ pub(crate) fn is_told_to_every_caller(case: &Case, events: &[Event], expected: &
         let label = Label { id: "req_1".to_owned(), usage_wanted: true, ..Label::default() };
         let (mut encoder, mut body) = (caller.encoder(label), Vec::new());
         events.iter().for_each(|event| encoder.event(event, &mut body));
-        let again = told(&decode(caller.dialect(), Framing::Sse, &body, body.len()));
+        let again = told(&decode(caller.dialect().unwrap(), Framing::Sse, &body, body.len()));
         // The word for the end is the caller's own; Anthropic's usage does not tell reasoning apart everywhere.
         let usage = |told: &Told| told.usage.map(|usage| (usage.input, usage.output));
         assert_eq!(usage(&again), usage(expected), "{}", case.name);

@@ -65,7 +65,7 @@ fn made_up(dice: &mut Dice) -> String {
     }
     for _ in 0..1 + dice.below(6) {
         let at = dice.below(3_000);
-        let dialect = dice.pick(&["openai-chat", "anthropic", "openai-responses", "cursor", "gemini"]);
+        let dialect = dice.pick(&["openai-chat", "anthropic", "openai-responses", "cursor", "gemini", "ai-sdk"]);
         write!(out, "ask {dialect} at={at}{}", dice.pick(&["", " stream", " stream", " stream usage"])).unwrap();
         if dice.one_in(3) {
             write!(out, " hangs-up={}", at + dice.below(1_500)).unwrap();

@@ -30,6 +30,7 @@ pub fn is_complete(dialect: Inbound, body: &[u8]) -> bool {
         Inbound::OpenaiResponses => event == "response.completed",
         // The usage may come after the reason of the stop.
         Inbound::Gemini => value["error"].is_null() && events.iter().any(|(_, data)| data.contains("\"finishReason\"")),
+        Inbound::AiSdk(_) => value["type"] == "finish",
     }
 }
 
@@ -49,6 +50,7 @@ pub fn ends_with_error(dialect: Inbound, body: &[u8]) -> bool {
         Inbound::OpenaiResponses if event == "error" => is_said(&data),
         Inbound::OpenaiResponses => event == "response.failed" && is_said(&data["response"]["error"]),
         Inbound::Gemini => is_said(&data["error"]),
+        Inbound::AiSdk(_) => data["type"] == "error" && is_said(&data["error"]),
     }
 }
 
@@ -59,7 +61,7 @@ pub fn text(dialect: Inbound, body: &[u8]) -> String {
         let text = match dialect {
             Inbound::OpenaiChat => &data["choices"][0]["delta"]["content"],
             Inbound::Anthropic => &data["delta"]["text"],
-            Inbound::OpenaiResponses => &data["delta"],
+            Inbound::OpenaiResponses | Inbound::AiSdk(_) => &data["delta"],
             Inbound::Gemini => &data["candidates"][0]["content"]["parts"][0]["text"],
             Inbound::OpenaiCompletions => &data["choices"][0]["text"],
         };
@@ -85,6 +87,7 @@ pub fn told(dialect: Inbound, bytes: &[u8]) -> String {
             Inbound::Anthropic => message(&value),
             Inbound::OpenaiResponses => response(&value),
             Inbound::Gemini => piece(&value),
+            Inbound::AiSdk(_) => part(&value),
         };
         let known = known.unwrap_or_else(|| frame.trim().replace('\r', "\\r").replace('\n', "\\n"));
         // A flood is told by its first frames.
@@ -136,6 +139,19 @@ fn message(data: &Value) -> Option<String> {
         "message_stop" => "done".to_owned(),
         "ping" => "ping".to_owned(),
         _ => return None,
+    })
+}
+
+fn part(data: &Value) -> Option<String> {
+    let usage = &data["usage"];
+    Some(match data["type"].as_str()? {
+        "text-delta" => data["delta"].to_string(),
+        "finish" => {
+            let [input, output] = ["inputTokens", "outputTokens"].map(|field| &usage[field]["total"]);
+            format!("finish({},{input},{output})", data["finishReason"]["unified"].as_str()?)
+        }
+        "error" => return None,
+        kind => kind.to_owned(),
     })
 }
 

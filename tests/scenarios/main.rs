@@ -65,6 +65,11 @@ fn gemini_is_spoken_to_callers_and_upstreams() {
 }
 
 #[test]
+fn the_ai_sdk_is_served_by_upstreams_of_all_dialects() {
+    check("ai_sdk");
+}
+
+#[test]
 fn what_broke_other_gateways_does_not_break_this_one() {
     check("pitfalls");
 }
@@ -356,7 +361,7 @@ async fn asked(gateway: &Gateway, world: Rc<World>, ask: &Ask) -> Told {
         method: "POST".to_owned(),
         path: ask.path.to_owned(),
         query: ask.query.map(str::to_owned),
-        headers: [("authorization", "Bearer the key of ci")].into_iter().collect(),
+        headers: [("authorization", "Bearer the key of ci")].iter().chain(&ask.headers).copied().collect(),
         body: Body::Whole(ask.body.clone().into()),
     };
     let reply = serve(gateway, &host, request).await;

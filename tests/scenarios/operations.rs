@@ -25,7 +25,18 @@ pub(crate) struct Exchange {
 }
 
 /// Asks `path` for `model` in a gateway whose provider `up` speaks `dialect` and answers `answer`.
-pub(crate) fn exchange(dialect: &str, path: &str, ask: &Value, (status, kind, answer): (u16, &str, &str)) -> Exchange {
+pub(crate) fn exchange(dialect: &str, path: &str, ask: &Value, answer: (u16, &str, &str)) -> Exchange {
+    exchange_with(&[], dialect, path, ask, answer)
+}
+
+/// The same with more headers.
+fn exchange_with(
+    headers: &[(&str, &str)],
+    dialect: &str,
+    path: &str,
+    ask: &Value,
+    (status, kind, answer): (u16, &str, &str),
+) -> Exchange {
     let draft = json!({
         "providers": {
             "up": {"dialect": dialect, "base_url": "http://up/v1", "secret": "the key of up"},
@@ -52,7 +63,7 @@ pub(crate) fn exchange(dialect: &str, path: &str, ask: &Value, (status, kind, an
         method: "POST".to_owned(),
         path: path.to_owned(),
         query: None,
-        headers: [("authorization", "Bearer the key of ci")].into_iter().collect(),
+        headers: [("authorization", "Bearer the key of ci")].iter().chain(headers).copied().collect(),
         body: Body::Whole(ask.to_string().into()),
     };
     let told = RefCell::new(None);
@@ -122,6 +133,34 @@ fn embeddings_of_another_shape_are_translated_and_packed() {
         told.body,
         r#"{"object":"list","data":[{"object":"embedding","index":0,"embedding":[0.10]}],"model":"m:latest","usage":{"prompt_tokens":2,"total_tokens":2}}"#
     );
+}
+
+#[test]
+fn the_ai_sdk_gets_embeddings_and_rankings_in_its_own_shape_from_all() {
+    let head = [("ai-model-id", "up/m"), ("ai-embedding-model-specification-version", "4")];
+    let openai = r#"{"object":"list","data":[{"embedding":[0.10],"index":0}],"model":"m","usage":{"prompt_tokens":7,"total_tokens":7}}"#;
+    let cohere = r#"{"id":"1","embeddings":{"float":[[0.10]]},"meta":{"billed_units":{"input_tokens":7}}}"#;
+    for (dialect, answer) in [("openai-chat", openai), ("cohere", cohere)] {
+        let ask = json!({"values": ["a"], "providerOptions": {"gateway": {"order": ["azure"]}}});
+        let told = exchange_with(&head, dialect, "/v4/ai/embedding-model", &ask, (200, JSON, answer));
+        assert_eq!(told.sent[0].1["model"], "m", "{dialect}");
+        assert_eq!((told.status, told.body.as_str()), (200, r#"{"embeddings":[[0.10]],"usage":{"tokens":7}}"#));
+        assert_eq!(told.headers.get("x-tollgate-lost"), Some("providerOptions.gateway.order"));
+        assert_eq!(told.headers.get("x-tollgate-cost"), Some("7000000"));
+    }
+    let ask = json!({"documents": {"type": "text", "values": ["a", "b"]}, "query": "q", "topN": 1});
+    let ranked = r#"{"results":[{"index":1,"relevance_score":0.9}],"usage":{"total_tokens":12}}"#;
+    for dialect in ["openai-chat", "cohere"] {
+        let told = exchange_with(&head, dialect, "/v4/ai/reranking-model", &ask, (200, JSON, ranked));
+        let sent = json!({"model": "m", "query": "q", "documents": ["a", "b"], "top_n": 1});
+        assert_eq!(told.sent[0].1, sent, "{dialect}");
+        assert_eq!((told.status, told.body.as_str()), (200, r#"{"ranking":[{"index":1,"relevanceScore":0.9}]}"#));
+        assert_eq!(told.headers.get("x-tollgate-cost"), Some("12000000"));
+        let told = exchange_with(&head, dialect, "/v4/ai/reranking-model", &ask, (200, JSON, r#"{"x":1}"#));
+        assert_eq!(told.status, 502, "{}", told.body);
+    }
+    let told = exchange("openai-chat", "/v4/ai/embedding-model", &json!({"values": ["a"]}), (200, JSON, openai));
+    assert_eq!((told.status, &json_of(&told.body)["error"]["param"]), (400, &json!("ai-model-id")), "{}", told.body);
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! A provider whose bytes say something else than its dialect: the caller is told it anew, in the same dialect too.
 
 use tollgate::config::Patience;
-use tollgate::dialect::{Inbound, Label};
+use tollgate::dialect::ai_sdk::Version;
+use tollgate::dialect::{Dialect, Inbound, Label};
 use tollgate::platform::Platform;
 use tollgate::quirks::{Quirks, Reader};
 use tollgate::record::End;
@@ -20,7 +21,7 @@ const STREAM: &str = concat!(
 
 fn told(quirks: &Quirks, caller: Inbound) -> String {
     let ends = Ends {
-        upstream: Inbound::OpenaiChat.dialect(),
+        upstream: Dialect::OpenaiChat,
         platform: Platform::Native,
         reader: Reader::new(quirks),
         framing: Framing::Sse,
@@ -46,7 +47,8 @@ fn told(quirks: &Quirks, caller: Inbound) -> String {
 #[test]
 fn think_tags_are_reasoning_for_every_caller() {
     let quirks = Quirks { think_tags: true, ..Quirks::default() };
-    for caller in [Inbound::OpenaiChat, Inbound::Anthropic, Inbound::OpenaiResponses, Inbound::Gemini] {
+    let newest = Inbound::AiSdk(Version::V4);
+    for caller in [Inbound::OpenaiChat, Inbound::Anthropic, Inbound::OpenaiResponses, Inbound::Gemini, newest] {
         let told = told(&quirks, caller);
         assert!(!told.contains("think>") && told.contains("\"hm\"") && told.contains("\"yes\""), "{told}");
     }

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use tollgate::dialect::Inbound;
+use tollgate::dialect::ai_sdk::Version;
 use tollgate::host::Millis;
 
 /// One thing that an upstream does.
@@ -55,6 +56,7 @@ pub struct Ask {
     pub dialect: Inbound,
     pub path: &'static str,
     pub query: Option<&'static str>,
+    pub headers: Vec<(&'static str, &'static str)>,
     pub stream: bool,
     pub at: Millis,
     pub gone_at: Option<Millis>,
@@ -143,6 +145,7 @@ fn ask(words: &[String]) -> Ask {
         dialect: Inbound::OpenaiChat,
         path: "/v1/chat/completions",
         query: None,
+        headers: Vec::new(),
         stream: false,
         at: 0,
         gone_at: None,
@@ -170,6 +173,18 @@ fn ask(words: &[String]) -> Ask {
                 ask.dialect = Inbound::Gemini;
                 ask.path = "/v1beta/models/try:generateContent";
                 fields = vec![r#""contents":[{"parts":[{"text":"Hello?"}]}]"#.to_owned()];
+            }
+            ("ai-sdk", version) => {
+                let version = if version.is_empty() { "4" } else { version };
+                ask.dialect = Inbound::AiSdk(if version == "2" { Version::V2 } else { Version::V4 });
+                ask.path = "/v4/ai/language-model";
+                ask.headers = vec![("ai-language-model-id", "try")];
+                ask.headers.extend((version == "2").then_some(("ai-language-model-specification-version", "2")));
+                fields = vec![r#""prompt":[{"role":"user","content":[{"type":"text","text":"Hello?"}]}]"#.to_owned()];
+            }
+            ("stream", _) if matches!(ask.dialect, Inbound::AiSdk(_)) => {
+                ask.stream = true;
+                ask.headers.push(("ai-language-model-streaming", "true"));
             }
             ("count", _) if ask.dialect == Inbound::Gemini => ask.path = "/v1beta/models/try:countTokens",
             ("count", _) => {
@@ -309,6 +324,7 @@ impl Wire {
                 Inbound::Anthropic => self.anthropic(word),
                 Inbound::OpenaiResponses => self.responses(word),
                 Inbound::Gemini => gemini(word),
+                Inbound::AiSdk(_) => panic!("no upstream speaks it"),
             },
         }
         .into_bytes()

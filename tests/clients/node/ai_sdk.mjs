@@ -33,8 +33,9 @@ async function* texts({ fullStream }) {
   }
 }
 
-// Answers tasks with the model that `model` makes for each, and with `settings` of the calls.
-export function serveModel(model, settings = {}) {
+// Answers tasks with the model that `model` makes for each, and with `settings` of the calls; `more` are cases that only
+// some providers have.
+export function serveModel(model, settings = {}, more = {}) {
   const asked = (task, rest = {}) => ({ model: model(task), prompt: task.prompt, ...settings, ...rest });
   const stream = (task, rest = {}) => streamText(asked(task, { onError() {}, ...rest }));
   const twoSteps = { tools, stopWhen: isStepCount(2) };
@@ -59,5 +60,7 @@ export function serveModel(model, settings = {}) {
     },
 
     cut: (task) => untilItBreaks(texts(stream(task))),
+
+    ...more,
   });
 }

@@ -42,7 +42,7 @@ pub(super) fn amended(caller: Inbound, mut value: Value) -> Option<Value> {
                 }
             }
         }
-        Inbound::OpenaiResponses | Inbound::OpenaiCompletions => {}
+        Inbound::OpenaiResponses | Inbound::OpenaiCompletions | Inbound::AiSdk(_) => {}
     }
     Some(value)
 }

@@ -15,6 +15,7 @@ pub(super) fn collected(caller: Inbound, stream: &str) -> Value {
         Inbound::Anthropic => anthropic(&events),
         Inbound::OpenaiResponses => responses(&events),
         Inbound::Gemini => gemini(&events),
+        Inbound::AiSdk(_) => ai_sdk(&events),
     }
 }
 
@@ -89,6 +90,24 @@ fn gemini(events: &[Value]) -> Value {
     json!({"candidates": [{"content": {"role": "model", "parts": parts}}]})
 }
 
+fn ai_sdk(events: &[Value]) -> Value {
+    let mut content: Vec<Value> = Vec::new();
+    for event in events {
+        match event["type"].as_str().unwrap() {
+            "text-start" => content.push(json!({"type": "text", "text": ""})),
+            "reasoning-start" => content.push(json!({"type": "reasoning", "text": ""})),
+            "tool-call" => content.push(event.clone()),
+            "text-delta" | "reasoning-delta" => add(&mut content.last_mut().unwrap()["text"], &event["delta"]),
+            _ => {}
+        }
+        let is_of_block = ["text-", "reasoning-"].iter().any(|kind| event["type"].as_str().unwrap().starts_with(kind));
+        if is_of_block && !event["providerMetadata"].is_null() {
+            content.last_mut().unwrap()["providerMetadata"] = event["providerMetadata"].clone();
+        }
+    }
+    json!({"content": content})
+}
+
 /// The request with the message, and with results of its calls in their order.
 pub(super) fn next_request(caller: Inbound, message: &Value, results: &[Outcome]) -> Value {
     match caller {
@@ -154,6 +173,31 @@ pub(super) fn next_request(caller: Inbound, message: &Value, results: &[Outcome]
                 contents.push(json!({"role": "user", "parts": answers}));
             }
             json!({"model": "m", "contents": contents})
+        }
+        Inbound::AiSdk(_) => {
+            let content = message["content"].as_array().unwrap();
+            let mut said = content.clone();
+            for part in &mut said {
+                let metadata = part.as_object_mut().unwrap().remove("providerMetadata");
+                part["providerOptions"] = metadata.unwrap_or_default();
+                if let Some(input) = part["input"].as_str().and_then(|text| serde_json::from_str(text).ok()) {
+                    part["input"] = input;
+                }
+            }
+            let mut prompt = vec![
+                json!({"role": "user", "content": [{"type": "text", "text": "hi"}]}),
+                json!({"role": "assistant", "content": said}),
+            ];
+            let calls = content.iter().filter(|part| part["type"] == "tool-call");
+            let answer = |(call, result): (&Value, &Outcome)| {
+                let output = json!({"type": "text", "value": result.text});
+                json!({"type": "tool-result", "toolCallId": call["toolCallId"], "toolName": call["toolName"], "output": output})
+            };
+            let answers: Vec<Value> = calls.zip(results).map(answer).collect();
+            if !answers.is_empty() {
+                prompt.push(json!({"role": "tool", "content": answers}));
+            }
+            json!({"prompt": prompt})
         }
     }
 }

@@ -38,7 +38,7 @@ fn main() {
             out
         });
         print!("{name:<18} {:>8.1} {copy:>12.0}", body.len() as f64 / 1e6);
-        let own = CALLERS.into_iter().find(|caller| caller.dialect() == dialect);
+        let own = CALLERS.into_iter().find(|caller| caller.dialect() == Some(dialect));
         for caller in [own, Some(Inbound::OpenaiChat), Some(Inbound::Anthropic)] {
             match caller {
                 Some(caller) => {
@@ -103,8 +103,10 @@ fn streams() -> Vec<(&'static str, Dialect, Framing, Vec<u8>)> {
         ("openai-responses", Inbound::OpenaiResponses),
         ("gemini", Inbound::Gemini),
     ];
-    let mut streams: Vec<_> =
-        own.into_iter().map(|(name, caller)| (name, caller.dialect(), Framing::Sse, told(caller))).collect();
+    let mut streams: Vec<_> = own
+        .into_iter()
+        .filter_map(|(name, caller)| Some((name, caller.dialect()?, Framing::Sse, told(caller))))
+        .collect();
     let mut cohere = "data: {\"type\":\"message-start\",\"id\":\"a\",\"delta\":{\"message\":{\"role\":\"assistant\"}}}\n\n\
         data: {\"type\":\"content-start\",\"index\":0,\"delta\":{\"message\":{\"content\":{\"type\":\"text\",\"text\":\"\"}}}}\n\n"
         .to_owned();
