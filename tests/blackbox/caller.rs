@@ -179,15 +179,6 @@ impl Dialect {
         request
     }
 
-    /// What an upstream of another dialect reads for the text of a result.
-    pub(crate) fn result_text(self, text: &str) -> String {
-        match self {
-            Self::OpenaiChat | Self::Anthropic | Self::OpenaiResponses => text.to_owned(),
-            // A result is an object there, and others have it as its text.
-            Self::Gemini => json!({"output": text}).to_string(),
-        }
-    }
-
     pub(crate) fn tools(self) -> Value {
         let schema =
             |field: &str| json!({"type": "object", "properties": {field: {"type": "string"}}, "required": [field]});
