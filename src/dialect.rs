@@ -19,13 +19,12 @@ use crate::embed;
 use crate::error::Error;
 use crate::media::{self, Files, Taken};
 use crate::wire::frame::{Frame, Framing};
-use crate::wire::json::{Fields, Raw, words, written};
+use crate::wire::json::{Fields, Raw, words};
 
-written! {
+words! {
     /// What an upstream speaks.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Deserialize, serde::Serialize)]
-    #[serde(rename_all = "kebab-case")]
-    pub enum Dialect {
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+    pub enum Dialect = "the name of a dialect" {
         OpenaiChat as "openai-chat",
         Anthropic as "anthropic",
         OpenaiResponses as "openai-responses",
@@ -37,8 +36,6 @@ written! {
         OpenaiCompletions as "openai-completions",
     }
 }
-
-words! { Dialect, "the name of a dialect", Self::OpenaiChat; }
 
 /// What a caller speaks: each is the dialect of some upstream too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -139,9 +139,9 @@ async fn load(env: &Env) -> Result<Gateway, String> {
         Err(_) => None,
     };
     let secret = |name: &str| env.var(name).ok().map(|value| value.to_string());
-    let draft =
-        Draft::from_json(stored.or_else(|| secret("TOLLGATE_CONFIG")).as_deref()).map_err(|Mistake(text)| text)?;
-    let config = Config::compile(&draft, secret)
+    let text = stored.or_else(|| secret("TOLLGATE_CONFIG"));
+    let config = Draft::from_json(text.as_deref())
+        .and_then(|draft| Config::compile(&draft, secret))
         .map_err(|mistakes| mistakes.into_iter().map(|Mistake(text)| text).collect::<Vec<_>>().join("; "))?;
     Ok(Gateway::new(config, Keyless::Refused))
 }

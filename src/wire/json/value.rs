@@ -92,14 +92,25 @@ impl Filling {
     pub(crate) fn next(&mut self, at: &mut Cursor<'_>) -> Option<usize> {
         while let Some(name) = at.name(std::mem::take(&mut self.is_first)) {
             if let Some(place) = self.names.iter().position(|known| *known == name) {
+                if let Some(strict) = at.strict.as_mut().filter(|_| self.met & 1 << place != 0) {
+                    strict.twice();
+                }
                 self.met |= 1 << place;
                 return Some(place);
             }
+            if let Some(strict) = &mut at.strict {
+                strict.unknown(&name, self.names);
+            }
             at.skip();
         }
-        let missing = self.required & !self.met;
-        if let Some(name) = self.names.get(missing.trailing_zeros() as usize) {
-            at.fail(Fault::Missing(name));
+        let mut missing = self.required & !self.met;
+        while let Some(name) = self.names.get(missing.trailing_zeros() as usize) {
+            match &mut at.strict {
+                None => at.fail(Fault::Missing(name)),
+                Some(strict) if at.fault.is_none() => strict.missing(name),
+                Some(_) => {}
+            }
+            missing &= missing - 1;
         }
         None
     }
@@ -227,7 +238,7 @@ macro_rules! numbers {
     )* };
 }
 
-numbers!(u32, u64, i64);
+numbers!(u32, u64, i64, usize);
 
 impl<'a> Read<'a> for f32 {
     fn read(at: &mut Cursor<'a>) -> Self {
@@ -245,19 +256,45 @@ pub(crate) fn float(number: &str) -> f64 {
     serde_json::from_str(number).unwrap_or(f64::INFINITY)
 }
 
-/// Types that are one of some words, which serde derives. Said only that another word stands there.
+/// Enums that are one of some words, which are called together as the enum's own `= "…"` says. The first stands in the
+/// place of none. They are written, too.
 macro_rules! words {
-    ($($type:ty, $due:literal, $blank:expr;)*) => { $(
-        impl<'json> $crate::wire::json::Read<'json> for $type {
+    ($(
+        $(#[$meta:meta])*
+        $vis:vis enum $name:ident = $due:literal {
+            $(#[$first_meta:meta])*
+            $first:ident as $first_word:literal
+            $(, $(#[$variant_meta:meta])* $variant:ident as $word:literal)* $(,)?
+        }
+    )*) => { $(
+        $(#[$meta])*
+        $vis enum $name {
+            $(#[$first_meta])*
+            $first,
+            $( $(#[$variant_meta])* $variant ),*
+        }
+
+        impl<'json> $crate::wire::json::Read<'json> for $name {
             fn read(at: &mut $crate::wire::json::Cursor<'json>) -> Self {
-                ::serde_json::from_str(at.raw().get()).unwrap_or_else(|_| {
-                    at.expected($due);
-                    <Self as $crate::wire::json::Read>::blank()
-                })
+                const WORDS: &[&str] = &[$first_word $(, $word)*];
+                const VARIANTS: &[$name] = &[$name::$first $(, $name::$variant)*];
+                VARIANTS.get(at.one_of(WORDS, $due)).copied().unwrap_or($name::$first)
             }
 
             fn blank() -> Self {
-                $blank
+                Self::$first
+            }
+        }
+
+        impl $crate::wire::json::Write for $name {
+            fn write(&self, out: &mut Vec<u8>) {
+                $crate::wire::json::Write::write(
+                    match self {
+                        Self::$first => $first_word,
+                        $( Self::$variant => $word, )*
+                    },
+                    out,
+                );
             }
         }
     )* };

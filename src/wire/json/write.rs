@@ -288,25 +288,21 @@ impl Write for i64 {
     }
 }
 
-impl Write for u16 {
-    fn write(&self, out: &mut Vec<u8>) {
-        u64::from(*self).write(out);
-    }
+macro_rules! counts {
+    ($($type:ty),*) => { $(
+        impl Write for $type {
+            fn write(&self, out: &mut Vec<u8>) {
+                (*self as u64).write(out);
+            }
 
-    fn is_blank(&self) -> bool {
-        *self == 0
-    }
+            fn is_blank(&self) -> bool {
+                *self == 0
+            }
+        }
+    )* };
 }
 
-impl Write for usize {
-    fn write(&self, out: &mut Vec<u8>) {
-        (*self as u64).write(out);
-    }
-
-    fn is_blank(&self) -> bool {
-        *self == 0
-    }
-}
+counts!(u16, u32, usize);
 
 impl Write for bool {
     fn write(&self, out: &mut Vec<u8>) {
@@ -458,6 +454,7 @@ mod tests {
         }
         agree(&i64::MIN);
         agree(&[u16::MAX, 0]);
+        agree(&[u32::MAX]);
         agree(&[usize::MAX]);
         agree(&vec![Some(true), Some(false), None]);
         agree(&[(); 0]);
