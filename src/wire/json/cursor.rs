@@ -259,10 +259,11 @@ impl<'a> Cursor<'a> {
                     self.at += 1;
                     return;
                 }
-                b'\\' => match self.escape() {
-                    b'u' => _ = self.code_unit(),
-                    _ => {}
-                },
+                b'\\' => {
+                    if self.escape() == b'u' {
+                        self.code_unit();
+                    }
+                }
                 _ => return self.break_off(),
             }
         }
