@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tollgate::config::{Config, Draft, Mistake, Reach};
 use tollgate::host::native::{Options, run};
+use tollgate::wire::json;
 
 /// An AI gateway: one endpoint in front of every model provider.
 #[derive(Parser)]
@@ -58,7 +59,7 @@ pub(crate) fn main() -> ExitCode {
 fn print_json(file: &Path) -> Result<(), String> {
     let draft = read(file)?;
     Config::compile(&draft, elsewhere).map_err(|mistakes| listed(&mistakes))?;
-    println!("{}", serde_json::to_string(&draft).map_err(|error| error.to_string())?);
+    println!("{}", json::to_string(&draft));
     Ok(())
 }
 
@@ -72,7 +73,7 @@ fn start(arguments: &Arguments) -> Result<(), String> {
     let draft = match &arguments.config {
         Some(file) => read(file)?,
         None => Draft::from_json(environment(INLINE).as_deref())
-            .map_err(|Mistake(mistake)| format!("{INLINE}: {mistake}"))?,
+            .map_err(|mistakes| format!("{INLINE}: {}", listed(&mistakes)))?,
     };
     let config = Config::compile(&draft, environment).map_err(|mistakes| listed(&mistakes))?;
     let store = match &arguments.store {
@@ -93,10 +94,32 @@ fn start(arguments: &Arguments) -> Result<(), String> {
 
 fn read(file: &Path) -> Result<Draft, String> {
     let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
-    if file.extension().is_some_and(|extension| extension == "json") {
-        return Draft::from_json(Some(&text)).map_err(|Mistake(mistake)| format!("{}: {mistake}", file.display()));
+    let is_json = file.extension().is_some_and(|extension| extension == "json");
+    let text = if is_json {
+        text
+    } else {
+        let table = toml::from_str(&text).map_err(|error| format!("{}: {error}", file.display()))?;
+        as_json(&toml::Value::Table(table))
+    };
+    Draft::from_json(Some(&text)).map_err(|mistakes| format!("{}: {}", file.display(), listed(&mistakes)))
+}
+
+/// TOML as the JSON that all hosts read, so that the same mistake is told in the same words.
+fn as_json(value: &toml::Value) -> String {
+    use toml::Value;
+    match value {
+        Value::Table(table) => {
+            let fields: Vec<String> =
+                table.iter().map(|(name, value)| format!("{}:{}", json::quoted(name), as_json(value))).collect();
+            format!("{{{}}}", fields.join(","))
+        }
+        Value::Array(list) => format!("[{}]", list.iter().map(as_json).collect::<Vec<_>>().join(",")),
+        Value::Boolean(_) | Value::Integer(_) => value.to_string(),
+        Value::Float(number) if number.is_finite() => value.to_string(),
+        Value::String(text) => json::quoted(text),
+        // Nothing that the configuration has is one of these, so they are only told of.
+        Value::Datetime(_) | Value::Float(_) => json::quoted(&value.to_string()),
     }
-    toml::from_str(&text).map_err(|error| format!("{}: {error}", file.display()))
 }
 
 fn environment(name: &str) -> Option<String> {
@@ -143,5 +166,12 @@ mod tests {
         let draft = Draft::from_json(None).unwrap();
         let mistakes = Config::compile(&draft, elsewhere).err().map(|mistakes| listed(&mistakes));
         assert_eq!(mistakes, None);
+    }
+
+    #[test]
+    fn toml_is_read_as_the_json_that_says_the_same() {
+        let toml = "strict = true\nbody_bytes_max = 7\nx = [1.5, -2, inf, 2026-11-21]\n[models.\"a.\\\"b\"]\ntargets = ['p/\\m']\n";
+        let json = r#"{"body_bytes_max":7,"models":{"a.\"b":{"targets":["p/\\m"]}},"strict":true,"x":[1.5,-2,"inf","2026-11-21"]}"#;
+        assert_eq!(as_json(&toml::Value::Table(toml::from_str(toml).unwrap())), json);
     }
 }

@@ -6,7 +6,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::auth::sigv4::Signer;
@@ -16,132 +15,156 @@ use crate::limit::Limits;
 use crate::media::origin::Origin;
 use crate::media::{self, Fetch};
 use crate::named::Named;
+use crate::nearest::nearest;
 use crate::platform::Platform;
 use crate::price::{Picodollars, Price};
 use crate::quirks::Quirks;
+use crate::wire::json::{objects, parse_strictly, words, written};
 
-/// The file as it is written; field by field in README.md.
-#[derive(Debug, Default, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default, expecting = "the configuration")]
-pub struct Draft {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub body_bytes_max: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub strict: Option<bool>,
-    pub timeouts: Timeouts,
-    pub media: MediaDraft,
-    pub providers: Named<ProviderDraft>,
-    pub models: Named<AliasDraft>,
-    pub callers: Named<CallerDraft>,
-    pub prices: Named<PriceDraft>,
+objects! {
+    /// The file as it is written; field by field in README.md.
+    #[derive(Debug, Default)]
+    pub struct Draft {
+        pub body_bytes_max: Option<usize>,
+        pub strict: Option<bool>,
+        pub timeouts: Timeouts = Timeouts::default(),
+        pub media: MediaDraft = MediaDraft::default(),
+        pub providers: Named<ProviderDraft> = Named::default(),
+        pub models: Named<AliasDraft> = Named::default(),
+        pub callers: Named<CallerDraft> = Named::default(),
+        pub prices: Named<PriceDraft> = Named::default(),
+    }
+
+    #[derive(Debug, Default, Clone)]
+    pub struct Timeouts {
+        pub first_byte_ms: Option<u64>,
+        pub idle_ms: Option<u64>,
+        /// 0 is never.
+        pub heartbeat_ms: Option<u64>,
+    }
+
+    /// Which files are fetched that callers give by address, for providers that fetch none.
+    #[derive(Debug, Default)]
+    pub struct MediaDraft {
+        pub fetch: Option<Fetch>,
+        pub hosts: Vec<String> = Vec::new(),
+        pub files_max: Option<usize>,
+        pub file_bytes_max: Option<usize>,
+        pub bytes_max: Option<usize>,
+        pub ms_max: Option<u64>,
+    }
+
+    #[derive(Debug, Default)]
+    pub struct ProviderDraft {
+        pub dialect: Option<Dialect>,
+        /// Others that are spoken at the same base URL. A caller's own is asked in before any other.
+        pub dialects: Vec<Dialect> = Vec::new(),
+        pub platform: Option<Platform>,
+        pub base_url: Option<String>,
+        /// What stands for `{region}` in the base URL, and what requests are signed for.
+        pub region: Option<String>,
+        /// The name of the secret that holds the key.
+        pub secret: Option<String>,
+        pub auth: Option<Auth>,
+        pub models: Vec<String> = Vec::new(),
+        pub quirks: Option<Quirks>,
+    }
+
+    #[derive(Debug)]
+    pub struct AliasDraft {
+        pub targets: Vec<String>,
+        pub strict: Option<bool>,
+        pub first_byte_ms: Option<u64>,
+        pub idle_ms: Option<u64>,
+        /// 0 is never.
+        pub heartbeat_ms: Option<u64>,
+    }
+
+    #[derive(Debug)]
+    pub struct CallerDraft {
+        /// The name of the secret that holds the key.
+        pub secret: Option<String>,
+        /// SHA-256 of the key, in hex, in place of `secret`.
+        pub sha256: Option<String>,
+        pub requests_per_minute: Option<u32>,
+        pub spend_cap_usd: Option<String>,
+    }
+
+    /// Dollars per million tokens, as decimal strings.
+    #[derive(Debug)]
+    pub struct PriceDraft {
+        pub input: String,
+        pub cached_input: Option<String>,
+        pub cache_write: Option<String>,
+        pub output: String,
+    }
 }
 
-#[derive(Debug, Default, Clone, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default, expecting = "time limits")]
-pub struct Timeouts {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub first_byte_ms: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub idle_ms: Option<u64>,
-    /// 0 is never.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub heartbeat_ms: Option<u64>,
+words! {
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Auth = "how the gateway shows who it is" {
+        /// The header that the dialect's own provider wants.
+        Key as "key",
+        /// AWS Signature Version 4, with the access key that AWS's own tools find.
+        Sigv4 as "sigv4",
+        None as "none",
+    }
 }
 
-/// Which files are fetched that callers give by address, for providers that fetch none.
-#[derive(Debug, Default, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default, expecting = "what is fetched")]
-pub struct MediaDraft {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub fetch: Option<Fetch>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub hosts: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub files_max: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub file_bytes_max: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub bytes_max: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ms_max: Option<u64>,
-}
-
-#[derive(Debug, Default, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, expecting = "what a provider needs")]
-pub struct ProviderDraft {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub dialect: Option<Dialect>,
-    /// Others that are spoken at the same base URL. A caller's own is asked in before any other.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub dialects: Vec<Dialect>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub platform: Option<Platform>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub base_url: Option<String>,
-    /// What stands for `{region}` in the base URL, and what requests are signed for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub region: Option<String>,
-    /// The name of the secret that holds the key.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub secret: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub auth: Option<Auth>,
-    #[serde(default)]
-    pub models: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub quirks: Option<Quirks>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Auth {
-    /// The header that the dialect's own provider wants.
-    Key,
-    /// AWS Signature Version 4, with the access key that AWS's own tools find.
-    Sigv4,
-    None,
-}
-
-#[derive(Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, expecting = "a model's targets")]
-pub struct AliasDraft {
-    pub targets: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub strict: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub first_byte_ms: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub idle_ms: Option<u64>,
-    /// 0 is never.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub heartbeat_ms: Option<u64>,
-}
-
-#[derive(Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, expecting = "a caller's key and limits")]
-pub struct CallerDraft {
-    /// The name of the secret that holds the key.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub secret: Option<String>,
-    /// SHA-256 of the key, in hex, in place of `secret`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub sha256: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub requests_per_minute: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub spend_cap_usd: Option<String>,
-}
-
-/// Dollars per million tokens, as decimal strings.
-#[derive(Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, expecting = "a model's prices")]
-pub struct PriceDraft {
-    pub input: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cached_input: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cache_write: Option<String>,
-    pub output: String,
+written! {
+    impl Draft {
+        body_bytes_max?,
+        strict?,
+        timeouts,
+        media,
+        providers?,
+        models?,
+        callers?,
+        prices?,
+    }
+    impl Timeouts {
+        first_byte_ms?,
+        idle_ms?,
+        heartbeat_ms?,
+    }
+    impl MediaDraft {
+        fetch?,
+        hosts?,
+        files_max?,
+        file_bytes_max?,
+        bytes_max?,
+        ms_max?,
+    }
+    impl ProviderDraft {
+        dialect?,
+        dialects?,
+        platform?,
+        base_url?,
+        region?,
+        secret?,
+        auth?,
+        models?,
+        quirks?,
+    }
+    impl AliasDraft {
+        targets,
+        strict?,
+        first_byte_ms?,
+        idle_ms?,
+        heartbeat_ms?,
+    }
+    impl CallerDraft {
+        secret?,
+        sha256?,
+        requests_per_minute?,
+        spend_cap_usd?,
+    }
+    impl PriceDraft {
+        input,
+        cached_input?,
+        cache_write?,
+        output,
+    }
 }
 
 /// Ready to serve from.
@@ -266,10 +289,10 @@ const BEDROCK: &str = "bedrock";
 
 impl Draft {
     /// From the JSON that the wasm hosts load; nothing is an empty draft.
-    pub fn from_json(text: Option<&str>) -> Result<Self, Mistake> {
+    pub fn from_json(text: Option<&str>) -> Result<Self, Vec<Mistake>> {
         match text.map(str::trim).filter(|text| !text.is_empty()) {
             None => Ok(Self::default()),
-            Some(text) => serde_json::from_str(text).map_err(|error| Mistake(format!("configuration: {error}"))),
+            Some(text) => parse_strictly(text).map_err(|mistakes| mistakes.into_iter().map(Mistake).collect()),
         }
     }
 
@@ -688,20 +711,6 @@ fn is_base_url(url: &str) -> bool {
     })
 }
 
-/// The name that `wrong` was probably meant to be, if any is close.
-pub fn nearest<'n>(wrong: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    let mut best: Option<(usize, &str)> = None;
-    for name in names {
-        let apart = strsim::osa_distance(wrong, name);
-        let longest = wrong.chars().count().max(name.chars().count());
-        // At least three of five letters are right.
-        if apart * 5 <= longest * 2 && best.is_none_or(|(least, _)| apart < least) {
-            best = Some((apart, name));
-        }
-    }
-    best.map(|(_, name)| name)
-}
-
 pub fn sha256(text: &str) -> [u8; 32] {
     Sha256::digest(text.as_bytes()).into()
 }
@@ -718,11 +727,13 @@ fn unhex(hex: &str) -> Option<[u8; 32]> {
 mod tests {
     use super::*;
     use crate::dialect::Inbound;
+    use crate::wire::json;
 
     fn compile(json: &str, secrets: &[(&str, &str)]) -> Result<Config, Vec<String>> {
-        let draft = Draft::from_json(Some(json)).map_err(|Mistake(text)| vec![text])?;
         let lookup = |name: &str| secrets.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-        Config::compile(&draft, lookup).map_err(|mistakes| mistakes.into_iter().map(|Mistake(text)| text).collect())
+        Draft::from_json(Some(json))
+            .and_then(|draft| Config::compile(&draft, lookup))
+            .map_err(|mistakes| mistakes.into_iter().map(|Mistake(text)| text).collect())
     }
 
     /// The base URL and the secrets of a provider.
@@ -875,17 +886,48 @@ mod tests {
                 r#"{"prices":{"opnai/b":{"input":"1","output":"1"}}}"#,
                 r#"prices."opnai/b": no provider "opnai"; did you mean "openai"?"#,
             ),
+            (r#"{"models":{"m":1}}"#, "models.m: expected fields, not 1"),
+            (r#"{"models":{"m":{}}}"#, "models.m.targets: missing"),
+            (r#"{"model":{}}"#, r#"model: no such field; did you mean "models"?"#),
             (
-                r#"{"models":{"m":1}}"#,
-                "configuration: invalid type: integer `1`, expected a model's targets at line 1 column 16",
+                r#"{"models":{"smart":{"targets":[],"target":[]}}}"#,
+                r#"models.smart.target: no such field; did you mean "targets"?"#,
             ),
+            (
+                r#"{"providers":{"p":{"dialect":"anthropc"}}}"#,
+                r#"providers.p.dialect: expected the name of a dialect; did you mean "anthropic"?"#,
+            ),
+            (
+                r#"{"providers":{"p":{"auth":"bearer"}}}"#,
+                r#"providers.p.auth: expected how the gateway shows who it is: "key", "sigv4" or "none""#,
+            ),
+            (
+                r#"{"prices":{"openai/b":{"input":0.15,"output":"1"}}}"#,
+                r#"prices."openai/b".input: expected a string, not 0.15"#,
+            ),
+            (r#"{"models":{}"#, "not JSON: expected `,` or the end of the list or object at line 1 column 13"),
         ];
         for (json, expected) in cases {
             assert_eq!(compile(json, &[]).unwrap_err(), [expected], "{json}");
         }
-        assert!(compile(r#"{"model":{}}"#, &[]).unwrap_err()[0].contains("unknown field `model`"));
         let both = r#"{"models":{"m":{"targets":[]}},"callers":{"c":{}}}"#;
         assert_eq!(compile(both, &[]).unwrap_err().len(), 2, "all mistakes are named");
+        let both = r#"{"timeouts":{"idle":1},"models":{"m":{"targets":"a"}}}"#;
+        assert_eq!(compile(both, &[]).unwrap_err().len(), 2, "all mistakes are named");
+    }
+
+    #[test]
+    fn a_configuration_is_printed_as_it_is_written() {
+        let text = concat!(
+            r#"{"body_bytes_max":7,"strict":true,"timeouts":{"idle_ms":1},"media":{"fetch":"listed","hosts":["a"],"ms_max":2},"#,
+            r#""providers":{"p":{"dialect":"gemini","dialects":["cohere"],"platform":"vertex","auth":"none","models":["m"],"#,
+            r#""quirks":{"requests":[{"drop":["a"],"rename":[{"field":"b","to":"c"}],"spell":[{"field":"d","from":"e","to":"f"}]}],"think_tags":true}}},"#,
+            r#""models":{"a":{"targets":["p/m"],"heartbeat_ms":0}},"callers":{"c":{"secret":"S","requests_per_minute":3}},"#,
+            r#""prices":{"p/m":{"input":"1","output":"2"}}}"#
+        );
+        assert_eq!(json::to_string(&Draft::from_json(Some(text)).unwrap()), text);
+        let text = r#"{"timeouts":{},"media":{}}"#;
+        assert_eq!(json::to_string(&Draft::from_json(None).unwrap()), text);
     }
 
     #[test]

@@ -21,13 +21,12 @@ use crate::error::Error;
 use crate::media::{self, Files, Taken};
 use crate::rerank;
 use crate::wire::frame::{Frame, Framing};
-use crate::wire::json::{Fields, Raw, words, written};
+use crate::wire::json::{Fields, Raw, words};
 
-written! {
+words! {
     /// What an upstream speaks.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Deserialize, serde::Serialize)]
-    #[serde(rename_all = "kebab-case")]
-    pub enum Dialect {
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+    pub enum Dialect = "the name of a dialect" {
         OpenaiChat as "openai-chat",
         Anthropic as "anthropic",
         OpenaiResponses as "openai-responses",
@@ -39,8 +38,6 @@ written! {
         OpenaiCompletions as "openai-completions",
     }
 }
-
-words! { Dialect, "the name of a dialect", Self::OpenaiChat; }
 
 /// What a caller speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

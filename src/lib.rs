@@ -16,6 +16,7 @@ pub mod host;
 pub mod limit;
 pub mod media;
 pub mod named;
+pub mod nearest;
 pub mod platform;
 pub mod price;
 pub mod quirks;

@@ -3,19 +3,17 @@
 //! Counters are only ever added to. A bound is checked by adding, not by looking, so two requests can never
 //! both take the last place. Nothing here knows where counters live.
 
-use serde::Deserialize;
-
 use crate::error::{Error, Kind};
 use crate::host::Millis;
 use crate::price::Picodollars;
-use crate::wire::json::written;
+use crate::wire::json::{objects, written};
 
-written! {
+objects! {
     /// One addition before a request: allowed if `counter` and all of `with` then sum to at most `limit`.
     ///
     /// Where a store cannot do this in one step: add, then read `with` in its order. A settlement goes the other way, so
     /// what moves meanwhile from one counter to another is seen twice rather than not at all.
-    #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Bound {
         pub counter: String,
         pub add: i64,
@@ -26,15 +24,20 @@ written! {
     }
 
     /// One addition to a counter.
-    #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Add {
         pub counter: String,
         pub add: i64,
         /// As in [`Bound`]; `None` is kept for ever.
         pub expires: Option<Millis>,
     }
+}
 
-    #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+written! {
+    impl Bound { counter, add, with, limit, expires }
+    impl Add { counter, add, expires }
+
+    #[derive(Debug, Clone, PartialEq, Eq)]
     pub enum Admission {
         /// Everything was added; the sum of each bound after it.
         Admitted as "Admitted" (Vec<i64>),

@@ -9,13 +9,12 @@ pub mod address;
 pub mod origin;
 
 use memchr::memmem;
-use serde::{Deserialize, Serialize};
 
 use self::origin::Origin;
 use crate::chat::{Content, Media, Part, Request, Role};
 use crate::dialect::Inbound;
 use crate::host::{Millis, Network};
-use crate::wire::json::{Fields, Raw, parse};
+use crate::wire::json::{Fields, Raw, parse, words};
 
 /// From where files are fetched, and how much of them.
 #[derive(Debug)]
@@ -32,15 +31,16 @@ pub struct Policy {
     pub ms_max: Millis,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Fetch {
-    /// From the public internet, over https, and from the hosts that are listed.
-    #[default]
-    Public,
-    /// From the hosts that are listed.
-    Listed,
-    Never,
+words! {
+    #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+    pub enum Fetch = "which files are fetched" {
+        /// From the public internet, over https, and from the hosts that are listed.
+        #[default]
+        Public as "public",
+        /// From the hosts that are listed.
+        Listed as "listed",
+        Never as "never",
+    }
 }
 
 /// More than most models take at once: Bedrock's Converse images of 3.75 MB and documents of 4.5 MB. And no more than an

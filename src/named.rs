@@ -2,11 +2,7 @@
 //!
 //! Not a `BTreeMap`, of which every type of value is 5 KB of code: what is kept here is short or seldom changed.
 
-use std::fmt;
-use std::marker::PhantomData;
-
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use serde::ser::{Serialize, Serializer};
+use crate::wire::json::{Cursor, Read, Write, close, open};
 
 #[derive(Debug, Clone)]
 pub struct Named<T>(Vec<(String, T)>);
@@ -35,6 +31,24 @@ impl<T> Named<T> {
         }
     }
 
+    pub fn get_mut(&mut self, name: &str) -> Option<&mut T> {
+        self.place(name).ok().and_then(|at| self.0.get_mut(at)).map(|(_, value)| value)
+    }
+
+    /// Changes the value of this name, which is the default one where there was none.
+    pub fn change(&mut self, name: &str, change: impl FnOnce(&mut T))
+    where
+        T: Default,
+    {
+        let at = self.place(name).unwrap_or_else(|at| {
+            self.0.insert(at, (name.to_owned(), T::default()));
+            at
+        });
+        if let Some((_, value)) = self.0.get_mut(at) {
+            change(value);
+        }
+    }
+
     pub fn retain(&mut self, keeps: impl Fn(&T) -> bool) {
         self.0.retain(|(_, value)| keeps(value));
     }
@@ -56,43 +70,63 @@ impl<T> Named<T> {
     }
 }
 
-impl<T: Serialize> Serialize for Named<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.iter())
+impl<'a, T: Read<'a>> Read<'a> for Named<T> {
+    fn read(at: &mut Cursor<'a>) -> Self {
+        let (mut named, mut is_first) = (Self::default(), true);
+        at.open(b'{', "an object");
+        while let Some(name) = at.name(is_first) {
+            named.insert(name.into_owned(), T::read(at));
+            is_first = false;
+        }
+        named
+    }
+
+    fn blank() -> Self {
+        Self::default()
     }
 }
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Named<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Names<T>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for Names<T> {
-            type Value = Named<T>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a map")
+/// An object.
+impl<T: Write> Write for Named<T> {
+    fn write(&self, out: &mut Vec<u8>) {
+        open(out);
+        for (name, value) in self.iter() {
+            if out.last() != Some(&b'{') {
+                out.push(b',');
             }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut named = Named::default();
-                while let Some((name, value)) = map.next_entry()? {
-                    named.insert(name, value);
-                }
-                Ok(named)
-            }
+            name.write(out);
+            out.push(b':');
+            value.write(out);
         }
-        deserializer.deserialize_map(Names(PhantomData))
+        close(out);
+    }
+
+    fn is_blank(&self) -> bool {
+        self.0.is_empty()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::json;
 
     #[test]
     fn names_are_in_order_and_the_last_value_counts() {
-        let named: Named<u64> = serde_json::from_str(r#"{"b":1,"a":2,"b":3,"c":4}"#).unwrap();
+        let named: Named<u64> = json::parse(r#"{"b":1,"a":2,"b":3,"c":4}"#).unwrap();
         assert_eq!(named.iter().collect::<Vec<_>>(), [("a", &2), ("b", &3), ("c", &4)]);
         assert_eq!((named.get("b"), named.get("d"), named.contains("c")), (Some(&3), None, true));
-        assert_eq!(serde_json::to_string(&named).unwrap(), r#"{"a":2,"b":3,"c":4}"#);
+        assert_eq!(json::to_string(&named), r#"{"a":2,"b":3,"c":4}"#);
+    }
+
+    #[test]
+    fn what_is_changed_is_there() {
+        let mut named = Named::<u64>::default();
+        for (name, add) in [("b", 1), ("a", 2), ("b", 4)] {
+            named.change(name, |value| *value += add);
+        }
+        assert_eq!(named.iter().collect::<Vec<_>>(), [("a", &2), ("b", &5)]);
+        assert_eq!(named.get_mut("a"), Some(&mut 2));
+        assert_eq!(named.get_mut("c"), None);
     }
 }

@@ -10,7 +10,6 @@ use std::borrow::Cow;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::{Deserialize, Serialize};
 
 use crate::dialect::{Ask, Dialect};
 use crate::host::Headers;
@@ -18,19 +17,18 @@ use crate::wire::frame::{Frame, Framing};
 use crate::wire::json::{self, Fields, objects, quoted, words};
 use crate::wire::percent;
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Platform {
-    /// The dialect's own, or any server that speaks it.
-    #[default]
-    Native,
-    /// Amazon Bedrock, by the model's own bodies.
-    Bedrock,
-    /// Google Vertex AI.
-    Vertex,
+words! {
+    #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+    pub enum Platform = "the name of a platform" {
+        /// The dialect's own, or any server that speaks it.
+        #[default]
+        Native as "native",
+        /// Amazon Bedrock, by the model's own bodies.
+        Bedrock as "bedrock",
+        /// Google Vertex AI.
+        Vertex as "vertex",
+    }
 }
-
-words! { Platform, "the name of a platform", Self::Native; }
 
 impl Platform {
     /// Whether `dialect` is spoken there.

@@ -4,60 +4,54 @@
 
 mod think;
 
-use serde::{Deserialize, Serialize};
-
 use self::think::Splitter;
 use self::think::split as split_thought;
 use crate::chat::{Event, Response};
-use crate::wire::json::{Fields, objects, parse, quoted};
+use crate::wire::json::{Fields, objects, parse, quoted, written};
 
 objects! {
-    #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
-    #[serde(default, deny_unknown_fields, expecting = "a provider's quirks")]
+    #[derive(Debug, Clone, Default, PartialEq, Eq)]
     pub struct Quirks {
         /// What requests must be like, rule after rule.
-        #[serde(skip_serializing_if = "Vec::is_empty")]
         pub requests: Vec<Rule> = Vec::new(),
         /// Files are taken inline only, also where the dialect has them by address.
-        #[serde(skip_serializing_if = "std::ops::Not::not")]
         pub inline_files: bool = false,
         /// Reasoning stands in the text, between `<think>` and `</think>`.
-        #[serde(skip_serializing_if = "std::ops::Not::not")]
         pub think_tags: bool = false,
     }
 
     /// One change of the fields at the top of a request.
-    #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
-    #[serde(default, deny_unknown_fields, expecting = "a rule for requests")]
+    #[derive(Debug, Clone, Default, PartialEq, Eq)]
     pub struct Rule {
         /// How the names of its models begin; all where it names none.
-        #[serde(skip_serializing_if = "Vec::is_empty")]
         pub models: Vec<String> = Vec::new(),
         /// Fields that are refused there.
-        #[serde(skip_serializing_if = "Vec::is_empty")]
         pub drop: Vec<String> = Vec::new(),
         /// Fields that are called otherwise.
-        #[serde(skip_serializing_if = "Vec::is_empty")]
         pub rename: Vec<Renaming> = Vec::new(),
         /// Words that are spelled otherwise.
-        #[serde(skip_serializing_if = "Vec::is_empty")]
         pub spell: Vec<Spelling> = Vec::new(),
     }
 
-    #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
-    #[serde(deny_unknown_fields, expecting = "a field and its other name")]
+    #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Renaming {
         pub field: String,
         pub to: String,
     }
 
-    #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
-    #[serde(deny_unknown_fields, expecting = "a field, a word and its other spelling")]
+    #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Spelling {
         pub field: String,
         pub from: String,
         pub to: String,
     }
+}
+
+written! {
+    impl Quirks { requests?, inline_files?, think_tags? }
+    impl Rule { models?, drop?, rename?, spell? }
+    impl Renaming { field, to }
+    impl Spelling { field, from, to }
 }
 
 impl Quirks {

@@ -2,10 +2,11 @@
 
 use std::fmt;
 
-use crate::config::{BUILT_IN, Config, Patience, Target, nearest};
+use crate::config::{BUILT_IN, Config, Patience, Target};
 use crate::error::{Error, Kind};
 use crate::host::{Headers, Millis};
 use crate::named::Named;
+use crate::nearest::nearest;
 
 /// The targets of one request, in the order in which they are tried.
 #[derive(Debug)]

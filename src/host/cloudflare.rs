@@ -64,6 +64,14 @@ extern "C" {
     async fn say(opened: &Opened, bytes: &[u8]);
     async fn close(opened: &Opened);
     #[wasm_bindgen(catch)]
+    fn rows(sql: &JsValue, query: &str, values: &str) -> Result<String, JsValue>;
+    #[wasm_bindgen(catch)]
+    async fn kept(namespace: &JsValue, key: &str) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(catch)]
+    async fn keep(namespace: &JsValue, key: &str, value: &str, seconds: u32) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(catch)]
+    async fn texts(namespace: &JsValue, prefix: &str, except: &str) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(catch)]
     async fn pump(
         reader: &ReadableStreamDefaultReader,
         caller: &AbortSignal,
@@ -134,16 +142,21 @@ async fn gateway(env: &Rc<Env>, context: &Context) -> Result<Rc<Gateway>, String
 }
 
 async fn load(env: &Env) -> Result<Gateway, String> {
-    let stored = match env.kv("TOLLGATE") {
-        Ok(kv) => kv.get("config").text().await.map_err(|error| error.to_string())?,
-        Err(_) => None,
+    let stored = match namespace(env) {
+        Some(kv) => kept(&kv, "config").await.map_err(|error| worker::Error::from(error).to_string())?.as_string(),
+        None => None,
     };
     let secret = |name: &str| env.var(name).ok().map(|value| value.to_string());
-    let draft =
-        Draft::from_json(stored.or_else(|| secret("TOLLGATE_CONFIG")).as_deref()).map_err(|Mistake(text)| text)?;
-    let config = Config::compile(&draft, secret)
+    let text = stored.or_else(|| secret("TOLLGATE_CONFIG"));
+    let config = Draft::from_json(text.as_deref())
+        .and_then(|draft| Config::compile(&draft, secret))
         .map_err(|mistakes| mistakes.into_iter().map(|Mistake(text)| text).collect::<Vec<_>>().join("; "))?;
     Ok(Gateway::new(config, Keyless::Refused))
+}
+
+/// The namespace of KV, where the deployment has one.
+fn namespace(env: &Env) -> Option<JsValue> {
+    js_sys::Reflect::get(env, &JsValue::from_str("TOLLGATE")).ok().filter(JsValue::is_object)
 }
 
 async fn incoming(request: &Request, body_bytes_max: usize) -> Result<Incoming, JsValue> {

@@ -9,7 +9,6 @@ mod counters;
 mod outlet;
 
 use std::cell::{OnceCell, RefCell};
-use std::collections::HashMap;
 use std::io::Write as _;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -34,6 +33,7 @@ use crate::config::{Config, Draft, Mistake};
 use crate::dialect::Inbound;
 use crate::error::{Error, Kind};
 use crate::limit::{Add, Admission, Bound};
+use crate::named::Named;
 use crate::relay::{Gone, Sink, pump};
 use crate::serve::{Gateway, serve};
 
@@ -85,8 +85,8 @@ async fn gateway() -> Result<Rc<Gateway>, Vec<Mistake>> {
     }
     let one = |mistake| vec![mistake];
     let text = variable("TOLLGATE_CONFIG").await.map_err(one)?;
-    let draft = Draft::from_json(text.as_deref()).map_err(one)?;
-    let mut secrets = HashMap::new();
+    let draft = Draft::from_json(text.as_deref())?;
+    let mut secrets = Named::default();
     for name in draft.secrets() {
         if let Some(value) = variable(&name).await.map_err(one)? {
             secrets.insert(name, value);

@@ -402,7 +402,7 @@ fn gateway(scenario: &Scenario) -> Gateway {
     let provider = |name| {
         let dialect = script::dialect_of(name);
         json!({
-            "dialect": dialect.dialect(),
+            "dialect": dialect.dialect().unwrap().word(),
             "base_url": format!("http://{name}/v1"),
             "secret": format!("the key of {name}"),
             "quirks": {"inline_files": name == "oi"},

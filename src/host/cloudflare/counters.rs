@@ -8,18 +8,19 @@ mod shards;
 use std::rc::Rc;
 use std::time::Duration;
 
-use worker::kv::KvStore;
+use wasm_bindgen::JsValue;
 use worker::{Delay, Env};
 
-use self::object::{Question, ask};
-use super::{now, random};
+use self::object::Settle;
+use super::{namespace, now, random};
 use crate::host::StoreDown;
 use crate::limit::{Add, Admission, Bound};
 use crate::wire::json;
 
 pub(super) enum Store {
     Exact(Rc<Env>),
-    Shards(KvStore),
+    /// A namespace of KV.
+    Shards(JsValue),
     /// Neither binding is there: counters live as long as the isolate.
     Memory,
 }
@@ -31,14 +32,14 @@ impl Store {
         if env.durable_object("COUNTERS").is_ok() {
             return Self::Exact(env.clone());
         }
-        env.kv("TOLLGATE").map_or(Self::Memory, Self::Shards)
+        namespace(env).map_or(Self::Memory, Self::Shards)
     }
 
     pub(super) async fn admit(&self, bounds: &[Bound]) -> Result<Admission, StoreDown> {
         match self {
             Self::Exact(env) => {
                 let caller = bounds.first().map_or("", |bound| caller(&bound.counter));
-                return ask(env, caller, &Question::Admit { bounds: bounds.to_vec(), now: now() }).await;
+                return object::admit(env, caller, bounds, now()).await;
             }
             Self::Shards(kv) => shards::refresh(kv).await?,
             Self::Memory => {}
@@ -59,7 +60,7 @@ impl Store {
 
     pub(super) async fn totals(&self, prefix: &str) -> Result<Vec<(String, i64)>, StoreDown> {
         match self {
-            Self::Exact(env) => return ask(env, caller(prefix), &Question::Totals { prefix: prefix.to_owned() }).await,
+            Self::Exact(env) => return object::totals(env, caller(prefix), prefix).await,
             Self::Shards(kv) => shards::refresh_now(kv).await?,
             Self::Memory => {}
         }
@@ -70,17 +71,18 @@ impl Store {
 /// Tries again for a while; what cannot be counted then is logged, so that somebody can.
 async fn settle(env: &Env, adds: Vec<Add>) {
     let Some(first) = adds.first() else { return };
-    let question = Question::Settle { id: format!("{:016x}", random()), adds: adds.clone(), now: now() };
+    let caller = caller(&first.counter).to_owned();
+    let question = Settle { id: format!("{:016x}", random()), adds, now: now() };
     let mut pause = Duration::from_millis(200);
     for _ in 0..TRIES {
-        match ask::<()>(env, caller(&first.counter), &question).await {
+        match object::settle(env, &caller, &question).await {
             Ok(()) => return,
             Err(StoreDown(why)) => worker::console_error!("counters: {why}"),
         }
         Delay::from(pause).await;
         pause *= 3;
     }
-    let lost = json::to_string(&adds);
+    let lost = json::to_string(&question.adds);
     worker::console_error!("counters: could not be added: {lost}");
 }
 

@@ -64,6 +64,30 @@ export const say = ({ writer }, bytes) => writer.write(bytes).catch(() => {});
 
 export const close = ({ writer }) => writer.close().catch(() => {});
 
+// Tables and KV, in texts only: what else JavaScript has would need code to be read in Rust. `values` is a JSON list of
+// texts; so is each row, and the rows are a JSON list of them.
+export const rows = (sql, query, values) => JSON.stringify([...sql.exec(query, ...JSON.parse(values)).raw()]);
+
+export const kept = (namespace, key) => namespace.get(key);
+
+export const keep = (namespace, key, value, seconds) => namespace.put(key, value, { expirationTtl: seconds });
+
+// What is kept under all keys that begin with `prefix`, but for those that end in `except`: a JSON list of texts.
+export async function texts(namespace, prefix, except) {
+  const texts = [];
+  let cursor;
+  do {
+    const page = await namespace.list({ prefix, cursor });
+    const names = page.keys.map(({ name }) => name).filter((name) => !name.endsWith(except));
+    while (names.length) {
+      const some = await namespace.get(names.splice(0, 100)); // what one bulk read may ask for
+      texts.push(...[...some.values()].filter((text) => text !== null));
+    }
+    cursor = page.list_complete ? undefined : page.cursor;
+  } while (cursor);
+  return JSON.stringify(texts);
+}
+
 // Passes the rest of an upstream's body through `relay` (the Rust class) to the caller. Takes the relay: `settle`
 // frees it.
 export async function pump(reader, caller, relay, { writer }) {

@@ -8,20 +8,23 @@
 
 use std::borrow::Cow;
 
+use super::strict::Strict;
 use super::{Error, Fault, Raw};
 
 #[derive(Debug)]
 pub struct Cursor<'a> {
     text: &'a str,
     /// Where the next byte stands.
-    at: usize,
+    pub(super) at: usize,
     /// The first, and where it stood.
-    fault: Option<(Fault, usize)>,
+    pub(super) fault: Option<(Fault, usize)>,
+    /// What a text is read with of which every mistake is told.
+    pub(super) strict: Option<Box<Strict<'a>>>,
 }
 
 impl<'a> Cursor<'a> {
     pub fn new(text: &'a str) -> Self {
-        Self { text, at: 0, fault: None }
+        Self { text, at: 0, fault: None, strict: None }
     }
 
     /// `value`, or why it is not what the text says. Nothing but white space may be left.
@@ -80,6 +83,17 @@ impl<'a> Cursor<'a> {
         Cow::Borrowed(text)
     }
 
+    /// The place in `words` of the string that comes next; `due` says what they are.
+    #[inline(never)]
+    pub(crate) fn one_of(&mut self, words: &'static [&'static str], due: &'static str) -> usize {
+        let is_text = self.peek() == b'"';
+        let text = if is_text { self.string() } else { Cow::Borrowed("") };
+        words.iter().position(|word| *word == text).unwrap_or_else(|| {
+            self.fail(Fault::Word(due, words));
+            words.len()
+        })
+    }
+
     /// A number's text; `due` says what it should be where there is none.
     #[inline(never)]
     pub fn number(&mut self, due: &'static str) -> &'a str {
@@ -113,7 +127,10 @@ impl<'a> Cursor<'a> {
     }
 
     /// Enters an object or a list.
-    pub(super) fn open(&mut self, bracket: u8, due: &'static str) {
+    pub(crate) fn open(&mut self, bracket: u8, due: &'static str) {
+        if let Some(strict) = &mut self.strict {
+            strict.enter();
+        }
         if self.peek() == bracket {
             self.at += 1;
         } else {
@@ -122,7 +139,18 @@ impl<'a> Cursor<'a> {
     }
 
     /// The name of the object's next field; `None` after its last, or a fault.
-    pub(super) fn name(&mut self, is_first: bool) -> Option<Cow<'a, str>> {
+    pub(crate) fn name(&mut self, is_first: bool) -> Option<Cow<'a, str>> {
+        if self.strict.is_some() {
+            self.tell();
+        }
+        let name = self.next_name(is_first);
+        if let Some(strict) = &mut self.strict {
+            strict.step(name.clone(), self.at);
+        }
+        name
+    }
+
+    fn next_name(&mut self, is_first: bool) -> Option<Cow<'a, str>> {
         if !self.another(b'}', is_first) {
             return None;
         }
@@ -136,7 +164,14 @@ impl<'a> Cursor<'a> {
 
     /// Whether the list has another element, which then comes next.
     pub(super) fn element(&mut self, is_first: bool) -> bool {
-        self.another(b']', is_first) && self.fault.is_none()
+        if self.strict.is_some() {
+            self.tell();
+        }
+        let is_another = self.another(b']', is_first) && self.fault.is_none();
+        if let Some(strict) = &mut self.strict {
+            strict.step_on(is_another, self.at);
+        }
+        is_another
     }
 
     /// Whether another member comes before `close`: a comma does, but for the first.

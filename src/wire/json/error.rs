@@ -14,6 +14,8 @@ pub struct Error {
 pub(super) enum Fault {
     /// A value of another kind.
     Expected(&'static str),
+    /// One of some words, which are called together as the first says.
+    Word(&'static str, &'static [&'static str]),
     /// A field of this name.
     Missing(&'static str),
     Said(&'static str),
@@ -46,7 +48,7 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.fault {
-            Fault::Expected(due) => write!(f, "expected {due}"),
+            Fault::Expected(due) | Fault::Word(due, _) => write!(f, "expected {due}"),
             Fault::Missing(name) => write!(f, "missing field `{name}`"),
             Fault::Said(fault) => f.write_str(fault),
         }

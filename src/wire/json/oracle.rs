@@ -127,7 +127,8 @@ fn nests_of_every_depth_end_where_they_should() {
         let close: String = (0..depth).rev().map(|at| both(at).1).collect();
         let text = format!("{open}1{close}");
         assert_eq!(parse::<Raw<'_>>(&text).map(Raw::get), Ok(text.as_str()));
-        assert!(parse::<Raw<'_>>(text.get(..text.len() - 1).unwrap()).is_err());
+        let cut = text.get(..text.len() - 1).unwrap();
+        assert!(parse::<Raw<'_>>(cut).is_err());
         let wrong = text.replacen("1}", "1]", 1).replacen("1]}", "1]]", 1);
         assert!(wrong == text || parse::<Raw<'_>>(&wrong).is_err(), "{depth}");
     }

@@ -92,14 +92,25 @@ impl Filling {
     pub(crate) fn next(&mut self, at: &mut Cursor<'_>) -> Option<usize> {
         while let Some(name) = at.name(std::mem::take(&mut self.is_first)) {
             if let Some(place) = self.names.iter().position(|known| *known == name) {
+                if let Some(strict) = at.strict.as_mut().filter(|_| self.met & 1 << place != 0) {
+                    strict.twice();
+                }
                 self.met |= 1 << place;
                 return Some(place);
             }
+            if let Some(strict) = &mut at.strict {
+                strict.unknown(&name, self.names);
+            }
             at.skip();
         }
-        let missing = self.required & !self.met;
-        if let Some(name) = self.names.get(missing.trailing_zeros() as usize) {
-            at.fail(Fault::Missing(name));
+        let mut missing = self.required & !self.met;
+        while let Some(name) = self.names.get(missing.trailing_zeros() as usize) {
+            match &mut at.strict {
+                None => at.fail(Fault::Missing(name)),
+                Some(strict) if at.fault.is_none() => strict.missing(name),
+                Some(_) => {}
+            }
+            missing &= missing - 1;
         }
         None
     }
@@ -228,7 +239,7 @@ macro_rules! numbers {
     )* };
 }
 
-numbers!(u32, u64, i64);
+numbers!(u32, u64, i64, usize);
 
 impl<'a> Read<'a> for f32 {
     fn read(at: &mut Cursor<'a>) -> Self {
@@ -240,27 +251,119 @@ impl<'a> Read<'a> for f32 {
     }
 }
 
-/// A number's value; one that no float can hold is beyond every bound.
+/// A number's value, right in its first 15 digits; one that no float can hold is infinite.
+///
+/// Not [`str::parse`], which is right in the last one too, and another 20 KB of wasm.
 pub(crate) fn float(number: &str) -> f64 {
-    // The configuration has this parser already; that of `core` would be another 20 KB of wasm.
-    serde_json::from_str(number).unwrap_or(f64::INFINITY)
+    const TENS: [f64; 23] = [
+        1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19,
+        1e20, 1e21, 1e22,
+    ];
+    let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
+    let is_tiny = exponent.starts_with('-');
+    let mut power: i64 = exponent.parse().unwrap_or(if is_tiny { i64::MIN / 2 } else { i64::MAX / 2 });
+    let (mut digits, mut is_fraction) = (0_u64, false);
+    for byte in mantissa.bytes() {
+        match byte {
+            b'.' => is_fraction = true,
+            b'0'..=b'9' if digits < 1_000_000_000_000_000_000 => {
+                digits = digits * 10 + u64::from(byte - b'0');
+                power -= i64::from(is_fraction);
+            }
+            b'0'..=b'9' => power += i64::from(!is_fraction),
+            _ => {}
+        }
+    }
+    // These powers are floats exactly, and so are most numbers of digits: what is written by people has one rounding.
+    let mut value = digits as f64;
+    while power != 0 && value != 0.0 && value.is_finite() {
+        let step = power.unsigned_abs().min(22);
+        let ten = TENS.get(step as usize).copied().unwrap_or(1.0);
+        if power < 0 {
+            value /= ten;
+            power += step as i64;
+        } else {
+            value *= ten;
+            power -= step as i64;
+        }
+    }
+    if number.starts_with('-') { -value } else { value }
 }
 
-/// Types that are one of some words, which serde derives. Said only that another word stands there.
+/// Enums that are one of some words, which are called together as the enum's own `= "…"` says. The first stands where
+/// nothing was read. They are written, too.
 macro_rules! words {
-    ($($type:ty, $due:literal, $blank:expr;)*) => { $(
-        impl<'json> $crate::wire::json::Read<'json> for $type {
+    ($(
+        $(#[$meta:meta])*
+        $vis:vis enum $name:ident = $due:literal {
+            $(#[$first_meta:meta])*
+            $first:ident as $first_word:literal
+            $(, $(#[$variant_meta:meta])* $variant:ident as $word:literal)* $(,)?
+        }
+    )*) => { $(
+        $(#[$meta])*
+        $vis enum $name {
+            $(#[$first_meta])*
+            $first,
+            $( $(#[$variant_meta])* $variant ),*
+        }
+
+        impl $name {
+            /// As it is written.
+            $vis fn word(self) -> &'static str {
+                match self {
+                    Self::$first => $first_word,
+                    $( Self::$variant => $word, )*
+                }
+            }
+        }
+
+        impl<'json> $crate::wire::json::Read<'json> for $name {
             fn read(at: &mut $crate::wire::json::Cursor<'json>) -> Self {
-                ::serde_json::from_str(at.raw().get()).unwrap_or_else(|_| {
-                    at.expected($due);
-                    <Self as $crate::wire::json::Read>::blank()
-                })
+                const WORDS: &[&str] = &[$first_word $(, $word)*];
+                const VARIANTS: &[$name] = &[$name::$first $(, $name::$variant)*];
+                VARIANTS.get(at.one_of(WORDS, $due)).copied().unwrap_or($name::$first)
             }
 
             fn blank() -> Self {
-                $blank
+                Self::$first
+            }
+        }
+
+        impl $crate::wire::json::Write for $name {
+            fn write(&self, out: &mut Vec<u8>) {
+                self.word().write(out);
             }
         }
     )* };
 }
 pub(crate) use words;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_float_is_what_the_standard_library_reads() {
+        let exact =
+            "0 -0 1 -1 0.5 1.0 0.1 -0.7 1e3 2.5E-3 1.50e+2 1795219200 1795219200.0 0.30000000000000004 1e22 1e-22";
+        for text in exact.split(' ').chain(["123456789012345", "0.012345678901234", "9007199254740991"]) {
+            assert_eq!(float(text).to_bits(), text.parse::<f64>().unwrap().to_bits(), "{text}");
+        }
+        let zeros = "0".repeat(1000);
+        let long = [format!("1{zeros}e-1000"), format!("0.{zeros}1e1001"), format!("0.{}e-7", "123456789".repeat(40))];
+        let near =
+            ["1.7976931348623157e308", "2.2250738585072014e-308", "3.14159265358979323846264338327950288", "6.02e-200"];
+        for text in near.into_iter().chain(long.iter().map(String::as_str)) {
+            let expected: f64 = text.parse().unwrap();
+            assert!((float(text) / expected - 1.0).abs() < 1e-14, "{text}: {} is not {expected}", float(text));
+        }
+        for text in ["1e309", "1e99999999999999999999", &format!("1{zeros}")] {
+            assert_eq!(float(text), f64::INFINITY, "{text}");
+        }
+        for text in ["1e-400", "1e-99999999999999999999", "0e99999999999999999999"] {
+            assert_eq!(float(text), 0.0, "{text}");
+        }
+        assert_eq!(float("-1e400"), f64::NEG_INFINITY);
+    }
+}

@@ -4,7 +4,6 @@
 //! wasm builds. Here each field is one call of one function. Writing cannot fail, and no float is ever written.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 
 use super::{Raw, Verbatim};
 
@@ -299,25 +298,21 @@ impl Write for i64 {
     }
 }
 
-impl Write for u16 {
-    fn write(&self, out: &mut Vec<u8>) {
-        u64::from(*self).write(out);
-    }
+macro_rules! counts {
+    ($($type:ty),*) => { $(
+        impl Write for $type {
+            fn write(&self, out: &mut Vec<u8>) {
+                (*self as u64).write(out);
+            }
 
-    fn is_blank(&self) -> bool {
-        *self == 0
-    }
+            fn is_blank(&self) -> bool {
+                *self == 0
+            }
+        }
+    )* };
 }
 
-impl Write for usize {
-    fn write(&self, out: &mut Vec<u8>) {
-        (*self as u64).write(out);
-    }
-
-    fn is_blank(&self) -> bool {
-        *self == 0
-    }
-}
+counts!(u16, u32, usize);
 
 impl Write for bool {
     fn write(&self, out: &mut Vec<u8>) {
@@ -382,26 +377,6 @@ impl<A: Write, B: Write> Write for (A, B) {
         out.push(b',');
         self.1.write(out);
         out.push(b']');
-    }
-}
-
-/// An object, in no order.
-impl<T: Write> Write for HashMap<String, T> {
-    fn write(&self, out: &mut Vec<u8>) {
-        out.push(b'{');
-        for (index, (name, value)) in self.iter().enumerate() {
-            if index > 0 {
-                out.push(b',');
-            }
-            name.write(out);
-            out.push(b':');
-            value.write(out);
-        }
-        out.push(b'}');
-    }
-
-    fn is_blank(&self) -> bool {
-        self.is_empty()
     }
 }
 
@@ -472,17 +447,13 @@ mod tests {
         }
         agree(&i64::MIN);
         agree(&[u16::MAX, 0]);
+        agree(&[u32::MAX]);
         agree(&[usize::MAX]);
         agree(&vec![Some(true), Some(false), None]);
         agree(&[(); 0]);
         agree(&[()]);
         agree(&vec![vec!["a"], Vec::new()]);
         agree(&vec![("a", 1_u64)]);
-        for map in
-            [HashMap::new(), HashMap::from([("\"".to_owned(), 1_i64)]), (0..9).map(|n| (n.to_string(), n)).collect()]
-        {
-            agree(&map);
-        }
         let text = r#"{"a" : [1.50, null]}"#;
         assert_eq!(
             (to_string(&Raw::of(text)), to_string(&Verbatim::from(Raw::of(text)))),

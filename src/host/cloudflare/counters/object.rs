@@ -1,47 +1,85 @@
 //! Counters in a Durable Object per caller. Single-threaded, and each question is one transaction, because nothing
 //! in it awaits.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use futures::future::{Either, select};
 use js_sys::Uint8Array;
-use serde::Deserialize;
 use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{RequestInit, Response};
 use worker::{Delay, DurableObject, Env, State, durable_object};
 
-use super::super::reply;
+use super::super::{reply, rows};
 use crate::host::{Millis, StoreDown};
 use crate::limit::{Add, Admission, Bound, decide};
-use crate::wire::json::{self, written};
+use crate::named::Named;
+use crate::wire::json::{self, Ignored, Read, Write, objects, written};
 
 const ANSWER_MS: u64 = 5_000;
 
-written! {
-    #[derive(Deserialize)]
-    pub(super) enum Question {
-        Admit as "Admit" { bounds: Vec<Bound>, now: Millis },
-        /// The same id twice is added once.
-        Settle as "Settle" { id: String, adds: Vec<Add>, now: Millis },
-        Totals as "Totals" { prefix: String },
+objects! {
+    struct Admit {
+        bounds: Vec<Bound>,
+        now: Millis,
+    }
+
+    /// The same id twice is added once.
+    pub(super) struct Settle {
+        pub(super) id: String,
+        pub(super) adds: Vec<Add>,
+        pub(super) now: Millis,
+    }
+
+    struct Totals {
+        prefix: String,
+    }
+
+    /// [`Admission`], as it is written.
+    struct Answer {
+        admitted as "Admitted": Option<Vec<i64>>,
+        refused as "Refused": Option<Vec<i64>>,
     }
 }
 
+written! {
+    impl Admit { bounds, now }
+    impl Settle { id, adds, now }
+    impl Totals { prefix }
+}
+
+pub(super) async fn admit(env: &Env, caller: &str, bounds: &[Bound], now: Millis) -> Result<Admission, StoreDown> {
+    let answer = ask(env, caller, "admit", &Admit { bounds: bounds.to_vec(), now }).await?;
+    match read(&answer)? {
+        Answer { admitted: Some(sums), .. } => Ok(Admission::Admitted(sums)),
+        Answer { refused, .. } => Ok(Admission::Refused(refused.unwrap_or_default())),
+    }
+}
+
+pub(super) async fn settle(env: &Env, caller: &str, settle: &Settle) -> Result<(), StoreDown> {
+    let answer = ask(env, caller, "settle", settle).await?;
+    read::<Ignored>(&answer).map(|_| ())
+}
+
+pub(super) async fn totals(env: &Env, caller: &str, prefix: &str) -> Result<Vec<(String, i64)>, StoreDown> {
+    let answer = ask(env, caller, "totals", &Totals { prefix: prefix.to_owned() }).await?;
+    let totals: Named<i64> = read(&answer)?;
+    Ok(totals.iter().map(|(name, total)| (name.to_owned(), *total)).collect())
+}
+
+fn read<'a, T: Read<'a>>(answer: &'a str) -> Result<T, StoreDown> {
+    json::parse(answer).map_err(|error| StoreDown(format!("{error}: {answer}")))
+}
+
 /// Asks the object of `caller`.
-pub(super) async fn ask<T: for<'a> Deserialize<'a>>(
-    env: &Env,
-    caller: &str,
-    question: &Question,
-) -> Result<T, StoreDown> {
+async fn ask(env: &Env, caller: &str, verb: &str, question: &dyn Write) -> Result<String, StoreDown> {
     let down = |error: worker::Error| StoreDown(error.to_string());
     let stub = env.durable_object("COUNTERS").and_then(|objects| objects.get_by_name(caller)).map_err(down)?;
     let init = RequestInit::new();
     init.set_method("POST");
     init.set_body(&JsValue::from_str(&json::to_string(question)));
     let request =
-        web_sys::Request::new_with_str_and_init("http://counters/", &init).map_err(|error| down(error.into()))?;
+        web_sys::Request::new_with_str_and_init(&format!("{URL}{verb}"), &init).map_err(|error| down(error.into()))?;
     // An object that panicked does not answer at all.
     let call = Box::pin(stub.fetch_with_request(request.into()));
     let answer: Response = match select(call, Delay::from(Duration::from_millis(ANSWER_MS))).await {
@@ -51,8 +89,8 @@ pub(super) async fn ask<T: for<'a> Deserialize<'a>>(
     let status = answer.status();
     let buffer = async { JsFuture::from(answer.array_buffer()?).await }.await.map_err(|error| down(error.into()))?;
     let body = Uint8Array::new(&buffer).to_vec();
-    let body = String::from_utf8_lossy(&body);
-    serde_json::from_str(&body).map_err(|_| StoreDown(format!("status {status}: {body}")))
+    let body = String::from_utf8_lossy(&body).into_owned();
+    if status == 200 { Ok(body) } else { Err(StoreDown(format!("status {status}: {body}"))) }
 }
 
 /// Totals cross to JavaScript as text: its numbers are exact only up to 2^53.
@@ -62,34 +100,42 @@ pub struct Counters {
 }
 
 const SETTLED_MS: Millis = 600_000;
-
-#[derive(Deserialize)]
-struct Total {
-    name: String,
-    total: String,
-}
+/// Nobody's: an object is reached by its name, and asked by what stands behind this.
+const URL: &str = "http://counters/";
 
 impl DurableObject for Counters {
     fn new(state: State, _env: Env) -> Self {
-        let made = state.storage().sql().exec(
-            "create table if not exists counters (name text primary key, total integer not null, expires integer) without rowid;
-             create table if not exists settled (id text primary key, at integer not null) without rowid;",
-            None,
-        );
-        if let Err(error) = made {
+        let counters = Self { state };
+        let made = [
+            "create table if not exists counters (name text primary key, total integer not null, expires integer) without rowid",
+            "create table if not exists settled (id text primary key, at integer not null) without rowid",
+        ]
+        .map(|table| counters.exec(table, &[]));
+        for error in made.into_iter().filter_map(Result::err) {
             worker::console_error!("counters: {error}");
         }
-        Self { state }
+        counters
     }
 
     async fn fetch(&self, request: worker::Request) -> worker::Result<worker::Response> {
         let buffer = JsFuture::from(request.inner().array_buffer()?).await?;
-        let question: Question = serde_json::from_str(&String::from_utf8_lossy(&Uint8Array::new(&buffer).to_vec()))?;
+        let question = Uint8Array::new(&buffer).to_vec();
+        let wrong = |error: json::Error| worker::Error::RustError(error.to_string());
         // No await from here on.
-        let answer = match question {
-            Question::Admit { bounds, now } => json::to_string(&self.admit(&bounds, now)?),
-            Question::Settle { id, adds, now } => json::to_string(&self.settle(&id, &adds, now)?),
-            Question::Totals { prefix } => json::to_string(&self.totals(&prefix)?),
+        let answer = match request.inner().url().strip_prefix(URL) {
+            Some("admit") => {
+                let Admit { bounds, now } = json::read(&question).map_err(wrong)?;
+                json::to_string(&self.admit(&bounds, now)?)
+            }
+            Some("settle") => {
+                let Settle { id, adds, now } = json::read(&question).map_err(wrong)?;
+                json::to_string(&self.settle(&id, &adds, now)?)
+            }
+            Some("totals") => {
+                let Totals { prefix } = json::read(&question).map_err(wrong)?;
+                json::to_string(&self.totals(&prefix)?)
+            }
+            _ => return Err(worker::Error::RustError("asked for nothing".to_owned())),
         };
         Ok(reply(200, "content-type\napplication/json", &JsValue::from_str(&answer))?.into())
     }
@@ -98,7 +144,7 @@ impl DurableObject for Counters {
 impl Counters {
     fn admit(&self, bounds: &[Bound], now: Millis) -> worker::Result<Admission> {
         self.exec("delete from counters where expires < cast(? as integer)", &[&now.to_string()])?;
-        let mut totals = HashMap::new();
+        let mut totals = Named::default();
         for name in bounds.iter().flat_map(|bound| std::iter::once(&bound.counter).chain(&bound.with)) {
             totals.insert(name.clone(), self.total(name)?);
         }
@@ -114,12 +160,10 @@ impl Counters {
     fn settle(&self, id: &str, adds: &[Add], now: Millis) -> worker::Result<()> {
         let before = now.saturating_sub(SETTLED_MS).to_string();
         self.exec("delete from settled where at < cast(? as integer)", &[&before])?;
-        let new: Vec<serde::de::IgnoredAny> = self
-            .exec(
-                "insert into settled values (?, cast(? as integer)) on conflict do nothing returning 1 as new",
-                &[id, &now.to_string()],
-            )?
-            .to_array()?;
+        let new = self.exec(
+            "insert into settled values (?, cast(? as integer)) on conflict do nothing returning id",
+            &[id, &now.to_string()],
+        )?;
         if !new.is_empty() {
             for add in adds {
                 self.add(&add.counter, add.add, add.expires)?;
@@ -128,16 +172,20 @@ impl Counters {
         Ok(())
     }
 
-    fn totals(&self, prefix: &str) -> worker::Result<Vec<(String, i64)>> {
-        let query = "select name, cast(total as text) as total from counters where name >= ? and substr(name, 1, length(?)) = ?";
-        let rows: Vec<Total> = self.exec(query, &[prefix, prefix, prefix])?.to_array()?;
-        Ok(rows.into_iter().map(|row| (row.name, row.total.parse().unwrap_or(0))).collect())
+    fn totals(&self, prefix: &str) -> worker::Result<Named<i64>> {
+        let query = "select name, cast(total as text) from counters where name >= ? and substr(name, 1, length(?)) = ?";
+        let mut totals = Named::default();
+        for row in self.exec(query, &[prefix, prefix, prefix])? {
+            if let [name, total] = row.as_slice() {
+                totals.insert(name.clone(), total.parse().unwrap_or(0));
+            }
+        }
+        Ok(totals)
     }
 
     fn total(&self, name: &str) -> worker::Result<i64> {
-        let query = "select name, cast(total as text) as total from counters where name = ?";
-        let rows: Vec<Total> = self.exec(query, &[name])?.to_array()?;
-        Ok(rows.first().and_then(|row| row.total.parse().ok()).unwrap_or(0))
+        let rows = self.exec("select cast(total as text) from counters where name = ?", &[name])?;
+        Ok(rows.into_iter().flatten().next().and_then(|total| total.parse().ok()).unwrap_or(0))
     }
 
     /// An addition to what has expired makes no new counter.
@@ -152,7 +200,9 @@ impl Counters {
         Ok(())
     }
 
-    fn exec(&self, query: &str, values: &[&str]) -> worker::Result<worker::SqlCursor> {
-        self.state.storage().sql().exec(query, values.iter().map(|value| (*value).into()).collect::<Vec<_>>())
+    /// The rows that come of it: each the texts of its columns.
+    fn exec(&self, query: &str, values: &[&str]) -> worker::Result<Vec<Vec<String>>> {
+        let rows = rows(self.state.storage().sql().as_ref(), query, &json::to_string(&values))?;
+        json::parse(&rows).map_err(|error| worker::Error::RustError(error.to_string()))
     }
 }

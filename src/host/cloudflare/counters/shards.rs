@@ -2,15 +2,15 @@
 //! key of its own (`shard/DAY/ISOLATE`), and sums the others' from time to time.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::time::Duration;
 
+use wasm_bindgen::JsValue;
 use worker::Delay;
-use worker::kv::KvStore;
 
-use super::super::{now, random};
+use super::super::{keep, now, random, texts};
 use crate::host::{Millis, StoreDown};
 use crate::limit::{Add, Admission, Bound, day, decide};
+use crate::named::Named;
 use crate::wire::json;
 
 /// Decides by what this isolate counts and last saw.
@@ -33,9 +33,7 @@ const OTHERS_MS: Millis = 30_000;
 const PUT_PAUSE: Duration = Duration::from_millis(1_100);
 const PUT_TRIES: u32 = 8;
 /// Totals stay readable for over a year.
-const SHARD_SECONDS: u64 = 400 * 86_400;
-/// What one bulk read may ask for.
-const BULK: usize = 100;
+const SHARD_SECONDS: u32 = 400 * 86_400;
 
 thread_local! {
     static ISOLATE: RefCell<Isolate> = RefCell::default();
@@ -47,9 +45,9 @@ struct Isolate {
     /// Made at the first addition: randomness is not there before a request is.
     id: Option<String>,
     /// By day, since each day's key is written until the day is over.
-    own: HashMap<String, HashMap<String, i64>>,
-    passing: HashMap<String, (i64, Millis)>,
-    others: HashMap<String, i64>,
+    own: Named<Named<i64>>,
+    passing: Named<(i64, Millis)>,
+    others: Named<i64>,
     read_at: Millis,
     /// Days whose key is behind.
     dirty: Vec<String>,
@@ -65,12 +63,13 @@ impl Isolate {
     }
 
     fn admit(&mut self, bounds: &[Bound]) -> Admission {
-        self.passing.retain(|_, (_, expires)| *expires > now());
+        self.passing.retain(|(_, expires)| *expires > now());
         let admission = decide(bounds, |name| self.total(name));
         if let Admission::Admitted(_) = admission {
             for bound in bounds {
-                let (total, _) = self.passing.entry(bound.counter.clone()).or_insert((0, bound.expires));
-                *total = total.saturating_add(bound.add);
+                self.passing.change(&bound.counter, |(total, expires)| {
+                    (*total, *expires) = (total.saturating_add(bound.add), bound.expires);
+                });
             }
         }
         admission
@@ -78,12 +77,10 @@ impl Isolate {
 
     fn add(&mut self, adds: Vec<Add>) {
         let today = day(now());
-        let own = self.own.entry(today.clone()).or_default();
         let mut is_behind = false;
         for Add { counter, add, expires } in adds {
             if expires.is_none() {
-                let total = own.entry(counter).or_default();
-                *total = total.saturating_add(add);
+                self.own.change(&today, |own| count(own, &counter, add));
                 is_behind = true;
             } else if let Some((total, _)) = self.passing.get_mut(&counter) {
                 *total = total.saturating_add(add);
@@ -95,13 +92,12 @@ impl Isolate {
     }
 
     fn sums(&self, prefix: &str) -> Vec<(String, i64)> {
-        let mut sums: HashMap<&str, i64> = HashMap::new();
-        let own = self.own.values().flatten();
-        for (name, total) in own.chain(&self.others).filter(|(name, _)| name.starts_with(prefix)) {
-            let sum = sums.entry(name).or_default();
-            *sum = sum.saturating_add(*total);
+        let mut sums = Named::<i64>::default();
+        let own = self.own.values().flat_map(Named::iter);
+        for (name, total) in own.chain(self.others.iter()).filter(|(name, _)| name.starts_with(prefix)) {
+            count(&mut sums, name, *total);
         }
-        sums.into_iter().map(|(name, total)| (name.to_owned(), total)).collect()
+        sums.iter().map(|(name, total)| (name.to_owned(), *total)).collect()
     }
 
     fn is_behind(&mut self, day: String) {
@@ -111,7 +107,7 @@ impl Isolate {
     }
 
     /// A day whose key is behind, and what it should hold.
-    fn next_dirty(&mut self) -> Option<(String, String, HashMap<String, i64>)> {
+    fn next_dirty(&mut self) -> Option<(String, String, Named<i64>)> {
         let day = self.dirty.pop()?;
         let counters = self.own.get(&day).cloned().unwrap_or_default();
         Some((day, self.id(), counters))
@@ -122,15 +118,19 @@ impl Isolate {
     }
 }
 
+fn count(sums: &mut Named<i64>, name: &str, add: i64) {
+    sums.change(name, |sum| *sum = sum.saturating_add(add));
+}
+
 /// Sums the other isolates' shards, unless that was done a moment ago.
-pub(super) async fn refresh(kv: &KvStore) -> Result<(), StoreDown> {
+pub(super) async fn refresh(kv: &JsValue) -> Result<(), StoreDown> {
     if ISOLATE.with_borrow(|isolate| now().saturating_sub(isolate.read_at) > OTHERS_MS) {
         refresh_now(kv).await?;
     }
     Ok(())
 }
 
-pub(super) async fn refresh_now(kv: &KvStore) -> Result<(), StoreDown> {
+pub(super) async fn refresh_now(kv: &JsValue) -> Result<(), StoreDown> {
     let others = others(kv).await?;
     ISOLATE.with_borrow_mut(|isolate| {
         isolate.others = others;
@@ -139,32 +139,16 @@ pub(super) async fn refresh_now(kv: &KvStore) -> Result<(), StoreDown> {
     Ok(())
 }
 
-async fn others(kv: &KvStore) -> Result<HashMap<String, i64>, StoreDown> {
-    let down = |error: worker::kv::KvError| StoreDown(error.to_string());
+async fn others(kv: &JsValue) -> Result<Named<i64>, StoreDown> {
     let own = format!("/{}", ISOLATE.with_borrow_mut(Isolate::id));
-    let mut keys = Vec::new();
-    let mut cursor: Option<String> = None;
-    loop {
-        let list = kv.list().prefix("shard/".to_owned());
-        let list = match cursor.take() {
-            Some(cursor) => list.cursor(cursor),
-            None => list,
-        };
-        let page = list.execute().await.map_err(down)?;
-        keys.extend(page.keys.into_iter().map(|key| key.name).filter(|name| !name.ends_with(&own)));
-        cursor = page.cursor;
-        if page.list_complete || cursor.is_none() {
-            break;
-        }
-    }
-    let mut sums: HashMap<String, i64> = HashMap::new();
-    for keys in keys.chunks(BULK) {
-        for shard in kv.get_bulk(keys).text().await.map_err(down)?.into_values().flatten() {
-            let counters: HashMap<String, i64> = serde_json::from_str(&shard).unwrap_or_default();
-            for (name, total) in counters {
-                let sum = sums.entry(name).or_default();
-                *sum = sum.saturating_add(total);
-            }
+    let shards = texts(kv, "shard/", &own).await.map_err(|error| StoreDown(worker::Error::from(error).to_string()))?;
+    let shards: Vec<String> =
+        json::parse(&shards.as_string().unwrap_or_default()).map_err(|error| StoreDown(error.to_string()))?;
+    let mut sums = Named::<i64>::default();
+    for shard in &shards {
+        let counters: Named<i64> = json::parse(shard).unwrap_or_default();
+        for (name, total) in counters.iter() {
+            count(&mut sums, name, *total);
         }
     }
     Ok(sums)
@@ -172,7 +156,7 @@ async fn others(kv: &KvStore) -> Result<HashMap<String, i64>, StoreDown> {
 
 /// Writes this isolate's shards until they are as it counts. One at a time: two writes under way may land in the
 /// wrong order.
-pub(super) async fn flush(kv: &KvStore) {
+pub(super) async fn flush(kv: &JsValue) {
     let busy = ISOLATE.with_borrow_mut(|isolate| std::mem::replace(&mut isolate.flushing, true));
     if busy {
         return;
@@ -190,8 +174,7 @@ pub(super) async fn flush(kv: &KvStore) {
     ISOLATE.with_borrow_mut(|isolate| isolate.flushing = false);
 }
 
-async fn put(kv: &KvStore, key: &str, counters: &HashMap<String, i64>) -> Result<(), worker::kv::KvError> {
-    let value = json::to_string(counters);
-    // As bytes: a value of any type is turned into JavaScript's first, with code that prints floats.
-    kv.put_bytes(key, value.as_bytes())?.expiration_ttl(SHARD_SECONDS).execute().await
+async fn put(kv: &JsValue, key: &str, counters: &Named<i64>) -> worker::Result<()> {
+    keep(kv, key, &json::to_string(counters), SHARD_SECONDS).await?;
+    Ok(())
 }

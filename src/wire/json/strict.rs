@@ -1,0 +1,271 @@
+//! A text that people write, of which every mistake is told by its place, not only the first: fields that nobody knows,
+//! that are missing or stand twice, and values of another kind.
+//!
+//! Types are read as ever, by [`Read`]. Where a fault would end that, the value that it is about is passed over, and
+//! the one after it is read.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use super::{Cursor, END, Fault, Ignored, Read, parse};
+use crate::nearest::nearest;
+
+/// Reads a value, which is all there is of `text`, or names each of its mistakes.
+pub fn parse_strictly<'a, T: Read<'a>>(text: &'a str) -> Result<T, Vec<String>> {
+    // A text that is not JSON is one mistake. Of any other each value can be passed over.
+    parse::<Ignored>(text)
+        .map_err(|error| vec![format!("not JSON: {error} at line {} column {}", error.line(), error.column())])?;
+    let mut at = Cursor::new(text);
+    at.strict = Some(Box::default());
+    let value = T::read(&mut at);
+    if at.fault.is_some()
+        && let Some(strict) = &mut at.strict
+    {
+        // The text itself, as if it were a value in another.
+        strict.around.push(Some((Step::Whole, 0)));
+        at.tell();
+    }
+    let mistakes = at.strict.map(|strict| strict.mistakes).unwrap_or_default();
+    if mistakes.is_empty() { Ok(value) } else { Err(mistakes) }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Strict<'a> {
+    /// The objects and lists around the cursor, the outermost first: which of its values is read, and where that begins.
+    around: Vec<Option<(Step<'a>, usize)>>,
+    mistakes: Vec<String>,
+}
+
+/// How a value is called in what it stands in.
+#[derive(Debug)]
+enum Step<'a> {
+    Whole,
+    Field(Cow<'a, str>),
+    Element(usize),
+}
+
+impl Cursor<'_> {
+    /// If the value before the cursor could not be read, says so and goes on behind it.
+    #[cold]
+    pub(super) fn tell(&mut self) {
+        let Some((fault, _)) = self.fault else { return };
+        let Some(mut strict) = self.strict.take() else { return };
+        // A list or object that is neither is a fault of what it stands in.
+        if let Some(Some((_, start))) = strict.around.last() {
+            (self.fault, self.at) = (None, *start);
+            let value = self.raw().get();
+            strict.say(&wrong(fault, value));
+        }
+        self.strict = Some(strict);
+    }
+}
+
+impl<'a> Strict<'a> {
+    #[cold]
+    pub(super) fn enter(&mut self) {
+        self.around.push(None);
+    }
+
+    /// The object's next field is `name`, and its value begins at `start`.
+    #[cold]
+    pub(super) fn step(&mut self, name: Option<Cow<'a, str>>, start: usize) {
+        self.around.pop();
+        if let Some(name) = name {
+            self.around.push(Some((Step::Field(name), start)));
+        }
+    }
+
+    /// The list's next element, if there is one, begins at `start`.
+    #[cold]
+    pub(super) fn step_on(&mut self, is_another: bool, start: usize) {
+        let index = match self.around.pop() {
+            Some(Some((Step::Element(index), _))) => index + 1,
+            _ => 0,
+        };
+        if is_another {
+            self.around.push(Some((Step::Element(index), start)));
+        }
+    }
+
+    #[cold]
+    pub(super) fn unknown(&mut self, name: &str, known: &[&str]) {
+        match nearest(name, known.iter().copied()) {
+            Some(near) => self.say(&format!("no such field; did you mean \"{near}\"?")),
+            None => self.say(&format!("no such field; there are {}", listed(known, "and"))),
+        }
+    }
+
+    #[cold]
+    pub(super) fn twice(&mut self) {
+        self.say("stands there twice");
+    }
+
+    #[cold]
+    pub(super) fn missing(&mut self, name: &'static str) {
+        self.around.push(Some((Step::Field(Cow::Borrowed(name)), 0)));
+        self.say("missing");
+        self.around.pop();
+    }
+
+    /// Of the value that is read.
+    fn say(&mut self, what: &str) {
+        let mut mistake = String::new();
+        for (step, _) in self.around.iter().flatten() {
+            // Writing to a string cannot fail.
+            let _ = match step {
+                Step::Whole => Ok(()),
+                Step::Element(index) => write!(mistake, "[{index}]"),
+                Step::Field(name) => {
+                    let dot = if mistake.is_empty() { "" } else { "." };
+                    let quote = if is_bare(name) { "" } else { "\"" };
+                    write!(mistake, "{dot}{quote}{name}{quote}")
+                }
+            };
+        }
+        if !mistake.is_empty() {
+            mistake.push_str(": ");
+        }
+        mistake.push_str(what);
+        self.mistakes.push(mistake);
+    }
+}
+
+/// Whether TOML wants no quotes around it.
+fn is_bare(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
+}
+
+/// What is wrong with `value`, which is of valid JSON.
+fn wrong(fault: Fault, value: &str) -> String {
+    match fault {
+        Fault::Expected(due) => {
+            let due = match due {
+                "an object" => "fields",
+                "a sequence" => "a list",
+                "u32" | "u64" | "usize" => "a whole number, 0 or more",
+                due => due,
+            };
+            format!("expected {due}, not {}", kind(value))
+        }
+        Fault::Word(due, words) => {
+            let word: Cow<'_, str> = parse(value).unwrap_or_default();
+            match nearest(&word, words.iter().copied()) {
+                Some(near) => format!("expected {due}; did you mean \"{near}\"?"),
+                None => format!("expected {due}: {}", listed(words, "or")),
+            }
+        }
+        Fault::Missing(name) => format!("has no {name}"),
+        Fault::Said(fault) => fault.to_owned(),
+    }
+}
+
+/// As it is called; a number as it is, for which ones are due differs.
+fn kind(value: &str) -> &str {
+    match value.as_bytes().first().copied().unwrap_or(END) {
+        b'{' => "fields",
+        b'[' => "a list",
+        b'"' => "a text",
+        b'n' => "null",
+        _ => value,
+    }
+}
+
+/// `"a", "b" or "c"`.
+fn listed(words: &[&str], before_last: &str) -> String {
+    let mut list = String::new();
+    for (place, word) in words.iter().enumerate() {
+        let between = match place {
+            0 => "",
+            last if last + 1 == words.len() => &format!(" {before_last} "),
+            _ => ", ",
+        };
+        // Writing to a string cannot fail.
+        let _ = write!(list, "{between}\"{word}\"");
+    }
+    list
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{objects, words};
+    use super::*;
+
+    objects! {
+        #[derive(Debug)]
+        struct Outer {
+            limit: Option<u64>,
+            names: Vec<String> = Vec::new(),
+            inner: Vec<Inner> = Vec::new(),
+            only: Option<Inner>,
+        }
+
+        #[derive(Debug)]
+        struct Inner {
+            target: String,
+            color: Option<Color>,
+            flag: bool = false,
+        }
+    }
+
+    words! {
+        #[derive(Debug, Clone, Copy)]
+        enum Color = "the name of a color" {
+            Red as "red",
+            Green as "green",
+        }
+    }
+
+    fn mistakes(text: &str) -> Vec<String> {
+        parse_strictly::<Outer>(text).err().unwrap_or_default()
+    }
+
+    #[test]
+    fn each_mistake_is_told_by_its_place() {
+        let cases: &[(&str, &[&str])] = &[
+            (r#"{}"#, &[]),
+            (r#"{"limit":1,"names":["a"],"inner":[{"target":"t","color":"green"}],"only":null}"#, &[]),
+            (r#"{"limits":1}"#, &[r#"limits: no such field; did you mean "limit"?"#]),
+            (r#"{"x y":1}"#, &[r#""x y": no such field; there are "limit", "names", "inner" and "only""#]),
+            (r#"{"limit":"1"}"#, &["limit: expected a whole number, 0 or more, not a text"]),
+            (r#"{"limit":-1.5}"#, &["limit: expected a whole number, 0 or more, not -1.5"]),
+            (r#"{"limit":1,"limit":2}"#, &["limit: stands there twice"]),
+            (r#"{"names":{"a":1}}"#, &["names: expected a list, not fields"]),
+            (
+                r#"{"names":["a",[[]],"c",{}]}"#,
+                &["names[1]: expected a string, not a list", "names[3]: expected a string, not fields"],
+            ),
+            (r#"{"only":{}}"#, &["only.target: missing"]),
+            (r#"{"only":7,"limit":null}"#, &["only: expected fields, not 7"]),
+            (
+                r#"{"inner":[{"target":"a","flag":null},{"colour":"red"},[],{"target":"a","color":"grean"}],"only":{"target":"t","color":"blue"}}"#,
+                &[
+                    "inner[0].flag: expected a boolean, not null",
+                    r#"inner[1].colour: no such field; did you mean "color"?"#,
+                    "inner[1].target: missing",
+                    "inner[2]: expected fields, not a list",
+                    r#"inner[3].color: expected the name of a color; did you mean "green"?"#,
+                    r#"only.color: expected the name of a color: "red" or "green""#,
+                ],
+            ),
+            (
+                r#"{"only":{"target":"\ud800"},"names":1}"#,
+                &["only.target: half a surrogate pair in hex escape", "names: expected a list, not 1"],
+            ),
+            ("[1]", &["expected fields, not a list"]),
+            ("\"a\"", &["expected fields, not a text"]),
+            ("{\n\"limit\" 1}", &["not JSON: expected `:` at line 2 column 9"]),
+            ("{} x", &["not JSON: trailing characters at line 1 column 4"]),
+            ("", &["not JSON: expected value at line 1 column 1"]),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(mistakes(text), *expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_mistake_is_read_as_ever() {
+        let text = r#"{ "inner" : [ {"target":"a","flag":true}, {"target":"b"} ] , "names":["x","y"] }"#;
+        let strict: Outer = parse_strictly(text).unwrap();
+        assert_eq!(format!("{strict:?}"), format!("{:?}", parse::<Outer>(text).unwrap()));
+    }
+}
