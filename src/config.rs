@@ -102,7 +102,7 @@ objects! {
 
 words! {
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    pub enum Auth = "how the gateway shows who it is" {
+    pub enum Auth = "a way to authenticate" {
         /// The header that the dialect's own provider wants.
         Key as "key",
         /// AWS Signature Version 4, with the access key that AWS's own tools find.
@@ -112,59 +112,15 @@ words! {
 }
 
 written! {
-    impl Draft {
-        body_bytes_max?,
-        strict?,
-        timeouts,
-        media,
-        providers?,
-        models?,
-        callers?,
-        prices?,
-    }
-    impl Timeouts {
-        first_byte_ms?,
-        idle_ms?,
-        heartbeat_ms?,
-    }
-    impl MediaDraft {
-        fetch?,
-        hosts?,
-        files_max?,
-        file_bytes_max?,
-        bytes_max?,
-        ms_max?,
-    }
+    impl Draft { body_bytes_max?, strict?, timeouts, media, providers?, models?, callers?, prices? }
+    impl Timeouts { first_byte_ms?, idle_ms?, heartbeat_ms? }
+    impl MediaDraft { fetch?, hosts?, files_max?, file_bytes_max?, bytes_max?, ms_max? }
     impl ProviderDraft {
-        dialect?,
-        dialects?,
-        platform?,
-        base_url?,
-        region?,
-        secret?,
-        auth?,
-        models?,
-        quirks?,
+        dialect?, dialects?, platform?, base_url?, region?, secret?, auth?, models?, quirks?,
     }
-    impl AliasDraft {
-        targets,
-        strict?,
-        first_byte_ms?,
-        idle_ms?,
-        heartbeat_ms?,
-    }
-    impl CallerDraft {
-        secret?,
-        sha256?,
-        requests_per_minute?,
-        spend_cap_usd?,
-    }
-    impl PriceDraft {
-        input,
-        cached_input?,
-        cache_write?,
-        output,
-    }
+    impl AliasDraft { targets, strict?, first_byte_ms?, idle_ms?, heartbeat_ms? }
+    impl CallerDraft { secret?, sha256?, requests_per_minute?, spend_cap_usd? }
+    impl PriceDraft { input, cached_input?, cache_write?, output }
 }
 
 /// Ready to serve from.
@@ -895,12 +851,9 @@ mod tests {
             ),
             (
                 r#"{"providers":{"p":{"dialect":"anthropc"}}}"#,
-                r#"providers.p.dialect: expected the name of a dialect; did you mean "anthropic"?"#,
+                r#"providers.p.dialect: no such word; did you mean "anthropic"?"#,
             ),
-            (
-                r#"{"providers":{"p":{"auth":"bearer"}}}"#,
-                r#"providers.p.auth: expected how the gateway shows who it is: "key", "sigv4" or "none""#,
-            ),
+            (r#"{"providers":{"p":{"auth":"bearer"}}}"#, r#"providers.p.auth: expected "key", "sigv4" or "none""#),
             (
                 r#"{"prices":{"openai/b":{"input":0.15,"output":"1"}}}"#,
                 r#"prices."openai/b".input: expected a string, not 0.15"#,

@@ -33,7 +33,7 @@ pub struct Policy {
 
 words! {
     #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-    pub enum Fetch = "which files are fetched" {
+    pub enum Fetch = "what may be fetched" {
         /// From the public internet, over https, and from the hosts that are listed.
         #[default]
         Public as "public",

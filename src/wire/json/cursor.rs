@@ -1,4 +1,5 @@
-//! A place in a JSON text, which moves over it once, value by value, and never back.
+//! A place in a JSON text, which moves over it once, value by value, and never back, unless every mistake of the text is
+//! to be told ([`super::parse_strictly`]).
 //!
 //! Nothing here returns an error. The first fault is kept and the cursor goes to the end of the text, where every loop
 //! over fields or elements ends too; so a struct is filled without a way out after each field, which would be most of
@@ -18,7 +19,7 @@ pub struct Cursor<'a> {
     pub(super) at: usize,
     /// The first, and where it stood.
     pub(super) fault: Option<(Fault, usize)>,
-    /// What a text is read with of which every mistake is told.
+    /// Where every mistake of the text is to be told, and not only the first.
     pub(super) strict: Option<Box<Strict<'a>>>,
 }
 

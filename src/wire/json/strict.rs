@@ -147,25 +147,23 @@ fn wrong(fault: Fault, value: &str) -> String {
             };
             format!("expected {due}, not {}", kind(value))
         }
-        Fault::Word(due, words) => {
+        Fault::Word(_, words) => {
             let word: Cow<'_, str> = parse(value).unwrap_or_default();
             match nearest(&word, words.iter().copied()) {
-                Some(near) => format!("expected {due}; did you mean \"{near}\"?"),
-                None => format!("expected {due}: {}", listed(words, "or")),
+                Some(near) => format!("no such word; did you mean \"{near}\"?"),
+                None => format!("expected {}", listed(words, "or")),
             }
         }
-        Fault::Missing(name) => format!("has no {name}"),
-        Fault::Said(fault) => fault.to_owned(),
+        Fault::Missing(fault) | Fault::Said(fault) => fault.to_owned(),
     }
 }
 
-/// As it is called; a number as it is, for which ones are due differs.
+/// How it is called; a number and a word say themselves what they are.
 fn kind(value: &str) -> &str {
     match value.as_bytes().first().copied().unwrap_or(END) {
         b'{' => "fields",
         b'[' => "a list",
-        b'"' => "a text",
-        b'n' => "null",
+        b'"' => "a string",
         _ => value,
     }
 }
@@ -226,7 +224,7 @@ mod tests {
             (r#"{"limit":1,"names":["a"],"inner":[{"target":"t","color":"green"}],"only":null}"#, &[]),
             (r#"{"limits":1}"#, &[r#"limits: no such field; did you mean "limit"?"#]),
             (r#"{"x y":1}"#, &[r#""x y": no such field; there are "limit", "names", "inner" and "only""#]),
-            (r#"{"limit":"1"}"#, &["limit: expected a whole number, 0 or more, not a text"]),
+            (r#"{"limit":"1"}"#, &["limit: expected a whole number, 0 or more, not a string"]),
             (r#"{"limit":-1.5}"#, &["limit: expected a whole number, 0 or more, not -1.5"]),
             (r#"{"limit":1,"limit":2}"#, &["limit: stands there twice"]),
             (r#"{"names":{"a":1}}"#, &["names: expected a list, not fields"]),
@@ -243,8 +241,8 @@ mod tests {
                     r#"inner[1].colour: no such field; did you mean "color"?"#,
                     "inner[1].target: missing",
                     "inner[2]: expected fields, not a list",
-                    r#"inner[3].color: expected the name of a color; did you mean "green"?"#,
-                    r#"only.color: expected the name of a color: "red" or "green""#,
+                    r#"inner[3].color: no such word; did you mean "green"?"#,
+                    r#"only.color: expected "red" or "green""#,
                 ],
             ),
             (
@@ -252,7 +250,7 @@ mod tests {
                 &["only.target: half a surrogate pair in hex escape", "names: expected a list, not 1"],
             ),
             ("[1]", &["expected fields, not a list"]),
-            ("\"a\"", &["expected fields, not a text"]),
+            ("\"a\"", &["expected fields, not a string"]),
             ("{\n\"limit\" 1}", &["not JSON: expected `:` at line 2 column 9"]),
             ("{} x", &["not JSON: trailing characters at line 1 column 4"]),
             ("", &["not JSON: expected value at line 1 column 1"]),

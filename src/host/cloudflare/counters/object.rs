@@ -52,7 +52,8 @@ pub(super) async fn admit(env: &Env, caller: &str, bounds: &[Bound], now: Millis
     let answer = ask(env, caller, "admit", &Admit { bounds: bounds.to_vec(), now }).await?;
     match read(&answer)? {
         Answer { admitted: Some(sums), .. } => Ok(Admission::Admitted(sums)),
-        Answer { refused, .. } => Ok(Admission::Refused(refused.unwrap_or_default())),
+        Answer { refused: Some(sums), .. } => Ok(Admission::Refused(sums)),
+        Answer { .. } => Err(StoreDown(format!("neither admitted nor refused: {answer}"))),
     }
 }
 
