@@ -2,31 +2,100 @@
 //!
 //! A price that is not here or in the configuration is unknown. It is never taken as zero.
 
+use serde::{Deserialize, Serialize};
+
 use crate::dialect::Dialect;
 use crate::named::Named;
+use crate::pause::LimitHeaders;
 use crate::platform::Platform;
 use crate::price::Price;
 use crate::quirks::Quirks;
-use crate::wire::json::{self, objects};
+use crate::wire::json::{self, objects, read_by_serde};
 
 objects! {
-    /// A provider whose key alone turns it on.
+    /// A provider whose key alone turns it on, unless it needs none.
     #[derive(Debug)]
     pub struct Provider {
         pub name: String,
         pub dialect: Dialect,
         /// Others that it speaks at the same base URL.
         pub dialects: Vec<Dialect> = Vec::new(),
+        /// Others that it speaks elsewhere.
+        pub also: Vec<Base> = Vec::new(),
         pub platform: Platform = Platform::default(),
-        /// With `{region}` where the provider has one server for each.
-        pub base_url: String,
+        /// With `{name}` where the address depends on a variable. None where each has an address of his own.
+        pub base_url: Option<String>,
+        /// What every URL ends with.
+        pub query: Option<String>,
+        /// Where those variables are found that are not called after the provider.
+        pub variables: Vec<Variable> = Vec::new(),
+        /// Runs on one's own machine as a rule: it is on once the configuration or `{NAME}_BASE_URL` names it.
+        pub keyless: bool = false,
         /// What may hold its key, the first that does; none for `{NAME}_API_KEY`.
         pub secrets: Vec<String> = Vec::new(),
+        pub auth: Auth = Auth::Key,
+        /// What a request may be signed for in place of a key, as AWS has it.
+        pub service: Option<String>,
+        /// What every request has besides.
+        pub headers: Vec<Header> = Vec::new(),
+        /// Where an answer takes long, a redirect by 303 says where to wait for it.
+        pub follows_303: bool = false,
         /// How the names of its models begin, for callers that send them without the provider.
-        pub prefixes: Vec<String>,
+        pub prefixes: Vec<String> = Vec::new(),
+        pub limits: LimitHeaders = LimitHeaders::None,
         pub quirks: Quirks = Quirks::default(),
+        /// Where the row comes from, and when it was read.
+        pub source: String,
+        pub read: String,
+    }
+
+    #[derive(Debug, Clone, Deserialize, Serialize)]
+    #[serde(deny_unknown_fields, expecting = "a dialect and its base URL")]
+    pub struct Base {
+        pub dialect: Dialect,
+        pub base_url: String,
+    }
+
+    /// What stands for `{name}` in a base URL: the first of these that is there.
+    #[derive(Debug)]
+    pub struct Variable {
+        pub name: String,
+        pub secrets: Vec<String>,
+    }
+
+    /// A header with a value, or with that of a secret.
+    #[derive(Debug, Clone, Deserialize, Serialize)]
+    #[serde(deny_unknown_fields, expecting = "a header's name, and its value or secret")]
+    pub struct Header {
+        pub name: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub value: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub secret: Option<String>,
+        /// Left out where there is no such secret.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        pub optional: bool = false,
     }
 }
+
+/// How a provider is shown its key.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Auth {
+    /// In the header that the dialect's own provider wants.
+    Key,
+    /// As `authorization: Bearer`, whatever the dialect.
+    Bearer,
+    /// In the header of this name.
+    Header(String),
+    /// In the URL, under this name. Only for those who take it nowhere else: URLs end up in logs.
+    Query(String),
+    /// AWS Signature Version 4, with the access key that AWS's own tools find.
+    Sigv4,
+    None,
+}
+
+read_by_serde! { Auth = Self::Key; }
 
 /// Prices by `provider/model`.
 #[derive(Debug, Default)]
@@ -115,7 +184,10 @@ fn undated(model: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeSet, HashSet};
+
     use super::*;
+    use crate::config::{Config, Draft};
 
     #[test]
     fn the_tables_are_readable() {
@@ -125,10 +197,47 @@ mod tests {
             assert!(row.cached_input.is_none_or(|cached| cached <= row.input), "{}", row.model);
             assert!(!row.source.is_empty() && row.read.len() == 10, "{}", row.model);
         }
-        let names: Vec<String> = providers().into_iter().map(|provider| provider.name).collect();
-        assert_eq!(names.get(..2), Some(["openai".to_owned(), "anthropic".to_owned()].as_slice()));
-        let once: std::collections::BTreeSet<&String> = names.iter().collect();
-        assert_eq!(once.len(), names.len(), "{names:?}");
+    }
+
+    #[test]
+    fn every_row_is_complete_and_of_its_own() {
+        let rows = providers();
+        assert!(rows.len() >= 61, "{}", rows.len());
+        let names: BTreeSet<&str> = rows.iter().map(|row| row.name.as_str()).collect();
+        assert_eq!(names.len(), rows.len(), "a name stands twice");
+        for row in &rows {
+            let name = &row.name;
+            assert!(!row.source.is_empty() && row.read.len() == 10, "{name}: where is it from?");
+            assert!(row.base_url.is_some() || row.keyless, "{name}: where is it?");
+            let mut dialects = vec![row.dialect];
+            dialects.extend(row.dialects.iter().chain(row.also.iter().map(|also| &also.dialect)));
+            let once: HashSet<Dialect> = dialects.iter().copied().collect();
+            assert_eq!(once.len(), dialects.len(), "{name}: {dialects:?}");
+            for url in row.base_url.iter().chain(row.also.iter().map(|also| &also.base_url)) {
+                assert!(url.starts_with("https://") || row.keyless, "{name}: {url}");
+                for variable in &row.variables {
+                    let place = format!("{{{}}}", variable.name);
+                    assert!(url.contains(&place) && !variable.secrets.is_empty(), "{name}: {place}");
+                }
+            }
+            for other in rows.iter().filter(|other| other.name != *name) {
+                let shared =
+                    other.prefixes.iter().find(|prefix| row.prefixes.iter().any(|own| own.starts_with(*prefix)));
+                assert_eq!(shared, None, "{name} and {}", other.name);
+            }
+        }
+    }
+
+    #[test]
+    fn every_row_is_asked_once_its_secrets_are_there() {
+        let lookup = |name: &str| {
+            let value = name.to_ascii_lowercase().replace('_', "-");
+            (!name.ends_with("_BASE_URL")).then_some(value)
+        };
+        let config = Config::compile(&Draft::default(), lookup);
+        let config = config.unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
+        // Each of its deployments has its own address.
+        assert_eq!(config.off.iter().collect::<Vec<_>>(), [("modal", &"MODAL_BASE_URL".to_owned())]);
     }
 
     #[test]

@@ -3,20 +3,20 @@
 //!
 //! Everything has a default: an empty file with a provider's key in the environment is a working gateway.
 
+mod provider;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::auth::sigv4::Signer;
+pub use self::provider::{Credential, Provider, ProviderDraft, Reach, Upstream};
+use self::provider::{Providers, secret_names};
 use crate::catalog::{self, Priced, Prices};
-use crate::dialect::Dialect;
 use crate::limit::Limits;
 use crate::named::Named;
-use crate::platform::Platform;
 use crate::price::{Picodollars, Price};
-use crate::quirks::Quirks;
 
 /// The file as it is written; field by field in README.md.
 #[derive(Debug, Default, Deserialize, Serialize)]
@@ -43,42 +43,6 @@ pub struct Timeouts {
     /// 0 is never.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub heartbeat_ms: Option<u64>,
-}
-
-#[derive(Debug, Default, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, expecting = "what a provider needs")]
-pub struct ProviderDraft {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub dialect: Option<Dialect>,
-    /// Others that are spoken at the same base URL. A caller's own is asked in before any other.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub dialects: Vec<Dialect>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub platform: Option<Platform>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub base_url: Option<String>,
-    /// What stands for `{region}` in the base URL, and what requests are signed for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub region: Option<String>,
-    /// The name of the secret that holds the key.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub secret: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub auth: Option<Auth>,
-    #[serde(default)]
-    pub models: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub quirks: Option<Quirks>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Auth {
-    /// The header that the dialect's own provider wants.
-    Key,
-    /// AWS Signature Version 4, with the access key that AWS's own tools find.
-    Sigv4,
-    None,
 }
 
 #[derive(Debug, Deserialize, Serialize)]
@@ -143,51 +107,6 @@ pub struct Config {
 pub type Missing = String;
 
 #[derive(Debug)]
-pub struct Provider {
-    pub name: String,
-    pub reach: Reach,
-    /// What `GET /v1/models` lists; any other name is passed on as well.
-    pub models: Vec<String>,
-    /// How the names of its models begin.
-    pub prefixes: Vec<String>,
-    pub quirks: Quirks,
-}
-
-#[derive(Debug)]
-pub enum Reach {
-    /// Over the network.
-    Upstream {
-        /// At least one; a caller who speaks none of them is translated into the first.
-        dialects: Vec<Dialect>,
-        platform: Platform,
-        base_url: String,
-        credential: Credential,
-    },
-    /// Answered here, by [`crate::echo`].
-    Echo,
-}
-
-/// What a provider is shown to know who asks.
-#[derive(Debug)]
-pub enum Credential {
-    None,
-    Key(String),
-    Sigv4(Signer),
-}
-
-impl Credential {
-    /// What nobody but the provider may see.
-    pub fn secrets(&self) -> impl Iterator<Item = &str> {
-        let secrets = match self {
-            Self::None => [None, None],
-            Self::Key(key) => [Some(key.as_str()), None],
-            Self::Sigv4(signer) => [Some(signer.secret_key.as_str()), signer.session_token.as_deref()],
-        };
-        secrets.into_iter().flatten().filter(|secret| !secret.is_empty())
-    }
-}
-
-#[derive(Debug)]
 pub struct Alias {
     /// In the order in which they are tried; those whose provider is off are left out.
     pub targets: Vec<Target>,
@@ -239,9 +158,6 @@ const AWS_ACCESS_KEY: &str = "AWS_ACCESS_KEY_ID";
 const AWS_SECRET_KEY: &str = "AWS_SECRET_ACCESS_KEY";
 const AWS_SESSION_TOKEN: &str = "AWS_SESSION_TOKEN";
 const AWS_REGION: &str = "AWS_REGION";
-/// The service that requests to Bedrock are signed for.
-const BEDROCK: &str = "bedrock";
-
 impl Draft {
     /// From the JSON that the wasm hosts load; nothing is an empty draft.
     pub fn from_json(text: Option<&str>) -> Result<Self, Mistake> {
@@ -256,30 +172,16 @@ impl Draft {
         let fixed = [FIRST_SECRET, AWS_ACCESS_KEY, AWS_SECRET_KEY, AWS_SESSION_TOKEN, AWS_REGION];
         let mut names = BTreeSet::new();
         names.extend(fixed.map(str::to_owned));
-        for known in catalog::providers() {
-            names.extend(key_names(None, &known.name, Some(&known)));
-            names.insert(variable(&known.name, "BASE_URL"));
+        let rows = catalog::providers();
+        for row in &rows {
+            names.extend(secret_names(&row.name, self.providers.get(&row.name), Some(row)));
         }
-        for (name, provider) in self.providers.iter() {
-            names.extend(key_names(provider.secret.as_ref(), name, None));
+        for (name, provider) in self.providers.iter().filter(|(name, _)| rows.iter().all(|row| row.name != *name)) {
+            names.extend(secret_names(name, Some(provider), None));
         }
         names.extend(self.callers.values().filter_map(|caller| caller.secret.clone()));
         names
     }
-}
-
-/// The secrets that may hold a provider's key, the first before the others.
-fn key_names(own: Option<&String>, provider: &str, known: Option<&catalog::Provider>) -> Vec<String> {
-    match (own, known) {
-        (Some(own), _) => vec![own.clone()],
-        (None, Some(known)) if !known.secrets.is_empty() => known.secrets.clone(),
-        (None, _) => vec![variable(provider, "API_KEY")],
-    }
-}
-
-/// `my-gpu` and `API_KEY` make `MY_GPU_API_KEY`.
-fn variable(provider: &str, suffix: &str) -> String {
-    format!("{}_{suffix}", provider.to_ascii_uppercase().replace(['-', '.'], "_"))
 }
 
 impl Config {
@@ -287,10 +189,11 @@ impl Config {
     pub fn compile(draft: &Draft, secret: impl Fn(&str) -> Option<String>) -> Result<Self, Vec<Mistake>> {
         let secret = |name: &str| secret(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
         let mut mistakes = Vec::new();
-        let known = Known::of(draft);
+        let rows = catalog::providers();
+        let known = Known::of(draft, &rows);
         let prices = compile_prices(draft, &known, &mut mistakes);
         let patience = compile_patience("timeouts", &draft.timeouts, PATIENCE, &mut mistakes);
-        let (providers, off) = compile_providers(draft, &prices, &secret, &mut mistakes);
+        let (providers, off) = provider::compile(draft, &rows, &secret, &mut mistakes);
         let aliases = compile_aliases(draft, &known, &providers, patience, &mut mistakes);
         let callers = compile_callers(draft, &secret, &mut mistakes);
         if mistakes.is_empty() {
@@ -307,8 +210,8 @@ impl Config {
 struct Known(Vec<String>);
 
 impl Known {
-    fn of(draft: &Draft) -> Self {
-        let mut names: Vec<String> = catalog::providers().into_iter().map(|known| known.name).collect();
+    fn of(draft: &Draft, rows: &[catalog::Provider]) -> Self {
+        let mut names: Vec<String> = rows.iter().map(|row| row.name.clone()).collect();
         names.extend(draft.providers.names().map(str::to_owned));
         names.push(BUILT_IN.to_owned());
         Self(names)
@@ -321,16 +224,6 @@ impl Known {
         let near = nearest(provider, self.0.iter().map(String::as_str));
         let hint = near.map(|near| format!("; did you mean \"{near}\"?")).unwrap_or_default();
         Err(Mistake(format!("{at}: no provider \"{provider}\"{hint}")))
-    }
-}
-
-impl Provider {
-    /// Whether it may know `model`: a built-in one knows only what it lists, an upstream is asked whatever it is.
-    pub fn answers(&self, model: &str) -> bool {
-        match self.reach {
-            Reach::Echo => self.models.iter().any(|listed| listed == model),
-            Reach::Upstream { .. } => !model.is_empty(),
-        }
     }
 }
 
@@ -361,147 +254,6 @@ fn compile_prices(draft: &Draft, known: &Known, mistakes: &mut Vec<Mistake>) -> 
         }
     }
     prices
-}
-
-type Providers = Named<Arc<Provider>>;
-
-fn compile_providers(
-    draft: &Draft,
-    prices: &Prices,
-    secret: &impl Fn(&str) -> Option<String>,
-    mistakes: &mut Vec<Mistake>,
-) -> (Providers, Named<Missing>) {
-    let mut providers = Providers::default();
-    let mut off = Named::default();
-    let echo = Provider {
-        name: BUILT_IN.to_owned(),
-        reach: Reach::Echo,
-        models: vec!["echo".to_owned()],
-        prefixes: Vec::new(),
-        quirks: Quirks::default(),
-    };
-    providers.insert(BUILT_IN.to_owned(), Arc::new(echo));
-
-    let known = catalog::providers();
-    let unwritten = ProviderDraft::default();
-    let mut written = Named::default();
-    for (name, provider) in known.iter().map(|known| (known.name.as_str(), &unwritten)).chain(draft.providers.iter()) {
-        written.insert(name.to_owned(), provider);
-    }
-
-    for (name, provider) in written.iter() {
-        let at = format!("providers.{name}");
-        if let Err(why) = check_name(name) {
-            mistakes.push(Mistake(format!("{at}: {why}")));
-            continue;
-        }
-        let known = known.iter().find(|known| known.name == name);
-        let mut dialects: Vec<Dialect> =
-            provider.dialect.into_iter().chain(provider.dialects.iter().copied()).collect();
-        if let Some(known) = known.filter(|_| dialects.is_empty()) {
-            dialects.push(known.dialect);
-            // What stands elsewhere need not speak all that the original does.
-            let is_elsewhere = provider.base_url.is_some() || secret(&variable(name, "BASE_URL")).is_some();
-            dialects.extend(known.dialects.iter().filter(|_| !is_elsewhere));
-        }
-        let Some(dialect) = dialects.first().copied() else {
-            mistakes.push(Mistake(format!(
-                "{at}.dialect: missing; \"openai-chat\", \"openai-responses\", \"anthropic\" or \"gemini\""
-            )));
-            continue;
-        };
-        let base_url = provider
-            .base_url
-            .clone()
-            .or_else(|| secret(&variable(name, "BASE_URL")).filter(|_| known.is_some()))
-            .or_else(|| known.map(|known| known.base_url.clone()));
-        let Some(base_url) = base_url else {
-            mistakes.push(Mistake(format!("{at}.base_url: missing; for example \"https://example.com/v1\"")));
-            continue;
-        };
-        let platform = provider.platform.or(known.map(|known| known.platform)).unwrap_or_default();
-        if !dialects.iter().all(|dialect| platform.carries(*dialect)) {
-            mistakes.push(Mistake(format!("{at}.platform: carries the dialect \"anthropic\" only")));
-            continue;
-        }
-        let signs = dialect == Dialect::BedrockConverse || platform == Platform::Bedrock;
-        let is_regional = signs || base_url.contains("{region}");
-        let region = provider.region.clone().or_else(|| secret(AWS_REGION).filter(|_| is_regional));
-        if let Some(region) = region.as_deref().filter(|region| !is_region(region)) {
-            mistakes.push(Mistake(format!("{at}.region: \"{region}\" is not a region like \"us-east-1\"")));
-            continue;
-        }
-        let base_url = match (&region, base_url.contains("{region}")) {
-            (Some(region), true) => base_url.replace("{region}", region),
-            (None, true) => {
-                off.insert(name.to_owned(), AWS_REGION.to_owned());
-                continue;
-            }
-            (_, false) => base_url,
-        };
-        if !is_base_url(&base_url) {
-            mistakes
-                .push(Mistake(format!("{at}.base_url: \"{base_url}\" is not an http or https URL without a query")));
-            continue;
-        }
-        if let (Some(auth), Some(_)) = (provider.auth.filter(|auth| *auth != Auth::Key), &provider.secret) {
-            let (auth, why) = match auth {
-                Auth::Sigv4 => ("sigv4", ", whose key is AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
-                Auth::Key | Auth::None => ("none", ""),
-            };
-            mistakes.push(Mistake(format!("{at}: has a secret and auth = \"{auth}\"{why}; leave one out")));
-        }
-        if provider.auth == Some(Auth::Sigv4) && !signs {
-            mistakes.push(Mistake(format!("{at}.auth: \"sigv4\" is for Amazon Bedrock only")));
-            continue;
-        }
-        let names = key_names(provider.secret.as_ref(), name, known);
-        let key = || {
-            let key = names.iter().find_map(|name| secret(name));
-            key.map(Credential::Key).ok_or_else(|| names.join(" or "))
-        };
-        let credential = match provider.auth {
-            Some(Auth::None) => Ok(Credential::None),
-            Some(Auth::Key) => key(),
-            Some(Auth::Sigv4) => access_key(region.as_deref(), secret),
-            // A key made for Bedrock before one for all of AWS; where there is neither, the former is easier to make.
-            None if signs => key().or_else(|missing| access_key(region.as_deref(), secret).map_err(|_| missing)),
-            None => key(),
-        };
-        let credential = match credential {
-            Ok(credential) => credential,
-            Err(missing) => {
-                off.insert(name.to_owned(), missing);
-                continue;
-            }
-        };
-        let mut models = provider.models.clone();
-        models.extend(
-            prices
-                .models_of(name)
-                .into_iter()
-                .filter(|model| !provider.models.iter().any(|own| own == model))
-                .map(str::to_owned),
-        );
-        let quirks = provider.quirks.clone().or_else(|| known.map(|known| known.quirks.clone())).unwrap_or_default();
-        let prefixes = known.map(|known| known.prefixes.clone()).unwrap_or_default();
-        let reach = Reach::Upstream { dialects, platform, base_url, credential };
-        providers
-            .insert(name.to_owned(), Arc::new(Provider { name: name.to_owned(), reach, models, prefixes, quirks }));
-    }
-    (providers, off)
-}
-
-/// The access key that AWS's own tools find, or the name of what is missing.
-fn access_key(region: Option<&str>, secret: &impl Fn(&str) -> Option<String>) -> Result<Credential, Missing> {
-    let must = |name: &str| secret(name).ok_or_else(|| name.to_owned());
-    Ok(Credential::Sigv4(Signer {
-        access_key: must(AWS_ACCESS_KEY)?,
-        secret_key: must(AWS_SECRET_KEY)?,
-        session_token: secret(AWS_SESSION_TOKEN),
-        region: region.map(str::to_owned).ok_or_else(|| AWS_REGION.to_owned())?,
-        service: BEDROCK,
-    }))
 }
 
 fn compile_aliases(
@@ -624,21 +376,6 @@ fn check_name(name: &str) -> Result<(), String> {
     if name == BUILT_IN { Err(format!("\"{BUILT_IN}\" is taken by the built-in models")) } else { Ok(()) }
 }
 
-/// It becomes part of a host's name, and a credential goes there.
-fn is_region(region: &str) -> bool {
-    let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    !region.is_empty() && region.len() <= NAME_LENGTH_MAX && region.bytes().all(fits)
-}
-
-fn is_base_url(url: &str) -> bool {
-    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
-    rest.is_some_and(|rest| {
-        !rest.is_empty()
-            && !rest.starts_with('/')
-            && rest.bytes().all(|b| b.is_ascii_graphic() && !b"?#\\\"{}".contains(&b))
-    })
-}
-
 /// The name that `wrong` was probably meant to be, if any is close.
 pub fn nearest<'n>(wrong: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     let mut best: Option<(usize, &str)> = None;
@@ -668,7 +405,7 @@ fn unhex(hex: &str) -> Option<[u8; 32]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dialect::Inbound;
+    use crate::dialect::{Dialect, Inbound};
 
     fn compile(json: &str, secrets: &[(&str, &str)]) -> Result<Config, Vec<String>> {
         let draft = Draft::from_json(Some(json)).map_err(|Mistake(text)| vec![text])?;
@@ -678,10 +415,8 @@ mod tests {
 
     /// The base URL and the secrets of a provider.
     fn reach(config: &Config, name: &str) -> (String, Vec<String>) {
-        let Reach::Upstream { base_url, credential, .. } = &config.providers.get(name).unwrap().reach else {
-            panic!("not upstream")
-        };
-        (base_url.clone(), credential.secrets().map(str::to_owned).collect())
+        let Reach::Upstream(upstream) = &config.providers.get(name).unwrap().reach else { panic!("not upstream") };
+        (upstream.base_url.clone(), upstream.secrets().map(str::to_owned).collect())
     }
 
     #[test]
@@ -800,8 +535,8 @@ mod tests {
                 r#"providers.amazon-bedrock.region: "x.evil.example/" is not a region like "us-east-1""#,
             ),
             (
-                r#"{"providers":{"p":{"dialect":"anthropic","platform":"vertex","base_url":"https://x/{project}"}}}"#,
-                r#"providers.p.base_url: "https://x/{project}" is not an http or https URL without a query"#,
+                r#"{"providers":{"p":{"dialect":"anthropic","platform":"vertex","base_url":"https://x/{Project}"}}}"#,
+                r#"providers.p.base_url: "https://x/{Project}" is not an http or https URL without a query"#,
             ),
             (
                 r#"{"providers":{"amazon-bedrock":{"auth":"sigv4","secret":"S","region":"a"}}}"#,
@@ -837,10 +572,10 @@ mod tests {
     fn a_provider_is_asked_in_the_callers_own_dialect_where_it_speaks_it() {
         let dialects = |text: &str, secrets: &[(&str, &str)]| {
             let config = compile(text, secrets).unwrap();
-            let Reach::Upstream { dialects, .. } = &config.providers.get("openai").unwrap().reach else {
+            let Reach::Upstream(upstream) = &config.providers.get("openai").unwrap().reach else {
                 panic!("not upstream")
             };
-            dialects.clone()
+            upstream.dialects.clone()
         };
         let key = ("OPENAI_API_KEY", "k");
         let both = dialects("", &[key]);

@@ -77,6 +77,8 @@ pub enum Body {
 /// A request to an upstream.
 #[derive(Debug)]
 pub struct Outgoing {
+    /// `POST`, or `GET` of what has no body.
+    pub method: &'static str,
     pub url: String,
     pub headers: Headers,
     pub body: Bytes,

@@ -15,6 +15,7 @@ pub mod error;
 pub mod host;
 pub mod limit;
 pub mod named;
+pub mod pause;
 pub mod platform;
 pub mod price;
 pub mod quirks;

@@ -185,7 +185,7 @@ impl Job<'_> {
     fn may_ask(&self, target: &Target) -> bool {
         let is_own = |dialect: &Dialect| *dialect == self.dialect.dialect();
         let is_asked = match &target.provider.reach {
-            Reach::Upstream { dialects, platform, .. } => dialects.iter().any(is_own) && *platform == Platform::Native,
+            Reach::Upstream(upstream) => upstream.dialects.iter().any(is_own) && upstream.platform == Platform::Native,
             Reach::Echo => false,
         };
         self.ask != Ask::TokenCount || !self.sealed && is_asked

@@ -44,6 +44,7 @@ extern "C" {
     fn random() -> u64;
     #[wasm_bindgen(catch)]
     async fn send(
+        method: &str,
         url: &str,
         head: &str,
         body: &[u8],

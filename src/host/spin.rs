@@ -234,7 +234,9 @@ impl Host for Exchange {
         let _ = options.set_first_byte_timeout(nanos(NO_LIMIT));
         let _ = options.set_between_bytes_timeout(nanos(NO_LIMIT));
         // Without the length the body would go out in chunks, which not every upstream takes.
-        let mut builder = http::Request::post(request.url)
+        let mut builder = http::Request::builder()
+            .method(request.method)
+            .uri(request.url)
             .header("content-length", request.body.len())
             .extension(RequestOptionsExtension(options));
         for (name, value) in request.headers.iter() {

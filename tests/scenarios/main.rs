@@ -17,6 +17,7 @@ mod chance;
 mod frames;
 mod operations;
 mod pieces;
+mod providers;
 mod quirks;
 mod script;
 mod world;

@@ -29,6 +29,8 @@ pub struct World {
     pub targets: RefCell<HashMap<String, VecDeque<Script>>>,
     /// What the upstreams were sent, each with its address.
     pub sent: RefCell<Vec<(String, Bytes)>>,
+    /// And how: the method and the headers of each.
+    pub heads: RefCell<Vec<(&'static str, Headers)>>,
     pub counters: RefCell<BTreeMap<String, i64>>,
     pub store_down: Cell<bool>,
     pub settle_ms: Cell<Millis>,
@@ -157,6 +159,7 @@ impl Host for Scripted {
         }
         let script = self.world.script(target);
         self.world.sent.borrow_mut().push((request.url.clone(), request.body.clone()));
+        self.world.heads.borrow_mut().push((request.method, request.headers.clone()));
         let world = self.world.clone();
         let mut upstream = Upstream { since: world.passed(), world, target: target.to_owned(), script };
         match upstream.next().await {

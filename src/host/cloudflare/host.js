@@ -17,11 +17,11 @@ export const random = () => crypto.getRandomValues(new BigUint64Array(1))[0];
 
 // `caller` aborts when the caller hangs up, `attempt` when Rust gives the attempt up. A redirect is an answer:
 // a credential goes to no other host than the one it was meant for.
-export const send = (url, head, body, caller, attempt) =>
+export const send = (method, url, head, body, caller, attempt) =>
   fetch(url, {
-    method: "POST",
+    method,
     headers: headers(head),
-    body,
+    body: method === "GET" ? undefined : body,
     signal: AbortSignal.any([caller, attempt]),
     redirect: "manual",
   });
