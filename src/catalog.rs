@@ -1,14 +1,12 @@
-//! What is known about providers and prices without being told: two tables of data, read once.
-//!
-//! A price that is not here or in the configuration is unknown. It is never taken as zero.
+//! What is known about providers and models without being told: two tables of data.
+
+pub mod models;
 
 use serde::{Deserialize, Serialize};
 
 use crate::dialect::Dialect;
-use crate::named::Named;
 use crate::pause::LimitHeaders;
 use crate::platform::Platform;
-use crate::price::Price;
 use crate::quirks::Quirks;
 use crate::wire::json::{self, objects, read_by_serde};
 
@@ -97,89 +95,9 @@ pub enum Auth {
 
 read_by_serde! { Auth = Self::Key; }
 
-/// Prices by `provider/model`.
-#[derive(Debug, Default)]
-pub struct Prices(Named<Priced>);
-
-#[derive(Debug, Clone)]
-pub struct Priced {
-    pub price: Price,
-    /// A longer prompt is billed by another tier, which this table does not know.
-    pub input_tokens_max: Option<u64>,
-    /// Where the price comes from, and when it was read.
-    pub source: String,
-}
-
 pub fn providers() -> Vec<Provider> {
     // The tables are part of the program; a test reads them.
     json::parse(include_str!("catalog/providers.json")).unwrap_or_default()
-}
-
-impl Prices {
-    pub fn built_in() -> Self {
-        let rows: Vec<Row> = json::parse(include_str!("catalog/prices.json")).unwrap_or_default();
-        let mut prices = Self::default();
-        for (model, priced) in rows.into_iter().map(Row::named) {
-            prices.set(model, priced);
-        }
-        prices
-    }
-
-    pub fn set(&mut self, model: String, priced: Priced) {
-        self.0.insert(model, priced);
-    }
-
-    /// The price of `provider/model`. A dated snapshot costs what its model costs, unless it has its own row.
-    pub fn of(&self, model: &str) -> Option<&Priced> {
-        self.0.get(model).or_else(|| self.0.get(undated(model)?))
-    }
-
-    /// Every priced model of `provider`, in the order of their names.
-    pub fn models_of(&self, provider: &str) -> Vec<&str> {
-        let models = self.0.names().filter_map(|model| model.strip_prefix(provider)?.strip_prefix('/'));
-        let mut models: Vec<&str> = models.collect();
-        models.sort_unstable();
-        models
-    }
-}
-
-objects! {
-    struct Row {
-        model: String,
-        input: u64,
-        cached_input: Option<u64>,
-        cache_write: Option<u64>,
-        output: u64,
-        input_tokens_max: Option<u64>,
-        source: String,
-        read: String,
-    }
-}
-
-impl Row {
-    fn named(self) -> (String, Priced) {
-        let price = Price {
-            input: self.input,
-            cached_input: self.cached_input.unwrap_or(self.input),
-            cache_write: self.cache_write.unwrap_or(self.input),
-            output: self.output,
-        };
-        let source = format!("{}, read {}", self.source, self.read);
-        (self.model, Priced { price, input_tokens_max: self.input_tokens_max, source })
-    }
-}
-
-/// `gpt-5-2025-08-07` and `claude-haiku-4-5-20251001` without their dates.
-fn undated(model: &str) -> Option<&str> {
-    let dash = model.rfind('-')?;
-    let (head, date) = model.split_at(dash);
-    let digits = |text: &str, count| text.len() == count && text.bytes().all(|b| b.is_ascii_digit());
-    if digits(date.strip_prefix('-')?, 8) {
-        return Some(head);
-    }
-    let mut parts = model.rsplitn(4, '-');
-    let (day, month, year, rest) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    (digits(day, 2) && digits(month, 2) && digits(year, 4)).then_some(rest)
 }
 
 #[cfg(test)]
@@ -188,16 +106,6 @@ mod tests {
 
     use super::*;
     use crate::config::{Config, Draft};
-
-    #[test]
-    fn the_tables_are_readable() {
-        let rows: Vec<Row> = json::parse(include_str!("catalog/prices.json")).unwrap();
-        assert!(rows.len() > 40);
-        for row in &rows {
-            assert!(row.cached_input.is_none_or(|cached| cached <= row.input), "{}", row.model);
-            assert!(!row.source.is_empty() && row.read.len() == 10, "{}", row.model);
-        }
-    }
 
     #[test]
     fn every_row_is_complete_and_of_its_own() {
@@ -229,6 +137,14 @@ mod tests {
     }
 
     #[test]
+    fn the_readme_names_every_provider() {
+        let readme = include_str!("../README.md");
+        for row in providers() {
+            assert!(readme.contains(&format!("`{}`", row.name)), "{}", row.name);
+        }
+    }
+
+    #[test]
     fn every_row_is_asked_once_its_secrets_are_there() {
         let lookup = |name: &str| {
             let value = name.to_ascii_lowercase().replace('_', "-");
@@ -238,20 +154,5 @@ mod tests {
         let config = config.unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
         // Each of its deployments has its own address.
         assert_eq!(config.off.iter().collect::<Vec<_>>(), [("modal", &"MODAL_BASE_URL".to_owned())]);
-    }
-
-    #[test]
-    fn a_dated_snapshot_costs_what_its_model_costs() {
-        let prices = Prices::built_in();
-        let same = [
-            ("openai/gpt-5-2025-08-07", "openai/gpt-5"),
-            ("anthropic/claude-haiku-4-5-20251001", "anthropic/claude-haiku-4-5"),
-        ];
-        for (dated, plain) in same {
-            assert_eq!(prices.of(dated).unwrap().price, prices.of(plain).unwrap().price);
-        }
-        for unknown in ["openai/gpt-5-turbo", "openai/gpt-5-2025", "other/gpt-5", "", "-", "gpt-5-20250807"] {
-            assert!(prices.of(unknown).is_none(), "{unknown}");
-        }
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! Everything has a default: an empty file with a provider's key in the environment is a working gateway.
 
+mod model;
 mod provider;
 
 use std::collections::BTreeSet;
@@ -11,12 +12,14 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+pub use self::model::PriceDraft;
 pub use self::provider::{Credential, Provider, ProviderDraft, Reach, Upstream};
 use self::provider::{Providers, secret_names};
-use crate::catalog::{self, Priced, Prices};
+use crate::catalog;
+use crate::catalog::models::{Model, Models};
 use crate::limit::Limits;
 use crate::named::Named;
-use crate::price::{Picodollars, Price};
+use crate::price::Picodollars;
 
 /// The file as it is written; field by field in README.md.
 #[derive(Debug, Default, Deserialize, Serialize)]
@@ -73,18 +76,9 @@ pub struct CallerDraft {
     pub requests_per_minute: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spend_cap_usd: Option<String>,
-}
-
-/// Dollars per million tokens, as decimal strings.
-#[derive(Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, expecting = "a model's prices")]
-pub struct PriceDraft {
-    pub input: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cached_input: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cache_write: Option<String>,
-    pub output: String,
+    /// Whether a model whose price is not known may be asked under a cap.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unpriced: bool,
 }
 
 /// Ready to serve from.
@@ -98,7 +92,7 @@ pub struct Config {
     pub providers: Named<Arc<Provider>>,
     pub aliases: Named<Alias>,
     pub callers: Vec<Caller>,
-    pub prices: Prices,
+    pub models: Models,
     /// Providers that are known but have no key.
     pub off: Named<Missing>,
 }
@@ -119,6 +113,15 @@ pub struct Alias {
 pub struct Target {
     pub provider: Arc<Provider>,
     pub model: String,
+    /// What the model costs and takes.
+    pub known: Model,
+}
+
+impl Target {
+    pub fn new(provider: &Arc<Provider>, model: &str, models: &Models) -> Self {
+        let known = models.get(&format!("{}/{model}", provider.name));
+        Self { provider: provider.clone(), model: model.to_owned(), known }
+    }
 }
 
 /// How long an upstream may be silent, and how long the caller is left without a word.
@@ -191,15 +194,15 @@ impl Config {
         let mut mistakes = Vec::new();
         let rows = catalog::providers();
         let known = Known::of(draft, &rows);
-        let prices = compile_prices(draft, &known, &mut mistakes);
+        let models = model::compile(draft, &known, &mut mistakes);
         let patience = compile_patience("timeouts", &draft.timeouts, PATIENCE, &mut mistakes);
         let (providers, off) = provider::compile(draft, &rows, &secret, &mut mistakes);
-        let aliases = compile_aliases(draft, &known, &providers, patience, &mut mistakes);
+        let aliases = compile_aliases(draft, &known, &providers, &models, patience, &mut mistakes);
         let callers = compile_callers(draft, &secret, &mut mistakes);
         if mistakes.is_empty() {
             let body_bytes_max = draft.body_bytes_max.unwrap_or(BODY_BYTES_MAX);
             let strict = draft.strict.unwrap_or(false);
-            Ok(Self { body_bytes_max, strict, patience, providers, aliases, callers, prices, off })
+            Ok(Self { body_bytes_max, strict, patience, providers, aliases, callers, models, off })
         } else {
             Err(mistakes)
         }
@@ -245,21 +248,11 @@ fn compile_patience(at: &str, written: &Timeouts, otherwise: Patience, mistakes:
     }
 }
 
-fn compile_prices(draft: &Draft, known: &Known, mistakes: &mut Vec<Mistake>) -> Prices {
-    let mut prices = Prices::built_in();
-    for (model, price) in draft.prices.iter() {
-        match read_price(model, price, known) {
-            Ok(priced) => prices.set(model.to_owned(), priced),
-            Err(mistake) => mistakes.push(mistake),
-        }
-    }
-    prices
-}
-
 fn compile_aliases(
     draft: &Draft,
     known: &Known,
     providers: &Providers,
+    models: &Models,
     patience: Patience,
     mistakes: &mut Vec<Mistake>,
 ) -> Named<Alias> {
@@ -277,7 +270,7 @@ fn compile_aliases(
             };
             match providers.get(name) {
                 Some(provider) if provider.answers(model) => {
-                    targets.push(Target { provider: provider.clone(), model: model.to_owned() });
+                    targets.push(Target::new(provider, model, models));
                 }
                 Some(_) => mistakes.push(Mistake(format!("{at}: there is no built-in model \"{target}\""))),
                 // Off, or named as a mistake already.
@@ -328,7 +321,8 @@ fn compile_callers(
                 if let Some(other) = owner(&callers, sha256) {
                     mistakes.push(Mistake(format!("{at}: has the same key as callers.{other}")));
                 }
-                let limits = Limits { requests_per_minute: caller.requests_per_minute, spend_cap };
+                let limits =
+                    Limits { requests_per_minute: caller.requests_per_minute, spend_cap, unpriced: caller.unpriced };
                 callers.push(Caller { name: name.to_owned(), sha256, limits });
             }
             (sha256, spend_cap) => mistakes.extend([sha256.err(), spend_cap.err()].into_iter().flatten().map(Mistake)),
@@ -343,28 +337,6 @@ fn compile_callers(
         }
     }
     callers
-}
-
-fn read_price(model: &str, draft: &PriceDraft, known: &Known) -> Result<Priced, Mistake> {
-    let at = format!("prices.\"{model}\"");
-    let Some((provider, _)) = model.split_once('/') else {
-        return Err(Mistake(format!("{at}: prices are by \"provider/model\"")));
-    };
-    known.check(&at, provider)?;
-    let amount = |field: &str, text: &str| {
-        Picodollars::parse(text, 1_000_000)
-            .map(|Picodollars(price)| price)
-            .ok_or_else(|| Mistake(format!("{at}.{field}: \"{text}\" is not dollars per million tokens like \"0.15\"")))
-    };
-    let input = amount("input", &draft.input)?;
-    let optional = |field, text: &Option<String>| text.as_deref().map_or(Ok(input), |text| amount(field, text));
-    let price = Price {
-        input,
-        cached_input: optional("cached_input", &draft.cached_input)?,
-        cache_write: optional("cache_write", &draft.cache_write)?,
-        output: amount("output", &draft.output)?,
-    };
-    Ok(Priced { price, input_tokens_max: None, source: "configuration".to_owned() })
 }
 
 /// Names stand in counters and headers.

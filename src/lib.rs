@@ -4,6 +4,7 @@
 //! effects stands, and [`host`] says what it asks of the machine. ARCHITECTURE.md is the map.
 
 pub mod auth;
+pub mod bill;
 pub mod catalog;
 pub mod chat;
 pub mod config;

@@ -162,7 +162,8 @@ mod tests {
         ];
         let epoch = [("x-ratelimit-remaining-tokens-per-day", "0"), ("x-ratelimit-reset-tokens-per-day", "1795286450")];
         let seconds = [("x-ratelimit-remaining-requests-day", "0"), ("x-ratelimit-reset-requests-day", "33.0110")];
-        let cases: [(LimitHeaders, &[(&str, &str)], Option<Millis>); 7] = [
+        type Case<'a> = (LimitHeaders, &'a [(&'a str, &'a str)], Option<Millis>);
+        let cases: &[Case<'_>] = &[
             (Duration, &go, Some(62_500)),
             (LimitHeaders::None, &go, None),
             (Duration, &go[2..], None),
@@ -173,7 +174,7 @@ mod tests {
         ];
         for (family, fields, expected) in cases {
             let headers = fields.iter().copied().collect();
-            assert_eq!(family.wait_ms(&headers, NOW), expected, "{family:?} {fields:?}");
+            assert_eq!(family.wait_ms(&headers, NOW), *expected, "{family:?} {fields:?}");
         }
     }
 

@@ -38,7 +38,7 @@ pub fn resolve(config: &Config, model: &str) -> Result<Route, Error> {
             let knows: [&dyn Fn(&Provider) -> bool; 3] = [
                 &|provider| provider.models.iter().any(|listed| listed == model),
                 &|provider| provider.prefixes.iter().any(|prefix| model.starts_with(prefix.as_str())),
-                &|provider| config.prices.of(&format!("{}/{model}", provider.name)).is_some(),
+                &|provider| config.models.knows(&format!("{}/{model}", provider.name)),
             ];
             let owner = knows.iter().find_map(|knows| config.providers.values().find(|provider| knows(provider)));
             owner.map(|provider| (provider, model))
@@ -46,7 +46,7 @@ pub fn resolve(config: &Config, model: &str) -> Result<Route, Error> {
     };
     match named {
         Some((provider, model)) if provider.answers(model) => {
-            let target = Target { provider: provider.clone(), model: model.to_owned() };
+            let target = Target::new(provider, model, &config.models);
             Ok(Route { targets: vec![target], strict: config.strict, patience: config.patience })
         }
         _ => {
@@ -69,7 +69,7 @@ pub fn listed(config: &Config) -> Vec<(String, String)> {
         .filter(|(_, alias)| !alias.targets.is_empty())
         .map(|(name, _)| (name.to_owned(), BUILT_IN.to_owned()));
     let own = config.providers.values().flat_map(|provider| {
-        let known = config.prices.models_of(&provider.name);
+        let known = config.models.of(&provider.name);
         let known = known.into_iter().filter(|known| provider.models.iter().all(|own| own != known));
         let models = provider.models.iter().map(String::as_str).chain(known);
         models.map(|model| (format!("{}/{model}", provider.name), provider.name.clone())).collect::<Vec<_>>()

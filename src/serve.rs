@@ -277,7 +277,7 @@ async fn prepare<'a, H: Host>(
     let most = match ask {
         // Providers count for nothing.
         Ask::TokenCount => Some(Picodollars::default()),
-        ask => dearest(gateway, dialect, ask, &body, bytes.len(), &route),
+        ask => dearest(dialect, ask, &body, bytes.len(), &route),
     };
     let limits = admit(host, &caller, most, record).await?;
     let label = Label {
@@ -310,19 +310,12 @@ fn plain(error: Error) -> Refusal {
 }
 
 /// The most that a request may cost; `None` where a price is not known.
-fn dearest(
-    gateway: &Gateway,
-    dialect: Inbound,
-    ask: Ask,
-    body: &Fields<'_>,
-    body_bytes: usize,
-    route: &Route,
-) -> Option<Picodollars> {
+fn dearest(dialect: Inbound, ask: Ask, body: &Fields<'_>, body_bytes: usize, route: &Route) -> Option<Picodollars> {
     // No tokenizer makes two tokens of one byte pair of prose; what it makes of a prompt of symbols is billed all the same.
     let input = (body_bytes as u64).div_ceil(2);
     let output = output_max(dialect, ask, body);
     route.targets.iter().try_fold(Picodollars::default(), |most, target| {
-        let priced = gateway.config.prices.of(&target.to_string())?;
+        let priced = target.known.price.as_ref()?;
         Some(most.max(worst(input, output, &priced.price)))
     })
 }
@@ -380,8 +373,8 @@ async fn answer<H: Host>(gateway: &Gateway, host: &H, job: &Job<'_>, mut record:
         match tried {
             Tried::Whole { mut headers, body, tally, lost } => {
                 record.lost = lost_text(&lost);
-                served(gateway, &mut record, name, host.now());
-                let cost = record.cost(&tally).map_or_else(|| "unknown".to_owned(), |cost| cost.0.to_string());
+                served(&mut record, target, host.now());
+                let cost = record.cost(&tally).map_or_else(|| "unknown".to_owned(), |(cost, _)| cost.0.to_string());
                 headers.push("x-tollgate-cost", cost);
                 label(&mut headers, &record, job);
                 close(host, record, End::Complete, Some(tally)).await;
@@ -389,7 +382,7 @@ async fn answer<H: Host>(gateway: &Gateway, host: &H, job: &Job<'_>, mut record:
             }
             Tried::Stream { mut headers, upstream, relay, lost } => {
                 record.lost = lost_text(&lost);
-                served(gateway, &mut record, name, host.now());
+                served(&mut record, target, host.now());
                 label(&mut headers, &record, job);
                 return Reply {
                     status: 200,
@@ -412,7 +405,7 @@ async fn answer<H: Host>(gateway: &Gateway, host: &H, job: &Job<'_>, mut record:
             }
             Tried::Gone(tally) => {
                 if tally.is_some() {
-                    served(gateway, &mut record, name, host.now());
+                    served(&mut record, target, host.now());
                     record.first_byte_ms = None;
                 }
                 record.status = HUNG_UP;
@@ -440,11 +433,10 @@ async fn counted<H: Host>(host: &H, job: &Job<'_>, mut record: Record) -> Reply<
     whole(200, headers, job.dialect.write_count(count::tokens(&request)))
 }
 
-fn served(gateway: &Gateway, record: &mut Record, target: String, now: Millis) {
+fn served(record: &mut Record, target: &Target, now: Millis) {
     record.status = 200;
     record.first_byte_ms = Some(now.saturating_sub(record.started));
-    let price = gateway.config.prices.of(&target).cloned();
-    record.served = Some(Served { target, price });
+    record.served = Some(Served { target: target.to_string(), price: target.known.price.clone() });
 }
 
 /// The last target's failure, in the caller's dialect.

@@ -75,7 +75,7 @@ pub struct Provider {
 #[derive(Debug)]
 pub enum Reach {
     /// Over the network.
-    Upstream(Upstream),
+    Upstream(Box<Upstream>),
     /// Answered here, by [`crate::echo`].
     Echo,
 }
@@ -91,12 +91,19 @@ pub struct Upstream {
     /// What every URL ends with.
     pub query: Option<String>,
     pub credential: Credential,
-    /// Names and values that every request has besides.
-    pub headers: Vec<(String, String)>,
-    /// Those of them that nobody else may see.
-    secrets: Vec<String>,
+    /// What every request has besides.
+    pub headers: Vec<Field>,
     pub follows_303: bool,
     pub limit_headers: LimitHeaders,
+}
+
+/// A header as it is sent.
+#[derive(Debug)]
+pub struct Field {
+    pub name: String,
+    pub value: String,
+    /// Whether nobody else may see it.
+    is_secret: bool,
 }
 
 /// What a provider is shown to know who asks.
@@ -148,7 +155,8 @@ impl Upstream {
             }
             Credential::Sigv4(signer) => [Some(signer.secret_key.as_str()), signer.session_token.as_deref()],
         };
-        let secrets = own.into_iter().flatten().chain(self.secrets.iter().map(String::as_str));
+        let others = self.headers.iter().filter(|field| field.is_secret).map(|field| field.value.as_str());
+        let secrets = own.into_iter().flatten().chain(others);
         secrets.filter(|secret| !secret.is_empty())
     }
 }
@@ -225,22 +233,20 @@ impl<S: Fn(&str) -> Option<String>> Making<'_, S> {
         let is_bedrock = dialect == Dialect::BedrockConverse || platform == Platform::Bedrock;
         let service = service.or(is_bedrock.then_some(BEDROCK));
         let base_url = self.base_url(".base_url", template)?;
-        let (headers, secrets) = self.headers()?;
         let upstream = Upstream {
             platform,
             base_url,
             also: also.iter().map(|also| self.base(also)).collect::<Result<_, _>>()?,
             query: self.query()?,
             credential: self.credential(service)?,
-            headers,
-            secrets,
+            headers: self.headers()?,
             follows_303: written.follows_303.unwrap_or(row.is_some_and(|row| row.follows_303)),
             limit_headers: row.map(|row| row.limits).unwrap_or_default(),
             dialects,
         };
         Ok(Provider {
             name: name.to_owned(),
-            reach: Reach::Upstream(upstream),
+            reach: Reach::Upstream(Box::new(upstream)),
             models: written.models.clone(),
             prefixes: row.map(|row| row.prefixes.clone()).unwrap_or_default(),
             quirks: written.quirks.clone().or_else(|| row.map(|row| row.quirks.clone())).unwrap_or_default(),
@@ -359,10 +365,10 @@ impl<S: Fn(&str) -> Option<String>> Making<'_, S> {
         }
     }
 
-    /// The headers that every request has, and what in them is secret.
-    fn headers(&self) -> Result<(Vec<(String, String)>, Vec<String>), Unready> {
+    /// The headers that every request has besides.
+    fn headers(&self) -> Result<Vec<Field>, Unready> {
         let known = self.row.map(|row| row.headers.as_slice()).unwrap_or_default();
-        let (mut headers, mut secrets) = (Vec::new(), Vec::new());
+        let mut fields = Vec::new();
         for (index, header) in known.iter().chain(&self.written.headers).enumerate() {
             let at = || format!(".headers[{}]", index.saturating_sub(known.len()));
             let is_name = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
@@ -372,10 +378,7 @@ impl<S: Fn(&str) -> Option<String>> Making<'_, S> {
             let value = match (&header.value, &header.secret) {
                 (Some(value), None) => value.clone(),
                 (None, Some(name)) => match (self.secret)(name) {
-                    Some(value) => {
-                        secrets.push(value.clone());
-                        value
-                    }
+                    Some(value) => value,
                     None if header.optional => continue,
                     None => return Err(Unready::Off(name.clone())),
                 },
@@ -384,9 +387,9 @@ impl<S: Fn(&str) -> Option<String>> Making<'_, S> {
             if !value.bytes().all(|b| b.is_ascii_graphic() || b == b' ') {
                 return Err(self.wrong(&at(), "has a value that no header can have"));
             }
-            headers.push((header.name.clone(), value));
+            fields.push(Field { name: header.name.clone(), value, is_secret: header.secret.is_some() });
         }
-        Ok((headers, secrets))
+        Ok(fields)
     }
 
     fn key(&self) -> Result<String, Unready> {

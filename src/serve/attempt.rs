@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::Job;
 use super::head::{JSON, header_text, lost_text, reply_headers};
 use super::question::{Question, Spoken, content_type, told, unknown_to};
+use crate::bill::Bill;
 use crate::chat;
 use crate::config::{Credential, Patience, Reach, Target, Upstream};
 use crate::dialect::{Ask, Dialect, Label};
@@ -131,9 +132,9 @@ pub(super) async fn attempt<H: Host>(host: &H, job: &Job<'_>, target: &Target, r
     }
     let mut headers = job.outgoing_headers(dialect, platform);
     let body = platform.dress(body, &mut headers);
-    for (name, value) in &upstream.headers {
-        headers.remove(name);
-        headers.push(name, value);
+    for field in &upstream.headers {
+        headers.remove(&field.name.to_ascii_lowercase());
+        headers.push(&field.name, &field.value);
     }
     match &upstream.credential {
         Credential::None => {}
@@ -292,7 +293,7 @@ impl Reading<'_> {
     pub(super) fn guess(&self, length: usize) -> Tally {
         let output = if matches!(self.job.ask, Ask::Answer | Ask::Stream(_)) { estimate(length as u64) } else { 0 };
         let input = estimate(self.job.body_bytes);
-        Tally { usage: chat::Usage { input, output, ..chat::Usage::default() }, estimated: true }
+        Tally { usage: chat::Usage { input, output, ..chat::Usage::default() }, bill: Bill::default(), estimated: true }
     }
 
     /// An answer with a status of failure: its words for the caller, and what they mean for the next attempt.
@@ -398,7 +399,7 @@ fn echoed<B>(job: &Job<'_>, request: Arc<chat::Request>, record: &Record, lost: 
         let read = echo::DIALECT.dialect().read_response(&bytes).unwrap_or(response);
         let same = echo::DIALECT == job.dialect;
         let body = if same { bytes } else { told(job.dialect, &label, &read, false) };
-        (body, measure(&read, estimate(job.body_bytes)))
+        (body, measure(&read, Bill::default(), estimate(job.body_bytes)))
     };
     let headers = Headers::from_iter([("content-type", content_type(job.ask))]);
     Tried::Whole { headers, body, tally, lost }

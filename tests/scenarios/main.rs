@@ -308,7 +308,8 @@ impl Told {
             let tokens: Vec<String> = TOKENS.iter().map(|field| line[field].to_string()).collect();
             let estimated = if line["tokens_estimated"] == true { " estimated" } else { "" };
             let cost = line["cost_picodollars"].as_i64().map_or_else(|| "unknown".to_owned(), |cost| cost.to_string());
-            write!(out, ", tokens {}{estimated}, cost {cost}", tokens.join(" ")).unwrap();
+            let reported = if line["cost_source"] == "reported" { " reported" } else { "" };
+            write!(out, ", tokens {}{estimated}, cost {cost}{reported}", tokens.join(" ")).unwrap();
             write!(out, ", first byte {}", line["first_byte_ms"]).unwrap();
         }
         write!(out, ", {} ms", line["ms"]).unwrap();
@@ -376,7 +377,7 @@ async fn asked(gateway: &Gateway, world: Rc<World>, ask: &Ask) -> Told {
 }
 
 fn gateway(scenario: &Scenario) -> Gateway {
-    let Settings { cap, rpm, first, idle, heartbeat, strict, .. } = &scenario.settings;
+    let Settings { cap, rpm, first, idle, heartbeat, strict, unpriced, .. } = &scenario.settings;
     let provider = |name| {
         let dialect = script::dialect_of(name);
         json!({"dialect": dialect.dialect(), "base_url": format!("http://{name}/v1"), "secret": format!("the key of {name}")})
@@ -386,7 +387,7 @@ fn gateway(scenario: &Scenario) -> Gateway {
     let draft = json!({
         "providers": providers,
         "models": {"try": {"targets": scenario.route, "first_byte_ms": first, "idle_ms": idle, "heartbeat_ms": heartbeat, "strict": strict}},
-        "callers": {"ci": {"secret": "the key of ci", "requests_per_minute": rpm, "spend_cap_usd": cap}},
+        "callers": {"ci": {"secret": "the key of ci", "requests_per_minute": rpm, "spend_cap_usd": cap, "unpriced": unpriced}},
         "prices": {
             "oa/m": {"input": "2.50", "cached_input": "1.25", "output": "10"},
             "ob/m": {"input": "0.15", "cached_input": "0.075", "output": "0.60"},

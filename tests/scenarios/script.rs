@@ -45,6 +45,7 @@ pub struct Settings {
     pub settle_ms: Millis,
     pub store_down: bool,
     pub strict: bool,
+    pub unpriced: bool,
 }
 
 #[derive(Debug)]
@@ -126,6 +127,7 @@ fn settings(words: &[String]) -> Settings {
             ("heartbeat", ms) => settings.heartbeat = Some(number(ms)),
             ("settle", ms) => settings.settle_ms = number(ms),
             ("strict", _) => settings.strict = true,
+            ("unpriced", _) => settings.unpriced = true,
             ("store-down", _) => settings.store_down = true,
             _ => panic!("{word}?"),
         }

@@ -1,0 +1,266 @@
+//! What an upstream says of an answer's price beside its tokens: kinds of tokens with a price of their own, searches, and
+//! sometimes the cost itself.
+//!
+//! No caller is told of these in another dialect, so they are no part of the canonical form. They are read by name, of
+//! every dialect at once: no two call different things the same.
+
+use memchr::memmem;
+use serde_json::value::RawValue;
+
+use crate::price::Picodollars;
+use crate::wire::json::{Read, objects, parse};
+
+/// Each is 0 where the upstream does not tell it.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Bill {
+    /// The whole cost, by the upstream's own word.
+    pub cost: Option<Picodollars>,
+    /// Tokens written to a cache that lasts an hour; part of all that were written.
+    pub cache_write_1h: u64,
+    /// Parts of the input and of the output.
+    pub audio_input: u64,
+    pub audio_output: u64,
+    pub image_input: u64,
+    pub image_output: u64,
+    /// Searches of the web.
+    pub searches: u64,
+}
+
+/// What stands in every text that holds anything of a bill.
+const SIGNS: &[&str] = &[
+    "cost",
+    "ephemeral_1h",
+    "web_search_requests",
+    "num_search",
+    "audio_tokens",
+    "image_tokens",
+    "TokensDetails",
+    "webSearch",
+];
+
+impl Bill {
+    /// Takes in what a whole answer or one frame of a stream says; what it says again replaces what it said.
+    pub fn read(&mut self, text: &str) {
+        if !SIGNS.iter().any(|sign| memmem::find(text.as_bytes(), sign.as_bytes()).is_some()) {
+            return;
+        }
+        let Ok(envelope) = parse::<Envelope<'_>>(text) else { return };
+        // Anthropic's streams begin with a message, those of Responses end with a response.
+        for inner in [envelope.message, envelope.response].into_iter().flatten() {
+            if let Ok(Inner { usage: Some(usage) }) = parse::<Inner<'_>>(inner.get()) {
+                self.usage(usage);
+            }
+        }
+        if let Some(usage) = envelope.usage {
+            self.usage(usage);
+        }
+        if let Some(Ok(usage)) = envelope.usage_metadata.map(|usage| parse::<Metadata<'_>>(usage.get())) {
+            self.metadata(usage);
+        }
+        for candidate in
+            envelope.candidates.and_then(|list| parse::<Vec<Candidate<'_>>>(list.get()).ok()).into_iter().flatten()
+        {
+            let grounding = candidate.grounding.and_then(|grounding| parse::<Grounding<'_>>(grounding.get()).ok());
+            let queries = grounding.and_then(|grounding| parse::<Vec<&RawValue>>(grounding.queries?.get()).ok());
+            told(&mut self.searches, queries.map_or(0, |queries| queries.len() as u64));
+        }
+    }
+
+    fn usage(&mut self, usage: &RawValue) {
+        let Ok(usage) = parse::<Usage<'_>>(usage.get()) else { return };
+        self.cost = usage.cost().or(self.cost);
+        told(
+            &mut self.cache_write_1h,
+            inside(usage.cache_creation, |found: Creation<'_>| found.ephemeral_1h_input_tokens),
+        );
+        told(&mut self.searches, inside(usage.server_tool_use, |found: Searched<'_>| found.web_search_requests));
+        told(&mut self.searches, count(usage.num_search_queries));
+        for details in [usage.prompt_tokens_details, usage.input_tokens_details] {
+            told(&mut self.audio_input, inside(details, |found: Details<'_>| found.audio_tokens));
+            told(&mut self.image_input, inside(details, |found: Details<'_>| found.image_tokens));
+        }
+        for details in [usage.completion_tokens_details, usage.output_tokens_details] {
+            told(&mut self.audio_output, inside(details, |found: Details<'_>| found.audio_tokens));
+            told(&mut self.image_output, inside(details, |found: Details<'_>| found.image_tokens));
+        }
+    }
+
+    /// Gemini's, by kind.
+    fn metadata(&mut self, usage: Metadata<'_>) {
+        for (details, audio, image) in [
+            (usage.prompt, &mut self.audio_input, &mut self.image_input),
+            (usage.candidates, &mut self.audio_output, &mut self.image_output),
+        ] {
+            let kinds = details.and_then(|details| parse::<Vec<Kind>>(details.get()).ok()).unwrap_or_default();
+            for Kind { modality, tokens } in kinds {
+                match modality.as_str() {
+                    "AUDIO" => told(audio, tokens),
+                    "IMAGE" => told(image, tokens),
+                    _ => {}
+                }
+            }
+        }
+    }
+}
+
+/// A frame of a stream often tells nothing of what an earlier one told.
+fn told(known: &mut u64, count: u64) {
+    if count > 0 {
+        *known = count;
+    }
+}
+
+fn count(value: Option<&RawValue>) -> u64 {
+    value.and_then(|value| parse(value.get()).ok()).unwrap_or_default()
+}
+
+/// A count inside an object that may be anything.
+fn inside<'a, T: Read<'a>>(object: Option<&'a RawValue>, field: impl Fn(T) -> Option<&'a RawValue>) -> u64 {
+    count(object.and_then(|object| parse::<T>(object.get()).ok()).and_then(field))
+}
+
+objects! {
+    struct Envelope<'a> {
+        usage: Option<&'a RawValue>,
+        message: Option<&'a RawValue>,
+        response: Option<&'a RawValue>,
+        usage_metadata as "usageMetadata": Option<&'a RawValue>,
+        candidates: Option<&'a RawValue>,
+    }
+
+    struct Inner<'a> {
+        usage: Option<&'a RawValue>,
+    }
+
+    struct Usage<'a> {
+        cost: Option<&'a RawValue>,
+        cost_in_usd_ticks: Option<&'a RawValue>,
+        estimated_cost: Option<&'a RawValue>,
+        is_byok: Option<&'a RawValue>,
+        cost_details: Option<&'a RawValue>,
+        cache_creation: Option<&'a RawValue>,
+        server_tool_use: Option<&'a RawValue>,
+        num_search_queries: Option<&'a RawValue>,
+        prompt_tokens_details: Option<&'a RawValue>,
+        input_tokens_details: Option<&'a RawValue>,
+        completion_tokens_details: Option<&'a RawValue>,
+        output_tokens_details: Option<&'a RawValue>,
+    }
+
+    struct Creation<'a> {
+        ephemeral_1h_input_tokens: Option<&'a RawValue>,
+    }
+
+    struct Searched<'a> {
+        web_search_requests: Option<&'a RawValue>,
+    }
+
+    struct Details<'a> {
+        audio_tokens: Option<&'a RawValue>,
+        image_tokens: Option<&'a RawValue>,
+    }
+
+    struct Costs<'a> {
+        total_cost: Option<&'a RawValue>,
+        upstream_inference_cost: Option<&'a RawValue>,
+    }
+
+    struct Metadata<'a> {
+        prompt as "promptTokensDetails": Option<&'a RawValue>,
+        candidates as "candidatesTokensDetails": Option<&'a RawValue>,
+    }
+
+    struct Kind {
+        modality: String,
+        tokens as "tokenCount": u64 = 0,
+    }
+
+    struct Candidate<'a> {
+        grounding as "groundingMetadata": Option<&'a RawValue>,
+    }
+
+    struct Grounding<'a> {
+        queries as "webSearchQueries": Option<&'a RawValue>,
+    }
+}
+
+impl Usage<'_> {
+    /// Sources: "Usage accounting", OpenRouter documentation; "Chat completions", Perplexity API reference; "Cost
+    /// tracking", xAI documentation; recorded answers of Vercel's gateway and of Hugging Face's router; read 2026-11.
+    fn cost(&self) -> Option<Picodollars> {
+        let dollars = |value: Option<&RawValue>| Picodollars::nearest(value?.get());
+        let within = |object: Option<&RawValue>, field: fn(Costs<'_>) -> Option<Picodollars>| {
+            parse::<Costs<'_>>(object?.get()).ok().and_then(field)
+        };
+        if let Some(cost) = dollars(self.cost) {
+            // With a key of one's own the provider behind sends a bill as well.
+            let is_own = self.is_byok.is_some_and(|value| value.get() == "true");
+            let behind = within(self.cost_details, |costs| Picodollars::nearest(costs.upstream_inference_cost?.get()));
+            let behind = behind.filter(|_| is_own).unwrap_or_default();
+            return Some(Picodollars(cost.0.saturating_add(behind.0)));
+        }
+        // A tick is 10⁻¹⁰ dollars. Where others serve xAI's models it is always 0.
+        let ticks = count(self.cost_in_usd_ticks);
+        let ticks = (ticks > 0).then(|| Picodollars(ticks.saturating_mul(100)));
+        let total = within(self.cost, |costs| Picodollars::nearest(costs.total_cost?.get()));
+        total.or(ticks).or_else(|| dollars(self.estimated_cost))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bill(texts: &[&str]) -> Bill {
+        let mut bill = Bill::default();
+        texts.iter().for_each(|text| bill.read(text));
+        bill
+    }
+
+    #[test]
+    fn a_cost_is_read_in_whatever_unit_it_is_told() {
+        let cases = [
+            (r#"{"usage":{"cost":0.00003015}}"#, Some(30_150_000)),
+            (r#"{"usage":{"cost":0}}"#, Some(0)),
+            (
+                r#"{"usage":{"cost":0.001,"is_byok":true,"cost_details":{"upstream_inference_cost":0.02}}}"#,
+                Some(21_000_000_000),
+            ),
+            (
+                r#"{"usage":{"cost":0.02,"is_byok":false,"cost_details":{"upstream_inference_cost":0.02}}}"#,
+                Some(20_000_000_000),
+            ),
+            (r#"{"usage":{"cost":{"input_tokens_cost":1,"total_cost":0.00512}}}"#, Some(5_120_000_000)),
+            (r#"{"usage":{"cost_in_usd_ticks":1641500}}"#, Some(164_150_000)),
+            (r#"{"usage":{"cost_in_usd_ticks":0}}"#, None),
+            (r#"{"usage":{"estimated_cost":3.7999999999999996e-07}}"#, Some(380_000)),
+            (r#"{"response":{"usage":{"cost":1e-6}}}"#, Some(1_000_000)),
+            (r#"{"usage":{"cost":-1}}"#, None),
+            (r#"{"usage":{"cost":"free"}}"#, None),
+            (r#"{"usage":{"prompt_tokens":3}}"#, None),
+            (r#"{"message":"no cost","usage":null}"#, None),
+            (r#"{"choices":[{"message":{"content":"{\"usage\":{\"cost\":1}}"}}]}"#, None),
+            ("cost", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(bill(&[text]).cost, expected.map(Picodollars), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_stream_tells_it_piece_by_piece() {
+        let anthropic = [
+            r#"{"type":"message_start","message":{"usage":{"input_tokens":1,"cache_creation":{"ephemeral_1h_input_tokens":7}}}}"#,
+            r#"{"type":"content_block_delta","delta":{"text":"cost"}}"#,
+            r#"{"type":"message_delta","usage":{"output_tokens":2,"server_tool_use":{"web_search_requests":2}}}"#,
+        ];
+        assert_eq!(bill(&anthropic), Bill { cache_write_1h: 7, searches: 2, ..Bill::default() });
+        let gemini = [
+            r#"{"usageMetadata":{"promptTokensDetails":[{"modality":"TEXT","tokenCount":1},{"modality":"AUDIO","tokenCount":5}]}}"#,
+            r#"{"candidates":[{"groundingMetadata":{"webSearchQueries":["a","b"]}}],"usageMetadata":{"candidatesTokensDetails":[{"modality":"IMAGE","tokenCount":9}]}}"#,
+        ];
+        assert_eq!(bill(&gemini), Bill { audio_input: 5, image_output: 9, searches: 2, ..Bill::default() });
+        let chat = r#"{"usage":{"prompt_tokens_details":{"audio_tokens":4,"image_tokens":null},"completion_tokens_details":{"audio_tokens":3}}}"#;
+        assert_eq!(bill(&[chat]), Bill { audio_input: 4, audio_output: 3, ..Bill::default() });
+    }
+}
