@@ -4,6 +4,8 @@
 //! No caller is told of these in another dialect, so they are no part of the canonical form. They are read by name, of
 //! every dialect at once: no two call different things the same.
 
+use std::borrow::Cow;
+
 use memchr::memmem;
 use serde_json::value::RawValue;
 
@@ -26,11 +28,13 @@ pub struct Bill {
     pub searches: u64,
 }
 
-/// What stands in every text that holds anything of a bill.
+/// What stands in every text that holds a bill, and what stands there besides, one or the other.
+const USAGE: &str = "\"usage";
 const SIGNS: &[&str] = &[
     "cost",
     "ephemeral_1h",
     "web_search_requests",
+    "web_search_call",
     "num_search",
     "audio_tokens",
     "image_tokens",
@@ -41,29 +45,28 @@ const SIGNS: &[&str] = &[
 impl Bill {
     /// Takes in what a whole answer or one frame of a stream says; what it says again replaces what it said.
     pub fn read(&mut self, text: &str) {
+        // Most frames have no usage, or say that they have none.
+        let usage = memmem::rfind(text.as_bytes(), USAGE.as_bytes()).and_then(|at| text.get(at..)?.strip_prefix(USAGE));
+        if usage.is_none_or(|usage| usage.starts_with("\":null")) {
+            return;
+        }
         if !SIGNS.iter().any(|sign| memmem::find(text.as_bytes(), sign.as_bytes()).is_some()) {
             return;
         }
         let Ok(envelope) = parse::<Envelope<'_>>(text) else { return };
         // Anthropic's streams begin with a message, those of Responses end with a response.
-        for inner in [envelope.message, envelope.response].into_iter().flatten() {
-            if let Ok(Inner { usage: Some(usage) }) = parse::<Inner<'_>>(inner.get()) {
+        let inner = [envelope.message, envelope.response].into_iter().flatten();
+        let inner = inner.filter_map(|inner| parse::<Inner<'_>>(inner.get()).ok());
+        for Inner { usage, output } in inner.chain([Inner { usage: envelope.usage, output: envelope.output }]) {
+            if let Some(usage) = usage {
                 self.usage(usage);
             }
-        }
-        if let Some(usage) = envelope.usage {
-            self.usage(usage);
+            told(&mut self.searches, output.map_or(0, calls));
         }
         if let Some(Ok(usage)) = envelope.usage_metadata.map(|usage| parse::<Metadata<'_>>(usage.get())) {
             self.metadata(usage);
         }
-        for candidate in
-            envelope.candidates.and_then(|list| parse::<Vec<Candidate<'_>>>(list.get()).ok()).into_iter().flatten()
-        {
-            let grounding = candidate.grounding.and_then(|grounding| parse::<Grounding<'_>>(grounding.get()).ok());
-            let queries = grounding.and_then(|grounding| parse::<Vec<&RawValue>>(grounding.queries?.get()).ok());
-            told(&mut self.searches, queries.map_or(0, |queries| queries.len() as u64));
-        }
+        told(&mut self.searches, envelope.candidates.map_or(0, queries));
     }
 
     fn usage(&mut self, usage: &RawValue) {
@@ -103,6 +106,26 @@ impl Bill {
     }
 }
 
+/// The searches among what a model of Responses did. It may also have opened what it found, for nothing.
+fn calls(output: &RawValue) -> u64 {
+    let items: Vec<Item<'_>> = parse(output.get()).unwrap_or_default();
+    let searches = items.iter().filter(|item| {
+        let action = item.action.and_then(|action| parse::<Item<'_>>(action.get()).ok());
+        item.kind == "web_search_call" && action.is_none_or(|action| action.kind == "search")
+    });
+    searches.count() as u64
+}
+
+/// The searches that Gemini made for an answer.
+fn queries(candidates: &RawValue) -> u64 {
+    let candidates: Vec<Candidate<'_>> = parse(candidates.get()).unwrap_or_default();
+    let queries = candidates.iter().filter_map(|candidate| {
+        let grounding: Grounding<'_> = parse(candidate.grounding?.get()).ok()?;
+        parse::<Vec<&RawValue>>(grounding.queries?.get()).ok()
+    });
+    queries.map(|queries| queries.len() as u64).sum()
+}
+
 /// A frame of a stream often tells nothing of what an earlier one told.
 fn told(known: &mut u64, count: u64) {
     if count > 0 {
@@ -124,12 +147,19 @@ objects! {
         usage: Option<&'a RawValue>,
         message: Option<&'a RawValue>,
         response: Option<&'a RawValue>,
+        output: Option<&'a RawValue>,
         usage_metadata as "usageMetadata": Option<&'a RawValue>,
         candidates: Option<&'a RawValue>,
     }
 
     struct Inner<'a> {
         usage: Option<&'a RawValue>,
+        output: Option<&'a RawValue>,
+    }
+
+    struct Item<'a> {
+        kind as "type": Cow<'a, str> = Cow::default(),
+        action: Option<&'a RawValue>,
     }
 
     struct Usage<'a> {
@@ -260,6 +290,13 @@ mod tests {
             r#"{"candidates":[{"groundingMetadata":{"webSearchQueries":["a","b"]}}],"usageMetadata":{"candidatesTokensDetails":[{"modality":"IMAGE","tokenCount":9}]}}"#,
         ];
         assert_eq!(bill(&gemini), Bill { audio_input: 5, image_output: 9, searches: 2, ..Bill::default() });
+        let searched = r#"[{"type":"reasoning"},{"type":"web_search_call","action":{"type":"search"}},{"type":"web_search_call","action":{"type":"open_page"}},{"type":"web_search_call"}]"#;
+        for whole in [
+            format!(r#"{{"output":{searched},"usage":{{}}}}"#),
+            format!(r#"{{"response":{{"output":{searched},"usage":{{}}}}}}"#),
+        ] {
+            assert_eq!(bill(&[&whole]), Bill { searches: 2, ..Bill::default() });
+        }
         let chat = r#"{"usage":{"prompt_tokens_details":{"audio_tokens":4,"image_tokens":null},"completion_tokens_details":{"audio_tokens":3}}}"#;
         assert_eq!(bill(&[chat]), Bill { audio_input: 4, audio_output: 3, ..Bill::default() });
     }

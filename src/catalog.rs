@@ -38,6 +38,8 @@ objects! {
         pub headers: Vec<Header> = Vec::new(),
         /// Where an answer takes long, a redirect by 303 says where to wait for it.
         pub follows_303: bool = false,
+        /// The least that its answers are waited for, where that is long.
+        pub first_byte_ms: Option<u64>,
         /// How the names of its models begin, for callers that send them without the provider.
         pub prefixes: Vec<String> = Vec::new(),
         pub limits: LimitHeaders = LimitHeaders::None,

@@ -52,7 +52,8 @@ pub enum Origin {
 
 impl Models {
     pub fn built_in() -> Self {
-        let table = TABLE.split("\n[").skip(1).filter_map(|section| section.split_once("]\n")).collect();
+        // Brackets stand nowhere else: this is done at every start, and should be quick.
+        let table = TABLE.split('[').skip(1).filter_map(|section| section.split_once("]\n")).collect();
         let source = TABLE.lines().find_map(|line| line.strip_prefix(SOURCE)).unwrap_or_default();
         Self { table, source, own: Named::default() }
     }

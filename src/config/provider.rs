@@ -55,6 +55,9 @@ pub struct ProviderDraft {
     /// Whether a redirect by 303 is where the answer is waited for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub follows_303: Option<bool>,
+    /// The least that its answers are waited for: what starts from cold takes its time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_byte_ms: Option<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -94,6 +97,8 @@ pub struct Upstream {
     /// What every request has besides.
     pub headers: Vec<Field>,
     pub follows_303: bool,
+    /// The least that the first byte of an answer is waited for.
+    pub first_byte_ms: u64,
     pub limit_headers: LimitHeaders,
 }
 
@@ -241,6 +246,7 @@ impl<S: Fn(&str) -> Option<String>> Making<'_, S> {
             credential: self.credential(service)?,
             headers: self.headers()?,
             follows_303: written.follows_303.unwrap_or(row.is_some_and(|row| row.follows_303)),
+            first_byte_ms: written.first_byte_ms.or(row.and_then(|row| row.first_byte_ms)).unwrap_or_default(),
             limit_headers: row.map(|row| row.limits).unwrap_or_default(),
             dialects,
         };

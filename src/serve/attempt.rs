@@ -147,8 +147,9 @@ pub(super) async fn attempt<H: Host>(host: &H, job: &Job<'_>, target: &Target, r
         Credential::Sigv4(signer) => signer.sign(&url, &mut headers, &body, host.now()),
     }
     let patience = job.route.patience;
+    let first_byte_ms = patience.first_byte_ms.max(upstream.first_byte_ms);
     let began = host.now();
-    let deadline = began.saturating_add(patience.first_byte_ms);
+    let deadline = began.saturating_add(first_byte_ms);
     let provider = &target.provider.name;
     let too_slow = || {
         let ms = host.now().saturating_sub(began);
@@ -156,7 +157,7 @@ pub(super) async fn attempt<H: Host>(host: &H, job: &Job<'_>, target: &Target, r
         Tried::Failed { outcome: Outcome::TimedOut, upset }
     };
     let asked = Outgoing { method: "POST", url, headers, body: body.into(), streams: job.streams() };
-    let answer = match race(host, patience.first_byte_ms, fetch(host, upstream, asked)).await {
+    let answer = match race(host, first_byte_ms, fetch(host, upstream, asked)).await {
         Raced::Done(Ok(answer)) => answer,
         Raced::Done(Err(Unreachable(cause))) => {
             let cause = cause.chars().take(CAUSE_CHARS_MAX).collect();

@@ -109,10 +109,15 @@ fn modal_has_two_headers_and_is_waited_for_where_it_says() {
     let headers = json!([{"name": "Modal-Key", "secret": KEY}, {"name": "modal-secret", "value": "public"}]);
     let modal = json!({"dialect": "openai-chat", "base_url": "http://up/v1", "headers": headers});
     let ask = json!({"model": "modal/m", "messages": [{"role": "user", "content": "Hello?"}]});
-    let wait = |place: &str| answers(303, &[("location", place)], "");
+    let wait = |place: &str| {
+        let mut script = answers(303, &[("location", place)], "");
+        script[0].0 = 150_000;
+        script
+    };
     let scripts = [wait("/v1/chat/completions?call=1"), wait("http://up/wait?call=2"), answers(200, JSON, CHAT)];
     let told = played(&draft("modal", &modal), "/v1/chat/completions", &ask, scripts);
     assert!(told.status == 200 && told.body.contains("Hello"), "{}", told.body);
+    assert_eq!(told.line["ms"], 300_000);
     let urls: Vec<&str> = told.sent.iter().map(|(url, _)| url.as_str()).collect();
     assert_eq!(
         urls,
