@@ -526,3 +526,131 @@ fn is_base_url(url: &str) -> bool {
             && rest.bytes().all(|b| b.is_ascii_graphic() && !b"?#\\\"{}".contains(&b))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    fn compile(providers: &str, secrets: &[(&str, &str)]) -> Result<Config, String> {
+        let draft = Draft::from_json(Some(&format!(r#"{{"providers":{providers}}}"#))).unwrap();
+        let lookup = |name: &str| secrets.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        Config::compile(&draft, lookup).map_err(|mistakes| mistakes[0].0.clone())
+    }
+
+    fn upstream<'c>(config: &'c Config, name: &str) -> &'c Upstream {
+        let provider = config.providers.get(name).unwrap_or_else(|| panic!("{name}: {:?}", config.off.get(name)));
+        let Reach::Upstream(upstream) = &provider.reach else { panic!("{name} is built in") };
+        upstream
+    }
+
+    #[test]
+    fn a_base_url_holds_what_the_configuration_or_the_environment_says() {
+        let (key, resource) = (("AZURE_API_KEY", "k"), ("AZURE_RESOURCE_NAME", "https://mine/"));
+        let config = compile("{}", &[key, resource]).unwrap();
+        let azure = upstream(&config, "azure");
+        assert_eq!(azure.base_url, "https://mine.openai.azure.com/openai/v1");
+        assert_eq!(azure.query.as_deref(), Some("api-version=v1"));
+        let written = compile(r#"{"azure":{"variables":{"resource":"other"}}}"#, &[key, resource]).unwrap();
+        assert_eq!(upstream(&written, "azure").base_url, "https://other.openai.azure.com/openai/v1");
+        assert_eq!(compile("{}", &[key]).unwrap().off.get("azure").unwrap(), "AZURE_RESOURCE_NAME");
+        let own = r#"{"mine":{"dialect":"anthropic","base_url":"https://{account}.x/{model}","auth":"none"}}"#;
+        let config = compile(own, &[("MINE_ACCOUNT", "a-1")]).unwrap();
+        assert_eq!(upstream(&config, "mine").base_url(Dialect::Anthropic, "a/b"), "https://a-1.x/a%2Fb");
+        assert_eq!(compile(own, &[]).unwrap().off.get("mine").unwrap(), "MINE_ACCOUNT");
+        assert_eq!(
+            compile(own, &[("MINE_ACCOUNT", "a/b")]).unwrap_err(),
+            r#"providers.mine.variables.account: "a/b" is not of letters, digits, "-", "_" and ".""#
+        );
+    }
+
+    #[test]
+    fn a_dialect_may_be_spoken_elsewhere() {
+        let config = compile("{}", &[("DEEPSEEK_API_KEY", "k")]).unwrap();
+        let deepseek = upstream(&config, "deepseek");
+        assert_eq!(deepseek.dialects, [Dialect::OpenaiChat, Dialect::Anthropic]);
+        assert_eq!(deepseek.base_url(Dialect::Anthropic, "m"), "https://api.deepseek.com/anthropic");
+        assert_eq!(deepseek.base_url(Dialect::OpenaiChat, "m"), "https://api.deepseek.com");
+        // What stands at another address need not be there too.
+        let moved = compile(r#"{"deepseek":{"base_url":"http://x"}}"#, &[("DEEPSEEK_API_KEY", "k")]).unwrap();
+        assert_eq!(upstream(&moved, "deepseek").dialects, [Dialect::OpenaiChat]);
+        let both = r#"{"p":{"dialect":"openai-chat","base_url":"http://x","auth":"none","also":[{"dialect":"gemini","base_url":"http://y"}]}}"#;
+        let config = compile(both, &[]).unwrap();
+        assert_eq!(upstream(&config, "p").base_url(Dialect::Gemini, "m"), "http://y");
+    }
+
+    #[test]
+    fn what_needs_no_key_is_on_once_it_is_named() {
+        assert_eq!(compile("{}", &[]).unwrap().off.get("ollama").unwrap(), "OLLAMA_BASE_URL");
+        let cases: [(&str, &[(&str, &str)], &str); 3] = [
+            (r#"{"ollama":{}}"#, &[], "http://localhost:11434/v1"),
+            ("{}", &[("OLLAMA_BASE_URL", "http://gpu:1")], "http://gpu:1"),
+            (r#"{"ollama":{"base_url":"http://x"}}"#, &[("OLLAMA_BASE_URL", "http://gpu:1")], "http://x"),
+        ];
+        for (providers, secrets, expected) in cases {
+            let config = compile(providers, secrets).unwrap();
+            let ollama = upstream(&config, "ollama");
+            assert_eq!(ollama.base_url, expected);
+            assert!(matches!(ollama.credential, Credential::None));
+        }
+    }
+
+    #[test]
+    fn each_service_of_aws_is_signed_for_by_its_own_name() {
+        let secrets = [
+            ("AWS_REGION", "us-east-1"),
+            ("AWS_ACCESS_KEY_ID", "id"),
+            ("AWS_SECRET_ACCESS_KEY", "s"),
+            ("ANTHROPIC_AWS_WORKSPACE_ID", "wrkspc_1"),
+        ];
+        let config = compile("{}", &secrets).unwrap();
+        let services = [
+            ("amazon-bedrock", "bedrock"),
+            ("bedrock-anthropic", "bedrock"),
+            ("bedrock-mantle", "bedrock-mantle"),
+            ("anthropic-aws", "aws-external-anthropic"),
+        ];
+        for (name, service) in services {
+            let Credential::Sigv4(signer) = &upstream(&config, name).credential else { panic!("{name}") };
+            assert_eq!(signer.service, service, "{name}");
+        }
+        let fields = &upstream(&config, "anthropic-aws").headers;
+        assert_eq!(
+            fields.iter().map(|field| (field.name.as_str(), field.value.as_str())).collect::<Vec<_>>(),
+            [("anthropic-workspace-id", "wrkspc_1")]
+        );
+    }
+
+    #[test]
+    fn a_header_is_a_name_and_a_value_or_a_secret() {
+        let with = |headers: &str| {
+            format!(r#"{{"p":{{"dialect":"gemini","base_url":"http://x","auth":"none","headers":[{headers}]}}}}"#)
+        };
+        let secret = [("S", "secret")];
+        let config = compile(&with(r#"{"name":"a","value":"v"},{"name":"b","secret":"S"}"#), &secret).unwrap();
+        assert_eq!(upstream(&config, "p").secrets().collect::<Vec<_>>(), ["secret"]);
+        let optional = compile(&with(r#"{"name":"b","secret":"S","optional":true}"#), &[]).unwrap();
+        assert!(upstream(&optional, "p").headers.is_empty());
+        assert_eq!(compile(&with(r#"{"name":"b","secret":"S"}"#), &[]).unwrap().off.get("p").unwrap(), "S");
+        let mistakes = [
+            (r#"{"name":"a b","value":"v"}"#, r#"providers.p.headers[0]: "a b" is not a header's name"#),
+            (r#"{"name":"a"}"#, "providers.p.headers[0]: needs value, or secret (the name of the secret with it)"),
+            (r#"{"name":"a","value":"\n"}"#, "providers.p.headers[0]: has a value that no header can have"),
+        ];
+        for (header, expected) in mistakes {
+            assert_eq!(compile(&with(header), &[]).unwrap_err(), expected);
+        }
+        let query = r#"{"p":{"dialect":"gemini","base_url":"http://x","auth":"none","query":"a b"}}"#;
+        assert_eq!(compile(query, &[]).unwrap_err(), r#"providers.p.query: "a b" is not of the form "name=value""#);
+    }
+
+    #[test]
+    fn every_secret_of_a_provider_is_asked_for() {
+        let draft = r#"{"providers":{"p":{"base_url":"https://{account}.x","headers":[{"name":"a","secret":"H"}]}}}"#;
+        let secrets = Draft::from_json(Some(draft)).unwrap().secrets();
+        let known = ["AZURE_RESOURCE_NAME", "DATABRICKS_HOST", "MODAL_SECRET", "ANTHROPIC_AWS_WORKSPACE_ID"];
+        for name in ["P_ACCOUNT", "P_API_KEY", "H"].into_iter().chain(known) {
+            assert!(secrets.contains(name), "{name}");
+        }
+    }
+}
