@@ -169,7 +169,7 @@ impl Record {
             output_tokens: usage.output,
             reasoning_tokens: usage.reasoning,
             tokens_estimated: tally.is_some_and(|tally| tally.estimated),
-            searches: tally.map_or(0, |tally| tally.bill.searches),
+            searches: tally.map(|tally| tally.bill.searches).filter(|searches| *searches > 0),
             cost_picodollars: cost.map(|(cost, _)| cost),
             cost_source: cost.map(|(_, source)| source),
             ms: now.saturating_sub(self.started),
@@ -212,18 +212,13 @@ struct Line<'a> {
     reasoning_tokens: u64,
     tokens_estimated: bool,
     /// Of the web, by the upstream.
-    #[serde(skip_serializing_if = "is_zero")]
-    searches: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    searches: Option<u64>,
     cost_picodollars: Option<Picodollars>,
     /// `reported` by the upstream, by the `configuration`, or where the catalogue has it from.
     cost_source: Option<&'a str>,
     ms: Millis,
     first_byte_ms: Option<Millis>,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
-fn is_zero(count: &u64) -> bool {
-    *count == 0
 }
 
 #[derive(Serialize)]
