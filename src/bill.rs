@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use memchr::memmem;
 use serde_json::value::RawValue;
 
-use crate::price::Picodollars;
+use crate::price::{Picodollars, Service};
 use crate::wire::json::{Read, objects, parse};
 
 /// Each is 0 where the upstream does not tell it.
@@ -26,6 +26,7 @@ pub struct Bill {
     pub image_output: u64,
     /// Searches of the web.
     pub searches: u64,
+    pub service: Service,
 }
 
 /// What stands in every text that holds a bill, and what stands there besides, one or the other.
@@ -40,6 +41,8 @@ const SIGNS: &[&str] = &[
     "image_tokens",
     "TokensDetails",
     "webSearch",
+    "\"flex\"",
+    "\"priority\"",
 ];
 
 impl Bill {
@@ -57,7 +60,9 @@ impl Bill {
         // Anthropic's streams begin with a message, those of Responses end with a response.
         let inner = [envelope.message, envelope.response].into_iter().flatten();
         let inner = inner.filter_map(|inner| parse::<Inner<'_>>(inner.get()).ok());
-        for Inner { usage, output } in inner.chain([Inner { usage: envelope.usage, output: envelope.output }]) {
+        let Envelope { usage, output, service_tier, .. } = envelope;
+        for Inner { usage, output, service_tier } in inner.chain([Inner { usage, output, service_tier }]) {
+            self.served(service_tier);
             if let Some(usage) = usage {
                 self.usage(usage);
             }
@@ -72,6 +77,7 @@ impl Bill {
     fn usage(&mut self, usage: &RawValue) {
         let Ok(usage) = parse::<Usage<'_>>(usage.get()) else { return };
         self.cost = usage.cost().or(self.cost);
+        self.served(usage.service_tier);
         told(
             &mut self.cache_write_1h,
             inside(usage.cache_creation, |found: Creation<'_>| found.ephemeral_1h_input_tokens),
@@ -88,8 +94,19 @@ impl Bill {
         }
     }
 
+    /// Most words for it mean the usual service.
+    fn served(&mut self, tier: Option<&RawValue>) {
+        match tier.and_then(|tier| parse::<Cow<'_, str>>(tier.get()).ok()).as_deref() {
+            Some("flex") => self.service = Service::Flex,
+            Some("priority") => self.service = Service::Priority,
+            Some(_) => self.service = Service::Standard,
+            None => {}
+        }
+    }
+
     /// Gemini's, by kind.
     fn metadata(&mut self, usage: Metadata<'_>) {
+        self.served(usage.service_tier);
         for (details, audio, image) in [
             (usage.prompt, &mut self.audio_input, &mut self.image_input),
             (usage.candidates, &mut self.audio_output, &mut self.image_output),
@@ -148,6 +165,7 @@ objects! {
         message: Option<&'a RawValue>,
         response: Option<&'a RawValue>,
         output: Option<&'a RawValue>,
+        service_tier: Option<&'a RawValue>,
         usage_metadata as "usageMetadata": Option<&'a RawValue>,
         candidates: Option<&'a RawValue>,
     }
@@ -155,6 +173,7 @@ objects! {
     struct Inner<'a> {
         usage: Option<&'a RawValue>,
         output: Option<&'a RawValue>,
+        service_tier: Option<&'a RawValue>,
     }
 
     struct Item<'a> {
@@ -167,6 +186,7 @@ objects! {
         cost_in_usd_ticks: Option<&'a RawValue>,
         estimated_cost: Option<&'a RawValue>,
         is_byok: Option<&'a RawValue>,
+        service_tier: Option<&'a RawValue>,
         cost_details: Option<&'a RawValue>,
         cache_creation: Option<&'a RawValue>,
         server_tool_use: Option<&'a RawValue>,
@@ -198,6 +218,7 @@ objects! {
     struct Metadata<'a> {
         prompt as "promptTokensDetails": Option<&'a RawValue>,
         candidates as "candidatesTokensDetails": Option<&'a RawValue>,
+        service_tier as "serviceTier": Option<&'a RawValue>,
     }
 
     struct Kind {
@@ -274,6 +295,21 @@ mod tests {
         ];
         for (text, expected) in cases {
             assert_eq!(bill(&[text]).cost, expected.map(Picodollars), "{text}");
+        }
+    }
+
+    #[test]
+    fn how_an_answer_was_served_is_read_wherever_it_is_told() {
+        let cases = [
+            (r#"{"service_tier":"flex","usage":{}}"#, Service::Flex),
+            (r#"{"response":{"service_tier":"priority","usage":{}}}"#, Service::Priority),
+            (r#"{"usage":{"service_tier":"priority"}}"#, Service::Priority),
+            (r#"{"usageMetadata":{"serviceTier":"flex"}}"#, Service::Flex),
+            (r#"{"service_tier":"default","usage":{"note":"flex"}}"#, Service::Standard),
+            (r#"{"service_tier":null,"usage":{"note":"flex"}}"#, Service::Standard),
+        ];
+        for (text, service) in cases {
+            assert_eq!(bill(&[text]).service, service, "{text}");
         }
     }
 

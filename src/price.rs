@@ -14,13 +14,32 @@ pub struct Picodollars(pub u64);
 /// What a model asks for its answers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Price {
-    pub rates: Rates,
-    /// Rates for a prompt of more tokens than this, all of it; the smallest first.
-    pub above: Vec<(u64, Rates)>,
+    pub tokens: Tokens,
+    /// For answers that are served otherwise than usual.
+    pub services: Vec<(Service, Tokens)>,
     /// Picodollars for each answer.
     pub request: u64,
     /// For searches of the web, where it is known.
     pub search: Option<Search>,
+}
+
+/// Rates by the size of the prompt.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tokens {
+    pub rates: Rates,
+    /// For a prompt of more tokens than this, all of it; the smallest first.
+    pub above: Vec<(u64, Rates)>,
+}
+
+/// How an answer is served.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Service {
+    #[default]
+    Standard,
+    /// Slower, and cheaper.
+    Flex,
+    /// Faster, and dearer.
+    Priority,
 }
 
 /// In picodollars.
@@ -75,17 +94,42 @@ impl Rates {
 }
 
 impl Price {
+    /// The same rates for whatever is served, and however.
+    pub fn of(tokens: Tokens) -> Self {
+        let services = [Service::Flex, Service::Priority].map(|service| (service, tokens.clone()));
+        Self { tokens, services: services.into(), ..Self::default() }
+    }
+
+    fn tokens(&self, service: Service) -> Option<&Tokens> {
+        match service {
+            Service::Standard => Some(&self.tokens),
+            other => self.services.iter().find(|(service, _)| *service == other).map(|(_, tokens)| tokens),
+        }
+    }
+}
+
+impl Tokens {
     fn rates(&self, input: u64) -> &Rates {
         let above = self.above.iter().rev().find(|(size, _)| input > *size);
         above.map_or(&self.rates, |(_, rates)| rates)
     }
+
+    /// The most that so many can cost.
+    fn worst(&self, input: u64, output: u64) -> u64 {
+        let reached = self.above.iter().filter(|(size, _)| input > *size).map(|(_, rates)| rates);
+        let costs = reached.chain([&self.rates]).map(|rates| {
+            let input = input.saturating_mul(rates.dearest_input());
+            input.saturating_add(output.saturating_mul(rates.dearest_output()))
+        });
+        costs.max().unwrap_or_default()
+    }
 }
 
-/// Cost of one answer; `None` where it was searched for and no price of that is known.
+/// Cost of one answer; `None` where it was searched for, or served in a way, and no price of that is known.
 ///
 /// Tokens of a kind that has its own price are not also counted at another. Saturates instead of overflowing.
 pub fn cost(usage: &Usage, bill: &Bill, price: &Price) -> Option<Picodollars> {
-    let rates = price.rates(usage.input);
+    let rates = price.tokens(bill.service)?.rates(usage.input);
     let written_1h = bill.cache_write_1h.min(usage.cache_write);
     // What was cached is taken to be text: no provider says of what kind it was.
     let mut input = Split(usage.input);
@@ -125,15 +169,11 @@ impl Split {
     }
 }
 
-/// The most that a request can cost whose prompt has at most `input` tokens and whose answer at most `output`. Searches
-/// come on top.
-pub fn worst(input: u64, output: u64, price: &Price) -> Picodollars {
-    let reached = price.above.iter().filter(|(size, _)| input > *size).map(|(_, rates)| rates);
-    let costs = reached.chain([&price.rates]).map(|rates| {
-        let input = input.saturating_mul(rates.dearest_input());
-        input.saturating_add(output.saturating_mul(rates.dearest_output())).saturating_add(price.request)
-    });
-    Picodollars(costs.max().unwrap_or_default())
+/// The most that a request can cost whose prompt has at most `input` tokens and whose answer at most `output`, if it is not
+/// served dearer than by `service`. Searches come on top.
+pub fn worst(input: u64, output: u64, service: Service, price: &Price) -> Option<Picodollars> {
+    let served = price.tokens(service)?.worst(input, output);
+    Some(Picodollars(served.max(price.tokens.worst(input, output)).saturating_add(price.request)))
 }
 
 impl Picodollars {
@@ -219,7 +259,13 @@ mod tests {
             ..Rates::flat(3_000_000, 15_000_000)
         };
         let above = vec![(200_000, Rates::flat(6_000_000, 22_500_000)), (500_000, Rates::flat(7_000_000, 30_000_000))];
-        Price { rates, above, request: 0, search: Some(Search::Each(10_000_000_000)) }
+        let fast = Tokens { rates: Rates::flat(6_000_000, 30_000_000), above: Vec::new() };
+        Price {
+            tokens: Tokens { rates, above },
+            services: vec![(Service::Priority, fast)],
+            request: 0,
+            search: Some(Search::Each(10_000_000_000)),
+        }
     }
 
     #[test]
@@ -253,6 +299,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_served_otherwise_has_its_own_rates_or_an_unknown_cost() {
+        let usage = Usage { input: 10, output: 1, ..Usage::default() };
+        let bill = |service| Bill { service, ..Bill::default() };
+        assert_eq!(cost(&usage, &bill(Service::Priority), &sonnet()), Some(Picodollars(10 * 6_000_000 + 30_000_000)));
+        assert_eq!(cost(&usage, &bill(Service::Flex), &sonnet()), None);
+        assert_eq!(worst(10, 1, Service::Flex, &sonnet()), None);
+        let flat = Price::of(Tokens { rates: Rates::flat(1, 2), above: Vec::new() });
+        assert_eq!(cost(&usage, &bill(Service::Flex), &flat), Some(Picodollars(12)));
+    }
+
+    #[test]
     fn a_long_prompt_is_paid_at_the_rates_of_its_size() {
         let cases = [(200_000, 3_000_000), (200_001, 6_000_000), (500_000, 6_000_000), (500_001, 7_000_000)];
         for (input, rate) in cases {
@@ -275,9 +332,17 @@ mod tests {
                     output: 90,
                     reasoning: if share & 16 == 0 { 0 } else { 100 },
                 };
-                let bill = Bill { cache_write_1h: part(4), audio_input: part(8), image_output: 30, ..Bill::default() };
-                assert!(cost(&usage, &bill, &price) <= Some(worst(input, 90, &price)), "{usage:?} {bill:?}");
-                assert!(cost(&usage, &bill, &price) <= Some(worst(input + 300_000, 90, &price)), "{usage:?} {bill:?}");
+                let service = if share < 20 { Service::Standard } else { Service::Priority };
+                let bill = Bill {
+                    cache_write_1h: part(4),
+                    audio_input: part(8),
+                    image_output: 30,
+                    service,
+                    ..Bill::default()
+                };
+                let worst = |input| worst(input, 90, bill.service, &price);
+                assert!(cost(&usage, &bill, &price) <= worst(input), "{usage:?} {bill:?}");
+                assert!(cost(&usage, &bill, &price) <= worst(input + 300_000), "{usage:?} {bill:?}");
             }
         }
     }

@@ -27,7 +27,7 @@ use crate::error::{Error, Kind};
 use crate::host::{Body, Headers, Host, Incoming, Millis, Reply, ReplyBody};
 use crate::limit::{Admission, Ticket, spend_counter};
 use crate::platform::Platform;
-use crate::price::{Picodollars, worst};
+use crate::price::{Picodollars, Service, worst};
 use crate::record::{self, Attempt, End, Record, Served, Tally};
 use crate::route::{self, Health, Outcome, Route};
 use crate::seal::{self, Seal};
@@ -314,9 +314,13 @@ fn dearest(dialect: Inbound, ask: Ask, body: &Fields<'_>, body_bytes: usize, rou
     // No tokenizer makes two tokens of one byte pair of prose; what it makes of a prompt of symbols is billed all the same.
     let input = (body_bytes as u64).div_ceil(2);
     let output = output_max(dialect, ask, body);
+    let service = match body.get::<String>("service_tier") {
+        Ok(Some(tier)) if tier == "priority" => Service::Priority,
+        _ => Service::Standard,
+    };
     route.targets.iter().try_fold(Picodollars::default(), |most, target| {
         let priced = target.known.price.as_ref()?;
-        Some(most.max(worst(input, output, &priced.price)))
+        Some(most.max(worst(input, output, service, &priced.price)?))
     })
 }
 

@@ -6,12 +6,12 @@
 use std::borrow::Cow;
 
 use crate::named::Named;
-use crate::price::{Price, Rates, Search};
+use crate::price::{Price, Rates, Search, Service, Tokens};
 
 /// By provider, `[name]`, a line for each model: its name, then fields. Prices are in picodollars per token: `in`, `out`, and
 /// where they differ `hit` and `write` (of a cache), `write_1h`, `reasoning`, `audio_in`, `audio_out`, `image_in`,
 /// `image_out`. `request` is for each answer, `search` for one search, `search_once` for all of an answer; `batch` is `half`, or what goes in and what
-/// comes out. Behind `over` stand the rates of longer prompts. `context` and `most` are tokens of the prompt and of the
+/// comes out. Behind `over` stand the rates of longer prompts, behind `at` those of another service. `context` and `most` are tokens of the prompt and of the
 /// answer, `takes` and `gives` what there is besides text, `kind` what it does if not chat. `#` begins a source other than
 /// the table's.
 const TABLE: &str = include_str!("models.txt");
@@ -109,10 +109,16 @@ fn name(line: &str) -> &str {
 fn read(line: &'static str, source: &'static str) -> Model {
     let (fields, source) = line.split_once(" # ").unwrap_or((line, source));
     let mut model = Model::default();
-    let mut rates = Figures::default();
-    let mut above: Vec<(u64, Figures)> = Vec::new();
+    // By service and by size, the last of which is filled.
+    let mut filled = vec![(Service::Standard, 0, Figures::default())];
     let (mut request, mut search) = (0, None);
     for (field, value) in fields.split(' ').filter_map(|field| field.split_once('=')) {
+        let service = filled.last().map(|(service, ..)| *service).unwrap_or_default();
+        match (field, value) {
+            ("at", "flex") => filled.push((Service::Flex, 0, Figures::default())),
+            ("at", "priority") => filled.push((Service::Priority, 0, Figures::default())),
+            _ => {}
+        }
         let Ok(figure) = value.parse::<u64>() else { continue };
         match field {
             "context" => model.context = Some(figure),
@@ -120,15 +126,30 @@ fn read(line: &'static str, source: &'static str) -> Model {
             "request" => request = figure,
             "search" => search = Some(Search::Each(figure)),
             "search_once" => search = Some(Search::Once(figure)),
-            "over" => above.push((figure, Figures::default())),
-            rate => above.last_mut().map_or(&mut rates, |(_, rates)| rates).set(rate, figure),
+            "over" => filled.push((service, figure, Figures::default())),
+            rate => {
+                if let Some((.., figures)) = filled.last_mut() {
+                    figures.set(rate, figure);
+                }
+            }
         }
     }
-    model.price = rates.rates().map(|rates| {
-        let above = above.iter().filter_map(|(size, figures)| Some((*size, figures.rates()?))).collect();
-        Priced { price: Price { rates, above, request, search }, origin: Origin::Table(Cow::Borrowed(source)) }
+    let tokens = |service| tokens(&filled, service);
+    model.price = tokens(Service::Standard).map(|standard| {
+        let others = [Service::Flex, Service::Priority].into_iter();
+        let services = others.filter_map(|service| Some((service, tokens(service)?))).collect();
+        let price = Price { tokens: standard, services, request, search };
+        Priced { price, origin: Origin::Table(Cow::Borrowed(source)) }
     });
     model
+}
+
+fn tokens(filled: &[(Service, u64, Figures)], service: Service) -> Option<Tokens> {
+    let mut sizes =
+        filled.iter().filter(|(own, ..)| *own == service).map(|(_, size, figures)| (*size, figures.rates()));
+    let (_, rates) = sizes.next()?;
+    let above = sizes.filter_map(|(size, rates)| Some((size, rates?))).collect();
+    Some(Tokens { rates: rates?, above })
 }
 
 /// Rates on their way: what is not said is as the like of it.
@@ -223,11 +244,11 @@ mod tests {
                 let Model { price, context, most } = read(line, "table");
                 assert!(context != Some(0) && most != Some(0), "{line}");
                 let Some(Priced { price, .. }) = price else { continue };
-                let tiers = price.above.iter().map(|(_, rates)| rates).chain([&price.rates]);
-                assert!(
-                    price.above.is_sorted_by(|a, b| a.0 < b.0) && price.above.iter().all(|tier| tier.0 > 0),
-                    "{line}"
-                );
+                let tokens = price.services.iter().map(|(_, tokens)| tokens).chain([&price.tokens]);
+                let tiers =
+                    tokens.flat_map(|tokens| tokens.above.iter().map(|(_, rates)| rates).chain([&tokens.rates]));
+                let Tokens { above, .. } = &price.tokens;
+                assert!(above.is_sorted_by(|a, b| a.0 < b.0) && above.iter().all(|tier| tier.0 > 0), "{line}");
                 for rates in tiers {
                     assert!(rates.cached_input <= rates.input, "{line}");
                     // A thousand dollars for a million tokens would be a mistake.
@@ -241,11 +262,17 @@ mod tests {
     #[test]
     fn a_line_says_what_a_model_costs_and_takes() {
         let line = "m in=10 hit=1 write=12 write_1h=20 out=50 audio_in=30 batch=half request=3 search=7 context=1000 most=64 \
-            takes=image,pdf over=100 in=20 out=75 over=500 in=40 out=90 # a page, read 2026-11-21";
+            takes=image,pdf over=100 in=20 out=75 over=500 in=40 out=90 at=priority in=30 out=95 over=100 in=60 out=99 # a page, read 2026-11-21";
         let rates =
             Rates { cached_input: 1, cache_write: 12, cache_write_1h: 20, audio_input: 30, ..Rates::flat(10, 50) };
         let above = vec![(100, Rates::flat(20, 75)), (500, Rates::flat(40, 90))];
-        let price = Price { rates, above, request: 3, search: Some(Search::Each(7)) };
+        let fast = Tokens { rates: Rates::flat(30, 95), above: vec![(100, Rates::flat(60, 99))] };
+        let price = Price {
+            tokens: Tokens { rates, above },
+            services: vec![(Service::Priority, fast)],
+            request: 3,
+            search: Some(Search::Each(7)),
+        };
         let origin = Origin::Table("a page, read 2026-11-21".into());
         let expected = Model { price: Some(Priced { price, origin }), context: Some(1000), most: Some(64) };
         assert_eq!(read(line, "table"), expected);
@@ -263,13 +290,13 @@ mod tests {
             ("cloudflare-workers-ai/@cf/openai/gpt-oss-120b", 350_000, 350_000, 750_000),
         ];
         for (model, input, cached_input, output) in cases {
-            let rates = models.get(model).price.unwrap().price.rates;
+            let rates = models.get(model).price.unwrap().price.tokens.rates;
             assert_eq!((rates.input, rates.cached_input, rates.output), (input, cached_input, output), "{model}");
         }
         let claude = models.get("anthropic/claude-sonnet-4-5");
         assert_eq!((claude.context, claude.most), (Some(200_000), Some(64_000)));
-        assert_eq!(claude.price.unwrap().price.rates.cache_write_1h, 6_000_000);
-        assert_eq!(models.get("tollgate/echo").price.unwrap().price.rates, Rates::default());
+        assert_eq!(claude.price.unwrap().price.tokens.rates.cache_write_1h, 6_000_000);
+        assert_eq!(models.get("tollgate/echo").price.unwrap().price.tokens.rates, Rates::default());
     }
 
     #[test]

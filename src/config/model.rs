@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Draft, Known, Mistake};
 use crate::catalog::models::{Figures, Model, Models, Origin, Priced};
-use crate::price::{Picodollars, Price, Rates, Search};
+use crate::price::{Picodollars, Price, Rates, Search, Tokens};
 
 /// Dollars per million tokens, as decimal strings. What is left out is as the like of it, or without any price as the
 /// catalogue has it.
@@ -95,7 +95,8 @@ fn read(model: &str, written: &PriceDraft, known: &Known) -> Result<Model, Mista
         return Err(wrong("", "needs input and output"));
     }
     let (request, search) = (request.unwrap_or_default(), search.map(Search::Each));
-    let price = rates.map(|rates| Price { rates, above, request, search });
+    // Whatever is served, and however, has these.
+    let price = rates.map(|rates| Price { request, search, ..Price::of(Tokens { rates, above }) });
     Ok(Model {
         price: price.map(|price| Priced { price, origin: Origin::Configuration }),
         context: written.context_tokens,
@@ -155,7 +156,7 @@ mod tests {
         };
         let above = vec![(200_000, Rates::flat(2_000_000, 10_000_000))];
         let (request, search) = (5_000_000_000, Some(Search::Each(10_000_000_000)));
-        let price = Price { rates, above, request, search };
+        let price = Price { request, search, ..Price::of(Tokens { rates, above }) };
         let price = Some(Priced { price, origin: Origin::Configuration });
         assert_eq!(model(written), Ok(Model { price, context: Some(9), most: Some(7) }));
         assert_eq!(model(r#"{"output_tokens":7}"#), Ok(Model { most: Some(7), ..Model::default() }));

@@ -582,7 +582,8 @@ mod tests {
     #[test]
     fn what_needs_no_key_is_on_once_it_is_named() {
         assert_eq!(compile("{}", &[]).unwrap().off.get("ollama").unwrap(), "OLLAMA_BASE_URL");
-        let cases: [(&str, &[(&str, &str)], &str); 3] = [
+        type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
+        let cases: &[Case<'_>] = &[
             (r#"{"ollama":{}}"#, &[], "http://localhost:11434/v1"),
             ("{}", &[("OLLAMA_BASE_URL", "http://gpu:1")], "http://gpu:1"),
             (r#"{"ollama":{"base_url":"http://x"}}"#, &[("OLLAMA_BASE_URL", "http://gpu:1")], "http://x"),
@@ -590,7 +591,7 @@ mod tests {
         for (providers, secrets, expected) in cases {
             let config = compile(providers, secrets).unwrap();
             let ollama = upstream(&config, "ollama");
-            assert_eq!(ollama.base_url, expected);
+            assert_eq!(ollama.base_url, *expected);
             assert!(matches!(ollama.credential, Credential::None));
         }
     }

@@ -383,7 +383,7 @@ fn gateway(scenario: &Scenario) -> Gateway {
         json!({"dialect": dialect.dialect(), "base_url": format!("http://{name}/v1"), "secret": format!("the key of {name}")})
     };
     let providers: HashMap<&str, Value> =
-        ["oa", "ob", "aa", "ab", "ra", "ga", "gb", "anthropic"].map(|name| (name, provider(name))).into();
+        ["oa", "ob", "aa", "ab", "ra", "ga", "gb", "anthropic", "openai"].map(|name| (name, provider(name))).into();
     let draft = json!({
         "providers": providers,
         "models": {"try": {"targets": scenario.route, "first_byte_ms": first, "idle_ms": idle, "heartbeat_ms": heartbeat, "strict": strict}},
