@@ -77,13 +77,27 @@ pub enum Body {
 /// A request to an upstream.
 #[derive(Debug)]
 pub struct Outgoing {
-    /// `POST`, or `GET` of what has no body.
-    pub method: &'static str,
+    pub method: Method,
     pub url: String,
     pub headers: Headers,
     pub body: Bytes,
     /// Whether a stream is asked for: not every stream says by its `content-type` that it is one.
     pub streams: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    Post,
+    Get,
+}
+
+impl Method {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Post => "POST",
+            Self::Get => "GET",
+        }
+    }
 }
 
 #[derive(Debug)]

@@ -235,7 +235,7 @@ impl Host for Exchange {
         let _ = options.set_between_bytes_timeout(nanos(NO_LIMIT));
         // Without the length the body would go out in chunks, which not every upstream takes.
         let mut builder = http::Request::builder()
-            .method(request.method)
+            .method(request.method.name())
             .uri(request.url)
             .header("content-length", request.body.len())
             .extension(RequestOptionsExtension(options));

@@ -15,7 +15,7 @@ use crate::dialect::{Ask, Dialect, Label};
 use crate::echo;
 use crate::embed::Encoding;
 use crate::error::{Error, Kind};
-use crate::host::{Answer, Broken, Headers, Host, Millis, Outgoing, Unreachable};
+use crate::host::{Answer, Broken, Headers, Host, Method, Millis, Outgoing, Unreachable};
 use crate::pause::{LimitHeaders, retry_after_ms, seconds_ms};
 use crate::platform::Platform;
 use crate::quirks::{Quirks, Reader};
@@ -156,7 +156,7 @@ pub(super) async fn attempt<H: Host>(host: &H, job: &Job<'_>, target: &Target, r
         let upset = Upset::new(Kind::UpstreamTimeout, format!("{provider} gave no answer in {ms} ms"));
         Tried::Failed { outcome: Outcome::TimedOut, upset }
     };
-    let asked = Outgoing { method: "POST", url, headers, body: body.into(), streams: job.streams() };
+    let asked = Outgoing { method: Method::Post, url, headers, body: body.into(), streams: job.streams() };
     let answer = match race(host, first_byte_ms, fetch(host, upstream, asked)).await {
         Raced::Done(Ok(answer)) => answer,
         Raced::Done(Err(Unreachable(cause))) => {
@@ -210,7 +210,7 @@ async fn fetch<H: Host>(host: &H, upstream: &Upstream, asked: Outgoing) -> Resul
     for _ in 0..REDIRECTS_MAX {
         let place = answer.headers.get("location").filter(|_| answer.status == 303);
         let Some(url) = place.and_then(|place| query::within(&url, place)) else { break };
-        let again = Outgoing { method: "GET", url, headers: headers.clone(), body: Bytes::new(), streams };
+        let again = Outgoing { method: Method::Get, url, headers: headers.clone(), body: Bytes::new(), streams };
         answer = host.fetch(again).await?;
     }
     Ok(answer)

@@ -159,7 +159,7 @@ impl Host for Scripted {
         }
         let script = self.world.script(target);
         self.world.sent.borrow_mut().push((request.url.clone(), request.body.clone()));
-        self.world.heads.borrow_mut().push((request.method, request.headers.clone()));
+        self.world.heads.borrow_mut().push((request.method.name(), request.headers.clone()));
         let world = self.world.clone();
         let mut upstream = Upstream { since: world.passed(), world, target: target.to_owned(), script };
         match upstream.next().await {

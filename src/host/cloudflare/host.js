@@ -21,7 +21,7 @@ export const send = (method, url, head, body, caller, attempt) =>
   fetch(url, {
     method,
     headers: headers(head),
-    body: method === "GET" ? undefined : body,
+    body: method === "GET" ? undefined : body, // which a GET may not have, not even empty
     signal: AbortSignal.any([caller, attempt]),
     redirect: "manual",
   });

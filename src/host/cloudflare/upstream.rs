@@ -43,8 +43,8 @@ pub(super) async fn fetch(request: Outgoing, caller: &AbortSignal) -> Result<Ans
     let signal = controller.signal();
     let attempt = Attempt(Some(controller));
     let head = written(&request.headers);
-    let response =
-        send(request.method, &request.url, &head, &request.body, caller, &signal).await.map_err(unreachable)?;
+    let sent = send(request.method.name(), &request.url, &head, &request.body, caller, &signal);
+    let response = sent.await.map_err(unreachable)?;
     let response: Response = response.dyn_into().map_err(unreachable)?;
     let headers = parse(&pairs(&response.headers()));
     let is_stream = request.streams || headers.get("content-type").and_then(Framing::of).is_some();

@@ -46,7 +46,7 @@ impl Host for Request {
     }
 
     async fn fetch(&self, request: Outgoing) -> Result<Answer<Received>, Unreachable> {
-        let mut builder = hyper::Request::builder().method(request.method).uri(request.url);
+        let mut builder = hyper::Request::builder().method(request.method.name()).uri(request.url);
         for (name, value) in request.headers.iter() {
             builder = builder.header(name, value);
         }
