@@ -8,7 +8,7 @@ use crate::dialect::Dialect;
 use crate::pause::LimitHeaders;
 use crate::platform::Platform;
 use crate::quirks::Quirks;
-use crate::wire::json::{self, objects, read_by_serde};
+use crate::wire::json::{self, objects};
 
 objects! {
     /// A provider whose key alone turns it on, unless it needs none.
@@ -31,7 +31,10 @@ objects! {
         pub keyless: bool = false,
         /// What may hold its key, the first that does; none for `{NAME}_API_KEY`.
         pub secrets: Vec<String> = Vec::new(),
-        pub auth: Auth = Auth::Key,
+        /// Shows its key as a bearer's, whatever the dialect.
+        pub bearer: bool = false,
+        /// Shows its key in the header of this name.
+        pub key_header: Option<String>,
         /// What a request may be signed for in place of a key, as AWS has it.
         pub service: Option<String>,
         /// What every request has besides.
@@ -95,7 +98,16 @@ pub enum Auth {
     None,
 }
 
-read_by_serde! { Auth = Self::Key; }
+impl Provider {
+    /// How it is shown its key, unless the configuration says otherwise.
+    pub fn auth(&self) -> Auth {
+        match &self.key_header {
+            Some(name) => Auth::Header(name.clone()),
+            None if self.bearer => Auth::Bearer,
+            None => Auth::Key,
+        }
+    }
+}
 
 pub fn providers() -> Vec<Provider> {
     // The tables are part of the program; a test reads them.

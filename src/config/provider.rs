@@ -413,7 +413,7 @@ impl<S: Fn(&str) -> Option<String>> Making<'_, S> {
             };
             return Err(self.wrong("", format_args!("has a secret and auth = \"{auth}\"{why}; leave one out")));
         }
-        let known = row.map_or(Auth::Key, |row| row.auth.clone());
+        let known = row.map_or(Auth::Key, catalog::Provider::auth);
         let shown = |key: String, auth| match auth {
             Auth::Bearer => Credential::Header { name: AUTHORIZATION.into(), value: format!("Bearer {key}"), key },
             Auth::Header(name) => Credential::Header { name, value: key.clone(), key },
