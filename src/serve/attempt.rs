@@ -90,10 +90,6 @@ impl Upset {
         let holds = |text: &[u8]| {
             upstream.secrets().any(|secret| text.windows(secret.len()).any(|part| part == secret.as_bytes()))
         };
-        // Some hosts name the URL that they could not reach, and a key may be part of it.
-        if holds(self.cause.as_bytes()) {
-            self.cause.clear();
-        }
         self.verbatim = self
             .verbatim
             .filter(|(headers, body)| !holds(body) && headers.iter().all(|(_, value)| !holds(value.as_bytes())));
@@ -160,8 +156,10 @@ pub(super) async fn attempt<H: Host>(host: &H, job: &Job<'_>, target: &Target, r
     let answer = match race(host, first_byte_ms, fetch(host, upstream, asked)).await {
         Raced::Done(Ok(answer)) => answer,
         Raced::Done(Err(Unreachable(cause))) => {
-            let cause = cause.chars().take(CAUSE_CHARS_MAX).collect();
             let upset = Upset::new(Kind::BadUpstream, format!("{provider} could not be reached"));
+            // Some hosts name the URL that they could not reach, and a key may be part of it.
+            let is_clean = !matches!(upstream.credential, Credential::Query { .. });
+            let cause = if is_clean { cause.chars().take(CAUSE_CHARS_MAX).collect() } else { String::new() };
             let upset = Upset { cause, ..upset };
             return Tried::Failed { outcome: Outcome::Unreachable, upset };
         }

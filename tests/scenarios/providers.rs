@@ -10,6 +10,7 @@ use tollgate::relay::pump;
 use tollgate::serve::{Gateway, serve};
 
 use crate::operations::{Exchange, answers, played};
+use crate::script::Act;
 use crate::world::{Caller, Received, Scripted, World};
 
 const KEY: &str = "the key of up";
@@ -93,6 +94,19 @@ fn a_key_is_shown_as_the_provider_wants_it() {
     let bearer = json!({"dialect": "anthropic", "base_url": "http://up", "secret": KEY, "auth": "bearer"});
     let told = asked("mine", &bearer, "m", MESSAGE);
     assert_eq!(told.shown(&["authorization", "x-api-key"]).1, [Some("Bearer the key of up"), None]);
+}
+
+#[test]
+fn a_url_that_holds_a_key_is_not_logged() {
+    for (auth, cause) in [(json!("bearer"), json!("up is not there")), (json!({"query": "key"}), Value::Null)] {
+        let provider = json!({"dialect": "openai-chat", "base_url": "http://up/v1", "secret": KEY, "auth": auth});
+        let ask = json!({"model": "mine/m", "messages": []});
+        let told = played(&draft("mine", &provider), "/v1/chat/completions", &ask, [[(0, Act::Refuse)].into()]);
+        assert_eq!(
+            (&told.line["attempts"][0]["outcome"], &told.line["attempts"][0]["cause"]),
+            (&json!("unreachable"), &cause)
+        );
+    }
 }
 
 #[test]
