@@ -1,44 +1,144 @@
-//! What is known about providers and prices without being told: two tables of data, read once.
-//!
-//! A price that is not here or in the configuration is unknown. It is never taken as zero.
+//! What is known about providers and models without being told: two tables of data.
+
+pub mod models;
 
 use crate::dialect::Dialect;
-use crate::named::Named;
+use crate::pause::LimitHeaders;
 use crate::platform::Platform;
-use crate::price::Price;
 use crate::quirks::Quirks;
-use crate::wire::json::{self, objects};
+use crate::wire::json::{self, Cursor, Read, objects, written};
 
 objects! {
-    /// A provider whose key alone turns it on.
+    /// A provider whose key alone turns it on, unless it needs none.
     #[derive(Debug)]
     pub struct Provider {
         pub name: String,
         pub dialect: Dialect,
         /// Others that it speaks at the same base URL.
         pub dialects: Vec<Dialect> = Vec::new(),
+        /// Others that it speaks elsewhere.
+        pub also: Vec<Base> = Vec::new(),
         pub platform: Platform = Platform::default(),
-        /// With `{region}` where the provider has one server for each.
-        pub base_url: String,
+        /// With `{name}` where the address depends on a variable. None where each has an address of his own.
+        pub base_url: Option<String>,
+        /// What every URL ends with.
+        pub query: Option<String>,
+        /// Where those variables are found that are not called after the provider.
+        pub variables: Vec<Variable> = Vec::new(),
+        /// Runs on one's own machine as a rule: it is on once the configuration or `{NAME}_BASE_URL` names it.
+        pub keyless: bool = false,
         /// What may hold its key, the first that does; none for `{NAME}_API_KEY`.
         pub secrets: Vec<String> = Vec::new(),
+        /// Shows its key as a bearer's, whatever the dialect.
+        pub bearer: bool = false,
+        /// Shows its key in the header of this name.
+        pub key_header: Option<String>,
+        /// What a request may be signed for in place of a key, as AWS has it.
+        pub service: Option<String>,
+        /// What every request has besides.
+        pub headers: Vec<Header> = Vec::new(),
+        /// Where an answer takes long, a redirect by 303 says where to wait for it.
+        pub follows_303: bool = false,
+        /// The least that its answers are waited for, where that is long.
+        pub first_byte_ms: Option<u64>,
         /// How the names of its models begin, for callers that send them without the provider.
-        pub prefixes: Vec<String>,
+        pub prefixes: Vec<String> = Vec::new(),
+        pub limits: LimitHeaders = LimitHeaders::None,
         pub quirks: Quirks = Quirks::default(),
+        /// Where the row comes from, and when it was read.
+        pub source: String,
+        pub read: String,
+    }
+
+    #[derive(Debug, Clone)]
+    pub struct Base {
+        pub dialect: Dialect,
+        pub base_url: String,
+    }
+
+    /// What stands for `{name}` in a base URL: the first of these that is there.
+    #[derive(Debug)]
+    pub struct Variable {
+        pub name: String,
+        pub secrets: Vec<String>,
+    }
+
+    /// A header with a value, or with that of a secret.
+    #[derive(Debug, Clone)]
+    pub struct Header {
+        pub name: String,
+        pub value: Option<String>,
+        pub secret: Option<String>,
+        /// Left out where there is no such secret.
+        pub optional: bool = false,
     }
 }
 
-/// Prices by `provider/model`.
-#[derive(Debug, Default)]
-pub struct Prices(Named<Priced>);
+written! {
+    impl Base { dialect, base_url }
+    impl Header { name, value?, secret?, optional? }
 
-#[derive(Debug, Clone)]
-pub struct Priced {
-    pub price: Price,
-    /// A longer prompt is billed by another tier, which this table does not know.
-    pub input_tokens_max: Option<u64>,
-    /// Where the price comes from, and when it was read.
-    pub source: String,
+    /// How a provider is shown its key.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub enum Auth {
+        /// In the header that the dialect's own provider wants.
+        Key as "key",
+        /// As `authorization: Bearer`, whatever the dialect.
+        Bearer as "bearer",
+        /// In the header of this name.
+        Header as "header" (String),
+        /// In the URL, under this name. Only for those who take it nowhere else: URLs end up in logs.
+        Query as "query" (String),
+        /// AWS Signature Version 4, with the access key that AWS's own tools find.
+        Sigv4 as "sigv4",
+        None as "none",
+    }
+}
+
+/// A word, or an object of one field.
+impl<'a> Read<'a> for Auth {
+    fn read(at: &mut Cursor<'a>) -> Self {
+        const WORDS: &[&str] = &["key", "bearer", "sigv4", "none"];
+        if at.peek() == b'{' {
+            return match Shown::read(at) {
+                Shown { header: Some(name), query: None } => Self::Header(name),
+                Shown { header: None, query: Some(name) } => Self::Query(name),
+                _ => {
+                    at.expected("either header or query");
+                    Self::blank()
+                }
+            };
+        }
+        match at.one_of(WORDS, "a way to authenticate") {
+            1 => Self::Bearer,
+            2 => Self::Sigv4,
+            3 => Self::None,
+            _ => Self::Key,
+        }
+    }
+
+    fn blank() -> Self {
+        Self::Key
+    }
+}
+
+objects! {
+    /// Under which name a key is shown.
+    struct Shown {
+        header: Option<String>,
+        query: Option<String>,
+    }
+}
+
+impl Provider {
+    /// How it is shown its key, unless the configuration says otherwise.
+    pub fn auth(&self) -> Auth {
+        match &self.key_header {
+            Some(name) => Auth::Header(name.clone()),
+            None if self.bearer => Auth::Bearer,
+            None => Auth::Key,
+        }
+    }
 }
 
 pub fn providers() -> Vec<Provider> {
@@ -46,103 +146,59 @@ pub fn providers() -> Vec<Provider> {
     json::parse(include_str!("catalog/providers.json")).unwrap_or_default()
 }
 
-impl Prices {
-    pub fn built_in() -> Self {
-        let rows: Vec<Row> = json::parse(include_str!("catalog/prices.json")).unwrap_or_default();
-        let mut prices = Self::default();
-        for (model, priced) in rows.into_iter().map(Row::named) {
-            prices.set(model, priced);
-        }
-        prices
-    }
-
-    pub fn set(&mut self, model: String, priced: Priced) {
-        self.0.insert(model, priced);
-    }
-
-    /// The price of `provider/model`. A dated snapshot costs what its model costs, unless it has its own row.
-    pub fn of(&self, model: &str) -> Option<&Priced> {
-        self.0.get(model).or_else(|| self.0.get(undated(model)?))
-    }
-
-    /// Every priced model of `provider`, in the order of their names.
-    pub fn models_of(&self, provider: &str) -> Vec<&str> {
-        let models = self.0.names().filter_map(|model| model.strip_prefix(provider)?.strip_prefix('/'));
-        let mut models: Vec<&str> = models.collect();
-        models.sort_unstable();
-        models
-    }
-}
-
-objects! {
-    struct Row {
-        model: String,
-        input: u64,
-        cached_input: Option<u64>,
-        cache_write: Option<u64>,
-        output: u64,
-        input_tokens_max: Option<u64>,
-        source: String,
-        read: String,
-    }
-}
-
-impl Row {
-    fn named(self) -> (String, Priced) {
-        let price = Price {
-            input: self.input,
-            cached_input: self.cached_input.unwrap_or(self.input),
-            cache_write: self.cache_write.unwrap_or(self.input),
-            output: self.output,
-        };
-        let source = format!("{}, read {}", self.source, self.read);
-        (self.model, Priced { price, input_tokens_max: self.input_tokens_max, source })
-    }
-}
-
-/// `gpt-5-2025-08-07` and `claude-haiku-4-5-20251001` without their dates.
-fn undated(model: &str) -> Option<&str> {
-    let dash = model.rfind('-')?;
-    let (head, date) = model.split_at(dash);
-    let digits = |text: &str, count| text.len() == count && text.bytes().all(|b| b.is_ascii_digit());
-    if digits(date.strip_prefix('-')?, 8) {
-        return Some(head);
-    }
-    let mut parts = model.rsplitn(4, '-');
-    let (day, month, year, rest) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    (digits(day, 2) && digits(month, 2) && digits(year, 4)).then_some(rest)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeSet, HashSet};
+
     use super::*;
+    use crate::config::{Config, Draft};
 
     #[test]
-    fn the_tables_are_readable() {
-        let rows: Vec<Row> = json::parse(include_str!("catalog/prices.json")).unwrap();
-        assert!(rows.len() > 40);
+    fn every_row_is_complete_and_of_its_own() {
+        let rows = providers();
+        assert!(rows.len() >= 61, "{}", rows.len());
+        let names: BTreeSet<&str> = rows.iter().map(|row| row.name.as_str()).collect();
+        assert_eq!(names.len(), rows.len(), "a name stands twice");
         for row in &rows {
-            assert!(row.cached_input.is_none_or(|cached| cached <= row.input), "{}", row.model);
-            assert!(!row.source.is_empty() && row.read.len() == 10, "{}", row.model);
+            let name = &row.name;
+            assert!(!row.source.is_empty() && row.read.len() == 10, "{name}: where is it from?");
+            assert!(row.base_url.is_some() || row.keyless, "{name}: where is it?");
+            let mut dialects = vec![row.dialect];
+            dialects.extend(row.dialects.iter().chain(row.also.iter().map(|also| &also.dialect)));
+            let once: HashSet<Dialect> = dialects.iter().copied().collect();
+            assert_eq!(once.len(), dialects.len(), "{name}: {dialects:?}");
+            for url in row.base_url.iter().chain(row.also.iter().map(|also| &also.base_url)) {
+                assert!(url.starts_with("https://") || row.keyless, "{name}: {url}");
+                for variable in &row.variables {
+                    let place = format!("{{{}}}", variable.name);
+                    assert!(url.contains(&place) && !variable.secrets.is_empty(), "{name}: {place}");
+                }
+            }
+            for other in rows.iter().filter(|other| other.name != *name) {
+                let shared =
+                    other.prefixes.iter().find(|prefix| row.prefixes.iter().any(|own| own.starts_with(*prefix)));
+                assert_eq!(shared, None, "{name} and {}", other.name);
+            }
         }
-        let names: Vec<String> = providers().into_iter().map(|provider| provider.name).collect();
-        assert_eq!(names.get(..2), Some(["openai".to_owned(), "anthropic".to_owned()].as_slice()));
-        let once: std::collections::BTreeSet<&String> = names.iter().collect();
-        assert_eq!(once.len(), names.len(), "{names:?}");
     }
 
     #[test]
-    fn a_dated_snapshot_costs_what_its_model_costs() {
-        let prices = Prices::built_in();
-        let same = [
-            ("openai/gpt-5-2025-08-07", "openai/gpt-5"),
-            ("anthropic/claude-haiku-4-5-20251001", "anthropic/claude-haiku-4-5"),
-        ];
-        for (dated, plain) in same {
-            assert_eq!(prices.of(dated).unwrap().price, prices.of(plain).unwrap().price);
+    fn the_readme_names_every_provider() {
+        let readme = include_str!("../README.md");
+        for row in providers() {
+            assert!(readme.contains(&format!("`{}`", row.name)), "{}", row.name);
         }
-        for unknown in ["openai/gpt-5-turbo", "openai/gpt-5-2025", "other/gpt-5", "", "-", "gpt-5-20250807"] {
-            assert!(prices.of(unknown).is_none(), "{unknown}");
-        }
+    }
+
+    #[test]
+    fn every_row_is_asked_once_its_secrets_are_there() {
+        let lookup = |name: &str| {
+            let value = name.to_ascii_lowercase().replace('_', "-");
+            (!name.ends_with("_BASE_URL")).then_some(value)
+        };
+        let config = Config::compile(&Draft::default(), lookup);
+        let config = config.unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
+        // Each of its deployments has its own address.
+        assert_eq!(config.off.iter().collect::<Vec<_>>(), [("modal", &"MODAL_BASE_URL".to_owned())]);
     }
 }

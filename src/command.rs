@@ -135,14 +135,14 @@ fn listed(mistakes: &[Mistake]) -> String {
 /// The last line says that requests are taken; programs that start this one wait for it.
 fn banner(config: &Config, address: SocketAddr, kept: &str) {
     let on = config.providers.values().filter_map(|provider| match &provider.reach {
-        Reach::Upstream { base_url, .. } => Some(format!("{} ({base_url})", provider.name)),
+        Reach::Upstream(upstream) => Some(format!("{} ({})", provider.name, upstream.base_url)),
         Reach::Echo => None,
     });
     let on: Vec<String> = on.collect();
     println!("providers on: {}", if on.is_empty() { "none yet".to_owned() } else { on.join(", ") });
-    let off: Vec<String> = config.off.iter().map(|(provider, secret)| format!("{provider} (set {secret})")).collect();
+    let off: Vec<&str> = config.off.names().collect();
     if !off.is_empty() {
-        println!("          off: {}", off.join(", "));
+        println!("          off, each until its key is set: {}", off.join(", "));
     }
     let callers: Vec<&str> = config.callers.iter().map(|caller| caller.name.as_str()).collect();
     println!(

@@ -3,23 +3,26 @@
 //!
 //! Everything has a default: an empty file with a provider's key in the environment is a working gateway.
 
+mod model;
+mod provider;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use crate::auth::sigv4::Signer;
-use crate::catalog::{self, Priced, Prices};
-use crate::dialect::Dialect;
+pub use self::model::PriceDraft;
+pub use self::provider::{Credential, Provider, ProviderDraft, Reach, Upstream};
+use self::provider::{Providers, secret_names};
+use crate::catalog;
+use crate::catalog::models::{Model, Models};
 use crate::limit::Limits;
 use crate::media::origin::Origin;
 use crate::media::{self, Fetch};
 use crate::named::Named;
 use crate::nearest::nearest;
-use crate::platform::Platform;
-use crate::price::{Picodollars, Price};
-use crate::quirks::Quirks;
-use crate::wire::json::{objects, parse_strictly, words, written};
+use crate::price::Picodollars;
+use crate::wire::json::{objects, parse_strictly, written};
 
 objects! {
     /// The file as it is written; field by field in README.md.
@@ -54,22 +57,6 @@ objects! {
         pub ms_max: Option<u64>,
     }
 
-    #[derive(Debug, Default)]
-    pub struct ProviderDraft {
-        pub dialect: Option<Dialect>,
-        /// Others that are spoken at the same base URL. A caller's own is asked in before any other.
-        pub dialects: Vec<Dialect> = Vec::new(),
-        pub platform: Option<Platform>,
-        pub base_url: Option<String>,
-        /// What stands for `{region}` in the base URL, and what requests are signed for.
-        pub region: Option<String>,
-        /// The name of the secret that holds the key.
-        pub secret: Option<String>,
-        pub auth: Option<Auth>,
-        pub models: Vec<String> = Vec::new(),
-        pub quirks: Option<Quirks>,
-    }
-
     #[derive(Debug)]
     pub struct AliasDraft {
         pub targets: Vec<String>,
@@ -88,26 +75,8 @@ objects! {
         pub sha256: Option<String>,
         pub requests_per_minute: Option<u32>,
         pub spend_cap_usd: Option<String>,
-    }
-
-    /// Dollars per million tokens, as decimal strings.
-    #[derive(Debug)]
-    pub struct PriceDraft {
-        pub input: String,
-        pub cached_input: Option<String>,
-        pub cache_write: Option<String>,
-        pub output: String,
-    }
-}
-
-words! {
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    pub enum Auth = "a way to authenticate" {
-        /// The header that the dialect's own provider wants.
-        Key as "key",
-        /// AWS Signature Version 4, with the access key that AWS's own tools find.
-        Sigv4 as "sigv4",
-        None as "none",
+        /// Whether a model whose price is not known may be asked under a cap.
+        pub unpriced: bool = false,
     }
 }
 
@@ -115,12 +84,8 @@ written! {
     impl Draft { body_bytes_max?, strict?, timeouts, media, providers?, models?, callers?, prices? }
     impl Timeouts { first_byte_ms?, idle_ms?, heartbeat_ms? }
     impl MediaDraft { fetch?, hosts?, files_max?, file_bytes_max?, bytes_max?, ms_max? }
-    impl ProviderDraft {
-        dialect?, dialects?, platform?, base_url?, region?, secret?, auth?, models?, quirks?,
-    }
     impl AliasDraft { targets, strict?, first_byte_ms?, idle_ms?, heartbeat_ms? }
-    impl CallerDraft { secret?, sha256?, requests_per_minute?, spend_cap_usd? }
-    impl PriceDraft { input, cached_input?, cache_write?, output }
+    impl CallerDraft { secret?, sha256?, requests_per_minute?, spend_cap_usd?, unpriced? }
 }
 
 /// Ready to serve from.
@@ -135,58 +100,13 @@ pub struct Config {
     pub providers: Named<Arc<Provider>>,
     pub aliases: Named<Alias>,
     pub callers: Vec<Caller>,
-    pub prices: Prices,
+    pub models: Models,
     /// Providers that are known but have no key.
     pub off: Named<Missing>,
 }
 
 /// The name of a secret that is not there.
 pub type Missing = String;
-
-#[derive(Debug)]
-pub struct Provider {
-    pub name: String,
-    pub reach: Reach,
-    /// What `GET /v1/models` lists; any other name is passed on as well.
-    pub models: Vec<String>,
-    /// How the names of its models begin.
-    pub prefixes: Vec<String>,
-    pub quirks: Quirks,
-}
-
-#[derive(Debug)]
-pub enum Reach {
-    /// Over the network.
-    Upstream {
-        /// At least one; a caller who speaks none of them is translated into the first.
-        dialects: Vec<Dialect>,
-        platform: Platform,
-        base_url: String,
-        credential: Credential,
-    },
-    /// Answered here, by [`crate::echo`].
-    Echo,
-}
-
-/// What a provider is shown to know who asks.
-#[derive(Debug)]
-pub enum Credential {
-    None,
-    Key(String),
-    Sigv4(Signer),
-}
-
-impl Credential {
-    /// What nobody but the provider may see.
-    pub fn secrets(&self) -> impl Iterator<Item = &str> {
-        let secrets = match self {
-            Self::None => [None, None],
-            Self::Key(key) => [Some(key.as_str()), None],
-            Self::Sigv4(signer) => [Some(signer.secret_key.as_str()), signer.session_token.as_deref()],
-        };
-        secrets.into_iter().flatten().filter(|secret| !secret.is_empty())
-    }
-}
 
 #[derive(Debug)]
 pub struct Alias {
@@ -201,6 +121,15 @@ pub struct Alias {
 pub struct Target {
     pub provider: Arc<Provider>,
     pub model: String,
+    /// What the model costs and takes.
+    pub known: Model,
+}
+
+impl Target {
+    pub fn new(provider: &Arc<Provider>, model: &str, models: &Models) -> Self {
+        let known = models.get(&format!("{}/{model}", provider.name));
+        Self { provider: provider.clone(), model: model.to_owned(), known }
+    }
 }
 
 /// How long an upstream may be silent, and how long the caller is left without a word.
@@ -240,9 +169,6 @@ const AWS_ACCESS_KEY: &str = "AWS_ACCESS_KEY_ID";
 const AWS_SECRET_KEY: &str = "AWS_SECRET_ACCESS_KEY";
 const AWS_SESSION_TOKEN: &str = "AWS_SESSION_TOKEN";
 const AWS_REGION: &str = "AWS_REGION";
-/// The service that requests to Bedrock are signed for.
-const BEDROCK: &str = "bedrock";
-
 impl Draft {
     /// From the JSON that the wasm hosts load; nothing is an empty draft.
     pub fn from_json(text: Option<&str>) -> Result<Self, Vec<Mistake>> {
@@ -257,30 +183,16 @@ impl Draft {
         let fixed = [FIRST_SECRET, AWS_ACCESS_KEY, AWS_SECRET_KEY, AWS_SESSION_TOKEN, AWS_REGION];
         let mut names = BTreeSet::new();
         names.extend(fixed.map(str::to_owned));
-        for known in catalog::providers() {
-            names.extend(key_names(None, &known.name, Some(&known)));
-            names.insert(variable(&known.name, "BASE_URL"));
+        let rows = catalog::providers();
+        for row in &rows {
+            names.extend(secret_names(&row.name, self.providers.get(&row.name), Some(row)));
         }
-        for (name, provider) in self.providers.iter() {
-            names.extend(key_names(provider.secret.as_ref(), name, None));
+        for (name, provider) in self.providers.iter().filter(|(name, _)| rows.iter().all(|row| row.name != *name)) {
+            names.extend(secret_names(name, Some(provider), None));
         }
         names.extend(self.callers.values().filter_map(|caller| caller.secret.clone()));
         names
     }
-}
-
-/// The secrets that may hold a provider's key, the first before the others.
-fn key_names(own: Option<&String>, provider: &str, known: Option<&catalog::Provider>) -> Vec<String> {
-    match (own, known) {
-        (Some(own), _) => vec![own.clone()],
-        (None, Some(known)) if !known.secrets.is_empty() => known.secrets.clone(),
-        (None, _) => vec![variable(provider, "API_KEY")],
-    }
-}
-
-/// `my-gpu` and `API_KEY` make `MY_GPU_API_KEY`.
-fn variable(provider: &str, suffix: &str) -> String {
-    format!("{}_{suffix}", provider.to_ascii_uppercase().replace(['-', '.'], "_"))
 }
 
 impl Config {
@@ -288,17 +200,18 @@ impl Config {
     pub fn compile(draft: &Draft, secret: impl Fn(&str) -> Option<String>) -> Result<Self, Vec<Mistake>> {
         let secret = |name: &str| secret(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
         let mut mistakes = Vec::new();
-        let known = Known::of(draft);
-        let prices = compile_prices(draft, &known, &mut mistakes);
+        let rows = catalog::providers();
+        let known = Known::of(draft, &rows);
+        let models = model::compile(draft, &known, &mut mistakes);
         let patience = compile_patience("timeouts", &draft.timeouts, PATIENCE, &mut mistakes);
         let media = compile_media(&draft.media, &mut mistakes);
-        let (providers, off) = compile_providers(draft, &prices, &secret, &mut mistakes);
-        let aliases = compile_aliases(draft, &known, &providers, patience, &mut mistakes);
+        let (providers, off) = provider::compile(draft, &rows, &secret, &mut mistakes);
+        let aliases = compile_aliases(draft, &known, &providers, &models, patience, &mut mistakes);
         let callers = compile_callers(draft, &secret, &mut mistakes);
         if mistakes.is_empty() {
             let body_bytes_max = draft.body_bytes_max.unwrap_or(BODY_BYTES_MAX);
             let strict = draft.strict.unwrap_or(false);
-            Ok(Self { body_bytes_max, strict, patience, media, providers, aliases, callers, prices, off })
+            Ok(Self { body_bytes_max, strict, patience, media, providers, aliases, callers, models, off })
         } else {
             Err(mistakes)
         }
@@ -309,8 +222,8 @@ impl Config {
 struct Known(Vec<String>);
 
 impl Known {
-    fn of(draft: &Draft) -> Self {
-        let mut names: Vec<String> = catalog::providers().into_iter().map(|known| known.name).collect();
+    fn of(draft: &Draft, rows: &[catalog::Provider]) -> Self {
+        let mut names: Vec<String> = rows.iter().map(|row| row.name.clone()).collect();
         names.extend(draft.providers.names().map(str::to_owned));
         names.push(BUILT_IN.to_owned());
         Self(names)
@@ -323,16 +236,6 @@ impl Known {
         let near = nearest(provider, self.0.iter().map(String::as_str));
         let hint = near.map(|near| format!("; did you mean \"{near}\"?")).unwrap_or_default();
         Err(Mistake(format!("{at}: no provider \"{provider}\"{hint}")))
-    }
-}
-
-impl Provider {
-    /// Whether it may know `model`: a built-in one knows only what it lists, an upstream is asked whatever it is.
-    pub fn answers(&self, model: &str) -> bool {
-        match self.reach {
-            Reach::Echo => self.models.iter().any(|listed| listed == model),
-            Reach::Upstream { .. } => !model.is_empty(),
-        }
     }
 }
 
@@ -380,162 +283,11 @@ fn compile_media(written: &MediaDraft, mistakes: &mut Vec<Mistake>) -> media::Po
     }
 }
 
-fn compile_prices(draft: &Draft, known: &Known, mistakes: &mut Vec<Mistake>) -> Prices {
-    let mut prices = Prices::built_in();
-    for (model, price) in draft.prices.iter() {
-        match read_price(model, price, known) {
-            Ok(priced) => prices.set(model.to_owned(), priced),
-            Err(mistake) => mistakes.push(mistake),
-        }
-    }
-    prices
-}
-
-type Providers = Named<Arc<Provider>>;
-
-fn compile_providers(
-    draft: &Draft,
-    prices: &Prices,
-    secret: &impl Fn(&str) -> Option<String>,
-    mistakes: &mut Vec<Mistake>,
-) -> (Providers, Named<Missing>) {
-    let mut providers = Providers::default();
-    let mut off = Named::default();
-    let echo = Provider {
-        name: BUILT_IN.to_owned(),
-        reach: Reach::Echo,
-        models: vec!["echo".to_owned()],
-        prefixes: Vec::new(),
-        quirks: Quirks::default(),
-    };
-    providers.insert(BUILT_IN.to_owned(), Arc::new(echo));
-
-    let known = catalog::providers();
-    let unwritten = ProviderDraft::default();
-    let mut written = Named::default();
-    for (name, provider) in known.iter().map(|known| (known.name.as_str(), &unwritten)).chain(draft.providers.iter()) {
-        written.insert(name.to_owned(), provider);
-    }
-
-    for (name, provider) in written.iter() {
-        let at = format!("providers.{name}");
-        if let Err(why) = check_name(name) {
-            mistakes.push(Mistake(format!("{at}: {why}")));
-            continue;
-        }
-        let known = known.iter().find(|known| known.name == name);
-        let mut dialects: Vec<Dialect> =
-            provider.dialect.into_iter().chain(provider.dialects.iter().copied()).collect();
-        if let Some(known) = known.filter(|_| dialects.is_empty()) {
-            dialects.push(known.dialect);
-            // What stands elsewhere need not speak all that the original does.
-            let is_elsewhere = provider.base_url.is_some() || secret(&variable(name, "BASE_URL")).is_some();
-            dialects.extend(known.dialects.iter().filter(|_| !is_elsewhere));
-        }
-        let Some(dialect) = dialects.first().copied() else {
-            mistakes.push(Mistake(format!(
-                "{at}.dialect: missing; \"openai-chat\", \"openai-responses\", \"anthropic\" or \"gemini\""
-            )));
-            continue;
-        };
-        let base_url = provider
-            .base_url
-            .clone()
-            .or_else(|| secret(&variable(name, "BASE_URL")).filter(|_| known.is_some()))
-            .or_else(|| known.map(|known| known.base_url.clone()));
-        let Some(base_url) = base_url else {
-            mistakes.push(Mistake(format!("{at}.base_url: missing; for example \"https://example.com/v1\"")));
-            continue;
-        };
-        let platform = provider.platform.or(known.map(|known| known.platform)).unwrap_or_default();
-        if !dialects.iter().all(|dialect| platform.carries(*dialect)) {
-            mistakes.push(Mistake(format!("{at}.platform: carries the dialect \"anthropic\" only")));
-            continue;
-        }
-        let signs = dialect == Dialect::BedrockConverse || platform == Platform::Bedrock;
-        let is_regional = signs || base_url.contains("{region}");
-        let region = provider.region.clone().or_else(|| secret(AWS_REGION).filter(|_| is_regional));
-        if let Some(region) = region.as_deref().filter(|region| !is_region(region)) {
-            mistakes.push(Mistake(format!("{at}.region: \"{region}\" is not a region like \"us-east-1\"")));
-            continue;
-        }
-        let base_url = match (&region, base_url.contains("{region}")) {
-            (Some(region), true) => base_url.replace("{region}", region),
-            (None, true) => {
-                off.insert(name.to_owned(), AWS_REGION.to_owned());
-                continue;
-            }
-            (_, false) => base_url,
-        };
-        if !is_base_url(&base_url) {
-            mistakes
-                .push(Mistake(format!("{at}.base_url: \"{base_url}\" is not an http or https URL without a query")));
-            continue;
-        }
-        if let (Some(auth), Some(_)) = (provider.auth.filter(|auth| *auth != Auth::Key), &provider.secret) {
-            let (auth, why) = match auth {
-                Auth::Sigv4 => ("sigv4", ", whose key is AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
-                Auth::Key | Auth::None => ("none", ""),
-            };
-            mistakes.push(Mistake(format!("{at}: has a secret and auth = \"{auth}\"{why}; leave one out")));
-        }
-        if provider.auth == Some(Auth::Sigv4) && !signs {
-            mistakes.push(Mistake(format!("{at}.auth: \"sigv4\" is for Amazon Bedrock only")));
-            continue;
-        }
-        let names = key_names(provider.secret.as_ref(), name, known);
-        let key = || {
-            let key = names.iter().find_map(|name| secret(name));
-            key.map(Credential::Key).ok_or_else(|| names.join(" or "))
-        };
-        let credential = match provider.auth {
-            Some(Auth::None) => Ok(Credential::None),
-            Some(Auth::Key) => key(),
-            Some(Auth::Sigv4) => access_key(region.as_deref(), secret),
-            // A key made for Bedrock before one for all of AWS; where there is neither, the former is easier to make.
-            None if signs => key().or_else(|missing| access_key(region.as_deref(), secret).map_err(|_| missing)),
-            None => key(),
-        };
-        let credential = match credential {
-            Ok(credential) => credential,
-            Err(missing) => {
-                off.insert(name.to_owned(), missing);
-                continue;
-            }
-        };
-        let mut models = provider.models.clone();
-        models.extend(
-            prices
-                .models_of(name)
-                .into_iter()
-                .filter(|model| !provider.models.iter().any(|own| own == model))
-                .map(str::to_owned),
-        );
-        let quirks = provider.quirks.clone().or_else(|| known.map(|known| known.quirks.clone())).unwrap_or_default();
-        let prefixes = known.map(|known| known.prefixes.clone()).unwrap_or_default();
-        let reach = Reach::Upstream { dialects, platform, base_url, credential };
-        providers
-            .insert(name.to_owned(), Arc::new(Provider { name: name.to_owned(), reach, models, prefixes, quirks }));
-    }
-    (providers, off)
-}
-
-/// The access key that AWS's own tools find, or the name of what is missing.
-fn access_key(region: Option<&str>, secret: &impl Fn(&str) -> Option<String>) -> Result<Credential, Missing> {
-    let must = |name: &str| secret(name).ok_or_else(|| name.to_owned());
-    Ok(Credential::Sigv4(Signer {
-        access_key: must(AWS_ACCESS_KEY)?,
-        secret_key: must(AWS_SECRET_KEY)?,
-        session_token: secret(AWS_SESSION_TOKEN),
-        region: region.map(str::to_owned).ok_or_else(|| AWS_REGION.to_owned())?,
-        service: BEDROCK,
-    }))
-}
-
 fn compile_aliases(
     draft: &Draft,
     known: &Known,
     providers: &Providers,
+    models: &Models,
     patience: Patience,
     mistakes: &mut Vec<Mistake>,
 ) -> Named<Alias> {
@@ -553,7 +305,7 @@ fn compile_aliases(
             };
             match providers.get(name) {
                 Some(provider) if provider.answers(model) => {
-                    targets.push(Target { provider: provider.clone(), model: model.to_owned() });
+                    targets.push(Target::new(provider, model, models));
                 }
                 Some(_) => mistakes.push(Mistake(format!("{at}: there is no built-in model \"{target}\""))),
                 // Off, or named as a mistake already.
@@ -604,7 +356,8 @@ fn compile_callers(
                 if let Some(other) = owner(&callers, sha256) {
                     mistakes.push(Mistake(format!("{at}: has the same key as callers.{other}")));
                 }
-                let limits = Limits { requests_per_minute: caller.requests_per_minute, spend_cap };
+                let limits =
+                    Limits { requests_per_minute: caller.requests_per_minute, spend_cap, unpriced: caller.unpriced };
                 callers.push(Caller { name: name.to_owned(), sha256, limits });
             }
             (sha256, spend_cap) => mistakes.extend([sha256.err(), spend_cap.err()].into_iter().flatten().map(Mistake)),
@@ -621,28 +374,6 @@ fn compile_callers(
     callers
 }
 
-fn read_price(model: &str, draft: &PriceDraft, known: &Known) -> Result<Priced, Mistake> {
-    let at = format!("prices.\"{model}\"");
-    let Some((provider, _)) = model.split_once('/') else {
-        return Err(Mistake(format!("{at}: prices are by \"provider/model\"")));
-    };
-    known.check(&at, provider)?;
-    let amount = |field: &str, text: &str| {
-        Picodollars::parse(text, 1_000_000)
-            .map(|Picodollars(price)| price)
-            .ok_or_else(|| Mistake(format!("{at}.{field}: \"{text}\" is not dollars per million tokens like \"0.15\"")))
-    };
-    let input = amount("input", &draft.input)?;
-    let optional = |field, text: &Option<String>| text.as_deref().map_or(Ok(input), |text| amount(field, text));
-    let price = Price {
-        input,
-        cached_input: optional("cached_input", &draft.cached_input)?,
-        cache_write: optional("cache_write", &draft.cache_write)?,
-        output: amount("output", &draft.output)?,
-    };
-    Ok(Priced { price, input_tokens_max: None, source: "configuration".to_owned() })
-}
-
 /// Names stand in counters and headers.
 fn check_name(name: &str) -> Result<(), String> {
     let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b);
@@ -650,21 +381,6 @@ fn check_name(name: &str) -> Result<(), String> {
         return Err(format!("a name has 1 to {NAME_LENGTH_MAX} of a-z, 0-9, \"-\", \"_\", \".\""));
     }
     if name == BUILT_IN { Err(format!("\"{BUILT_IN}\" is taken by the built-in models")) } else { Ok(()) }
-}
-
-/// It becomes part of a host's name, and a credential goes there.
-fn is_region(region: &str) -> bool {
-    let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    !region.is_empty() && region.len() <= NAME_LENGTH_MAX && region.bytes().all(fits)
-}
-
-fn is_base_url(url: &str) -> bool {
-    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
-    rest.is_some_and(|rest| {
-        !rest.is_empty()
-            && !rest.starts_with('/')
-            && rest.bytes().all(|b| b.is_ascii_graphic() && !b"?#\\\"{}".contains(&b))
-    })
 }
 
 pub fn sha256(text: &str) -> [u8; 32] {
@@ -682,7 +398,7 @@ fn unhex(hex: &str) -> Option<[u8; 32]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dialect::Inbound;
+    use crate::dialect::{Dialect, Inbound};
     use crate::wire::json;
 
     fn compile(json: &str, secrets: &[(&str, &str)]) -> Result<Config, Vec<String>> {
@@ -694,10 +410,8 @@ mod tests {
 
     /// The base URL and the secrets of a provider.
     fn reach(config: &Config, name: &str) -> (String, Vec<String>) {
-        let Reach::Upstream { base_url, credential, .. } = &config.providers.get(name).unwrap().reach else {
-            panic!("not upstream")
-        };
-        (base_url.clone(), credential.secrets().map(str::to_owned).collect())
+        let Reach::Upstream(upstream) = &config.providers.get(name).unwrap().reach else { panic!("not upstream") };
+        (upstream.base_url.clone(), upstream.secrets().map(str::to_owned).collect())
     }
 
     #[test]
@@ -816,8 +530,8 @@ mod tests {
                 r#"providers.amazon-bedrock.region: "x.evil.example/" is not a region like "us-east-1""#,
             ),
             (
-                r#"{"providers":{"p":{"dialect":"anthropic","platform":"vertex","base_url":"https://x/{project}"}}}"#,
-                r#"providers.p.base_url: "https://x/{project}" is not an http or https URL without a query"#,
+                r#"{"providers":{"p":{"dialect":"anthropic","platform":"vertex","base_url":"https://x/{Project}"}}}"#,
+                r#"providers.p.base_url: "https://x/{Project}" is not an http or https URL without a query"#,
             ),
             (
                 r#"{"providers":{"amazon-bedrock":{"auth":"sigv4","secret":"S","region":"a"}}}"#,
@@ -853,7 +567,15 @@ mod tests {
                 r#"{"providers":{"p":{"dialect":"anthropc"}}}"#,
                 r#"providers.p.dialect: no such word; did you mean "anthropic"?"#,
             ),
-            (r#"{"providers":{"p":{"auth":"bearer"}}}"#, r#"providers.p.auth: expected "key", "sigv4" or "none""#),
+            (
+                r#"{"providers":{"p":{"auth":"basic"}}}"#,
+                r#"providers.p.auth: expected "key", "bearer", "sigv4" or "none""#,
+            ),
+            (
+                r#"{"providers":{"p":{"auth":{"header":"a","query":"b"}}}}"#,
+                "providers.p.auth: expected either header or query, not fields",
+            ),
+            (r#"{"providers":{"p":{"headers":[{"secret":"S"}]}}}"#, "providers.p.headers[0].name: missing"),
             (
                 r#"{"prices":{"openai/b":{"input":0.15,"output":"1"}}}"#,
                 r#"prices."openai/b".input: expected a string, not 0.15"#,
@@ -873,10 +595,13 @@ mod tests {
     fn a_configuration_is_printed_as_it_is_written() {
         let text = concat!(
             r#"{"body_bytes_max":7,"strict":true,"timeouts":{"idle_ms":1},"media":{"fetch":"listed","hosts":["a"],"ms_max":2},"#,
-            r#""providers":{"p":{"dialect":"gemini","dialects":["cohere"],"platform":"vertex","auth":"none","models":["m"],"#,
-            r#""quirks":{"requests":[{"drop":["a"],"rename":[{"field":"b","to":"c"}],"spell":[{"field":"d","from":"e","to":"f"}]}],"think_tags":true}}},"#,
-            r#""models":{"a":{"targets":["p/m"],"heartbeat_ms":0}},"callers":{"c":{"secret":"S","requests_per_minute":3}},"#,
-            r#""prices":{"p/m":{"input":"1","output":"2"}}}"#
+            r#""providers":{"p":{"dialect":"gemini","dialects":["cohere"],"also":[{"dialect":"anthropic","base_url":"u"}],"#,
+            r#""platform":"vertex","query":"q","variables":{"v":"w"},"auth":"none","#,
+            r#""headers":[{"name":"n","secret":"S","optional":true}],"follows_303":true,"first_byte_ms":4,"models":["m"],"#,
+            r#""quirks":{"requests":[{"drop":["a"],"rename":[{"field":"b","to":"c"}],"spell":[{"field":"d","from":"e","to":"f"}]}],"think_tags":true}},"#,
+            r#""q":{"auth":{"header":"h"}}},"#,
+            r#""models":{"a":{"targets":["p/m"],"heartbeat_ms":0}},"callers":{"c":{"secret":"S","requests_per_minute":3,"unpriced":true}},"#,
+            r#""prices":{"p/m":{"input":"1","output":"2","above":[{"input_tokens":5,"input":"3","output":"4"}],"output_tokens":6}}}"#
         );
         assert_eq!(json::to_string(&Draft::from_json(Some(text)).unwrap()), text);
         let text = r#"{"timeouts":{},"media":{}}"#;
@@ -887,10 +612,10 @@ mod tests {
     fn a_provider_is_asked_in_the_callers_own_dialect_where_it_speaks_it() {
         let dialects = |text: &str, secrets: &[(&str, &str)]| {
             let config = compile(text, secrets).unwrap();
-            let Reach::Upstream { dialects, .. } = &config.providers.get("openai").unwrap().reach else {
+            let Reach::Upstream(upstream) = &config.providers.get("openai").unwrap().reach else {
                 panic!("not upstream")
             };
-            dialects.clone()
+            upstream.dialects.clone()
         };
         let key = ("OPENAI_API_KEY", "k");
         let both = dialects("", &[key]);

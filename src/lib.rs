@@ -4,6 +4,7 @@
 //! effects stands, and [`host`] says what it asks of the machine. ARCHITECTURE.md is the map.
 
 pub mod auth;
+pub mod bill;
 pub mod catalog;
 pub mod chat;
 pub mod config;
@@ -17,6 +18,7 @@ pub mod limit;
 pub mod media;
 pub mod named;
 pub mod nearest;
+pub mod pause;
 pub mod platform;
 pub mod price;
 pub mod quirks;

@@ -66,6 +66,9 @@ pub struct Limits {
     pub requests_per_minute: Option<u32>,
     /// In each calendar month, UTC.
     pub spend_cap: Option<Picodollars>,
+    /// Whether under a cap a request may be made whose price is not known. It then counts what the upstream says that it
+    /// cost, or next to nothing.
+    pub unpriced: bool,
 }
 
 /// One request's place under its caller's limits, from admission to settlement.
@@ -83,6 +86,8 @@ pub struct Ticket {
 /// A hold that nobody settles, because the machine died, stops counting after one to two of these.
 const HOLD_MS: Millis = 10 * MINUTE_MS;
 const MINUTE_MS: Millis = 60_000;
+/// Held for a request of unknown price, so that none passes a cap that is used up.
+const UNPRICED: Picodollars = Picodollars(1);
 
 impl Ticket {
     /// `worst` is the most that the request is expected to cost; `None` where no price is known.
@@ -100,10 +105,10 @@ impl Ticket {
         }
         let mut hold = None;
         if let Some(cap) = limits.spend_cap {
-            let worst = worst.ok_or_else(|| {
+            let worst = worst.or(limits.unpriced.then_some(UNPRICED)).ok_or_else(|| {
                 Error::new(
                     Kind::SpendCapReached,
-                    "this key has a spending cap and the price of the model is not known; add it under [prices] in the configuration",
+                    "this key has a spending cap and the price of the model is not known; add it under [prices] in the configuration, or allow this key `unpriced` models",
                 )
             })?;
             // One more than the cap is refused as surely as the most there is, and cannot overflow a store that adds

@@ -2,7 +2,8 @@
 //!
 //! A record is closed by value, so a request cannot be settled twice.
 
-use crate::catalog::Priced;
+use crate::bill::Bill;
+use crate::catalog::models::{Origin, Priced};
 use crate::chat::Usage;
 use crate::host::Millis;
 use crate::limit::{Add, Ticket, day};
@@ -69,6 +70,8 @@ pub enum End {
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Tally {
     pub usage: Usage,
+    /// What else the upstream says that it bills.
+    pub bill: Bill,
     /// `usage` is worked out from the text, at least in part, because the upstream did not say.
     pub estimated: bool,
 }
@@ -109,17 +112,25 @@ impl Record {
         attempts.join(", ")
     }
 
-    /// The cost of an answer of this size; `None` where no price is known for it.
-    pub fn cost(&self, tally: &Tally) -> Option<Picodollars> {
-        let priced = self.served.as_ref()?.price.as_ref()?;
-        let covered = priced.input_tokens_max.is_none_or(|most| tally.usage.input <= most);
-        covered.then(|| cost(&tally.usage, &priced.price))
+    /// The cost of an answer of this size, and who says so; `None` where no price is known for it.
+    ///
+    /// The operator's own price goes before the upstream's word, and that before the catalogue.
+    pub fn cost(&self, tally: &Tally) -> Option<(Picodollars, &str)> {
+        let served = self.served.as_ref()?;
+        let priced = |priced: &Priced| cost(&tally.usage, &tally.bill, &priced.price);
+        match (&served.price, tally.bill.cost) {
+            (Some(price @ Priced { origin: Origin::Configuration, .. }), _) => Some((priced(price)?, "configuration")),
+            (_, Some(reported)) => Some((reported, "reported")),
+            (Some(price @ Priced { origin: Origin::Table(source), .. }), None) => Some((priced(price)?, source)),
+            (None, None) => None,
+        }
     }
 
     /// Ends the request. `tally` is what arrived, where anything did.
     pub fn close(self, end: End, tally: Option<Tally>, now: Millis) -> Settlement {
-        let cost = tally.as_ref().and_then(|tally| self.cost(tally));
-        let line = self.line(end, tally.as_ref(), cost, now);
+        let stated = tally.as_ref().and_then(|tally| self.cost(tally));
+        let line = self.line(end, tally.as_ref(), stated, now);
+        let cost = stated.map(|(cost, _)| cost);
         // Under a cap an answer of unknown cost is taken to have cost what was held for it: a prompt so long that
         // another price applies would otherwise be free.
         let spent = |ticket: &Ticket| cost.or_else(|| tally.as_ref().and(ticket.held()));
@@ -130,7 +141,7 @@ impl Record {
         Settlement { line, adds }
     }
 
-    fn line(&self, end: End, tally: Option<&Tally>, cost: Option<Picodollars>, now: Millis) -> String {
+    fn line(&self, end: End, tally: Option<&Tally>, cost: Option<(Picodollars, &str)>, now: Millis) -> String {
         let attempts: Vec<AttemptLine> = self
             .attempts
             .iter()
@@ -161,8 +172,9 @@ impl Record {
             output_tokens: usage.output,
             reasoning_tokens: usage.reasoning,
             tokens_estimated: tally.is_some_and(|tally| tally.estimated),
-            cost_picodollars: cost,
-            price_source: self.served.as_ref().and_then(|served| Some(served.price.as_ref()?.source.as_str())),
+            searches: tally.map(|tally| tally.bill.searches).filter(|searches| *searches > 0),
+            cost_picodollars: cost.map(|(cost, _)| cost),
+            cost_source: cost.map(|(_, source)| source),
             ms: now.saturating_sub(self.started),
             first_byte_ms: self.first_byte_ms,
         };
@@ -202,8 +214,11 @@ written! {
         output_tokens: u64,
         reasoning_tokens: u64,
         tokens_estimated: bool,
+        /// Of the web, by the upstream.
+        searches?: Option<u64>,
         cost_picodollars: Option<Picodollars>,
-        price_source: Option<&'a str>,
+        /// `reported` by the upstream, by the `configuration`, or where the catalogue has it from.
+        cost_source: Option<&'a str>,
         ms: Millis,
         first_byte_ms: Option<Millis>,
     }

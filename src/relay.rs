@@ -9,6 +9,7 @@ use std::pin::pin;
 use bytes::Bytes;
 use futures::future::{Either, select};
 
+use crate::bill::Bill;
 use crate::chat::{Event, Grammar, Response, Usage};
 use crate::config::Patience;
 use crate::dialect::{Decode, Dialect, Encode, Inbound, Label};
@@ -327,7 +328,10 @@ impl Relay {
     fn read(&mut self, raw: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
         let mut events = std::mem::take(&mut self.events);
         let read = match Frame::read(self.framing, raw) {
-            Some(frame) => self.decoder.frame(&frame, &mut events).map_err(|malformed| malformed.0),
+            Some(frame) => {
+                self.meter.bill.read(frame.data.as_deref().unwrap_or_default());
+                self.decoder.frame(&frame, &mut events).map_err(|malformed| malformed.0)
+            }
             None => Err("a frame that is malformed or not UTF-8".to_owned()),
         };
         let extra = self.decoder.is_extra() && !self.usage_wanted;
@@ -381,6 +385,7 @@ impl Relay {
 #[derive(Debug, Default)]
 struct Meter {
     usage: Option<Usage>,
+    bill: Bill,
     content: bool,
     text_bytes: u64,
     input_estimate: u64,
@@ -400,13 +405,15 @@ impl Meter {
 
     fn tally(&self, complete: bool) -> Tally {
         match self.usage {
-            Some(usage) if complete => Tally { usage, estimated: false },
+            Some(usage) if complete => Tally { usage, bill: self.bill, estimated: false },
             // A stream that broke off has told its input at best; its output is what came through.
             known => {
                 let usage = known.unwrap_or_default();
                 let input = if usage.input == 0 { self.input_estimate } else { usage.input };
                 let output = usage.output.max(estimate(self.text_bytes));
-                Tally { usage: Usage { input, output, ..usage }, estimated: true }
+                // Nor is a cost that was told before the end the whole one.
+                let cost = self.bill.cost.filter(|_| complete);
+                Tally { usage: Usage { input, output, ..usage }, bill: Bill { cost, ..self.bill }, estimated: true }
             }
         }
     }
@@ -419,8 +426,8 @@ pub fn estimate(bytes: u64) -> u64 {
 }
 
 /// What a whole answer came to, by its own word or else by its text.
-pub fn measure(response: &Response, input_estimate: u64) -> Tally {
-    let mut meter = Meter { usage: response.usage, input_estimate, ..Meter::default() };
+pub fn measure(response: &Response, bill: Bill, input_estimate: u64) -> Tally {
+    let mut meter = Meter { usage: response.usage, bill, input_estimate, ..Meter::default() };
     if meter.usage.is_none() {
         response.events().iter().for_each(|event| meter.count(event));
     }

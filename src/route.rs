@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use crate::config::{BUILT_IN, Config, Patience, Target};
+use crate::config::{BUILT_IN, Config, Patience, Provider, Target};
 use crate::error::{Error, Kind};
-use crate::host::{Headers, Millis};
+use crate::host::Millis;
 use crate::named::Named;
 use crate::nearest::nearest;
 
@@ -35,17 +35,19 @@ pub fn resolve(config: &Config, model: &str) -> Result<Route, Error> {
             config.providers.get(provider).map(|provider| (provider, rest))
         }
         None => {
-            let knows = |listed: &[String], prefixes: &[String]| {
-                listed.iter().any(|listed| listed == model)
-                    || prefixes.iter().any(|prefix| model.starts_with(prefix.as_str()))
-            };
-            let owner = config.providers.values().find(|provider| knows(&provider.models, &provider.prefixes));
+            // Whoever makes a model before those who serve it too.
+            let knows: [&dyn Fn(&Provider) -> bool; 3] = [
+                &|provider| provider.models.iter().any(|listed| listed == model),
+                &|provider| provider.prefixes.iter().any(|prefix| model.starts_with(prefix.as_str())),
+                &|provider| config.models.knows(&format!("{}/{model}", provider.name)),
+            ];
+            let owner = knows.iter().find_map(|knows| config.providers.values().find(|provider| knows(provider)));
             owner.map(|provider| (provider, model))
         }
     };
     match named {
         Some((provider, model)) if provider.answers(model) => {
-            let target = Target { provider: provider.clone(), model: model.to_owned() };
+            let target = Target::new(provider, model, &config.models);
             Ok(Route { targets: vec![target], strict: config.strict, patience: config.patience })
         }
         _ => {
@@ -68,7 +70,10 @@ pub fn listed(config: &Config) -> Vec<(String, String)> {
         .filter(|(_, alias)| !alias.targets.is_empty())
         .map(|(name, _)| (name.to_owned(), BUILT_IN.to_owned()));
     let own = config.providers.values().flat_map(|provider| {
-        provider.models.iter().map(|model| (format!("{}/{model}", provider.name), provider.name.clone()))
+        let known = config.models.of(&provider.name);
+        let known = known.into_iter().filter(|known| provider.models.iter().all(|own| own != known));
+        let models = provider.models.iter().map(String::as_str).chain(known);
+        models.map(|model| (format!("{}/{model}", provider.name), provider.name.clone())).collect::<Vec<_>>()
     });
     aliases.chain(own).collect()
 }
@@ -138,31 +143,6 @@ impl Health {
         order.extend(last);
         order
     }
-}
-
-/// Milliseconds in a `retry-after` (seconds) or `retry-after-ms` header; a date is not believed.
-pub fn retry_after_ms(headers: &Headers) -> Option<Millis> {
-    let wait = |name, ms_each| headers.get(name).and_then(|value| milliseconds(value.trim(), ms_each));
-    wait("retry-after-ms", 1).or_else(|| wait("retry-after", 1000))
-}
-
-/// The same of a text as in `retry-after`.
-pub fn seconds_ms(text: &str) -> Option<Millis> {
-    milliseconds(text.trim(), 1000)
-}
-
-/// A decimal number of units of `ms_each`, rounded up; too long a wait is the longest there is.
-fn milliseconds(decimal: &str, ms_each: u64) -> Option<Millis> {
-    let (whole, fraction) = decimal.split_once('.').unwrap_or((decimal, "0"));
-    if ![whole, fraction].iter().all(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())) {
-        return None;
-    }
-    let whole = whole.parse::<u64>().unwrap_or(u64::MAX);
-    // Three places are milliseconds; whatever stands behind them rounds up.
-    let places = format!("{fraction:0<3}");
-    let (thousandths, rest) = places.split_at_checked(3)?;
-    let rounded = thousandths.parse::<u64>().ok()? + u64::from(rest.bytes().any(|b| b != b'0'));
-    Some(whole.saturating_mul(ms_each).saturating_add((rounded * ms_each).div_ceil(1000)))
 }
 
 impl fmt::Display for Target {
@@ -238,28 +218,5 @@ mod tests {
         let first = |now| health.order(targets.clone(), now)[0].to_string();
         assert_eq!(first(1_000), "openai/gpt-5");
         assert_eq!(first(1_000 + REST_MS_MAX), "local/llama", "the pause is bounded");
-    }
-
-    #[test]
-    fn waits_are_read_from_either_header() {
-        let cases = [
-            (&[("retry-after", "2")][..], Some(2_000)),
-            (&[("retry-after", "0.5")], Some(500)),
-            (&[("retry-after", "2"), ("Retry-After-Ms", "1500")], Some(1_500)),
-            (&[("retry-after", "Wed, 21 Oct 2026 07:28:00 GMT")], None),
-            (&[("retry-after", "-1")], None),
-            (&[("retry-after", "NaN")], None),
-            (&[("retry-after", "1e300")], None),
-            (&[("retry-after", "0.0001")], Some(1)),
-            (&[("retry-after", "1.25")], Some(1_250)),
-            (&[("retry-after-ms", "7.2")], Some(8)),
-            (&[("retry-after", "99999999999999999999999")], Some(u64::MAX)),
-            (&[("retry-after", "")], None),
-            (&[("retry-after", ".5")], None),
-            (&[], None),
-        ];
-        for (fields, expected) in cases {
-            assert_eq!(retry_after_ms(&fields.iter().copied().collect::<Headers>()), expected, "{fields:?}");
-        }
     }
 }

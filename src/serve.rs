@@ -29,7 +29,7 @@ use crate::host::{Body, Headers, Host, Incoming, Millis, Reply, ReplyBody};
 use crate::limit::{Admission, Ticket, spend_counter};
 use crate::media::{Files, Policy};
 use crate::platform::Platform;
-use crate::price::{Picodollars, worst};
+use crate::price::{Picodollars, Service, worst};
 use crate::record::{self, Attempt, End, Record, Served, Tally};
 use crate::route::{self, Health, Outcome, Route};
 use crate::seal::{self, Seal};
@@ -191,7 +191,7 @@ impl Job<'_> {
     fn may_ask(&self, target: &Target) -> bool {
         let is_own = |dialect: &Dialect| Some(*dialect) == self.dialect.dialect();
         let is_asked = match &target.provider.reach {
-            Reach::Upstream { dialects, platform, .. } => dialects.iter().any(is_own) && *platform == Platform::Native,
+            Reach::Upstream(upstream) => upstream.dialects.iter().any(is_own) && upstream.platform == Platform::Native,
             Reach::Echo => false,
         };
         self.ask != Ask::TokenCount || !self.sealed && is_asked
@@ -286,7 +286,7 @@ async fn prepare<'a, H: Host>(
     let most = match ask {
         // Providers count for nothing.
         Ask::TokenCount => Some(Picodollars::default()),
-        ask => dearest(gateway, dialect, ask, &body, bytes.len(), &route),
+        ask => dearest(dialect, ask, &body, bytes.len(), &route),
     };
     let limits = admit(host, &caller, most, record).await?;
     let label = Label {
@@ -321,20 +321,17 @@ fn plain(error: Error) -> Refusal {
 }
 
 /// The most that a request may cost; `None` where a price is not known.
-fn dearest(
-    gateway: &Gateway,
-    dialect: Inbound,
-    ask: Ask,
-    body: &Fields<'_>,
-    body_bytes: usize,
-    route: &Route,
-) -> Option<Picodollars> {
+fn dearest(dialect: Inbound, ask: Ask, body: &Fields<'_>, body_bytes: usize, route: &Route) -> Option<Picodollars> {
     // No tokenizer makes two tokens of one byte pair of prose; what it makes of a prompt of symbols is billed all the same.
     let input = (body_bytes as u64).div_ceil(2);
     let output = output_max(dialect, ask, body);
+    let service = match body.get::<String>("service_tier") {
+        Ok(Some(tier)) if tier == "priority" => Service::Priority,
+        _ => Service::Standard,
+    };
     route.targets.iter().try_fold(Picodollars::default(), |most, target| {
-        let priced = gateway.config.prices.of(&target.to_string())?;
-        Some(most.max(worst(input, output, &priced.price)))
+        let priced = target.known.price.as_ref()?;
+        Some(most.max(worst(input, output, service, &priced.price)?))
     })
 }
 
@@ -402,8 +399,8 @@ async fn answer<H: Host>(gateway: &Gateway, host: &H, job: &Job<'_>, mut record:
         match tried {
             Tried::Whole { mut headers, body, tally, lost } => {
                 record.lost = lost_text(&lost);
-                served(gateway, &mut record, name, host.now());
-                let cost = record.cost(&tally).map_or_else(|| "unknown".to_owned(), |cost| cost.0.to_string());
+                served(&mut record, target, host.now());
+                let cost = record.cost(&tally).map_or_else(|| "unknown".to_owned(), |(cost, _)| cost.0.to_string());
                 headers.push("x-tollgate-cost", cost);
                 label(&mut headers, &record, job);
                 close(host, record, End::Complete, Some(tally)).await;
@@ -411,7 +408,7 @@ async fn answer<H: Host>(gateway: &Gateway, host: &H, job: &Job<'_>, mut record:
             }
             Tried::Stream { mut headers, upstream, relay, lost } => {
                 record.lost = lost_text(&lost);
-                served(gateway, &mut record, name, host.now());
+                served(&mut record, target, host.now());
                 label(&mut headers, &record, job);
                 return Reply {
                     status: 200,
@@ -442,7 +439,7 @@ async fn answer<H: Host>(gateway: &Gateway, host: &H, job: &Job<'_>, mut record:
             Tried::Unfit(error) => unfit = unfit.or(Some(Upset::of(error))),
             Tried::Gone(tally) => {
                 if tally.is_some() {
-                    served(gateway, &mut record, name, host.now());
+                    served(&mut record, target, host.now());
                     record.first_byte_ms = None;
                 }
                 return hung_up(host, record, tally).await;
@@ -471,11 +468,10 @@ async fn counted<H: Host>(host: &H, job: &Job<'_>, mut record: Record) -> Reply<
     whole(200, headers, job.dialect.write_count(count::tokens(&request)))
 }
 
-fn served(gateway: &Gateway, record: &mut Record, target: String, now: Millis) {
+fn served(record: &mut Record, target: &Target, now: Millis) {
     record.status = 200;
     record.first_byte_ms = Some(now.saturating_sub(record.started));
-    let price = gateway.config.prices.of(&target).cloned();
-    record.served = Some(Served { target, price });
+    record.served = Some(Served { target: target.to_string(), price: target.known.price.clone() });
 }
 
 async fn hung_up<H: Host>(host: &H, mut record: Record, tally: Option<Tally>) -> Reply<H::Body> {

@@ -235,7 +235,7 @@ fn a_stream_of_converse_is_signed_for_and_translated() {
         secret_key: "secret".into(),
         session_token: Some("token".into()),
         region: "eu-west-1".into(),
-        service: "bedrock",
+        service: "bedrock".into(),
     };
     let mut headers = Headers::from_iter([("content-type", "application/json")]);
     signer.sign(&told.asked.url, &mut headers, &told.asked.body, NOW);

@@ -23,7 +23,7 @@ pub struct Signer {
     /// Of credentials that expire.
     pub session_token: Option<String>,
     pub region: String,
-    pub service: &'static str,
+    pub service: String,
 }
 
 /// Neither key nor token.
@@ -120,13 +120,13 @@ mod tests {
     /// 2015-08-30T12:36:00Z
     const NOW: Millis = 1_440_938_160_000;
 
-    fn signer(service: &'static str) -> Signer {
+    fn signer(service: &str) -> Signer {
         Signer {
             access_key: "AKIDEXAMPLE".into(),
             secret_key: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY".into(),
             session_token: None,
             region: "us-east-1".into(),
-            service,
+            service: service.to_owned(),
         }
     }
 

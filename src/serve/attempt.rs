@@ -8,21 +8,24 @@ use bytes::Bytes;
 use super::Job;
 use super::head::{JSON, header_text, lost_text, reply_headers};
 use super::question::{Obstacle, Question, Spoken, content_type, told, unknown_to};
+use crate::bill::Bill;
 use crate::chat;
-use crate::config::{Credential, Patience, Reach, Target};
+use crate::config::{Credential, Patience, Reach, Target, Upstream};
 use crate::dialect::{Ask, Dialect, Label};
 use crate::echo;
 use crate::embed::Encoding;
 use crate::error::{Error, Kind};
-use crate::host::{Answer, Broken, Headers, Host, Method, Millis, Outgoing, Unreachable};
+use crate::host::{Answer, Broken, Headers, Host, Method, Millis, Network, Outgoing, Unreachable};
 use crate::media::{Files, Link};
+use crate::pause::{LimitHeaders, retry_after_ms, seconds_ms};
 use crate::platform::Platform;
 use crate::quirks::{Quirks, Reader};
 use crate::record::{Record, Tally};
 use crate::relay::{Ends, Raced, Relay, Stopped, estimate, measure, race};
-use crate::route::{Outcome, retry_after_ms, seconds_ms};
+use crate::route::Outcome;
 use crate::wire::frame::Framing;
 use crate::wire::json::Fields;
+use crate::wire::{percent, query};
 
 /// A longer whole answer is not one that a model gave.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -32,6 +35,8 @@ const ERROR_NAME: &str = "x-amzn-errortype";
 /// How long a target may show life without content. The SDKs of both dialects' own providers wait as long for an
 /// answer.
 const CONTENT_MS_MAX: Millis = 600_000;
+/// As many as browsers follow.
+const REDIRECTS_MAX: usize = 20;
 /// No caller is asked to wait longer than this by an upstream's word.
 const RETRY_AFTER_MS_MAX: Millis = 600_000;
 
@@ -86,9 +91,9 @@ impl Upset {
 
     /// An upstream that repeats its key, as some do with all headers of a request they refuse, is not repeated.
     pub(super) fn without_key(mut self, target: &Target, outcome: Outcome) -> Self {
-        let Reach::Upstream { credential, .. } = &target.provider.reach else { return self };
+        let Reach::Upstream(upstream) = &target.provider.reach else { return self };
         let holds = |text: &[u8]| {
-            credential.secrets().any(|secret| text.windows(secret.len()).any(|part| part == secret.as_bytes()))
+            upstream.secrets().any(|secret| text.windows(secret.len()).any(|part| part == secret.as_bytes()))
         };
         self.verbatim = self
             .verbatim
@@ -108,7 +113,7 @@ pub(super) async fn attempt<H: Host>(
     files: &Files,
     record: &Record,
 ) -> Tried<H::Body> {
-    let Reach::Upstream { dialects, platform, base_url, credential } = &target.provider.reach else {
+    let Reach::Upstream(upstream) = &target.provider.reach else {
         let mut lost = Vec::new();
         if matches!(job.ask, Ask::Embeddings | Ask::Rerank) {
             return Tried::Unfit(unknown_to(target, job.ask));
@@ -118,8 +123,10 @@ pub(super) async fn attempt<H: Host>(
             Err(error) => Tried::Unfit(error),
         };
     };
-    let (dialect, platform) = (Dialect::towards(dialects, job.dialect, &target.model), *platform);
-    let question = job.question(target, dialect, platform, base_url, files);
+    let platform = upstream.platform;
+    let dialect = Dialect::towards(&upstream.dialects, job.dialect, &target.model);
+    let base_url = upstream.base_url(dialect, &target.model);
+    let question = job.question(target, dialect, platform, &base_url, files);
     let Question { mut url, body, label, encoding, mut lost } = match question {
         Ok(question) => question,
         Err(Obstacle::Unfit(error)) => return Tried::Unfit(error),
@@ -131,20 +138,27 @@ pub(super) async fn attempt<H: Host>(
         return refused;
     }
     let is_own = Some(dialect) == job.dialect.dialect() && platform == Platform::Native;
-    if let Some(query) = job.query.as_deref().filter(|_| is_own) {
-        url = format!("{url}{}{query}", if url.contains('?') { '&' } else { '?' });
+    for query in upstream.query.iter().chain(job.query.iter().filter(|_| is_own)) {
+        query::add(&mut url, query);
     }
-    match credential {
+    for field in &upstream.headers {
+        headers.remove(&field.name.to_ascii_lowercase());
+        headers.push(&field.name, &field.value);
+    }
+    match &upstream.credential {
         Credential::None => {}
         Credential::Key(key) => {
             let (name, value) = platform.credential(dialect, key);
             headers.push(name, value);
         }
+        Credential::Header { name, value, .. } => headers.push(name, value),
+        Credential::Query { name, key } => query::add(&mut url, &format!("{name}={}", percent::encode(key))),
         Credential::Sigv4(signer) => signer.sign(&url, &mut headers, &body, host.now()),
     }
     let patience = job.route.patience;
+    let first_byte_ms = patience.first_byte_ms.max(upstream.first_byte_ms);
     let began = host.now();
-    let deadline = began.saturating_add(patience.first_byte_ms);
+    let deadline = began.saturating_add(first_byte_ms);
     let provider = &target.provider.name;
     let too_slow = || {
         let ms = host.now().saturating_sub(began);
@@ -152,11 +166,13 @@ pub(super) async fn attempt<H: Host>(
         Tried::Failed { outcome: Outcome::TimedOut, upset }
     };
     let asked = Outgoing { method: Method::Post, url, headers, body: body.into(), streams: job.streams() };
-    let answer = match race(host, patience.first_byte_ms, host.fetch(asked)).await {
+    let answer = match race(host, first_byte_ms, fetch(host, upstream, asked)).await {
         Raced::Done(Ok(answer)) => answer,
         Raced::Done(Err(Unreachable(cause))) => {
-            let cause = cause.chars().take(CAUSE_CHARS_MAX).collect();
             let upset = Upset::new(Kind::BadUpstream, format!("{provider} could not be reached"));
+            // Some hosts name the URL that they could not reach, and a key may be part of it.
+            let is_clean = !matches!(upstream.credential, Credential::Query { .. });
+            let cause = if is_clean { cause.chars().take(CAUSE_CHARS_MAX).collect() } else { String::new() };
             let upset = Upset { cause, ..upset };
             return Tried::Failed { outcome: Outcome::Unreachable, upset };
         }
@@ -172,6 +188,7 @@ pub(super) async fn attempt<H: Host>(
         model: &target.model,
         encoding,
         provider,
+        limit_headers: upstream.limit_headers,
         deadline,
         patience,
         lost,
@@ -190,6 +207,27 @@ pub(super) async fn attempt<H: Host>(
     tried.unwrap_or_else(too_slow)
 }
 
+/// Asks, and where the provider says to wait elsewhere for the answer, waits there.
+///
+/// Source: "Request timeouts", Modal documentation, read 2026-11: after 150 s a redirect by 303 to the same URL with the
+/// call's id, again and again.
+async fn fetch<H: Host>(host: &H, upstream: &Upstream, asked: Outgoing) -> Result<Answer<H::Body>, Unreachable> {
+    if !upstream.follows_303 {
+        return host.fetch(asked).await;
+    }
+    let (url, streams) = (asked.url.clone(), asked.streams);
+    let headers: Headers = asked.headers.iter().filter(|(name, _)| *name != "content-type").collect();
+    let mut answer = host.fetch(asked).await?;
+    for _ in 0..REDIRECTS_MAX {
+        let place = answer.headers.get("location").filter(|_| answer.status == 303);
+        let Some(url) = place.and_then(|place| query::within(&url, place)) else { break };
+        let again =
+            Outgoing { method: Method::Get(Network::Any), url, headers: headers.clone(), body: Bytes::new(), streams };
+        answer = host.fetch(again).await?;
+    }
+    Ok(answer)
+}
+
 /// An answer that is being read, before the caller sees any of it.
 pub(super) struct Reading<'a> {
     pub(super) job: &'a Job<'a>,
@@ -201,6 +239,7 @@ pub(super) struct Reading<'a> {
     pub(super) model: &'a str,
     pub(super) encoding: Encoding,
     pub(super) provider: &'a str,
+    limit_headers: LimitHeaders,
     /// For the first byte of the body.
     deadline: Millis,
     patience: Patience,
@@ -268,12 +307,12 @@ impl Reading<'_> {
     pub(super) fn guess(&self, length: usize) -> Tally {
         let output = if matches!(self.job.ask, Ask::Answer | Ask::Stream(_)) { estimate(length as u64) } else { 0 };
         let input = estimate(self.job.bytes.len() as u64);
-        Tally { usage: chat::Usage { input, output, ..chat::Usage::default() }, estimated: true }
+        Tally { usage: chat::Usage { input, output, ..chat::Usage::default() }, bill: Bill::default(), estimated: true }
     }
 
     /// An answer with a status of failure: its words for the caller, and what they mean for the next attempt.
     async fn error<H: Host>(self, host: &H, answer: Answer<H::Body>) -> Tried<H::Body> {
-        let Self { job, dialect, platform, provider, patience, .. } = self;
+        let Self { job, dialect, platform, provider, limit_headers, patience, .. } = self;
         let Answer { status, headers: upstream, mut body } = answer;
         // The next target waits for these words: they have as long as a first byte, all together.
         let deadline = host.now().saturating_add(patience.first_byte_ms.min(patience.idle_ms));
@@ -291,6 +330,7 @@ impl Reading<'_> {
         let silent = || format!("{provider} answered with status {status}{}", name.unwrap_or_default());
         let message = told.unwrap_or_else(silent);
         let wait = retry_after_ms(&upstream).or_else(|| seconds_ms(&dialect.read_wait(&bytes)?));
+        let wait = wait.or_else(|| limit_headers.wait_ms(&upstream, host.now()).filter(|_| status == 429));
         let retry_after = wait.map(|wait| wait.min(RETRY_AFTER_MS_MAX).div_ceil(1000));
         let is_own = Some(dialect) == job.dialect.dialect() && platform.is_of_dialect(&bytes);
         let verbatim = (is_own && status >= 400 && is_json).then(|| {
@@ -373,7 +413,7 @@ fn echoed<B>(job: &Job<'_>, request: Arc<chat::Request>, record: &Record, lost: 
         let read = echo::DIALECT.read_response(&bytes).unwrap_or(response);
         let same = echo::OWN == job.dialect;
         let body = if same { bytes } else { told(job.dialect, &label, &read, false) };
-        (body, measure(&read, estimate(job.bytes.len() as u64)))
+        (body, measure(&read, Bill::default(), estimate(job.bytes.len() as u64)))
     };
     let headers = Headers::from_iter([("content-type", content_type(job.ask))]);
     Tried::Whole { headers, body, tally, lost }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::Job;
 use super::attempt::Reading;
 use super::head::{EVENT_STREAM, JSON};
+use crate::bill::Bill;
 use crate::chat;
 use crate::config::Target;
 use crate::dialect::{Ask, Dialect, Inbound, Label, Malformed, openai_chat};
@@ -93,6 +94,7 @@ impl Job<'_> {
     ) -> Result<chat::Request, Error> {
         let mut request = self.dialect.read_request(&self.body)?;
         request.model.clone_from(&target.model);
+        request.max_tokens = most_tokens(request.max_tokens, target.known.most, dialect);
         request.stream = self.streams();
         let betas = self.headers.get("anthropic-beta").filter(|_| self.dialect == Inbound::Anthropic);
         request.betas = betas.map_or_else(Vec::new, |betas| {
@@ -216,7 +218,7 @@ impl Reading<'_> {
             return Ok(Spoken::untouched(bytes, self.guess(bytes.len())));
         };
         self.quirks.response(&mut response);
-        let tally = measure(&response, estimate(job.bytes.len() as u64));
+        let tally = measure(&response, billed(bytes), estimate(job.bytes.len() as u64));
         if same && !job.streams() && !self.quirks.think_tags {
             return Ok(Spoken::untouched(bytes, tally));
         }
@@ -241,7 +243,8 @@ impl Reading<'_> {
         let Some(mut response) = self.stated(same, bytes, read)? else {
             return Ok(Spoken::untouched(bytes, self.guess(bytes.len())));
         };
-        let tally = response.usage.map_or(self.guess(bytes.len()), |usage| Tally { usage, estimated: false });
+        let bill = billed(bytes);
+        let tally = response.usage.map_or(self.guess(bytes.len()), |usage| Tally { usage, bill, estimated: false });
         if same {
             return Ok(Spoken::untouched(bytes, tally));
         }
@@ -256,7 +259,8 @@ impl Reading<'_> {
     fn rerank(&self, bytes: &Bytes) -> Result<Spoken, String> {
         let told = self.job.dialect.tell_ranking(bytes);
         let usage = self.stated(told.is_none(), bytes, rerank::read_usage(bytes))?.flatten();
-        let tally = usage.map_or(self.guess(bytes.len()), |usage| Tally { usage, estimated: false });
+        let bill = billed(bytes);
+        let tally = usage.map_or(self.guess(bytes.len()), |usage| Tally { usage, bill, estimated: false });
         let Some(told) = told else { return Ok(Spoken::untouched(bytes, tally)) };
         let body = self.stated(false, bytes, told)?.unwrap_or_default().into();
         Ok(Spoken { kind: Some(JSON), body, tally })
@@ -276,6 +280,25 @@ impl Reading<'_> {
         }
     }
 }
+
+/// What a whole answer says of its price.
+fn billed(bytes: &[u8]) -> Bill {
+    let mut bill = Bill::default();
+    bill.read(std::str::from_utf8(bytes).unwrap_or_default());
+    bill
+}
+
+/// How long an answer may be: no model is asked for more than it can, which many refuse. Anthropic's upstreams must be told.
+fn most_tokens(asked: Option<u64>, most: Option<u64>, dialect: Dialect) -> Option<u64> {
+    match (asked, most) {
+        (Some(asked), Some(most)) => Some(asked.min(most)),
+        (None, Some(most)) if dialect == Dialect::Anthropic => Some(most.min(OUTPUT_TOKENS_UNASKED)),
+        (asked, _) => asked,
+    }
+}
+
+/// As many as Claude Code asks for. Some limits of a minute count what is asked.
+const OUTPUT_TOKENS_UNASKED: u64 = 32_000;
 
 /// Of what the caller gets.
 pub(super) fn content_type(ask: Ask) -> &'static str {
@@ -328,6 +351,22 @@ const OUTPUT_TOKENS_HELD: u64 = 4096;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_model_is_asked_for_more_than_it_can() {
+        let cases = [
+            (Some(9), Some(8), Dialect::OpenaiChat, Some(8)),
+            (Some(7), Some(8), Dialect::OpenaiChat, Some(7)),
+            (Some(9), None, Dialect::OpenaiChat, Some(9)),
+            (None, Some(8), Dialect::OpenaiChat, None),
+            (None, Some(8), Dialect::Anthropic, Some(8)),
+            (None, Some(128_000), Dialect::Anthropic, Some(OUTPUT_TOKENS_UNASKED)),
+            (None, None, Dialect::Anthropic, None),
+        ];
+        for (asked, most, dialect, expected) in cases {
+            assert_eq!(most_tokens(asked, most, dialect), expected, "{asked:?} {most:?} {dialect:?}");
+        }
+    }
 
     #[test]
     fn every_answer_that_is_asked_for_is_held() {

@@ -19,6 +19,24 @@ pub fn passed_on(query: &str) -> Option<String> {
     (!rest.is_empty()).then(|| rest.join("&"))
 }
 
+/// Makes `pairs` the end of the query of `url`.
+pub fn add(url: &mut String, pairs: &str) {
+    url.push(if url.contains('?') { '&' } else { '?' });
+    url.push_str(pairs);
+}
+
+/// Where a redirect of `url` to `place` leads; `None` where that is another server, which must not see a credential.
+pub fn within(url: &str, place: &str) -> Option<String> {
+    let (scheme, rest) = url.split_once("://")?;
+    let host = rest.split(['/', '?']).next()?;
+    let origin = format!("{scheme}://{host}");
+    if place.starts_with('/') && !place.starts_with("//") {
+        return Some(origin + place);
+    }
+    let behind = place.strip_prefix(&origin)?;
+    (behind.starts_with('/') || behind.starts_with('?')).then(|| place.to_owned())
+}
+
 /// Without percent escapes; `None` where that is no text.
 pub fn decoded(text: &str) -> Option<String> {
     if !text.contains('%') {
@@ -45,5 +63,19 @@ mod tests {
         assert_eq!(passed_on("beta=true").as_deref(), Some("beta=true"));
         assert_eq!(passed_on("key=a&beta=true&k%65y=b&alt=sse&%k=c").as_deref(), Some("beta=true"));
         assert_eq!(passed_on("key=a"), None);
+    }
+
+    #[test]
+    fn a_redirect_stays_with_its_server() {
+        let url = "https://a.example:8/v1/x?y=1";
+        let same = ["/v1/x?call=2", "https://a.example:8/other", "https://a.example:8?call=2"];
+        for place in same {
+            let expected =
+                if place.starts_with('/') { format!("https://a.example:8{place}") } else { place.to_owned() };
+            assert_eq!(within(url, place), Some(expected));
+        }
+        for place in ["//b.example/", "https://b.example/", "http://a.example:8/", "https://a.example:80/", "x", ""] {
+            assert_eq!(within(url, place), None, "{place}");
+        }
     }
 }

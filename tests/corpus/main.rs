@@ -8,6 +8,7 @@
 mod anthropic;
 mod bedrock_converse;
 mod bedrock_invoke;
+mod bill;
 mod cases;
 mod cohere;
 mod embed;

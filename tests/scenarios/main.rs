@@ -18,6 +18,7 @@ mod frames;
 mod loops;
 mod operations;
 mod pieces;
+mod providers;
 mod quirks;
 mod script;
 mod world;
@@ -37,7 +38,7 @@ use tollgate::relay::pump;
 use tollgate::serve::{Gateway, serve};
 
 use script::{Ask, Scenario, Settings};
-use world::{Caller, Received, Scripted, Task, World};
+use world::{Caller, FILES, Received, Scripted, Task, World};
 
 #[test]
 fn a_failed_target_is_followed_by_the_next() {
@@ -327,7 +328,8 @@ impl Told {
             let tokens: Vec<String> = TOKENS.iter().map(|field| line[field].to_string()).collect();
             let estimated = if line["tokens_estimated"] == true { " estimated" } else { "" };
             let cost = line["cost_picodollars"].as_i64().map_or_else(|| "unknown".to_owned(), |cost| cost.to_string());
-            write!(out, ", tokens {}{estimated}, cost {cost}", tokens.join(" ")).unwrap();
+            let reported = if line["cost_source"] == "reported" { " reported" } else { "" };
+            write!(out, ", tokens {}{estimated}, cost {cost}{reported}", tokens.join(" ")).unwrap();
             write!(out, ", first byte {}", line["first_byte_ms"]).unwrap();
         }
         write!(out, ", {} ms", line["ms"]).unwrap();
@@ -398,7 +400,7 @@ async fn asked(gateway: &Gateway, world: Rc<World>, ask: &Ask) -> Told {
 }
 
 fn gateway(scenario: &Scenario) -> Gateway {
-    let Settings { cap, rpm, first, idle, heartbeat, strict, fetch, .. } = &scenario.settings;
+    let Settings { cap, rpm, first, idle, heartbeat, strict, fetch, unpriced, .. } = &scenario.settings;
     let provider = |name| {
         let dialect = script::dialect_of(name);
         json!({
@@ -408,13 +410,14 @@ fn gateway(scenario: &Scenario) -> Gateway {
             "quirks": {"inline_files": name == "oi"},
         })
     };
-    let providers: HashMap<&str, Value> =
-        ["oa", "ob", "oi", "aa", "ab", "ra", "ga", "gb", "anthropic"].map(|name| (name, provider(name))).into();
+    let providers: HashMap<&str, Value> = ["oa", "ob", "oi", "aa", "ab", "ra", "ga", "gb", "anthropic", "openai"]
+        .map(|name| (name, provider(name)))
+        .into();
     let draft = json!({
         "providers": providers,
-        "media": {"fetch": fetch, "hosts": ["http://files", "http://more"], "files_max": 3, "file_bytes_max": 100, "bytes_max": 150, "ms_max": 1000},
+        "media": {"fetch": fetch, "hosts": FILES.map(|host| format!("http://{host}")), "files_max": 3, "file_bytes_max": 100, "bytes_max": 150, "ms_max": 1000},
         "models": {"try": {"targets": scenario.route, "first_byte_ms": first, "idle_ms": idle, "heartbeat_ms": heartbeat, "strict": strict}},
-        "callers": {"ci": {"secret": "the key of ci", "requests_per_minute": rpm, "spend_cap_usd": cap}},
+        "callers": {"ci": {"secret": "the key of ci", "requests_per_minute": rpm, "spend_cap_usd": cap, "unpriced": unpriced}},
         "prices": {
             "oa/m": {"input": "2.50", "cached_input": "1.25", "output": "10"},
             "ob/m": {"input": "0.15", "cached_input": "0.075", "output": "0.60"},

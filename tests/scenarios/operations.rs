@@ -12,16 +12,17 @@ use tollgate::host::{Body, Headers, Incoming, ReplyBody};
 use tollgate::relay::pump;
 use tollgate::serve::{Gateway, serve};
 
-use crate::script::Act;
+use crate::script::{Act, Script};
 use crate::world::{Caller, Received, Scripted, Task, World};
 
 /// What the upstreams were sent, and what the caller got.
 pub(crate) struct Exchange {
     pub(crate) sent: Vec<(String, Value)>,
+    pub(crate) heads: Vec<(&'static str, Headers)>,
     pub(crate) status: u16,
-    headers: Headers,
+    pub(crate) headers: Headers,
     pub(crate) body: String,
-    line: Value,
+    pub(crate) line: Value,
 }
 
 /// Asks `path` for `model` in a gateway whose provider `up` speaks `dialect` and answers `answer`.
@@ -49,13 +50,34 @@ fn exchange_with(
         "callers": {"ci": {"secret": "the key of ci"}},
         "prices": {"up/m": {"input": "1", "output": "10"}},
     });
+    played_with(headers, &draft, path, ask, [answers(status, &[("content-type", kind)], answer)])
+}
+
+/// An upstream that answers at once.
+pub(crate) fn answers(status: u16, headers: &[(&str, &str)], body: &str) -> Script {
+    let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let head = Act::Head { status, headers };
+    [(0, head), (0, Act::Piece(Bytes::from(body.to_owned()))), (0, Act::Close)].into()
+}
+
+/// Asks a gateway of this configuration, whose upstream `up` does one script after the other. A secret holds its name.
+pub(crate) fn played<const N: usize>(draft: &Value, path: &str, ask: &Value, scripts: [Script; N]) -> Exchange {
+    played_with(&[], draft, path, ask, scripts)
+}
+
+/// The same with more headers.
+fn played_with<const N: usize>(
+    headers: &[(&str, &str)],
+    draft: &Value,
+    path: &str,
+    ask: &Value,
+    scripts: [Script; N],
+) -> Exchange {
     let draft = Draft::from_json(Some(&draft.to_string())).unwrap();
     let secret = |name: &str| name.starts_with("the key of").then(|| name.to_owned());
     let gateway = Gateway::new(Config::compile(&draft, secret).unwrap(), Keyless::Refused);
     let world = Rc::new(World::default());
-    let head = Act::Head { status, headers: vec![("content-type".to_owned(), kind.to_owned())] };
-    let script = [(0, head), (0, Act::Piece(Bytes::from(answer.to_owned()))), (0, Act::Close)].into();
-    world.targets.borrow_mut().insert("up".to_owned(), [script].into());
+    world.targets.borrow_mut().insert("up".to_owned(), scripts.into());
     let (lines, settled) = (RefCell::default(), RefCell::default());
     let (begun, beats) = Default::default();
     let host = Scripted { world: world.clone(), gone_at: None, lines, settled, begun, beats };
@@ -82,10 +104,12 @@ fn exchange_with(
     world.run(vec![task]);
     let (status, headers) = told.into_inner().unwrap();
     let pieces: Vec<Bytes> = received.into_inner().pieces.into_iter().map(|(_, piece)| piece).collect();
-    let read = |body: &Bytes| serde_json::from_slice(body).unwrap();
+    // A GET has none.
+    let read = |body: &Bytes| serde_json::from_slice(body).unwrap_or_default();
     let sent = world.sent.borrow().iter().map(|(url, body)| (url.clone(), read(body))).collect();
     let line = serde_json::from_str(&host.lines.into_inner()[0]).unwrap();
-    Exchange { sent, status, headers, body: String::from_utf8(pieces.concat()).unwrap(), line }
+    let heads = world.heads.take();
+    Exchange { sent, heads, status, headers, body: String::from_utf8(pieces.concat()).unwrap(), line }
 }
 
 fn json_of(body: &str) -> Value {

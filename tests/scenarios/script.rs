@@ -49,6 +49,7 @@ pub struct Settings {
     pub shows_sent: bool,
     /// Whence files are fetched; left out, from wherever the default allows.
     pub fetch: Option<String>,
+    pub unpriced: bool,
 }
 
 #[derive(Debug)]
@@ -133,6 +134,7 @@ fn settings(words: &[String]) -> Settings {
             ("strict", _) => settings.strict = true,
             ("sent", _) => settings.shows_sent = true,
             ("fetch", whence) => settings.fetch = Some(whence.to_owned()),
+            ("unpriced", _) => settings.unpriced = true,
             ("store-down", _) => settings.store_down = true,
             _ => panic!("{word}?"),
         }

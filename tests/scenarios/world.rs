@@ -19,6 +19,8 @@ use crate::script::{Act, Script};
 
 /// 2026-11-21, noon: the start of a minute, of an hour, and of nothing else.
 pub const START: Millis = 1_795_262_400_000;
+/// Hosts that hold files, and are no upstreams.
+pub const FILES: [&str; 2] = ["files", "more"];
 
 #[derive(Default)]
 pub struct World {
@@ -29,6 +31,8 @@ pub struct World {
     pub targets: RefCell<HashMap<String, VecDeque<Script>>>,
     /// What the upstreams were sent, each with its address.
     pub sent: RefCell<Vec<(String, Bytes)>>,
+    /// And how: the method and the headers of each.
+    pub heads: RefCell<Vec<(&'static str, Headers)>>,
     /// The files that were asked for, each with the time.
     pub fetched: RefCell<Vec<(Millis, String)>>,
     pub counters: RefCell<BTreeMap<String, i64>>,
@@ -157,15 +161,22 @@ impl Host for Scripted {
         for (name, value) in request.headers.iter().filter(|(_, value)| value.contains("key of ")) {
             assert!(value.ends_with(&format!("key of {target}")), "{name}: {value} was sent to {target}");
         }
-        if let Method::Get(_) = request.method {
-            assert!(request.body.is_empty(), "a GET has a body");
+        assert!(request.method == Method::Post || request.body.is_empty(), "a GET has a body");
+        let is_file = FILES.contains(&target);
+        if is_file {
             let names: Vec<&str> = request.headers.iter().map(|(name, _)| name).collect();
-            assert_eq!(names, ["accept", "accept-encoding", "user-agent"], "something goes along with a GET");
+            assert_eq!(
+                names,
+                ["accept", "accept-encoding", "user-agent"],
+                "something goes along with what asks for a file"
+            );
         }
         let script = self.world.script(target);
-        match request.method {
-            Method::Post => self.world.sent.borrow_mut().push((request.url.clone(), request.body.clone())),
-            Method::Get(_) => self.world.fetched.borrow_mut().push((self.world.passed(), request.url.clone())),
+        if is_file {
+            self.world.fetched.borrow_mut().push((self.world.passed(), request.url.clone()));
+        } else {
+            self.world.sent.borrow_mut().push((request.url.clone(), request.body.clone()));
+            self.world.heads.borrow_mut().push((request.method.name(), request.headers.clone()));
         }
         let world = self.world.clone();
         let mut upstream = Upstream { since: world.passed(), world, target: target.to_owned(), script };

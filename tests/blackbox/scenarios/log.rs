@@ -53,7 +53,7 @@ async fn one_line(test: Test, caller: Dialect) {
             (Some(usage.input), Some(usage.output))
         );
         assert_eq!(line["cost_picodollars"].as_u64(), suite::cost("text", usage));
-        assert!(line["price_source"].is_string() && line["ms"].is_u64() && line["first_byte_ms"].is_u64(), "{line}");
+        assert!(line["cost_source"].is_string() && line["ms"].is_u64() && line["first_byte_ms"].is_u64(), "{line}");
     }
 }
 

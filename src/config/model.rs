@@ -1,0 +1,199 @@
+//! What the configuration says of models: their prices and limits, before those of the catalogue.
+
+use super::{Draft, Known, Mistake};
+use crate::catalog::models::{Figures, Model, Models, Origin, Priced};
+use crate::price::{Picodollars, Price, Rates, Search, Tokens};
+use crate::wire::json::{objects, written};
+
+objects! {
+    /// Dollars per million tokens, as decimal strings. What is left out is as the like of it, or without any price as the
+    /// catalogue has it.
+    #[derive(Debug, Default)]
+    pub struct PriceDraft {
+        pub input: Option<String>,
+        pub cached_input: Option<String>,
+        pub cache_write: Option<String>,
+        pub cache_write_1h: Option<String>,
+        pub output: Option<String>,
+        pub reasoning: Option<String>,
+        pub audio_input: Option<String>,
+        pub audio_output: Option<String>,
+        pub image_input: Option<String>,
+        pub image_output: Option<String>,
+        /// Dollars for each answer.
+        pub request: Option<String>,
+        /// Dollars for one search.
+        pub search: Option<String>,
+        /// By the size of the prompt, the smallest first.
+        pub above: Vec<TierDraft> = Vec::new(),
+        /// The most tokens of a prompt.
+        pub context_tokens: Option<u64>,
+        /// The most tokens of an answer.
+        pub output_tokens: Option<u64>,
+    }
+
+    /// The same for a prompt of more than `input_tokens`.
+    #[derive(Debug)]
+    pub struct TierDraft {
+        pub input_tokens: u64,
+        pub input: Option<String>,
+        pub cached_input: Option<String>,
+        pub cache_write: Option<String>,
+        pub cache_write_1h: Option<String>,
+        pub output: Option<String>,
+        pub reasoning: Option<String>,
+        pub audio_input: Option<String>,
+        pub audio_output: Option<String>,
+        pub image_input: Option<String>,
+        pub image_output: Option<String>,
+    }
+}
+
+written! {
+    impl PriceDraft {
+        input?, cached_input?, cache_write?, cache_write_1h?, output?, reasoning?, audio_input?, audio_output?,
+        image_input?, image_output?, request?, search?, above?, context_tokens?, output_tokens?,
+    }
+    impl TierDraft {
+        input_tokens, input?, cached_input?, cache_write?, cache_write_1h?, output?, reasoning?, audio_input?,
+        audio_output?, image_input?, image_output?,
+    }
+}
+
+/// The rates of either, in the order of [`Figures::NAMES`].
+macro_rules! rates {
+    ($draft:expr) => {{
+        let draft = $draft;
+        [
+            &draft.input,
+            &draft.cached_input,
+            &draft.cache_write,
+            &draft.cache_write_1h,
+            &draft.output,
+            &draft.reasoning,
+            &draft.audio_input,
+            &draft.audio_output,
+            &draft.image_input,
+            &draft.image_output,
+        ]
+    }};
+}
+
+pub(super) fn compile(draft: &Draft, known: &Known, mistakes: &mut Vec<Mistake>) -> Models {
+    let mut models = Models::built_in();
+    for (model, written) in draft.prices.iter() {
+        match read(model, written, known) {
+            Ok(read) => models.set(model.to_owned(), read),
+            Err(mistake) => mistakes.push(mistake),
+        }
+    }
+    models
+}
+
+fn read(model: &str, written: &PriceDraft, known: &Known) -> Result<Model, Mistake> {
+    let at = format!("prices.\"{model}\"");
+    let Some((provider, _)) = model.split_once('/') else {
+        return Err(Mistake(format!("{at}: prices are by \"provider/model\"")));
+    };
+    known.check(&at, provider)?;
+    let rates = read_rates(&at, rates!(written))?;
+    let mut above: Vec<(u64, Rates)> = Vec::new();
+    for (index, tier) in written.above.iter().enumerate() {
+        let at = format!("{at}.above[{index}]");
+        let size = tier.input_tokens;
+        if above.last().is_some_and(|(below, _)| *below >= size) {
+            return Err(Mistake(format!("{at}.input_tokens: {size} is no more than of the one before")));
+        }
+        let rates = read_rates(&at, rates!(tier))?.ok_or_else(|| half(&at))?;
+        above.push((size, rates));
+    }
+    let dollars = |field: &str, text: &Option<String>| {
+        read_amount(&at, field, text, 1_000_000_000_000, "an amount of dollars like \"0.01\"")
+    };
+    let (request, search) = (dollars("request", &written.request)?, dollars("search", &written.search)?);
+    if rates.is_none() && (request.or(search).is_some() || !above.is_empty()) {
+        return Err(half(&at));
+    }
+    let (request, search) = (request.unwrap_or_default(), search.map(Search::Each));
+    // Whatever is served, and however, has these.
+    let price = rates.map(|rates| Price { request, search, ..Price::of(Tokens { rates, above }) });
+    Ok(Model {
+        price: price.map(|price| Priced { price, origin: Origin::Configuration }),
+        context: written.context_tokens,
+        most: written.output_tokens,
+    })
+}
+
+/// None where no price is named at all.
+fn read_rates(at: &str, texts: [&Option<String>; Figures::NAMES.len()]) -> Result<Option<Rates>, Mistake> {
+    let mut figures = Figures::default();
+    for ((figure, text), (_, name)) in figures.0.iter_mut().zip(texts).zip(Figures::NAMES) {
+        *figure = read_amount(at, name, text, 1_000_000, "dollars per million tokens like \"0.15\"")?;
+    }
+    match figures.rates() {
+        None if figures != Figures::default() => Err(half(at)),
+        rates => Ok(rates),
+    }
+}
+
+/// In picodollars, times `scale` as [`Picodollars::parse`] has it.
+fn read_amount(at: &str, field: &str, text: &Option<String>, scale: u64, due: &str) -> Result<Option<u64>, Mistake> {
+    let Some(text) = text else { return Ok(None) };
+    match Picodollars::parse(text, scale) {
+        Some(Picodollars(amount)) => Ok(Some(amount)),
+        None => Err(Mistake(format!("{at}.{field}: \"{text}\" is not {due}"))),
+    }
+}
+
+fn half(at: &str) -> Mistake {
+    Mistake(format!("{at}: needs input and output"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    fn model(prices: &str) -> Result<Model, String> {
+        let draft = Draft::from_json(Some(&format!(r#"{{"prices":{{"openai/mine":{prices}}}}}"#)));
+        let config = draft.and_then(|draft| Config::compile(&draft, |_| None));
+        config.map(|config| config.models.get("openai/mine")).map_err(|mistakes| mistakes[0].0.clone())
+    }
+
+    #[test]
+    fn prices_and_limits_are_written_by_model_and_provider() {
+        let written = r#"{"input":"1","cached_input":"0.1","cache_write_1h":"2","output":"5","audio_output":"9",
+            "request":"0.005","search":"0.01","above":[{"input_tokens":200000,"input":"2","output":"10"}],"context_tokens":9,"output_tokens":7}"#;
+        let rates = Rates {
+            cached_input: 100_000,
+            cache_write_1h: 2_000_000,
+            audio_output: 9_000_000,
+            ..Rates::flat(1_000_000, 5_000_000)
+        };
+        let above = vec![(200_000, Rates::flat(2_000_000, 10_000_000))];
+        let (request, search) = (5_000_000_000, Some(Search::Each(10_000_000_000)));
+        let price = Price { request, search, ..Price::of(Tokens { rates, above }) };
+        let price = Some(Priced { price, origin: Origin::Configuration });
+        assert_eq!(model(written), Ok(Model { price, context: Some(9), most: Some(7) }));
+        assert_eq!(model(r#"{"output_tokens":7}"#), Ok(Model { most: Some(7), ..Model::default() }));
+    }
+
+    #[test]
+    fn half_a_price_is_a_mistake() {
+        let cases = [
+            (r#"{"input":"1"}"#, ": needs input and output"),
+            (r#"{"search":"1"}"#, ": needs input and output"),
+            (r#"{"input":"1","output":"x"}"#, ".output: \"x\" is not dollars per million tokens like \"0.15\""),
+            (r#"{"input":"1","output":"1","search":"x"}"#, ".search: \"x\" is not an amount of dollars like \"0.01\""),
+            (r#"{"input":"1","output":"1","above":[{"input_tokens":1}]}"#, ".above[0]: needs input and output"),
+            (
+                r#"{"input":"1","output":"1","above":[{"input_tokens":2,"input":"1","output":"1"},{"input_tokens":2}]}"#,
+                ".above[1].input_tokens: 2 is no more than of the one before",
+            ),
+            (r#"{"input":"1","output":"1","above":[{"input":"1","output":"1"}]}"#, ".above[0].input_tokens: missing"),
+        ];
+        for (written, expected) in cases {
+            assert_eq!(model(written), Err(format!("prices.\"openai/mine\"{expected}")), "{written}");
+        }
+    }
+}

@@ -1,0 +1,649 @@
+//! Providers: what is written about one, before what the catalogue knows, makes how it is asked.
+//!
+//! One whose key, address or account is nowhere is not wrong but off, and says what is missing.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::{
+    AWS_ACCESS_KEY, AWS_REGION, AWS_SECRET_KEY, AWS_SESSION_TOKEN, BUILT_IN, Draft, Missing, Mistake, check_name,
+};
+use crate::auth::sigv4::Signer;
+use crate::catalog::{self, Auth, Base, Header};
+use crate::dialect::Dialect;
+use crate::named::Named;
+use crate::pause::LimitHeaders;
+use crate::platform::Platform;
+use crate::quirks::Quirks;
+use crate::wire::json::{objects, written};
+use crate::wire::percent;
+
+objects! {
+    #[derive(Debug, Default)]
+    pub struct ProviderDraft {
+        pub dialect: Option<Dialect>,
+        /// Others that are spoken at the same base URL. A caller's own is asked in before any other.
+        pub dialects: Vec<Dialect> = Vec::new(),
+        /// Others that are spoken elsewhere.
+        pub also: Vec<Base> = Vec::new(),
+        pub platform: Option<Platform>,
+        /// May hold `{name}`, which stands for a variable, and `{model}`.
+        pub base_url: Option<String>,
+        /// What every URL ends with, such as `api-version=v1`.
+        pub query: Option<String>,
+        /// What stands for `{region}` in the base URL, and what requests are signed for.
+        pub region: Option<String>,
+        /// What stands for other names in the base URL.
+        pub variables: Named<String> = Named::default(),
+        /// The name of the secret that holds the key.
+        pub secret: Option<String>,
+        pub auth: Option<Auth>,
+        /// What every request has besides.
+        pub headers: Vec<Header> = Vec::new(),
+        /// Whether a redirect by 303 is where the answer is waited for.
+        pub follows_303: Option<bool>,
+        /// The least that its answers are waited for: what starts from cold takes its time.
+        pub first_byte_ms: Option<u64>,
+        pub models: Vec<String> = Vec::new(),
+        pub quirks: Option<Quirks>,
+    }
+}
+
+written! {
+    impl ProviderDraft {
+        dialect?, dialects?, also?, platform?, base_url?, query?, region?, variables?, secret?, auth?, headers?,
+        follows_303?, first_byte_ms?, models?, quirks?,
+    }
+}
+
+#[derive(Debug)]
+pub struct Provider {
+    pub name: String,
+    pub reach: Reach,
+    /// What `GET /v1/models` lists; any other name is passed on as well.
+    pub models: Vec<String>,
+    /// How the names of its models begin.
+    pub prefixes: Vec<String>,
+    pub quirks: Quirks,
+}
+
+#[derive(Debug)]
+pub enum Reach {
+    /// Over the network.
+    Upstream(Box<Upstream>),
+    /// Answered here, by [`crate::echo`].
+    Echo,
+}
+
+#[derive(Debug)]
+pub struct Upstream {
+    /// At least one; a caller who speaks none of them is translated into the first.
+    pub dialects: Vec<Dialect>,
+    pub platform: Platform,
+    pub base_url: String,
+    /// Of those dialects that are spoken elsewhere.
+    pub also: Vec<Base>,
+    /// What every URL ends with.
+    pub query: Option<String>,
+    pub credential: Credential,
+    /// What every request has besides.
+    pub headers: Vec<Field>,
+    pub follows_303: bool,
+    /// The least that the first byte of an answer is waited for.
+    pub first_byte_ms: u64,
+    pub limit_headers: LimitHeaders,
+}
+
+/// A header as it is sent.
+#[derive(Debug)]
+pub struct Field {
+    pub name: String,
+    pub value: String,
+    /// Whether nobody else may see it.
+    is_secret: bool,
+}
+
+/// What a provider is shown to know who asks.
+#[derive(Debug)]
+pub enum Credential {
+    None,
+    /// In the header that the dialect's own provider wants.
+    Key(String),
+    Header {
+        name: String,
+        value: String,
+        key: String,
+    },
+    Query {
+        name: String,
+        key: String,
+    },
+    Sigv4(Signer),
+}
+
+impl Provider {
+    /// Whether it may know `model`: a built-in one knows only what it lists, an upstream is asked whatever it is.
+    pub fn answers(&self, model: &str) -> bool {
+        match self.reach {
+            Reach::Echo => self.models.iter().any(|listed| listed == model),
+            Reach::Upstream(_) => !model.is_empty(),
+        }
+    }
+}
+
+impl Upstream {
+    /// Where `model` is asked in `dialect`.
+    pub fn base_url(&self, dialect: Dialect, model: &str) -> Cow<'_, str> {
+        let also = self.also.iter().find(|also| also.dialect == dialect);
+        let base_url = also.map_or(&self.base_url, |also| &also.base_url);
+        if base_url.contains(MODEL) {
+            Cow::Owned(base_url.replace(MODEL, &percent::encode(model)))
+        } else {
+            Cow::Borrowed(base_url)
+        }
+    }
+
+    /// What nobody but the provider may see.
+    pub fn secrets(&self) -> impl Iterator<Item = &str> {
+        let own = match &self.credential {
+            Credential::None => [None, None],
+            Credential::Key(key) | Credential::Header { key, .. } | Credential::Query { key, .. } => {
+                [Some(key.as_str()), None]
+            }
+            Credential::Sigv4(signer) => [Some(signer.secret_key.as_str()), signer.session_token.as_deref()],
+        };
+        let others = self.headers.iter().filter(|field| field.is_secret).map(|field| field.value.as_str());
+        let secrets = own.into_iter().flatten().chain(others);
+        secrets.filter(|secret| !secret.is_empty())
+    }
+}
+
+/// What stands in a base URL for the model that is asked.
+const MODEL: &str = "{model}";
+const REGION: &str = "region";
+const VALUE_LENGTH_MAX: usize = 253;
+
+pub(super) type Providers = Named<Arc<Provider>>;
+
+/// Why a provider cannot be asked.
+enum Unready {
+    Off(Missing),
+    Wrong(Mistake),
+}
+
+/// All providers that can be asked, and those that are off.
+pub(super) fn compile(
+    draft: &Draft,
+    rows: &[catalog::Provider],
+    secret: &impl Fn(&str) -> Option<String>,
+    mistakes: &mut Vec<Mistake>,
+) -> (Providers, Named<Missing>) {
+    let mut providers = Providers::default();
+    let mut off = Named::default();
+    let echo = Provider {
+        name: BUILT_IN.to_owned(),
+        reach: Reach::Echo,
+        models: vec!["echo".to_owned()],
+        prefixes: Vec::new(),
+        quirks: Quirks::default(),
+    };
+    providers.insert(BUILT_IN.to_owned(), Arc::new(echo));
+
+    let unwritten = ProviderDraft::default();
+    let of_row = |row: &'_ catalog::Provider| draft.providers.get(&row.name).is_none();
+    let known = rows.iter().filter(|row| of_row(row)).map(|row| (row.name.as_str(), &unwritten));
+    for (name, written) in known.chain(draft.providers.iter()) {
+        let row = rows.iter().find(|row| row.name == name);
+        let making = Making { name, written, is_written: draft.providers.contains(name), row, secret };
+        match making.provider() {
+            Ok(provider) => providers.insert(name.to_owned(), Arc::new(provider)),
+            Err(Unready::Off(missing)) => off.insert(name.to_owned(), missing),
+            Err(Unready::Wrong(mistake)) => mistakes.push(mistake),
+        }
+    }
+    (providers, off)
+}
+
+/// One provider on its way from what is written to how it is asked.
+struct Making<'a, S> {
+    name: &'a str,
+    written: &'a ProviderDraft,
+    /// Whether the configuration names it.
+    is_written: bool,
+    row: Option<&'a catalog::Provider>,
+    secret: &'a S,
+}
+
+impl<S: Fn(&str) -> Option<String>> Making<'_, S> {
+    fn provider(&self) -> Result<Provider, Unready> {
+        let Self { name, written, row, .. } = *self;
+        check_name(name).map_err(|why| self.wrong("", why))?;
+        let also = self.also()?;
+        let dialects = self.dialects(&also)?;
+        let dialect = dialects.first().copied().unwrap_or(Dialect::OpenaiChat);
+        let template = self.template()?;
+        let platform = written.platform.or(row.map(|row| row.platform)).unwrap_or_default();
+        if !dialects.iter().all(|dialect| platform.carries(*dialect)) {
+            return Err(self.wrong(".platform", "carries the dialect \"anthropic\" only"));
+        }
+        let service = row.and_then(|row| row.service.as_deref());
+        let is_bedrock = dialect == Dialect::BedrockConverse || platform == Platform::Bedrock;
+        let service = service.or(is_bedrock.then_some(BEDROCK));
+        let base_url = self.base_url(".base_url", template)?;
+        let upstream = Upstream {
+            platform,
+            base_url,
+            also: also.iter().map(|also| self.base(also)).collect::<Result<_, _>>()?,
+            query: self.query()?,
+            credential: self.credential(service)?,
+            headers: self.headers()?,
+            follows_303: written.follows_303.unwrap_or(row.is_some_and(|row| row.follows_303)),
+            first_byte_ms: written.first_byte_ms.or(row.and_then(|row| row.first_byte_ms)).unwrap_or_default(),
+            limit_headers: row.map(|row| row.limits).unwrap_or_default(),
+            dialects,
+        };
+        Ok(Provider {
+            name: name.to_owned(),
+            reach: Reach::Upstream(Box::new(upstream)),
+            models: written.models.clone(),
+            prefixes: row.map(|row| row.prefixes.clone()).unwrap_or_default(),
+            quirks: written.quirks.clone().or_else(|| row.map(|row| row.quirks.clone())).unwrap_or_default(),
+        })
+    }
+
+    fn wrong(&self, field: &str, why: impl std::fmt::Display) -> Unready {
+        Unready::Wrong(Mistake(format!("providers.{}{field}: {why}", self.name)))
+    }
+
+    /// The address in the environment, which is for known providers only.
+    fn elsewhere(&self) -> Option<String> {
+        self.row.and_then(|_| (self.secret)(&variable(self.name, "BASE_URL")))
+    }
+
+    /// Whether it is asked at another address than the catalogue's. What stands there need not speak all that the
+    /// original does.
+    fn is_elsewhere(&self) -> bool {
+        self.written.base_url.is_some() || self.elsewhere().is_some()
+    }
+
+    fn also(&self) -> Result<Vec<Base>, Unready> {
+        let known = self.row.filter(|_| !self.is_elsewhere() && self.written.dialect.is_none());
+        match known {
+            Some(row) if self.written.also.is_empty() => Ok(row.also.clone()),
+            _ => Ok(self.written.also.clone()),
+        }
+    }
+
+    fn dialects(&self, also: &[Base]) -> Result<Vec<Dialect>, Unready> {
+        let mut dialects: Vec<Dialect> = self.written.dialect.into_iter().collect();
+        dialects.extend_from_slice(&self.written.dialects);
+        if let Some(row) = self.row.filter(|_| dialects.is_empty()) {
+            dialects.push(row.dialect);
+            dialects.extend(row.dialects.iter().filter(|_| !self.is_elsewhere()));
+        }
+        if dialects.is_empty() {
+            let why = "missing; \"openai-chat\", \"openai-responses\", \"anthropic\" or \"gemini\"";
+            return Err(self.wrong(".dialect", why));
+        }
+        dialects.extend(also.iter().map(|also| also.dialect));
+        Ok(dialects)
+    }
+
+    /// The base URL as it is written.
+    fn template(&self) -> Result<String, Unready> {
+        let own = self.written.base_url.clone().or_else(|| self.elsewhere());
+        if let Some(own) = own {
+            return Ok(own);
+        }
+        let Some(row) = self.row else {
+            return Err(self.wrong(".base_url", "missing; for example \"https://example.com/v1\""));
+        };
+        // Its key does not turn it on, so something else must.
+        let is_meant = !row.keyless || self.is_written || self.key().is_ok();
+        let known = row.base_url.clone().filter(|_| is_meant);
+        known.ok_or_else(|| Unready::Off(variable(self.name, "BASE_URL")))
+    }
+
+    fn base(&self, also: &Base) -> Result<Base, Unready> {
+        let base_url = self.base_url(".also.base_url", also.base_url.clone())?;
+        Ok(Base { dialect: also.dialect, base_url })
+    }
+
+    fn base_url(&self, field: &str, template: String) -> Result<String, Unready> {
+        let mut url = String::with_capacity(template.len());
+        let mut rest = template.as_str();
+        while let Some((before, place, after)) = placeholder(rest) {
+            url.push_str(before);
+            match place {
+                "model" => url.push_str(MODEL),
+                name => url.push_str(&self.variable(name)?),
+            }
+            rest = after;
+        }
+        url.push_str(rest);
+        if is_base_url(&url) {
+            return Ok(url);
+        }
+        Err(self.wrong(field, format_args!("\"{url}\" is not an http or https URL without a query")))
+    }
+
+    /// What stands for `name` in a base URL.
+    fn variable(&self, name: &str) -> Result<String, Unready> {
+        if name == REGION {
+            return self.region()?.ok_or_else(|| Unready::Off(AWS_REGION.to_owned()));
+        }
+        let names = variable_names(self.name, name, self.row);
+        let written = self.written.variables.get(name).cloned();
+        let value = written.or_else(|| names.iter().find_map(|name| (self.secret)(name)));
+        let value = value.ok_or_else(|| Unready::Off(names.join(" or ")))?;
+        // Some keep it as an address.
+        let bare = value.strip_prefix("https://").unwrap_or(&value).trim_end_matches('/');
+        let fits = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+        if !bare.is_empty() && bare.len() <= VALUE_LENGTH_MAX && bare.bytes().all(fits) {
+            return Ok(bare.to_owned());
+        }
+        let why = format!("\"{value}\" is not of letters, digits, \"-\", \"_\" and \".\"");
+        Err(self.wrong(&format!(".variables.{name}"), why))
+    }
+
+    fn region(&self) -> Result<Option<String>, Unready> {
+        let region = self.written.region.clone().or_else(|| (self.secret)(AWS_REGION));
+        match region.as_deref().filter(|region| !is_region(region)) {
+            Some(region) => Err(self.wrong(".region", format_args!("\"{region}\" is not a region like \"us-east-1\""))),
+            None => Ok(region),
+        }
+    }
+
+    fn query(&self) -> Result<Option<String>, Unready> {
+        let known = self.row.filter(|_| !self.is_elsewhere()).and_then(|row| row.query.clone());
+        let query = self.written.query.clone().or(known).filter(|query| !query.is_empty());
+        match query.as_deref().filter(|query| !query.bytes().all(|b| b.is_ascii_graphic() && !b"?#".contains(&b))) {
+            Some(query) => Err(self.wrong(".query", format_args!("\"{query}\" is not of the form \"name=value\""))),
+            None => Ok(query),
+        }
+    }
+
+    /// The headers that every request has besides.
+    fn headers(&self) -> Result<Vec<Field>, Unready> {
+        let known = self.row.map(|row| row.headers.as_slice()).unwrap_or_default();
+        let mut fields = Vec::new();
+        for (index, header) in known.iter().chain(&self.written.headers).enumerate() {
+            let at = || format!(".headers[{}]", index.saturating_sub(known.len()));
+            let is_name = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+            if header.name.is_empty() || !header.name.bytes().all(is_name) {
+                return Err(self.wrong(&at(), format_args!("\"{}\" is not a header's name", header.name)));
+            }
+            let value = match (&header.value, &header.secret) {
+                (Some(value), None) => value.clone(),
+                (None, Some(name)) => match (self.secret)(name) {
+                    Some(value) => value,
+                    None if header.optional => continue,
+                    None => return Err(Unready::Off(name.clone())),
+                },
+                _ => return Err(self.wrong(&at(), "needs value, or secret (the name of the secret with it)")),
+            };
+            if !value.bytes().all(|b| b.is_ascii_graphic() || b == b' ') {
+                return Err(self.wrong(&at(), "has a value that no header can have"));
+            }
+            fields.push(Field { name: header.name.clone(), value, is_secret: header.secret.is_some() });
+        }
+        Ok(fields)
+    }
+
+    fn key(&self) -> Result<String, Unready> {
+        let names = key_names(self.written.secret.as_ref(), self.name, self.row);
+        names.iter().find_map(|name| (self.secret)(name)).ok_or_else(|| Unready::Off(names.join(" or ")))
+    }
+
+    /// `service` is what requests may be signed for.
+    fn credential(&self, service: Option<&str>) -> Result<Credential, Unready> {
+        let Self { written, row, .. } = *self;
+        if let (Some(auth @ (Auth::Sigv4 | Auth::None)), Some(_)) = (&written.auth, &written.secret) {
+            let (auth, why) = match auth {
+                Auth::Sigv4 => ("sigv4", ", whose key is AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
+                _ => ("none", ""),
+            };
+            return Err(self.wrong("", format_args!("has a secret and auth = \"{auth}\"{why}; leave one out")));
+        }
+        let known = row.map_or(Auth::Key, catalog::Provider::auth);
+        let shown = |key: String, auth| match auth {
+            Auth::Bearer => Credential::Header { name: AUTHORIZATION.into(), value: format!("Bearer {key}"), key },
+            Auth::Header(name) => Credential::Header { name, value: key.clone(), key },
+            Auth::Query(name) => Credential::Query { name, key },
+            Auth::Key | Auth::Sigv4 | Auth::None => Credential::Key(key),
+        };
+        match (written.auth.clone(), service) {
+            (Some(Auth::None), _) => Ok(Credential::None),
+            (Some(Auth::Sigv4), Some(service)) => self.access_key(service),
+            (Some(Auth::Sigv4), None) => Err(self.wrong(".auth", "\"sigv4\" is for Amazon Bedrock only")),
+            (Some(auth), _) => Ok(shown(self.key()?, auth)),
+            // A key made for the service before one for all of AWS; where there is neither, the former is easier to make.
+            (None, Some(service)) => match self.key() {
+                Ok(key) => Ok(shown(key, known)),
+                Err(missing) => self.access_key(service).map_err(|_| missing),
+            },
+            (None, None) => match self.key() {
+                Err(_) if row.is_some_and(|row| row.keyless) => Ok(Credential::None),
+                key => Ok(shown(key?, known)),
+            },
+        }
+    }
+
+    /// The access key that AWS's own tools find.
+    fn access_key(&self, service: &str) -> Result<Credential, Unready> {
+        let must = |name: &str| (self.secret)(name).ok_or_else(|| Unready::Off(name.to_owned()));
+        Ok(Credential::Sigv4(Signer {
+            access_key: must(AWS_ACCESS_KEY)?,
+            secret_key: must(AWS_SECRET_KEY)?,
+            session_token: (self.secret)(AWS_SESSION_TOKEN),
+            region: self.region()?.ok_or_else(|| Unready::Off(AWS_REGION.to_owned()))?,
+            service: service.to_owned(),
+        }))
+    }
+}
+
+const AUTHORIZATION: &str = "authorization";
+/// The service that requests to Bedrock are signed for.
+const BEDROCK: &str = "bedrock";
+
+/// The secrets that any of its parts may be in.
+pub(super) fn secret_names(
+    name: &str,
+    written: Option<&ProviderDraft>,
+    row: Option<&catalog::Provider>,
+) -> Vec<String> {
+    let mut names = key_names(written.and_then(|written| written.secret.as_ref()), name, row);
+    if row.is_some() {
+        names.push(variable(name, "BASE_URL"));
+    }
+    let own = written.map(|written| (&written.base_url, &written.also, &written.headers));
+    for (base_url, also, headers) in own.into_iter().chain(row.map(|row| (&row.base_url, &row.also, &row.headers))) {
+        for template in base_url.iter().chain(also.iter().map(|also| &also.base_url)) {
+            let mut rest = template.as_str();
+            while let Some((_, place, after)) = placeholder(rest) {
+                names.extend(variable_names(name, place, row));
+                rest = after;
+            }
+        }
+        names.extend(headers.iter().filter_map(|header| header.secret.clone()));
+    }
+    names
+}
+
+/// The secrets that may hold a provider's key, the first before the others.
+fn key_names(own: Option<&String>, provider: &str, row: Option<&catalog::Provider>) -> Vec<String> {
+    match (own, row) {
+        (Some(own), _) => vec![own.clone()],
+        (None, Some(row)) if !row.secrets.is_empty() => row.secrets.clone(),
+        (None, _) => vec![variable(provider, "API_KEY")],
+    }
+}
+
+/// Where a variable of a base URL may be found.
+fn variable_names(provider: &str, name: &str, row: Option<&catalog::Provider>) -> Vec<String> {
+    let known = row.and_then(|row| row.variables.iter().find(|variable| variable.name == name));
+    match (known, name) {
+        (Some(known), _) => known.secrets.clone(),
+        // Asked for in any case, and what stands for itself.
+        (None, REGION | "model") => Vec::new(),
+        (None, _) => vec![variable(provider, &name.to_ascii_uppercase())],
+    }
+}
+
+/// `my-gpu` and `API_KEY` make `MY_GPU_API_KEY`.
+fn variable(provider: &str, suffix: &str) -> String {
+    format!("{}_{suffix}", provider.to_ascii_uppercase().replace(['-', '.'], "_"))
+}
+
+/// What stands before the first `{name}`, the name, and what stands behind it.
+fn placeholder(template: &str) -> Option<(&str, &str, &str)> {
+    let (before, rest) = template.split_once('{')?;
+    let (name, after) = rest.split_once('}')?;
+    let fits = |b: u8| b.is_ascii_lowercase() || b == b'_';
+    (!name.is_empty() && name.bytes().all(fits)).then_some((before, name, after))
+}
+
+/// It becomes part of a host's name, and a credential goes there.
+fn is_region(region: &str) -> bool {
+    let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    !region.is_empty() && region.len() <= super::NAME_LENGTH_MAX && region.bytes().all(fits)
+}
+
+fn is_base_url(url: &str) -> bool {
+    let url = url.replace(MODEL, "m");
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    rest.is_some_and(|rest| {
+        !rest.is_empty()
+            && !rest.starts_with('/')
+            && rest.bytes().all(|b| b.is_ascii_graphic() && !b"?#\\\"{}".contains(&b))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    fn compile(providers: &str, secrets: &[(&str, &str)]) -> Result<Config, String> {
+        let draft = Draft::from_json(Some(&format!(r#"{{"providers":{providers}}}"#))).unwrap();
+        let lookup = |name: &str| secrets.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        Config::compile(&draft, lookup).map_err(|mistakes| mistakes[0].0.clone())
+    }
+
+    fn upstream<'c>(config: &'c Config, name: &str) -> &'c Upstream {
+        let provider = config.providers.get(name).unwrap_or_else(|| panic!("{name}: {:?}", config.off.get(name)));
+        let Reach::Upstream(upstream) = &provider.reach else { panic!("{name} is built in") };
+        upstream
+    }
+
+    #[test]
+    fn a_base_url_holds_what_the_configuration_or_the_environment_says() {
+        let (key, resource) = (("AZURE_API_KEY", "k"), ("AZURE_RESOURCE_NAME", "https://mine/"));
+        let config = compile("{}", &[key, resource]).unwrap();
+        let azure = upstream(&config, "azure");
+        assert_eq!(azure.base_url, "https://mine.openai.azure.com/openai/v1");
+        assert_eq!(azure.query.as_deref(), Some("api-version=v1"));
+        let written = compile(r#"{"azure":{"variables":{"resource":"other"}}}"#, &[key, resource]).unwrap();
+        assert_eq!(upstream(&written, "azure").base_url, "https://other.openai.azure.com/openai/v1");
+        assert_eq!(compile("{}", &[key]).unwrap().off.get("azure").unwrap(), "AZURE_RESOURCE_NAME");
+        let own = r#"{"mine":{"dialect":"anthropic","base_url":"https://{account}.x/{model}","auth":"none"}}"#;
+        let config = compile(own, &[("MINE_ACCOUNT", "a-1")]).unwrap();
+        assert_eq!(upstream(&config, "mine").base_url(Dialect::Anthropic, "a/b"), "https://a-1.x/a%2Fb");
+        assert_eq!(compile(own, &[]).unwrap().off.get("mine").unwrap(), "MINE_ACCOUNT");
+        assert_eq!(
+            compile(own, &[("MINE_ACCOUNT", "a/b")]).unwrap_err(),
+            r#"providers.mine.variables.account: "a/b" is not of letters, digits, "-", "_" and ".""#
+        );
+    }
+
+    #[test]
+    fn a_dialect_may_be_spoken_elsewhere() {
+        let config = compile("{}", &[("DEEPSEEK_API_KEY", "k")]).unwrap();
+        let deepseek = upstream(&config, "deepseek");
+        assert_eq!(deepseek.dialects, [Dialect::OpenaiChat, Dialect::Anthropic]);
+        assert_eq!(deepseek.base_url(Dialect::Anthropic, "m"), "https://api.deepseek.com/anthropic");
+        assert_eq!(deepseek.base_url(Dialect::OpenaiChat, "m"), "https://api.deepseek.com");
+        // What stands at another address need not be there too.
+        let moved = compile(r#"{"deepseek":{"base_url":"http://x"}}"#, &[("DEEPSEEK_API_KEY", "k")]).unwrap();
+        assert_eq!(upstream(&moved, "deepseek").dialects, [Dialect::OpenaiChat]);
+        let both = r#"{"p":{"dialect":"openai-chat","base_url":"http://x","auth":"none","also":[{"dialect":"gemini","base_url":"http://y"}]}}"#;
+        let config = compile(both, &[]).unwrap();
+        assert_eq!(upstream(&config, "p").base_url(Dialect::Gemini, "m"), "http://y");
+    }
+
+    #[test]
+    fn what_needs_no_key_is_on_once_it_is_named() {
+        assert_eq!(compile("{}", &[]).unwrap().off.get("ollama").unwrap(), "OLLAMA_BASE_URL");
+        type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
+        let cases: &[Case<'_>] = &[
+            (r#"{"ollama":{}}"#, &[], "http://localhost:11434/v1"),
+            ("{}", &[("OLLAMA_BASE_URL", "http://gpu:1")], "http://gpu:1"),
+            (r#"{"ollama":{"base_url":"http://x"}}"#, &[("OLLAMA_BASE_URL", "http://gpu:1")], "http://x"),
+        ];
+        for (providers, secrets, expected) in cases {
+            let config = compile(providers, secrets).unwrap();
+            let ollama = upstream(&config, "ollama");
+            assert_eq!(ollama.base_url, *expected);
+            assert!(matches!(ollama.credential, Credential::None));
+        }
+    }
+
+    #[test]
+    fn each_service_of_aws_is_signed_for_by_its_own_name() {
+        let secrets = [
+            ("AWS_REGION", "us-east-1"),
+            ("AWS_ACCESS_KEY_ID", "id"),
+            ("AWS_SECRET_ACCESS_KEY", "s"),
+            ("ANTHROPIC_AWS_WORKSPACE_ID", "wrkspc_1"),
+        ];
+        let config = compile("{}", &secrets).unwrap();
+        let services = [
+            ("amazon-bedrock", "bedrock"),
+            ("bedrock-anthropic", "bedrock"),
+            ("bedrock-mantle", "bedrock-mantle"),
+            ("anthropic-aws", "aws-external-anthropic"),
+        ];
+        for (name, service) in services {
+            let Credential::Sigv4(signer) = &upstream(&config, name).credential else { panic!("{name}") };
+            assert_eq!(signer.service, service, "{name}");
+        }
+        let fields = &upstream(&config, "anthropic-aws").headers;
+        assert_eq!(
+            fields.iter().map(|field| (field.name.as_str(), field.value.as_str())).collect::<Vec<_>>(),
+            [("anthropic-workspace-id", "wrkspc_1")]
+        );
+    }
+
+    #[test]
+    fn a_header_is_a_name_and_a_value_or_a_secret() {
+        let with = |headers: &str| {
+            format!(r#"{{"p":{{"dialect":"gemini","base_url":"http://x","auth":"none","headers":[{headers}]}}}}"#)
+        };
+        let secret = [("S", "secret")];
+        let config = compile(&with(r#"{"name":"a","value":"v"},{"name":"b","secret":"S"}"#), &secret).unwrap();
+        assert_eq!(upstream(&config, "p").secrets().collect::<Vec<_>>(), ["secret"]);
+        let optional = compile(&with(r#"{"name":"b","secret":"S","optional":true}"#), &[]).unwrap();
+        assert!(upstream(&optional, "p").headers.is_empty());
+        assert_eq!(compile(&with(r#"{"name":"b","secret":"S"}"#), &[]).unwrap().off.get("p").unwrap(), "S");
+        let mistakes = [
+            (r#"{"name":"a b","value":"v"}"#, r#"providers.p.headers[0]: "a b" is not a header's name"#),
+            (r#"{"name":"a"}"#, "providers.p.headers[0]: needs value, or secret (the name of the secret with it)"),
+            (r#"{"name":"a","value":"\n"}"#, "providers.p.headers[0]: has a value that no header can have"),
+        ];
+        for (header, expected) in mistakes {
+            assert_eq!(compile(&with(header), &[]).unwrap_err(), expected);
+        }
+        let query = r#"{"p":{"dialect":"gemini","base_url":"http://x","auth":"none","query":"a b"}}"#;
+        assert_eq!(compile(query, &[]).unwrap_err(), r#"providers.p.query: "a b" is not of the form "name=value""#);
+    }
+
+    #[test]
+    fn every_secret_of_a_provider_is_asked_for() {
+        let draft = r#"{"providers":{"p":{"base_url":"https://{account}.x","headers":[{"name":"a","secret":"H"}]}}}"#;
+        let secrets = Draft::from_json(Some(draft)).unwrap().secrets();
+        let known = ["AZURE_RESOURCE_NAME", "DATABRICKS_HOST", "MODAL_SECRET", "ANTHROPIC_AWS_WORKSPACE_ID"];
+        for name in ["P_ACCOUNT", "P_API_KEY", "H"].into_iter().chain(known) {
+            assert!(secrets.contains(name), "{name}");
+        }
+    }
+}
