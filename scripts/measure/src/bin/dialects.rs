@@ -52,7 +52,13 @@ fn main() {
     }
 }
 
-const CALLERS: [Inbound; 4] = [Inbound::OpenaiChat, Inbound::Anthropic, Inbound::OpenaiResponses, Inbound::Gemini];
+const CALLERS: [Inbound; 5] = [
+    Inbound::OpenaiChat,
+    Inbound::Anthropic,
+    Inbound::OpenaiResponses,
+    Inbound::Gemini,
+    Inbound::OpenaiCompletions,
+];
 
 /// Megabytes a second.
 fn best<T>(body: &[u8], work: impl Fn() -> T) -> f64 {
@@ -102,6 +108,7 @@ fn streams() -> Vec<(&'static str, Dialect, Framing, Vec<u8>)> {
         ("anthropic", Inbound::Anthropic),
         ("openai-responses", Inbound::OpenaiResponses),
         ("gemini", Inbound::Gemini),
+        ("openai-completions", Inbound::OpenaiCompletions),
     ];
     let mut streams: Vec<_> = own
         .into_iter()
@@ -125,7 +132,44 @@ fn streams() -> Vec<(&'static str, Dialect, Framing, Vec<u8>)> {
     ollama += "{\"model\":\"m\",\"message\":{\"role\":\"assistant\",\"content\":\"\"},\"done\":true,\"done_reason\":\"stop\",\"eval_count\":4}\n";
     streams.push(("cohere", Dialect::Cohere, Framing::Sse, cohere.into_bytes()));
     streams.push(("ollama", Dialect::Ollama, Framing::Lines, ollama.into_bytes()));
+    streams.push(("bedrock-converse", Dialect::BedrockConverse, Framing::EventStream, converse()));
     streams
+}
+
+fn converse() -> Vec<u8> {
+    let mut out = frame("messageStart", r#"{"role":"assistant"}"#);
+    for at in 0..DELTAS {
+        let delta = format!(r#"{{"contentBlockIndex":0,"delta":{{"text":"{}"}},"p":"abcdefghijklmno"}}"#, word(at));
+        out.extend(frame("contentBlockDelta", &delta));
+    }
+    out.extend(frame("contentBlockStop", r#"{"contentBlockIndex":0}"#));
+    out.extend(frame("messageStop", r#"{"stopReason":"end_turn"}"#));
+    out.extend(frame("metadata", r#"{"usage":{"inputTokens":3,"outputTokens":4,"totalTokens":7}}"#));
+    out
+}
+
+/// A frame as Amazon's servers write it.
+fn frame(event: &str, payload: &str) -> Vec<u8> {
+    let sum = |bytes: &[u8]| {
+        let mut sum = flate2::Crc::new();
+        sum.update(bytes);
+        sum.sum().to_be_bytes()
+    };
+    let mut headers = Vec::new();
+    for (name, value) in [(":event-type", event), (":content-type", "application/json"), (":message-type", "event")] {
+        headers.push(name.len() as u8);
+        headers.extend(name.bytes());
+        headers.push(7);
+        headers.extend((value.len() as u16).to_be_bytes());
+        headers.extend(value.bytes());
+    }
+    let mut frame = ((16 + headers.len() + payload.len()) as u32).to_be_bytes().to_vec();
+    frame.extend((headers.len() as u32).to_be_bytes());
+    frame.extend(sum(&frame));
+    frame.extend(headers);
+    frame.extend(payload.bytes());
+    frame.extend(sum(&frame));
+    frame
 }
 
 fn told(caller: Inbound) -> Vec<u8> {
