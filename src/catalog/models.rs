@@ -6,14 +6,16 @@
 use std::borrow::Cow;
 
 use crate::named::Named;
-use crate::price::{Price, Rates, Search, Service, Tokens};
+use crate::price::{Picodollars, Price, Rates, Search, Service, Tokens};
 
-/// By provider, `[name]`, a line for each model: its name, then fields. Prices are in picodollars per token: `in`, `out`, and
-/// where they differ `hit` and `write` (of a cache), `write_1h`, `reasoning`, `audio_in`, `audio_out`, `image_in`,
-/// `image_out`. `request` is for each answer, `search` for one search, `search_once` for all of an answer; `batch` is `half`, or what goes in and what
-/// comes out. Behind `over` stand the rates of longer prompts, behind `at` those of another service. `context` and `most` are tokens of the prompt and of the
-/// answer, `takes` and `gives` what there is besides text, `kind` what it does if not chat. `#` begins a source other than
-/// the table's.
+/// By provider, `[name]`, a line for each model: `name 3/15 h.3 c200k m64k`, which is its name, what goes in and what comes
+/// out, then fields. Prices are in dollars per million tokens, and stand there where they differ: `h` and `w` of what is
+/// read from a cache and written to it, `W` for an hour, `r` of reasoning, `a` and `A` of audio in and out, `v` and `V` of
+/// images. `q` is dollars for each answer, `s` for one search, `S` for all searches of an answer. `c` and `m` are tokens of
+/// the prompt and of the answer. Behind `>` stand the rates of longer prompts, behind `@` those of another service. `#`
+/// begins a source other than the table's.
+///
+/// So short, and without what nobody asks for, because it is the largest part of a Worker that is not code.
 const TABLE: &str = include_str!("models.txt");
 const SOURCE: &str = "# Source: ";
 
@@ -112,24 +114,27 @@ fn read(line: &'static str, source: &'static str) -> Model {
     // By service and by size, the last of which is filled.
     let mut filled = vec![(Service::Standard, 0, Figures::default())];
     let (mut request, mut search) = (0, None);
-    for (field, value) in fields.split(' ').filter_map(|field| field.split_once('=')) {
+    for field in fields.split(' ').skip(1) {
+        let mut letters = field.chars();
+        let (letter, figure) = (letters.next().unwrap_or_default(), letters.as_str());
         let service = filled.last().map(|(service, ..)| *service).unwrap_or_default();
-        match (field, value) {
-            ("at", "flex") => filled.push((Service::Flex, 0, Figures::default())),
-            ("at", "priority") => filled.push((Service::Priority, 0, Figures::default())),
-            _ => {}
-        }
-        let Ok(figure) = value.parse::<u64>() else { continue };
-        match field {
-            "context" => model.context = Some(figure),
-            "most" => model.most = Some(figure),
-            "request" => request = figure,
-            "search" => search = Some(Search::Each(figure)),
-            "search_once" => search = Some(Search::Once(figure)),
-            "over" => filled.push((service, figure, Figures::default())),
-            rate => {
-                if let Some((.., figures)) = filled.last_mut() {
-                    figures.set(rate, figure);
+        match letter {
+            'c' => model.context = thousands(figure),
+            'm' => model.most = thousands(figure),
+            'q' => request = dollars(figure).unwrap_or_default(),
+            's' => search = dollars(figure).map(Search::Each),
+            'S' => search = dollars(figure).map(Search::Once),
+            '>' => filled.push((service, thousands(figure).unwrap_or_default(), Figures::default())),
+            '@' if figure == "flex" => filled.push((Service::Flex, 0, Figures::default())),
+            '@' => filled.push((Service::Priority, 0, Figures::default())),
+            letter => {
+                let Some((.., figures)) = filled.last_mut() else { continue };
+                match field.split_once('/') {
+                    Some((input, output)) => {
+                        figures.set('i', input);
+                        figures.set('o', output);
+                    }
+                    None => figures.set(letter, figure),
                 }
             }
         }
@@ -142,6 +147,18 @@ fn read(line: &'static str, source: &'static str) -> Model {
         Priced { price, origin: Origin::Table(Cow::Borrowed(source)) }
     });
     model
+}
+
+/// `200k` and `131072`.
+fn thousands(figure: &str) -> Option<u64> {
+    match figure.strip_suffix('k') {
+        Some(thousands) => thousands.parse::<u64>().ok()?.checked_mul(1000),
+        None => figure.parse().ok(),
+    }
+}
+
+fn dollars(figure: &str) -> Option<u64> {
+    Picodollars::parse(figure, 1_000_000_000_000).map(|Picodollars(price)| price)
 }
 
 fn tokens(filled: &[(Service, u64, Figures)], service: Service) -> Option<Tokens> {
@@ -158,23 +175,23 @@ pub struct Figures(pub [Option<u64>; Self::NAMES.len()]);
 
 impl Figures {
     /// As the table calls them, and as the configuration does.
-    pub const NAMES: [(&str, &str); 10] = [
-        ("in", "input"),
-        ("hit", "cached_input"),
-        ("write", "cache_write"),
-        ("write_1h", "cache_write_1h"),
-        ("out", "output"),
-        ("reasoning", "reasoning"),
-        ("audio_in", "audio_input"),
-        ("audio_out", "audio_output"),
-        ("image_in", "image_input"),
-        ("image_out", "image_output"),
+    pub const NAMES: [(char, &str); 10] = [
+        ('i', "input"),
+        ('h', "cached_input"),
+        ('w', "cache_write"),
+        ('W', "cache_write_1h"),
+        ('o', "output"),
+        ('r', "reasoning"),
+        ('a', "audio_input"),
+        ('A', "audio_output"),
+        ('v', "image_input"),
+        ('V', "image_output"),
     ];
 
-    fn set(&mut self, field: &str, figure: u64) {
-        let named = Self::NAMES.iter().zip(&mut self.0).find(|((name, _), _)| *name == field);
+    fn set(&mut self, letter: char, dollars: &str) {
+        let named = Self::NAMES.iter().zip(&mut self.0).find(|((name, _), _)| *name == letter);
         if let Some((_, place)) = named {
-            *place = Some(figure);
+            *place = Picodollars::parse(dollars, 1_000_000).map(|Picodollars(price)| price);
         }
     }
 
@@ -259,22 +276,29 @@ mod tests {
 
     #[test]
     fn a_line_says_what_a_model_costs_and_takes() {
-        let line = "m in=10 hit=1 write=12 write_1h=20 out=50 audio_in=30 batch=half request=3 search=7 context=1000 most=64 \
-            takes=image,pdf over=100 in=20 out=75 over=500 in=40 out=90 at=priority in=30 out=95 over=100 in=60 out=99 # a page, read 2026-11-21";
-        let rates =
-            Rates { cached_input: 1, cache_write: 12, cache_write_1h: 20, audio_input: 30, ..Rates::flat(10, 50) };
-        let above = vec![(100, Rates::flat(20, 75)), (500, Rates::flat(40, 90))];
-        let fast = Tokens { rates: Rates::flat(30, 95), above: vec![(100, Rates::flat(60, 99))] };
+        let line = "m 1/5 h.1 w1.2 W2 a3 q.03 s.07 c1k m64 >200k 2/7.5 >500k 4/9 @priority 3/9.5 >100k 6/9.9 # a page, read 2026-11-21";
+        let rates = Rates {
+            cached_input: 100_000,
+            cache_write: 1_200_000,
+            cache_write_1h: 2_000_000,
+            audio_input: 3_000_000,
+            ..Rates::flat(1_000_000, 5_000_000)
+        };
+        let above = vec![(200_000, Rates::flat(2_000_000, 7_500_000)), (500_000, Rates::flat(4_000_000, 9_000_000))];
+        let fast = Tokens {
+            rates: Rates::flat(3_000_000, 9_500_000),
+            above: vec![(100_000, Rates::flat(6_000_000, 9_900_000))],
+        };
         let price = Price {
             tokens: Tokens { rates, above },
             services: vec![(Service::Priority, fast)],
-            request: 3,
-            search: Some(Search::Each(7)),
+            request: 30_000_000_000,
+            search: Some(Search::Each(70_000_000_000)),
         };
         let origin = Origin::Table("a page, read 2026-11-21".into());
         let expected = Model { price: Some(Priced { price, origin }), context: Some(1000), most: Some(64) };
         assert_eq!(read(line, "table"), expected);
-        assert_eq!(read("m in=1 context=5", "table"), Model { context: Some(5), ..Model::default() }, "half a price");
+        assert_eq!(read("m h1 c5", "table"), Model { context: Some(5), ..Model::default() }, "half a price");
     }
 
     #[test]
