@@ -4,12 +4,10 @@
 //! No caller is told of these in another dialect, so they are no part of the canonical form. They are read by name, of
 //! every dialect at once: no two call different things the same.
 
-use std::borrow::Cow;
-
 use memchr::memmem;
 
 use crate::price::{Picodollars, Service};
-use crate::wire::json::{Raw, Read, objects, parse};
+use crate::wire::json::{Fields, Raw};
 
 /// Each is 0 where the upstream does not tell it.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -55,66 +53,64 @@ impl Bill {
         if !SIGNS.iter().any(|sign| memmem::find(text.as_bytes(), sign.as_bytes()).is_some()) {
             return;
         }
-        let Ok(envelope) = parse::<Envelope<'_>>(text) else { return };
+        let Ok(envelope) = Fields::read(text.as_bytes()) else { return };
         // Anthropic's streams begin with a message, those of Responses end with a response.
-        let inner = [envelope.message, envelope.response].into_iter().flatten();
-        let inner = inner.filter_map(|inner| parse::<Inner<'_>>(inner.get()).ok());
-        let Envelope { usage, output, service_tier, .. } = envelope;
-        for Inner { usage, output, service_tier } in inner.chain([Inner { usage, output, service_tier }]) {
-            self.served(service_tier);
-            if let Some(usage) = usage {
-                self.usage(usage);
+        let [message, response] = ["message", "response"].map(|name| inside(&envelope, name));
+        for answer in [message, response, Some(envelope)].into_iter().flatten() {
+            self.served(answer.raw("service_tier"));
+            if let Some(usage) = inside(&answer, "usage") {
+                self.usage(&usage);
             }
-            told(&mut self.searches, output.map_or(0, calls));
+            if let Some(usage) = inside(&answer, "usageMetadata") {
+                self.metadata(&usage);
+            }
+            told(&mut self.searches, calls(&answer));
+            told(&mut self.searches, queries(&answer));
         }
-        if let Some(Ok(usage)) = envelope.usage_metadata.map(|usage| parse::<Metadata<'_>>(usage.get())) {
-            self.metadata(usage);
-        }
-        told(&mut self.searches, envelope.candidates.map_or(0, queries));
     }
 
-    fn usage(&mut self, usage: Raw<'_>) {
-        let Ok(usage) = parse::<Usage<'_>>(usage.get()) else { return };
-        self.cost = usage.cost().or(self.cost);
-        self.served(usage.service_tier);
-        told(
-            &mut self.cache_write_1h,
-            inside(usage.cache_creation, |found: Creation<'_>| found.ephemeral_1h_input_tokens),
-        );
-        told(&mut self.searches, inside(usage.server_tool_use, |found: Searched<'_>| found.web_search_requests));
-        told(&mut self.searches, count(usage.num_search_queries));
-        for details in [usage.prompt_tokens_details, usage.input_tokens_details] {
-            told(&mut self.audio_input, inside(details, |found: Details<'_>| found.audio_tokens));
-            told(&mut self.image_input, inside(details, |found: Details<'_>| found.image_tokens));
+    fn usage(&mut self, usage: &Fields<'_>) {
+        self.cost = cost(usage).or(self.cost);
+        self.served(usage.raw("service_tier"));
+        for (object, name, known) in [
+            ("cache_creation", "ephemeral_1h_input_tokens", &mut self.cache_write_1h),
+            ("server_tool_use", "web_search_requests", &mut self.searches),
+            ("prompt_tokens_details", "audio_tokens", &mut self.audio_input),
+            ("prompt_tokens_details", "image_tokens", &mut self.image_input),
+            ("completion_tokens_details", "audio_tokens", &mut self.audio_output),
+            ("completion_tokens_details", "image_tokens", &mut self.image_output),
+        ] {
+            // Responses has two of them under names of its own.
+            let other = object.replace("prompt", "input").replace("completion", "output");
+            for object in [object, &other] {
+                told(known, inside(usage, object).map_or(0, |details| count(&details, name)));
+            }
         }
-        for details in [usage.completion_tokens_details, usage.output_tokens_details] {
-            told(&mut self.audio_output, inside(details, |found: Details<'_>| found.audio_tokens));
-            told(&mut self.image_output, inside(details, |found: Details<'_>| found.image_tokens));
-        }
+        told(&mut self.searches, count(usage, "num_search_queries"));
     }
 
     /// Most words for it mean the usual service.
     fn served(&mut self, tier: Option<Raw<'_>>) {
-        match tier.and_then(|tier| parse::<Cow<'_, str>>(tier.get()).ok()).as_deref() {
-            Some("flex") => self.service = Service::Flex,
-            Some("priority") => self.service = Service::Priority,
-            Some(_) => self.service = Service::Standard,
-            None => {}
+        match tier.map(Raw::get) {
+            Some("\"flex\"") => self.service = Service::Flex,
+            Some("\"priority\"") => self.service = Service::Priority,
+            Some(tier) if tier.starts_with('"') => self.service = Service::Standard,
+            _ => {}
         }
     }
 
     /// Gemini's, by kind.
-    fn metadata(&mut self, usage: Metadata<'_>) {
-        self.served(usage.service_tier);
+    fn metadata(&mut self, usage: &Fields<'_>) {
+        self.served(usage.raw("serviceTier"));
         for (details, audio, image) in [
-            (usage.prompt, &mut self.audio_input, &mut self.image_input),
-            (usage.candidates, &mut self.audio_output, &mut self.image_output),
+            ("promptTokensDetails", &mut self.audio_input, &mut self.image_input),
+            ("candidatesTokensDetails", &mut self.audio_output, &mut self.image_output),
         ] {
-            let kinds = details.and_then(|details| parse::<Vec<Kind>>(details.get()).ok()).unwrap_or_default();
-            for Kind { modality, tokens } in kinds {
-                match modality.as_str() {
-                    "AUDIO" => told(audio, tokens),
-                    "IMAGE" => told(image, tokens),
+            for kind in list(usage, details) {
+                let Some(kind) = object(kind) else { continue };
+                match word(&kind, "modality") {
+                    "\"AUDIO\"" => told(audio, count(&kind, "tokenCount")),
+                    "\"IMAGE\"" => told(image, count(&kind, "tokenCount")),
                     _ => {}
                 }
             }
@@ -123,23 +119,38 @@ impl Bill {
 }
 
 /// The searches among what a model of Responses did. It may also have opened what it found, for nothing.
-fn calls(output: Raw<'_>) -> u64 {
-    let items: Vec<Item<'_>> = parse(output.get()).unwrap_or_default();
-    let searches = items.iter().filter(|item| {
-        let action = item.action.and_then(|action| parse::<Item<'_>>(action.get()).ok());
-        item.kind == "web_search_call" && action.is_none_or(|action| action.kind == "search")
+fn calls(answer: &Fields<'_>) -> u64 {
+    let items = list(answer, "output").into_iter().filter_map(object);
+    let searches = items.filter(|item| {
+        let action = inside(item, "action");
+        word(item, "type") == "\"web_search_call\"" && action.is_none_or(|action| word(&action, "type") == "\"search\"")
     });
     searches.count() as u64
 }
 
 /// The searches that Gemini made for an answer.
-fn queries(candidates: Raw<'_>) -> u64 {
-    let candidates: Vec<Candidate<'_>> = parse(candidates.get()).unwrap_or_default();
-    let queries = candidates.iter().filter_map(|candidate| {
-        let grounding: Grounding<'_> = parse(candidate.grounding?.get()).ok()?;
-        parse::<Vec<Raw<'_>>>(grounding.queries?.get()).ok()
-    });
-    queries.map(|queries| queries.len() as u64).sum()
+fn queries(answer: &Fields<'_>) -> u64 {
+    let candidates = list(answer, "candidates").into_iter().filter_map(object);
+    let grounding = candidates.filter_map(|candidate| inside(&candidate, "groundingMetadata"));
+    grounding.map(|grounding| list(&grounding, "webSearchQueries").len() as u64).sum()
+}
+
+/// Sources: "Usage accounting", OpenRouter documentation; "Chat completions", Perplexity API reference; "Cost
+/// tracking", xAI documentation; recorded answers of Vercel's gateway and of Hugging Face's router; read 2026-11.
+fn cost(usage: &Fields<'_>) -> Option<Picodollars> {
+    let dollars = |fields: &Fields<'_>, name| Picodollars::nearest(fields.raw(name)?.get());
+    if let Some(cost) = dollars(usage, "cost") {
+        // With a key of one's own the provider behind sends a bill as well.
+        let is_own = word(usage, "is_byok") == "true";
+        let details = inside(usage, "cost_details").filter(|_| is_own);
+        let behind = details.and_then(|details| dollars(&details, "upstream_inference_cost")).unwrap_or_default();
+        return Some(Picodollars(cost.0.saturating_add(behind.0)));
+    }
+    let total = inside(usage, "cost").and_then(|costs| dollars(&costs, "total_cost"));
+    // A tick is 10⁻¹⁰ dollars. Where others serve xAI's models it is always 0.
+    let ticks = count(usage, "cost_in_usd_ticks");
+    let ticks = (ticks > 0).then(|| Picodollars(ticks.saturating_mul(100)));
+    total.or(ticks).or_else(|| dollars(usage, "estimated_cost"))
 }
 
 /// A frame of a stream often tells nothing of what an earlier one told.
@@ -149,112 +160,28 @@ fn told(known: &mut u64, count: u64) {
     }
 }
 
-fn count(value: Option<Raw<'_>>) -> u64 {
-    value.and_then(|value| parse(value.get()).ok()).unwrap_or_default()
+// Not `objects!`: much is asked for by name here, and little of it is ever there. Whatever has another shape is not there
+// either.
+
+fn object(value: Raw<'_>) -> Option<Fields<'_>> {
+    Fields::read(value.get().as_bytes()).ok()
 }
 
-/// A count inside an object that may be anything.
-fn inside<'a, T: Read<'a>>(object: Option<Raw<'a>>, field: impl Fn(T) -> Option<Raw<'a>>) -> u64 {
-    count(object.and_then(|object| parse::<T>(object.get()).ok()).and_then(field))
+fn inside<'a>(fields: &Fields<'a>, name: &str) -> Option<Fields<'a>> {
+    fields.raw(name).and_then(object)
 }
 
-objects! {
-    struct Envelope<'a> {
-        usage: Option<Raw<'a>>,
-        message: Option<Raw<'a>>,
-        response: Option<Raw<'a>>,
-        output: Option<Raw<'a>>,
-        service_tier: Option<Raw<'a>>,
-        usage_metadata as "usageMetadata": Option<Raw<'a>>,
-        candidates: Option<Raw<'a>>,
-    }
-
-    struct Inner<'a> {
-        usage: Option<Raw<'a>>,
-        output: Option<Raw<'a>>,
-        service_tier: Option<Raw<'a>>,
-    }
-
-    struct Item<'a> {
-        kind as "type": Cow<'a, str> = Cow::default(),
-        action: Option<Raw<'a>>,
-    }
-
-    struct Usage<'a> {
-        cost: Option<Raw<'a>>,
-        cost_in_usd_ticks: Option<Raw<'a>>,
-        estimated_cost: Option<Raw<'a>>,
-        is_byok: Option<Raw<'a>>,
-        service_tier: Option<Raw<'a>>,
-        cost_details: Option<Raw<'a>>,
-        cache_creation: Option<Raw<'a>>,
-        server_tool_use: Option<Raw<'a>>,
-        num_search_queries: Option<Raw<'a>>,
-        prompt_tokens_details: Option<Raw<'a>>,
-        input_tokens_details: Option<Raw<'a>>,
-        completion_tokens_details: Option<Raw<'a>>,
-        output_tokens_details: Option<Raw<'a>>,
-    }
-
-    struct Creation<'a> {
-        ephemeral_1h_input_tokens: Option<Raw<'a>>,
-    }
-
-    struct Searched<'a> {
-        web_search_requests: Option<Raw<'a>>,
-    }
-
-    struct Details<'a> {
-        audio_tokens: Option<Raw<'a>>,
-        image_tokens: Option<Raw<'a>>,
-    }
-
-    struct Costs<'a> {
-        total_cost: Option<Raw<'a>>,
-        upstream_inference_cost: Option<Raw<'a>>,
-    }
-
-    struct Metadata<'a> {
-        prompt as "promptTokensDetails": Option<Raw<'a>>,
-        candidates as "candidatesTokensDetails": Option<Raw<'a>>,
-        service_tier as "serviceTier": Option<Raw<'a>>,
-    }
-
-    struct Kind {
-        modality: String,
-        tokens as "tokenCount": u64 = 0,
-    }
-
-    struct Candidate<'a> {
-        grounding as "groundingMetadata": Option<Raw<'a>>,
-    }
-
-    struct Grounding<'a> {
-        queries as "webSearchQueries": Option<Raw<'a>>,
-    }
+fn list<'a>(fields: &Fields<'a>, name: &str) -> Vec<Raw<'a>> {
+    fields.get(name).ok().flatten().unwrap_or_default()
 }
 
-impl Usage<'_> {
-    /// Sources: "Usage accounting", OpenRouter documentation; "Chat completions", Perplexity API reference; "Cost
-    /// tracking", xAI documentation; recorded answers of Vercel's gateway and of Hugging Face's router; read 2026-11.
-    fn cost(&self) -> Option<Picodollars> {
-        let dollars = |value: Option<Raw<'_>>| Picodollars::nearest(value?.get());
-        let within = |object: Option<Raw<'_>>, field: fn(Costs<'_>) -> Option<Picodollars>| {
-            parse::<Costs<'_>>(object?.get()).ok().and_then(field)
-        };
-        if let Some(cost) = dollars(self.cost) {
-            // With a key of one's own the provider behind sends a bill as well.
-            let is_own = self.is_byok.is_some_and(|value| value.get() == "true");
-            let behind = within(self.cost_details, |costs| Picodollars::nearest(costs.upstream_inference_cost?.get()));
-            let behind = behind.filter(|_| is_own).unwrap_or_default();
-            return Some(Picodollars(cost.0.saturating_add(behind.0)));
-        }
-        // A tick is 10⁻¹⁰ dollars. Where others serve xAI's models it is always 0.
-        let ticks = count(self.cost_in_usd_ticks);
-        let ticks = (ticks > 0).then(|| Picodollars(ticks.saturating_mul(100)));
-        let total = within(self.cost, |costs| Picodollars::nearest(costs.total_cost?.get()));
-        total.or(ticks).or_else(|| dollars(self.estimated_cost))
-    }
+fn count(fields: &Fields<'_>, name: &str) -> u64 {
+    fields.get(name).ok().flatten().unwrap_or_default()
+}
+
+/// As it is written, quotes included.
+fn word<'a>(fields: &Fields<'a>, name: &str) -> &'a str {
+    fields.raw(name).map_or("", Raw::get)
 }
 
 #[cfg(test)]

@@ -45,9 +45,6 @@ objects! {
         pub prefixes: Vec<String> = Vec::new(),
         pub limits: LimitHeaders = LimitHeaders::None,
         pub quirks: Quirks = Quirks::default(),
-        /// Where the row comes from, and when it was read.
-        pub source: String,
-        pub read: String,
     }
 
     #[derive(Debug, Clone)]
@@ -152,6 +149,15 @@ mod tests {
 
     use super::*;
     use crate::config::{Config, Draft};
+    use crate::named::Named;
+
+    objects! {
+        /// Where a row comes from, and when that was read. What ships does without.
+        struct Source {
+            source: String,
+            read: String,
+        }
+    }
 
     #[test]
     fn every_row_is_complete_and_of_its_own() {
@@ -159,9 +165,12 @@ mod tests {
         assert!(rows.len() >= 61, "{}", rows.len());
         let names: BTreeSet<&str> = rows.iter().map(|row| row.name.as_str()).collect();
         assert_eq!(names.len(), rows.len(), "a name stands twice");
+        let sources: Named<Source> = json::parse(include_str!("catalog/sources.json")).unwrap();
+        assert!(sources.names().all(|name| names.contains(name)), "what is no row has no source");
         for row in &rows {
             let name = &row.name;
-            assert!(!row.source.is_empty() && row.read.len() == 10, "{name}: where is it from?");
+            let source = sources.get(name).unwrap_or_else(|| panic!("{name}: where is it from?"));
+            assert!(!source.source.is_empty() && source.read.len() == 10, "{name}: when was it read?");
             assert!(row.base_url.is_some() || row.keyless, "{name}: where is it?");
             let mut dialects = vec![row.dialect];
             dialects.extend(row.dialects.iter().chain(row.also.iter().map(|also| &also.dialect)));

@@ -212,20 +212,22 @@ pub(super) async fn attempt<H: Host>(
 /// Source: "Request timeouts", Modal documentation, read 2026-11: after 150 s a redirect by 303 to the same URL with the
 /// call's id, again and again.
 async fn fetch<H: Host>(host: &H, upstream: &Upstream, asked: Outgoing) -> Result<Answer<H::Body>, Unreachable> {
-    if !upstream.follows_303 {
-        return host.fetch(asked).await;
+    let mut redirects = if upstream.follows_303 { REDIRECTS_MAX } else { 0 };
+    let mut asked = asked;
+    loop {
+        let again = (redirects > 0).then(|| {
+            let headers = asked.headers.iter().filter(|(name, _)| *name != "content-type").collect();
+            // It stays with the operator's own server, wherever that is.
+            let method = Method::Get(Network::Any);
+            Outgoing { method, url: asked.url.clone(), headers, body: Bytes::new(), streams: asked.streams }
+        });
+        let answer = host.fetch(asked).await?;
+        let Some(again) = again.filter(|_| answer.status == 303) else { return Ok(answer) };
+        let place = answer.headers.get("location").and_then(|place| query::within(&again.url, place));
+        let Some(url) = place else { return Ok(answer) };
+        asked = Outgoing { url, ..again };
+        redirects -= 1;
     }
-    let (url, streams) = (asked.url.clone(), asked.streams);
-    let headers: Headers = asked.headers.iter().filter(|(name, _)| *name != "content-type").collect();
-    let mut answer = host.fetch(asked).await?;
-    for _ in 0..REDIRECTS_MAX {
-        let place = answer.headers.get("location").filter(|_| answer.status == 303);
-        let Some(url) = place.and_then(|place| query::within(&url, place)) else { break };
-        let again =
-            Outgoing { method: Method::Get(Network::Any), url, headers: headers.clone(), body: Bytes::new(), streams };
-        answer = host.fetch(again).await?;
-    }
-    Ok(answer)
 }
 
 /// An answer that is being read, before the caller sees any of it.
