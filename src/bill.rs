@@ -46,7 +46,7 @@ impl Bill {
     /// Takes in what a whole answer or one frame of a stream says; what it says again replaces what it said.
     pub fn read(&mut self, text: &str) {
         // Most frames have no usage, or say that they have none.
-        let usage = memmem::rfind(text.as_bytes(), USAGE.as_bytes()).and_then(|at| text.get(at..)?.strip_prefix(USAGE));
+        let usage = memmem::find_iter(text.as_bytes(), USAGE).last().and_then(|at| text.get(at..)?.strip_prefix(USAGE));
         if usage.is_none_or(|usage| usage.starts_with("\":null")) {
             return;
         }
@@ -106,8 +106,7 @@ impl Bill {
             ("promptTokensDetails", &mut self.audio_input, &mut self.image_input),
             ("candidatesTokensDetails", &mut self.audio_output, &mut self.image_output),
         ] {
-            for kind in list(usage, details) {
-                let Some(kind) = object(kind) else { continue };
+            for kind in objects(usage, details) {
                 match word(&kind, "modality") {
                     "\"AUDIO\"" => told(audio, count(&kind, "tokenCount")),
                     "\"IMAGE\"" => told(image, count(&kind, "tokenCount")),
@@ -120,8 +119,8 @@ impl Bill {
 
 /// The searches among what a model of Responses did. It may also have opened what it found, for nothing.
 fn calls(answer: &Fields<'_>) -> u64 {
-    let items = list(answer, "output").into_iter().filter_map(object);
-    let searches = items.filter(|item| {
+    let items = objects(answer, "output");
+    let searches = items.iter().filter(|item| {
         let action = inside(item, "action");
         word(item, "type") == "\"web_search_call\"" && action.is_none_or(|action| word(&action, "type") == "\"search\"")
     });
@@ -130,9 +129,13 @@ fn calls(answer: &Fields<'_>) -> u64 {
 
 /// The searches that Gemini made for an answer.
 fn queries(answer: &Fields<'_>) -> u64 {
-    let candidates = list(answer, "candidates").into_iter().filter_map(object);
-    let grounding = candidates.filter_map(|candidate| inside(&candidate, "groundingMetadata"));
-    grounding.map(|grounding| list(&grounding, "webSearchQueries").len() as u64).sum()
+    let mut queries = 0;
+    for candidate in objects(answer, "candidates") {
+        if let Some(grounding) = inside(&candidate, "groundingMetadata") {
+            queries += list(&grounding, "webSearchQueries").len() as u64;
+        }
+    }
+    queries
 }
 
 /// Sources: "Usage accounting", OpenRouter documentation; "Chat completions", Perplexity API reference; "Cost
@@ -173,6 +176,10 @@ fn inside<'a>(fields: &Fields<'a>, name: &str) -> Option<Fields<'a>> {
 
 fn list<'a>(fields: &Fields<'a>, name: &str) -> Vec<Raw<'a>> {
     fields.get(name).ok().flatten().unwrap_or_default()
+}
+
+fn objects<'a>(fields: &Fields<'a>, name: &str) -> Vec<Fields<'a>> {
+    list(fields, name).into_iter().filter_map(object).collect()
 }
 
 fn count(fields: &Fields<'_>, name: &str) -> u64 {

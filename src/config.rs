@@ -195,6 +195,9 @@ impl Draft {
     }
 }
 
+/// Looks a secret up by its name.
+type Secrets<'a> = dyn Fn(&str) -> Option<String> + 'a;
+
 impl Config {
     /// Checks all of `draft` and looks its secrets up. Every mistake is named, not only the first.
     pub fn compile(draft: &Draft, secret: impl Fn(&str) -> Option<String>) -> Result<Self, Vec<Mistake>> {
@@ -321,11 +324,7 @@ fn compile_aliases(
     aliases
 }
 
-fn compile_callers(
-    draft: &Draft,
-    secret: &impl Fn(&str) -> Option<String>,
-    mistakes: &mut Vec<Mistake>,
-) -> Vec<Caller> {
+fn compile_callers(draft: &Draft, secret: &Secrets<'_>, mistakes: &mut Vec<Mistake>) -> Vec<Caller> {
     let mut callers: Vec<Caller> = Vec::new();
     let owner = |callers: &[Caller], key: [u8; 32]| {
         callers.iter().find(|caller| caller.sha256 == key).map(|caller| caller.name.clone())

@@ -213,27 +213,28 @@ impl Picodollars {
         let (decimal, exponent) = dollars.split_once(['e', 'E']).unwrap_or((dollars, "0"));
         let exponent: i32 = exponent.parse().ok()?;
         let (whole, fraction) = decimal.split_once('.').unwrap_or((decimal, ""));
-        let digits = || whole.bytes().chain(fraction.bytes());
-        if whole.is_empty() || !digits().all(|b| b.is_ascii_digit()) {
+        if whole.is_empty() {
             return None;
         }
         // How many digits stand before the point, counted in picodollars.
-        let places = i32::try_from(whole.len()).ok()?.checked_add(exponent)?.checked_add(12)?;
-        if places > PLACES_MAX && digits().any(|b| b != b'0') {
-            return None;
-        }
+        let mut places = i32::try_from(whole.len()).ok()?.checked_add(exponent)?.checked_add(12)?;
         let mut amount: u64 = 0;
-        for place in 0..places.clamp(0, PLACES_MAX) {
-            let digit = digits().nth(usize::try_from(place).ok()?).unwrap_or(b'0');
-            amount = amount.checked_mul(10)?.checked_add(u64::from(digit - b'0'))?;
+        for byte in whole.bytes().chain(fraction.bytes()) {
+            let digit = byte.checked_sub(b'0').filter(|digit| *digit < 10)?;
+            match places {
+                1.. => amount = amount.checked_mul(10)?.checked_add(u64::from(digit))?,
+                0 => amount = amount.checked_add(u64::from(digit >= 5))?,
+                _ => {}
+            }
+            places = places.saturating_sub(1);
         }
-        let next = usize::try_from(places).ok().and_then(|place| digits().nth(place));
-        amount.checked_add(u64::from(next.is_some_and(|digit| digit >= b'5'))).map(Self)
+        while places > 0 && amount > 0 {
+            amount = amount.checked_mul(10)?;
+            places -= 1;
+        }
+        Some(Self(amount))
     }
 }
-
-/// Of an amount that a u64 may hold.
-const PLACES_MAX: i32 = 20;
 
 impl Write for Picodollars {
     fn write(&self, out: &mut Vec<u8>) {

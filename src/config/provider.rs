@@ -6,7 +6,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::{
-    AWS_ACCESS_KEY, AWS_REGION, AWS_SECRET_KEY, AWS_SESSION_TOKEN, BUILT_IN, Draft, Missing, Mistake, check_name,
+    AWS_ACCESS_KEY, AWS_REGION, AWS_SECRET_KEY, AWS_SESSION_TOKEN, BUILT_IN, Draft, Missing, Mistake, Secrets,
+    check_name,
 };
 use crate::auth::sigv4::Signer;
 use crate::catalog::{self, Auth, Base, Header};
@@ -175,7 +176,7 @@ enum Unready {
 pub(super) fn compile(
     draft: &Draft,
     rows: &[catalog::Provider],
-    secret: &impl Fn(&str) -> Option<String>,
+    secret: &Secrets<'_>,
     mistakes: &mut Vec<Mistake>,
 ) -> (Providers, Named<Missing>) {
     let mut providers = Providers::default();
@@ -205,16 +206,16 @@ pub(super) fn compile(
 }
 
 /// One provider on its way from what is written to how it is asked.
-struct Making<'a, S> {
+struct Making<'a> {
     name: &'a str,
     written: &'a ProviderDraft,
     /// Whether the configuration names it.
     is_written: bool,
     row: Option<&'a catalog::Provider>,
-    secret: &'a S,
+    secret: &'a Secrets<'a>,
 }
 
-impl<S: Fn(&str) -> Option<String>> Making<'_, S> {
+impl Making<'_> {
     fn provider(&self) -> Result<Provider, Unready> {
         let Self { name, written, row, .. } = *self;
         check_name(name).map_err(|why| self.wrong("", why))?;
