@@ -52,13 +52,8 @@ fn main() {
     }
 }
 
-const CALLERS: [Inbound; 5] = [
-    Inbound::OpenaiChat,
-    Inbound::Anthropic,
-    Inbound::OpenaiResponses,
-    Inbound::Gemini,
-    Inbound::OpenaiCompletions,
-];
+const CALLERS: [Inbound; 5] =
+    [Inbound::OpenaiChat, Inbound::Anthropic, Inbound::OpenaiResponses, Inbound::Gemini, Inbound::OpenaiCompletions];
 
 /// Megabytes a second.
 fn best<T>(body: &[u8], work: impl Fn() -> T) -> f64 {
