@@ -47,6 +47,36 @@ pub struct Request {
 /// Callers choose the names, and may choose millions.
 pub const UNREAD_MAX: usize = 100;
 
+/// Names of what could not be read, each once and at most [`UNREAD_MAX`].
+#[derive(Debug, Default)]
+pub struct Unread(pub Vec<String>);
+
+impl Unread {
+    pub fn note(&mut self, name: &str) {
+        if self.0.len() < UNREAD_MAX {
+            Lost(&mut self.0).note(name);
+        }
+    }
+}
+
+/// Names of what a target cannot be told, each once.
+#[derive(Debug)]
+pub struct Lost<'a>(pub &'a mut Vec<String>);
+
+impl Lost<'_> {
+    pub fn note(&mut self, name: &str) {
+        if !self.0.iter().any(|known| known == name) {
+            self.0.push(name.to_owned());
+        }
+    }
+
+    pub fn note_if(&mut self, is_lost: bool, name: &str) {
+        if is_lost {
+            self.note(name);
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct Message {
     pub role: Role,

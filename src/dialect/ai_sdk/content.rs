@@ -1,8 +1,8 @@
 //! The prompt of a call: messages and their parts, in the shapes of every version.
 
 use super::options::Marks;
-use super::read_request::{Unread, parse};
-use crate::chat::{Content, Json, Media, Message, Part, Role, ToolCall};
+use super::read_request::parse;
+use crate::chat::{Content, Json, Media, Message, Part, Role, ToolCall, Unread};
 use crate::error::Error;
 use crate::wire::json::{self, Fields, Raw, objects};
 use base64::Engine as _;

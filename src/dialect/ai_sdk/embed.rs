@@ -2,7 +2,8 @@
 
 use super::field;
 use super::options::each;
-use super::read_request::{Unread, parse};
+use super::read_request::parse;
+use crate::chat::Unread;
 use crate::embed::{Encoding, Input, Request, Response};
 use crate::error::Error;
 use crate::wire::json::{Fields, Raw, Verbatim, to_vec, written};

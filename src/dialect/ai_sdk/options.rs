@@ -4,8 +4,8 @@
 //! form has a place for are carried, whoever answers; of two for one place the first counts.
 
 use super::field;
-use super::read_request::{Unread, parse};
-use crate::chat::{Effort, Json};
+use super::read_request::parse;
+use crate::chat::{Effort, Json, Unread};
 use crate::error::Error;
 use crate::wire::json::{self, Fields, Raw, objects};
 

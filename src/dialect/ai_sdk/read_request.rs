@@ -5,7 +5,7 @@
 use super::content::messages;
 use super::field;
 use super::options::Settings;
-use crate::chat::{Effort, Format, Json, Number, Request, Tool, ToolChoice, UNREAD_MAX};
+use crate::chat::{Effort, Format, Json, Number, Request, Tool, ToolChoice, Unread};
 use crate::error::Error;
 use crate::wire::json::{self, Fields, Raw, Read, objects};
 
@@ -65,18 +65,6 @@ pub fn read_request(body: &Fields<'_>) -> Result<Request, Error> {
         // The head says model and stream.
         ..Request::default()
     })
-}
-
-/// Names of what could not be read, each once.
-#[derive(Default)]
-pub(super) struct Unread(pub(super) Vec<String>);
-
-impl Unread {
-    pub(super) fn note(&mut self, name: &str) {
-        if self.0.len() < UNREAD_MAX && !self.0.iter().any(|known| known == name) {
-            self.0.push(name.to_owned());
-        }
-    }
 }
 
 pub(super) fn parse<'a, T: Read<'a>>(raw: Raw<'a>, path: &str) -> Result<T, Error> {

@@ -1,7 +1,7 @@
 //! A call of a reranking model, and its result. Upstreams have Cohere's shape.
 
 use super::field;
-use super::read_request::Unread;
+use crate::chat::Unread;
 use crate::dialect::Malformed;
 use crate::error::Error;
 use crate::wire::json::{self, Fields, Raw, Verbatim, objects, to_vec, written};

@@ -11,7 +11,7 @@ use crate::dialect::{Encode, Label};
 use crate::error::{self, Error};
 use crate::wire::array;
 use crate::wire::frame::Framing;
-use crate::wire::json::{self as wire_json, Raw, Verbatim, to_vec, written};
+use crate::wire::json::{self, Raw, Verbatim, to_vec, written};
 
 /// A call with more arguments than this goes out without them: they must be whole, and are kept until they are.
 const ARGUMENTS_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -243,7 +243,7 @@ impl<'a> PartOut<'a> {
 /// No text is the call of a tool without parameters. Another value than an object is put under `value`. A text that is
 /// not JSON, which a model cut short leaves behind, cannot be kept.
 pub(super) fn args(arguments: &str) -> (Verbatim<'_>, bool) {
-    match wire_json::parse::<Raw<'_>>(arguments.trim()) {
+    match json::parse::<Raw<'_>>(arguments.trim()) {
         Ok(value) if value.get().starts_with('{') => (value.into(), true),
         Ok(value) if value.is_null() => (Raw::EMPTY_OBJECT.into(), true),
         Ok(value) => (Verbatim::made(format!("{{\"value\":{value}}}")), true),

@@ -8,9 +8,9 @@ use std::collections::HashMap;
 
 use super::encode::{BlobOut, ContentOut, FileOut, PartOut, ResultOut, args};
 use super::read_request::SENTINELS;
-use crate::chat::{Content, Effort, Format, Json, Media, Message, Number, Part, Request, Role, Tool, ToolChoice};
+use crate::chat::{Content, Effort, Format, Json, Lost, Media, Message, Number, Part, Request, Role, Tool, ToolChoice};
 use crate::schema;
-use crate::wire::json::{self as wire_json, Fields, Raw, Verbatim, quoted, to_vec, written};
+use crate::wire::json::{self, Fields, Raw, Verbatim, quoted, to_vec, written};
 
 pub fn write_request(request: &Request, lost: &mut Vec<String>) -> Vec<u8> {
     let generation = Generation::of(&request.model);
@@ -175,23 +175,6 @@ fn choice(choice: &ToolChoice) -> ToolConfigOut<'_> {
     ToolConfigOut { function_calling_config: CallingOut { mode, allowed_function_names: name } }
 }
 
-struct Lost<'a>(&'a mut Vec<String>);
-
-impl Lost<'_> {
-    /// Names a field, once.
-    fn note(&mut self, name: &str) {
-        if !self.0.iter().any(|known| known == name) {
-            self.0.push(name.to_owned());
-        }
-    }
-
-    fn note_if(&mut self, lost: bool, name: &str) {
-        if lost {
-            self.note(name);
-        }
-    }
-}
-
 /// Turns our messages into theirs: the system's apart, turns that alternate, results under the names of their tools.
 struct Contents<'a, 'l, 'v> {
     generation: Generation,
@@ -334,7 +317,7 @@ fn response<'a>(texts: &[&'a str], is_error: bool) -> Verbatim<'a> {
     if let [text] = texts {
         // A reference in a result is taken for one of a schema, and refused (google-gemini/gemini-cli#13326).
         let refers = text.contains("\"$ref\"") || text.contains("\"$defs\"");
-        let value = wire_json::parse::<Raw<'a>>(text.trim()).ok();
+        let value = json::parse::<Raw<'a>>(text.trim()).ok();
         let object = value.filter(|value| !refers && value.get().starts_with('{'));
         let says = |value: &Raw<'_>| {
             !is_error || Fields::read(value.get().as_bytes()).is_ok_and(|fields| fields.raw("error").is_some())

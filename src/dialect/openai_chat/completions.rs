@@ -4,13 +4,13 @@
 //! prompts of tokens, are for servers of this protocol.
 
 use super::answer::{Str, UsageOut, WireUsage, finish_reason, of, stop_reason};
-use super::read_request::{TextOr, Unread, field};
+use super::read_request::{TextOr, field};
 use super::{Fault, error_frame};
-use crate::chat::{self, Block, Content, Event, Message, Number, Part, Request, Response, Role, Stop};
+use crate::chat::{self, Block, Content, Event, Message, Number, Part, Request, Response, Role, Stop, Unread};
 use crate::dialect::{Decode, Encode, Label, Malformed};
 use crate::error::{self, Error};
 use crate::wire::frame::Frame;
-use crate::wire::json::{self as text, Fields, Ignored, Raw, Write, objects, to_vec, written};
+use crate::wire::json::{self, Fields, Ignored, Raw, Write, objects, to_vec, written};
 
 /// Models of OpenAI that complete and do not chat, by the start of their name. Source: "Models", OpenAI API
 /// documentation, read 2026-11.
@@ -80,10 +80,10 @@ pub fn read_request(body: &Fields<'_>) -> Result<Request, Error> {
 }
 
 fn prompt(raw: Raw<'_>) -> Result<String, Error> {
-    if let Ok(prompt) = text::parse(raw.get()) {
+    if let Ok(prompt) = json::parse(raw.get()) {
         return Ok(prompt);
     }
-    let mut prompts = text::parse::<Vec<String>>(raw.get()).unwrap_or_default();
+    let mut prompts = json::parse::<Vec<String>>(raw.get()).unwrap_or_default();
     match (prompts.pop(), prompts.is_empty()) {
         (Some(prompt), true) => Ok(prompt),
         _ => Err(Error::field("prompt", "must be one text: this model chats, and takes no tokens or several prompts")),
@@ -175,7 +175,7 @@ impl Decode for Decoder {
         match frame.data.as_deref().map(str::trim) {
             None | Some("") => events.push(Event::Ping),
             Some("[DONE]") => self.done(events),
-            Some(data) => self.chunk(&text::parse(data).map_err(|error| malformed(&error))?, events),
+            Some(data) => self.chunk(&json::parse(data).map_err(|error| malformed(&error))?, events),
         }
         Ok(())
     }
@@ -237,7 +237,7 @@ impl Decoder {
 }
 
 pub fn read_response(body: &[u8]) -> Result<Response, Malformed> {
-    let mut reply: Chunk<'_> = text::read(body).map_err(|error| malformed(&error))?;
+    let mut reply: Chunk<'_> = json::read(body).map_err(|error| malformed(&error))?;
     if reply.choices.as_ref().is_none_or(Vec::is_empty) {
         return Err(Malformed("choices: missing".to_owned()));
     }
@@ -258,7 +258,7 @@ pub fn read_response(body: &[u8]) -> Result<Response, Malformed> {
 }
 
 /// Says what was due; never what stood there.
-fn malformed(error: &text::Error) -> Malformed {
+fn malformed(error: &json::Error) -> Malformed {
     Malformed(format!("the completion: {error}"))
 }
 

@@ -4,7 +4,7 @@ use crate::chat::{Number, Usage};
 use crate::dialect::{Embed, Malformed};
 use crate::embed::{Encoding, Input, Request, Response};
 use crate::error::Error;
-use crate::wire::json::{self as text, Fields, Raw, Read, Verbatim, objects, quoted, to_vec, written};
+use crate::wire::json::{self, Fields, Raw, Read, Verbatim, objects, quoted, to_vec, written};
 
 /// The fields that are read here; every other one is named in `unread`.
 const READ: &[&str] = &["model", "input", "dimensions", "encoding_format", "input_type", "user"];
@@ -40,17 +40,17 @@ fn field<'a, T: Read<'a>>(body: &Fields<'a>, name: &str) -> Result<Option<T>, Er
 
 fn input(raw: Raw<'_>) -> Result<Input, Error> {
     let tokens = || Input::Tokens(raw.into());
-    if let Ok(text) = text::parse::<String>(raw.get()) {
+    if let Ok(text) = json::parse::<String>(raw.get()) {
         return Ok(Input::Texts(vec![text]));
     }
-    if let Ok(texts) = text::parse::<Vec<String>>(raw.get()) {
+    if let Ok(texts) = json::parse::<Vec<String>>(raw.get()) {
         return match texts.len() {
             0 => Err(Error::field("input", "is empty")),
             1..=INPUTS_MAX => Ok(Input::Texts(texts)),
             _ => Err(Error::field("input", format!("has more than {INPUTS_MAX} texts"))),
         };
     }
-    let is_tokens = text::parse::<Vec<u64>>(raw.get()).is_ok() || text::parse::<Vec<Vec<u64>>>(raw.get()).is_ok();
+    let is_tokens = json::parse::<Vec<u64>>(raw.get()).is_ok() || json::parse::<Vec<Vec<u64>>>(raw.get()).is_ok();
     is_tokens.then(tokens).ok_or_else(|| Error::field("input", "must be a text, an array of texts, or tokens"))
 }
 
@@ -117,7 +117,7 @@ impl Embed for Embeddings {
                 total_tokens: Option<Number>,
             }
         }
-        let list: List<'_> = text::read(body).map_err(|error| Malformed(format!("the answer: {error}")))?;
+        let list: List<'_> = json::read(body).map_err(|error| Malformed(format!("the answer: {error}")))?;
         let tokens = list.usage.and_then(|tally| tally.prompt_tokens.or(tally.total_tokens));
         Ok(Response {
             model: list.model.unwrap_or_default(),
@@ -173,7 +173,7 @@ mod tests {
     #[test]
     fn every_shape_of_input_is_read() {
         let texts = |texts: &[&str]| Input::Texts(texts.iter().map(|text| (*text).to_owned()).collect());
-        let tokens = |tokens: &str| Input::Tokens(text::parse(tokens).unwrap());
+        let tokens = |tokens: &str| Input::Tokens(json::parse(tokens).unwrap());
         let cases = [
             (r#""a""#, texts(&["a"])),
             (r#"["a","b"]"#, texts(&["a", "b"])),

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use super::detail::Shape;
 use crate::chat::{
-    Content, Effort, Format, Json, Media, Message, Number, Part, Request, Role, Tool, ToolCall, ToolChoice, UNREAD_MAX,
+    Content, Effort, Format, Json, Media, Message, Number, Part, Request, Role, Tool, ToolCall, ToolChoice, Unread,
 };
 use crate::error::Error;
 use crate::wire::json::{self, Cursor, Fields, Ignored, Raw, Read, objects, quoted};
@@ -116,18 +116,6 @@ fn usage_options(body: &Fields<'_>) -> Option<String> {
         Some(raw) => {
             let options = Fields::read(raw.get().as_bytes()).ok()?;
             String::from_utf8(options.with(&[("include_usage", "true")])).ok()
-        }
-    }
-}
-
-/// Names of what could not be read, each once.
-#[derive(Default)]
-pub(super) struct Unread(pub(super) Vec<String>);
-
-impl Unread {
-    pub(super) fn note(&mut self, name: &str) {
-        if self.0.len() < UNREAD_MAX && !self.0.iter().any(|known| known == name) {
-            self.0.push(name.to_owned());
         }
     }
 }

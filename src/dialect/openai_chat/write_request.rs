@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use super::detail::DetailOut;
 use super::encode::CallOut;
-use crate::chat::{Content, Effort, Format, Media, Message, Number, Part, Request, Role, Tool, ToolChoice};
+use crate::chat::{Content, Effort, Format, Lost, Media, Message, Number, Part, Request, Role, Tool, ToolChoice};
 use crate::wire::json::{Raw, to_vec, written};
 
 /// Models that want `max_completion_tokens` and refuse sampling parameters and stop sequences, by the
@@ -155,23 +155,6 @@ fn format(format: &Format) -> FormatOut<'_> {
             kind: "json_schema",
             json_schema: Some(FormatSchema { name, schema: schema.raw(), strict: *strict }),
         },
-    }
-}
-
-struct Lost<'a>(&'a mut Vec<String>);
-
-impl Lost<'_> {
-    /// Names a field, once.
-    fn note(&mut self, name: &str) {
-        if !self.0.iter().any(|known| known == name) {
-            self.0.push(name.to_owned());
-        }
-    }
-
-    fn note_if(&mut self, lost: bool, name: &str) {
-        if lost {
-            self.note(name);
-        }
     }
 }
 

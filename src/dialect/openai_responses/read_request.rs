@@ -5,7 +5,7 @@
 
 use super::tools::{self, joined, wrapped};
 use crate::chat::{
-    Content, Effort, Format, Json, Media, Message, Number, Part, Request, Role, Tool, ToolCall, ToolChoice, UNREAD_MAX,
+    Content, Effort, Format, Json, Media, Message, Number, Part, Request, Role, Tool, ToolCall, ToolChoice, Unread,
 };
 use crate::error::Error;
 use crate::wire::json::{self, Fields, Ignored, Raw, Read, objects, quoted};
@@ -123,17 +123,6 @@ fn refuse_memory(body: &Fields<'_>) -> Result<(), Error> {
     match refusals.into_iter().find(|(name, _)| is_given(name)) {
         Some((name, why)) => Err(Error::field(name, why)),
         None => Ok(()),
-    }
-}
-
-/// Names of what could not be read, each once.
-pub(super) struct Unread(Vec<String>);
-
-impl Unread {
-    pub(super) fn note(&mut self, name: &str) {
-        if self.0.len() < UNREAD_MAX && !self.0.iter().any(|known| known == name) {
-            self.0.push(name.to_owned());
-        }
     }
 }
 

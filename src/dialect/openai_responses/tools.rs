@@ -3,8 +3,8 @@
 //! Two kinds exist in this dialect only: tools that take free text, and tools in a namespace, as Codex has its MCP
 //! servers. For all others they are functions, and their calls get their own kinds and names back.
 
-use super::read_request::{Unread, parse};
-use crate::chat::{Custom, Json, Namespace, Tool};
+use super::read_request::parse;
+use crate::chat::{Custom, Json, Namespace, Tool, Unread};
 use crate::error::Error;
 use crate::wire::json::{self, Raw, objects, quoted, written};
 

@@ -6,7 +6,9 @@
 use std::borrow::Cow;
 
 use super::tools::{self, Called, ToolOut, unwrapped};
-use crate::chat::{Content, Effort, Format, Media, Message, Number, Part, Request, Role, Tool, ToolCall, ToolChoice};
+use crate::chat::{
+    Content, Effort, Format, Lost, Media, Message, Number, Part, Request, Role, Tool, ToolCall, ToolChoice,
+};
 use crate::wire::json::{Raw, to_vec, written};
 
 /// OpenAI's reasoning models, by the start of their name. They want `developer` for `system`, give their reasoning
@@ -135,22 +137,6 @@ pub(super) fn text(request: &Request) -> TextOut<'_> {
         }
     };
     TextOut { format, verbosity: request.verbosity.as_deref() }
-}
-
-struct Lost<'a>(&'a mut Vec<String>);
-
-impl Lost<'_> {
-    fn note(&mut self, name: &str) {
-        if !self.0.iter().any(|known| known == name) {
-            self.0.push(name.to_owned());
-        }
-    }
-
-    fn note_if(&mut self, is_lost: bool, name: &str) {
-        if is_lost {
-            self.note(name);
-        }
-    }
 }
 
 struct Items<'a> {
