@@ -187,6 +187,10 @@ impl PartialEq for Json {
 pub struct Number(Box<RawValue>);
 
 impl Number {
+    pub fn text(&self) -> &str {
+        self.0.get()
+    }
+
     /// Near enough to compare; never written.
     pub fn value(&self) -> f64 {
         // It was checked to be a number when it was read; one that no float can hold is beyond every bound.

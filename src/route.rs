@@ -4,8 +4,10 @@ pub mod class;
 pub mod dice;
 pub mod health;
 pub mod order;
+pub mod policy;
 pub mod rule;
 mod sketch;
+pub mod wish;
 
 use std::fmt;
 

@@ -2,11 +2,8 @@
 //!
 //! Sources: recorded and documented errors of the providers, read 2026-11; each wording stands in a test.
 
-use serde::{Deserialize, Serialize};
-
 /// Kinds of failure that a policy tells apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
     /// Too many requests or tokens; asking later helps.
     RateLimit,
@@ -109,6 +106,28 @@ impl Class {
             424 | 409 | 500.. => Self::ServerError,
             408 => Self::Timeout,
             _ => Self::Invalid,
+        }
+    }
+
+    pub fn all() -> impl Iterator<Item = Self> {
+        ALL.into_iter()
+    }
+
+    /// As it is written in a policy.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::RateLimit => "rate-limit",
+            Self::Overloaded => "overloaded",
+            Self::ServerError => "server-error",
+            Self::Timeout => "timeout",
+            Self::Unreachable => "unreachable",
+            Self::BadAnswer => "bad-answer",
+            Self::Context => "context",
+            Self::Filtered => "filtered",
+            Self::Unpaid => "unpaid",
+            Self::Key => "key",
+            Self::NoModel => "no-model",
+            Self::Invalid => "invalid",
         }
     }
 
