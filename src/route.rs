@@ -4,6 +4,7 @@ pub mod class;
 pub mod dice;
 pub mod health;
 pub mod order;
+pub mod plan;
 pub mod policy;
 pub mod rule;
 mod sketch;

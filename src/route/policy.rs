@@ -222,7 +222,8 @@ mod tests {
             &Policy::default(),
         );
         assert!(mistakes.is_empty());
-        let (policy, _) = compile(r#"{"order":"cheapest","weights":{"groq":2},"sticky":"prefix","hedge_ms":0}"#, &above);
+        let (policy, _) =
+            compile(r#"{"order":"cheapest","weights":{"groq":2},"sticky":"prefix","hedge_ms":0}"#, &above);
         assert_eq!((policy.order, policy.sticky, policy.hedge), (Order::Cheapest, Some(Sticky::Prefix), None));
         assert_eq!((policy.budget.attempts, policy.budget.ms), (2, 300_000));
         assert_eq!(policy.only, ["openai"]);
@@ -243,12 +244,18 @@ mod tests {
     #[test]
     fn mistakes_name_their_place() {
         let cases = [
-            (r#"{"fall_on":["rate-limits"]}"#, r#"policy.fall_on: "rate-limits" is no failure; did you mean "rate-limit"?"#),
+            (
+                r#"{"fall_on":["rate-limits"]}"#,
+                r#"policy.fall_on: "rate-limits" is no failure; did you mean "rate-limit"?"#,
+            ),
             (
                 r#"{"fall_on":["200"]}"#,
                 r#"policy.fall_on: "200" is no failure; a class like "rate-limit" or a status like "404" or "5xx""#,
             ),
-            (r#"{"attempts":0}"#, "policy.attempts: 0 would mean that nothing is asked; leave it out or take 1 or more"),
+            (
+                r#"{"attempts":0}"#,
+                "policy.attempts: 0 would mean that nothing is asked; leave it out or take 1 or more",
+            ),
             (r#"{"hedge_percentile":100}"#, "policy.hedge_percentile: from 1 to 99, like 95"),
             (r#"{"hedge_ms":1,"hedge_percentile":90}"#, "policy: has hedge_ms and hedge_percentile; leave one out"),
         ];

@@ -34,6 +34,25 @@ pub enum Need {
     Reasoning,
 }
 
+impl Need {
+    pub fn all() -> impl Iterator<Item = Self> {
+        use Need::{Audio, Documents, Images, Reasoning, Schema, Stream, Tools};
+        [Stream, Tools, Images, Audio, Documents, Schema, Reasoning].into_iter()
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stream => "streams",
+            Self::Tools => "tools",
+            Self::Images => "images",
+            Self::Audio => "audio",
+            Self::Documents => "documents",
+            Self::Schema => "a schema for its answer",
+            Self::Reasoning => "reasoning",
+        }
+    }
+}
+
 impl Needs {
     pub fn with(self, need: Need) -> Self {
         Self(self.0 | 1 << need as u8)

@@ -288,7 +288,8 @@ mod tests {
             ("ai-reporting-user", "v"),
             ("x-session-affinity", "t"),
         ];
-        let body = r#"{"models":["a"],"provider":{"only":["p"],"sort":"price","user":"u","tags":["x"]},"session_id":"s"}"#;
+        let body =
+            r#"{"models":["a"],"provider":{"only":["p"],"sort":"price","user":"u","tags":["x"]},"session_id":"s"}"#;
         let expected = Wishes {
             models: names(&["c", "d"]),
             only: names(&["q"]),
