@@ -22,6 +22,10 @@ impl<T> Named<T> {
         self.place(name).ok().and_then(|at| self.0.get(at)).map(|(_, value)| value)
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub fn contains(&self, name: &str) -> bool {
         self.place(name).is_ok()
     }

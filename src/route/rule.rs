@@ -2,8 +2,48 @@
 //!
 //! A rule says which *name* is asked for; what stands behind a name is the alias's to say.
 
+use serde::{Deserialize, Serialize};
+
 use super::dice::Dice;
+use crate::config::Mistake;
 use crate::host::{Headers, Millis};
+use crate::named::Named;
+
+/// As it is written, in `[[rules]]`.
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default, expecting = "a rule")]
+pub struct RuleDraft {
+    pub when: WhenDraft,
+    /// The model that is asked instead.
+    #[serde(rename = "use", skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Several of them, with their shares.
+    pub split: Named<u32>,
+    /// Why nothing is asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deny: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default, expecting = "conditions")]
+pub struct WhenDraft {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub caller: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
+    pub headers: Named<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body_bytes_over: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body_bytes_under: Option<usize>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<Need>,
+    /// Two times of day, UTC.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub between: Vec<String>,
+}
 
 /// What is known of a request before it is read.
 #[derive(Debug, Clone, Copy)]
@@ -54,6 +94,7 @@ impl Need {
 }
 
 impl Needs {
+    #[must_use]
     pub fn with(self, need: Need) -> Self {
         Self(self.0 | 1 << need as u8)
     }
@@ -163,6 +204,63 @@ pub enum Then {
 pub struct Rule {
     pub when: When,
     pub then: Then,
+}
+
+impl Rule {
+    /// What is written at `at`. `knows` says whether a name stands for a model.
+    pub fn compile(
+        at: &str,
+        written: &RuleDraft,
+        knows: impl Fn(&str) -> Result<(), String>,
+        mistakes: &mut Vec<Mistake>,
+    ) -> Option<Self> {
+        let mut wrong = |why: String| mistakes.push(Mistake(format!("{at}{why}")));
+        let when = &written.when;
+        let between = match when.between.as_slice() {
+            [] => None,
+            [from, until] => Hours::read(from, until),
+            _ => None,
+        };
+        if between.is_none() && !when.between.is_empty() {
+            wrong(".when.between: not two times of day like [\"22:00\", \"06:00\"]".to_owned());
+        }
+        let names: Vec<(String, u32)> = match &written.model {
+            Some(model) => vec![(model.clone(), 1)],
+            None => written.split.iter().map(|(name, share)| (name.to_owned(), *share)).collect(),
+        };
+        for (name, _) in &names {
+            if let Err(why) = knows(name) {
+                wrong(format!(": {why}"));
+            }
+        }
+        let then = match (&written.model, written.split.is_empty(), &written.deny) {
+            (Some(_), true, None) | (None, false, None) if names.iter().any(|(_, share)| *share > 0) => {
+                Then::Use(names)
+            }
+            (None, true, Some(why)) => Then::Deny(why.clone()),
+            (None, false, None) => {
+                wrong(".split: no share is above 0".to_owned());
+                return None;
+            }
+            _ => {
+                wrong(": needs one of use (a model), split (models with their shares) and deny (a reason)".to_owned());
+                return None;
+            }
+        };
+        let glob = |text: &Option<String>| text.clone().map(Glob::new);
+        let headers = when.headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), Glob::new(value))).collect();
+        let when = When {
+            model: glob(&when.model),
+            caller: glob(&when.caller),
+            tag: glob(&when.tag),
+            headers,
+            body_bytes_over: when.body_bytes_over,
+            body_bytes_under: when.body_bytes_under,
+            needs: when.needs.iter().fold(Needs::default(), |needs, need| needs.with(*need)),
+            between,
+        };
+        Some(Self { when, then })
+    }
 }
 
 /// What the rules made of a model's name.
@@ -318,6 +416,38 @@ mod tests {
         assert_eq!(follow("gpt").unwrap(), Followed { model: None, rules: vec![] });
         assert_eq!(follow("smart").unwrap(), Followed { model: Some("smart"), rules: vec![0, 1, 2] }, "and not again");
         assert_eq!(follow("top-secret").unwrap_err(), Denied(3, "not here"));
+    }
+
+    #[test]
+    fn a_rule_is_read_and_its_mistakes_are_named() {
+        let compile = |json: &str| {
+            let mut mistakes = Vec::new();
+            let knows = |name: &str| if name == "smart" { Ok(()) } else { Err(format!("no model \"{name}\"")) };
+            let rule = Rule::compile("rules[0]", &serde_json::from_str(json).unwrap(), knows, &mut mistakes);
+            (rule, mistakes.into_iter().map(|Mistake(text)| text).collect::<Vec<_>>())
+        };
+        let (rule, mistakes) = compile(
+            r#"{"when":{"model":"claude-*","headers":{"X-Team":"a"},"needs":["images"],"between":["22:00","06:00"]},"use":"smart"}"#,
+        );
+        let rule = rule.unwrap();
+        assert!(mistakes.is_empty());
+        assert_eq!(rule.then, Then::Use(vec![("smart".to_owned(), 1)]));
+        assert_eq!(rule.when.headers, [("x-team".to_owned(), Glob::new("a"))]);
+        assert!(rule.when.needs.has(Need::Images) && rule.when.between == Hours::read("22:00", "06:00"));
+        let needs = "rules[0]: needs one of use (a model), split (models with their shares) and deny (a reason)";
+        let cases = [
+            ("{}", needs),
+            (r#"{"use":"smart","deny":"no"}"#, needs),
+            (r#"{"use":"smrat"}"#, r#"rules[0]: no model "smrat""#),
+            (r#"{"split":{"smart":0}}"#, "rules[0].split: no share is above 0"),
+            (
+                r#"{"when":{"between":["22:00"]},"use":"smart"}"#,
+                r#"rules[0].when.between: not two times of day like ["22:00", "06:00"]"#,
+            ),
+        ];
+        for (json, expected) in cases {
+            assert_eq!(compile(json).1, [expected], "{json}");
+        }
     }
 
     #[test]
