@@ -246,6 +246,10 @@ impl<'a> Read<'a> for Json {
 pub struct Number(Box<str>);
 
 impl Number {
+    pub fn text(&self) -> &str {
+        self.0.get()
+    }
+
     /// Near enough to compare; never written.
     pub fn value(&self) -> f64 {
         json::float(&self.0)

@@ -4,7 +4,7 @@
 
 use crate::wire::json::{Cursor, Read, Write, close, open};
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Named<T>(Vec<(String, T)>);
 
 impl<T> Default for Named<T> {

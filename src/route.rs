@@ -1,5 +1,15 @@
 //! Which targets answer a model name, in which order, and what an attempt's outcome means for the next.
 
+pub mod class;
+pub mod dice;
+pub mod health;
+pub mod order;
+pub mod plan;
+pub mod policy;
+pub mod rule;
+mod sketch;
+pub mod wish;
+
 use std::fmt;
 
 use crate::config::{BUILT_IN, Config, Patience, Provider, Target};

@@ -1,0 +1,226 @@
+//! What kind of failure an attempt met: by status, and by the words where a status says too little.
+//!
+//! Sources: recorded and documented errors of the providers, read 2026-11; each wording stands in a test.
+
+/// Kinds of failure that a policy tells apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// Too many requests or tokens; asking later helps.
+    RateLimit,
+    /// The provider has no room; asking later or elsewhere helps.
+    Overloaded,
+    ServerError,
+    /// No first byte in time.
+    Timeout,
+    Unreachable,
+    /// A 200 that failed, broke off or was nonsense before its first content.
+    BadAnswer,
+    /// The prompt is longer than the model's window.
+    Context,
+    /// Refused for what it says.
+    Filtered,
+    /// The account has nothing left.
+    Unpaid,
+    /// The gateway's key is not taken.
+    Key,
+    /// The provider does not have the model.
+    NoModel,
+    /// Anything else that is the request's fault.
+    Invalid,
+}
+
+const ALL: [Class; 12] = [
+    Class::RateLimit,
+    Class::Overloaded,
+    Class::ServerError,
+    Class::Timeout,
+    Class::Unreachable,
+    Class::BadAnswer,
+    Class::Context,
+    Class::Filtered,
+    Class::Unpaid,
+    Class::Key,
+    Class::NoModel,
+    Class::Invalid,
+];
+
+/// Words in lower case that tell a class, wherever they stand in an error's type, code or message.
+const WORDS: &[(Class, &[&str])] = &[
+    (
+        Class::Unpaid,
+        &[
+            "insufficient_quota",
+            "insufficient balance",
+            "insufficient credit",
+            "credit balance is too low",
+            "current quota, please check your plan",
+            "billing_hard_limit",
+            "payment required",
+            "out of credits",
+        ],
+    ),
+    (
+        Class::Context,
+        &[
+            "context_length_exceeded",
+            "exceed_context_size",
+            "too_many_prompt_tokens",
+            "maximum context length",
+            "max context length",
+            "context window",
+            "prompt is too long",
+            "prompt too long",
+            "input is too long",
+            "exceeds the maximum number of tokens",
+            "maximum prompt length",
+            "too many input tokens",
+            "too many tokens: size limit",
+        ],
+    ),
+    (Class::Filtered, &["content_filter", "content_policy", "content management policy", "responsibleaipolicy"]),
+    (Class::Overloaded, &["overloaded", "no healthy upstream", "capacity"]),
+];
+
+impl Class {
+    /// Of an answer that is an error. `words` is its type, code and message.
+    pub fn of(status: u16, words: &str) -> Self {
+        let words = words.to_lowercase();
+        let told = |class: Self| {
+            let known = WORDS.iter().find(|(known, _)| *known == class).map_or(&[][..], |(_, known)| known);
+            known.iter().any(|known| words.contains(known))
+        };
+        match status {
+            402 => Self::Unpaid,
+            // A quota that no wait refills; Google's refills, and says so in the same words.
+            429 if told(Self::Unpaid) && !words.contains("ai.google.dev") => Self::Unpaid,
+            429 => Self::RateLimit,
+            400 | 403 if told(Self::Unpaid) => Self::Unpaid,
+            400 | 413 | 422 | 500 if told(Self::Context) => Self::Context,
+            413 => Self::Context,
+            400 | 403 | 422 if told(Self::Filtered) => Self::Filtered,
+            401 | 403 => Self::Key,
+            404 => Self::NoModel,
+            503 | 529 => Self::Overloaded,
+            500.. if told(Self::Overloaded) => Self::Overloaded,
+            // Bedrock's word for a model that failed; a lock that another request holds; a server that gave up.
+            424 | 409 | 500.. => Self::ServerError,
+            408 => Self::Timeout,
+            _ => Self::Invalid,
+        }
+    }
+
+    pub fn all() -> impl Iterator<Item = Self> {
+        ALL.into_iter()
+    }
+
+    /// As it is written in a policy.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::RateLimit => "rate-limit",
+            Self::Overloaded => "overloaded",
+            Self::ServerError => "server-error",
+            Self::Timeout => "timeout",
+            Self::Unreachable => "unreachable",
+            Self::BadAnswer => "bad-answer",
+            Self::Context => "context",
+            Self::Filtered => "filtered",
+            Self::Unpaid => "unpaid",
+            Self::Key => "key",
+            Self::NoModel => "no-model",
+            Self::Invalid => "invalid",
+        }
+    }
+
+    fn bit(self) -> u16 {
+        1 << self as u16
+    }
+}
+
+/// The classes after which the next target is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Classes(u16);
+
+impl Classes {
+    /// What another target may do better without knowing anything of the request.
+    pub const USUAL: Self = Self(
+        1 << Class::RateLimit as u16
+            | 1 << Class::Overloaded as u16
+            | 1 << Class::ServerError as u16
+            | 1 << Class::Timeout as u16
+            | 1 << Class::Unreachable as u16
+            | 1 << Class::BadAnswer as u16
+            | 1 << Class::Context as u16
+            | 1 << Class::Unpaid as u16,
+    );
+
+    pub fn has(self, class: Class) -> bool {
+        self.0 & class.bit() != 0
+    }
+
+    pub fn iter(self) -> impl Iterator<Item = Class> {
+        ALL.into_iter().filter(move |class| self.has(*class))
+    }
+}
+
+impl FromIterator<Class> for Classes {
+    fn from_iter<I: IntoIterator<Item = Class>>(classes: I) -> Self {
+        Self(classes.into_iter().fold(0, |bits, class| bits | class.bit()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn providers_words_tell_their_class() {
+        let cases = [
+            (400, "context_length_exceeded This model's maximum context length is 128000 tokens", Class::Context),
+            (400, "invalid_request_error prompt is too long: 3333404 tokens > 200000 maximum", Class::Context),
+            (400, "exceed_context_size_error request (2009 tokens) exceeds the available context size", Class::Context),
+            (400, "prompt too long; exceeded max context length by 1119046 tokens", Class::Context),
+            (400, "too_many_prompt_tokens The total length of all messages is too long.", Class::Context),
+            (
+                400,
+                "The input token count (1594712) exceeds the maximum number of tokens allowed (1048576)",
+                Class::Context,
+            ),
+            (400, "Your input exceeds the context window of this model.", Class::Context),
+            (413, "", Class::Context),
+            (429, "insufficient_quota You exceeded your current quota, please check your plan", Class::Unpaid),
+            (400, "insufficient_quota You exceeded your current quota", Class::Unpaid),
+            (400, "Your credit balance is too low to access the Anthropic API.", Class::Unpaid),
+            (402, "Insufficient Balance", Class::Unpaid),
+            (
+                429,
+                "You exceeded your current quota, please check your plan and billing details. ai.google.dev",
+                Class::RateLimit,
+            ),
+            (429, "rate_limit_exceeded Rate limit reached for gpt-4o", Class::RateLimit),
+            (503, "The model is overloaded. Please try again later.", Class::Overloaded),
+            (529, "overloaded_error Overloaded", Class::Overloaded),
+            (500, "no healthy upstream", Class::Overloaded),
+            (500, "", Class::ServerError),
+            (504, "", Class::ServerError),
+            (424, "ModelErrorException", Class::ServerError),
+            (400, "content_filter The response was filtered", Class::Filtered),
+            (401, "invalid x-api-key", Class::Key),
+            (403, "permission_error", Class::Key),
+            (404, "model_not_found", Class::NoModel),
+            (408, "", Class::Timeout),
+            (400, "Invalid schema for function: In context=()", Class::Invalid),
+            (400, "max_tokens: Field required", Class::Invalid),
+        ];
+        for (status, words, class) in cases {
+            assert_eq!(Class::of(status, words), class, "{status} {words}");
+        }
+    }
+
+    #[test]
+    fn classes_are_a_set() {
+        let some: Classes = [Class::Key, Class::RateLimit, Class::Key].into_iter().collect();
+        assert_eq!(some.iter().collect::<Vec<_>>(), [Class::RateLimit, Class::Key]);
+        assert!(Classes::USUAL.has(Class::Overloaded) && !Classes::USUAL.has(Class::Invalid));
+        assert_eq!(ALL.iter().map(|class| class.bit()).sum::<u16>(), 0xfff, "all are listed");
+    }
+}

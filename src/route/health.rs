@@ -1,0 +1,411 @@
+//! How targets have been doing lately, learned from what requests met: nothing is asked for the sake of knowing.
+//!
+//! A target that fails several times in a row is closed for a while; then one request may try it, and while that fails
+//! too, it stays closed twice as long. One that asks for a pause gets it and counts as well, and so does one whose
+//! account is empty: neither is an outage. What the caller did wrong says nothing of the target.
+
+use super::sketch::Sketch;
+use crate::host::Millis;
+
+/// Which target. Names are compared as a hash: two that collide would share their health, not their requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key(u64);
+
+impl Key {
+    pub fn of(provider: &str, model: &str) -> Self {
+        Self(hash(hash(hash(HASH_START, provider.as_bytes()), b"/"), model.as_bytes()))
+    }
+}
+
+/// FNV-1a, 64 bits, over `bytes` after what was hashed before.
+pub const HASH_START: u64 = 0xcbf2_9ce4_8422_2325;
+
+pub fn hash(before: u64, bytes: &[u8]) -> u64 {
+    bytes.iter().fold(before, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// When a target counts as down, and for how long it is left alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caution {
+    /// Failures in a row.
+    pub failures: u8,
+    pub rest_ms: Millis,
+}
+
+impl Default for Caution {
+    fn default() -> Self {
+        Self { failures: 3, rest_ms: 15_000 }
+    }
+}
+
+/// What an attempt said of its target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    Answered,
+    /// It answered, and the request was at fault.
+    Refused,
+    Failed,
+    /// It wants to be left alone, for as long as it says.
+    Busy {
+        wait_ms: Option<Millis>,
+    },
+    /// Its account is empty or its key is not taken: only its operator can change that.
+    Unpaid,
+    /// Nobody waited for the end.
+    Abandoned,
+}
+
+/// Whether a target should be asked now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Standing {
+    Up,
+    /// Asked for a pause, until then.
+    Resting(Millis),
+    /// Failed too often, and is closed until then.
+    Down(Millis),
+}
+
+/// No upstream's wish for a pause is believed for longer.
+pub const REST_MS_MAX: Millis = 60_000;
+/// For one that says that it is too busy and not for how long.
+const BUSY_MS: Millis = 5_000;
+const DOWN_MS_MAX: Millis = 5 * 60_000;
+/// A request that tries a closed target and is never heard of again holds it closed for as long.
+const PROBE_MS_MAX: Millis = 60_000;
+/// What was seen so long ago counts half.
+const HALF_LIFE_MS: Millis = 2 * 60_000;
+/// Of one observation, so that halves of it are left.
+const WEIGHT: u32 = 256;
+/// Callers choose the names of models, and may choose millions.
+const COURSES_MAX: usize = 4096;
+
+/// Of all targets, as far as this process knows.
+#[derive(Debug, Default)]
+pub struct Health {
+    caution: Caution,
+    /// By key.
+    courses: Vec<(Key, Course)>,
+}
+
+/// Of one target.
+#[derive(Debug, Clone, Default)]
+struct Course {
+    /// Half-lives since the epoch, when counts were last halved.
+    age: u64,
+    answered: u32,
+    failed: u32,
+    first_byte: Sketch,
+    speed: Sketch,
+    in_flight: u32,
+    resting_until: Millis,
+    breaker: Breaker,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Breaker {
+    Closed {
+        /// In a row.
+        failures: u8,
+    },
+    Open {
+        until: Millis,
+        rest_ms: Millis,
+    },
+    /// One request tries it.
+    Probing {
+        since: Millis,
+        rest_ms: Millis,
+    },
+}
+
+impl Default for Breaker {
+    fn default() -> Self {
+        Self::Closed { failures: 0 }
+    }
+}
+
+/// What is measured of a target; `None` where nothing has been seen lately.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Measure {
+    pub first_byte_ms: Option<u64>,
+    pub tokens_per_second: Option<u64>,
+    /// Answers among attempts that say something, in thousandths.
+    pub success_permille: Option<u32>,
+    pub in_flight: u32,
+}
+
+impl Health {
+    pub fn new(caution: Caution) -> Self {
+        Self { caution, courses: Vec::new() }
+    }
+
+    /// A request goes out to the target.
+    pub fn begin(&mut self, key: Key, now: Millis) {
+        self.course(key, now, |course| {
+            course.in_flight = course.in_flight.saturating_add(1);
+            if let Breaker::Open { until, rest_ms } = course.breaker
+                && until <= now
+            {
+                course.breaker = Breaker::Probing { since: now, rest_ms };
+            }
+        });
+    }
+
+    /// And this came of it. To be told once for each [`Self::begin`].
+    pub fn end(&mut self, key: Key, verdict: Verdict, now: Millis) {
+        let caution = self.caution;
+        self.course(key, now, |course| {
+            course.in_flight = course.in_flight.saturating_sub(1);
+            match verdict {
+                Verdict::Answered => course.answered = course.answered.saturating_add(WEIGHT),
+                Verdict::Failed => course.failed = course.failed.saturating_add(WEIGHT),
+                Verdict::Busy { wait_ms } => course.rest(wait_ms.unwrap_or(BUSY_MS), now),
+                Verdict::Unpaid => course.rest(REST_MS_MAX, now),
+                Verdict::Refused | Verdict::Abandoned => {}
+            }
+            course.breaker = course.breaker.after(verdict, caution, now);
+        });
+    }
+
+    /// How long the first content of an answer took.
+    pub fn began_after(&mut self, key: Key, first_byte_ms: Millis, now: Millis) {
+        self.course(key, now, |course| course.first_byte.add(first_byte_ms, WEIGHT));
+    }
+
+    /// How long the answer took from its first content to its end.
+    pub fn told(&mut self, key: Key, tokens: u64, ms: Millis, now: Millis) {
+        // Of a few tokens the time is that of one packet.
+        if tokens >= 16
+            && let Some(speed) = tokens.saturating_mul(1000).checked_div(ms)
+        {
+            self.course(key, now, |course| course.speed.add(speed, WEIGHT));
+        }
+    }
+
+    pub fn standing(&self, key: Key, now: Millis) -> Standing {
+        let Some(course) = self.known(key) else { return Standing::Up };
+        match course.breaker {
+            Breaker::Open { until, .. } if until > now => Standing::Down(until),
+            Breaker::Probing { since, .. } if since.saturating_add(PROBE_MS_MAX) > now => {
+                Standing::Down(since.saturating_add(PROBE_MS_MAX))
+            }
+            _ if course.resting_until > now => Standing::Resting(course.resting_until),
+            _ => Standing::Up,
+        }
+    }
+
+    /// `percent` is of the first byte and, from the other end, of the speed: what so many requests do better than.
+    pub fn measure(&self, key: Key, percent: u8, now: Millis) -> Measure {
+        let Some(course) = self.known(key) else { return Measure::default() };
+        // A sketch is aged when it is next added to. All counts of a target halve together, so its shares are right;
+        // only what is so old that nothing is left of it must not be told.
+        if age(now).saturating_sub(course.age) >= u64::from(u32::BITS) {
+            return Measure { in_flight: course.in_flight, ..Measure::default() };
+        }
+        let all = u64::from(course.answered) + u64::from(course.failed);
+        let success_permille = (u64::from(course.answered) * 1000).checked_div(all);
+        Measure {
+            first_byte_ms: course.first_byte.percentile(percent),
+            tokens_per_second: course.speed.percentile(100_u8.saturating_sub(percent)),
+            success_permille: success_permille.and_then(|permille| u32::try_from(permille).ok()),
+            in_flight: course.in_flight,
+        }
+    }
+
+    fn known(&self, key: Key) -> Option<&Course> {
+        let at = self.courses.binary_search_by_key(&key, |(key, _)| *key).ok()?;
+        self.courses.get(at).map(|(_, course)| course)
+    }
+
+    fn course(&mut self, key: Key, now: Millis, does: impl FnOnce(&mut Course)) {
+        if self.courses.len() >= COURSES_MAX && self.known(key).is_none() {
+            self.forget();
+        }
+        let at = self.courses.binary_search_by_key(&key, |(key, _)| *key).unwrap_or_else(|at| {
+            self.courses.insert(at, (key, Course { age: age(now), ..Course::default() }));
+            at
+        });
+        if let Some((_, course)) = self.courses.get_mut(at) {
+            course.age_to(age(now));
+            does(course);
+        }
+    }
+
+    /// Makes room: half of what nobody is waiting for, the longest unheard of first.
+    fn forget(&mut self) {
+        let mut ages: Vec<u64> = self.courses.iter().map(|(_, course)| course.age).collect();
+        ages.sort_unstable();
+        let middle = ages.get(ages.len() / 2).copied().unwrap_or_default();
+        let mut over = self.courses.len() / 2;
+        self.courses.retain(|(_, course)| {
+            let goes = over > 0 && course.age <= middle && course.in_flight == 0;
+            over -= usize::from(goes);
+            !goes
+        });
+    }
+}
+
+impl Course {
+    fn age_to(&mut self, age: u64) {
+        let times = u32::try_from(age.saturating_sub(self.age)).unwrap_or(u32::MAX);
+        if times > 0 {
+            self.age = age;
+            self.answered = self.answered.checked_shr(times).unwrap_or(0);
+            self.failed = self.failed.checked_shr(times).unwrap_or(0);
+            self.first_byte.halve(times);
+            self.speed.halve(times);
+        }
+    }
+
+    fn rest(&mut self, wait_ms: Millis, now: Millis) {
+        self.resting_until = self.resting_until.max(now.saturating_add(wait_ms.min(REST_MS_MAX)));
+    }
+}
+
+impl Breaker {
+    fn after(self, verdict: Verdict, caution: Caution, now: Millis) -> Self {
+        let open = |rest_ms: Millis| Self::Open { until: now.saturating_add(rest_ms), rest_ms };
+        match (self, verdict) {
+            (Self::Closed { failures }, Verdict::Failed) if failures.saturating_add(1) >= caution.failures => {
+                open(caution.rest_ms)
+            }
+            (Self::Closed { failures }, Verdict::Failed) => Self::Closed { failures: failures.saturating_add(1) },
+            (Self::Probing { rest_ms, .. }, Verdict::Failed) => open(rest_ms.saturating_mul(2).min(DOWN_MS_MAX)),
+            // The one that tried it went away without an outcome: another may.
+            (Self::Probing { rest_ms, .. }, Verdict::Abandoned) => Self::Open { until: now, rest_ms },
+            // Sent before it closed; or nothing was learned.
+            (Self::Open { .. }, Verdict::Failed) | (_, Verdict::Abandoned) => self,
+            (_, Verdict::Answered | Verdict::Refused | Verdict::Busy { .. } | Verdict::Unpaid) => Self::default(),
+        }
+    }
+}
+
+fn age(now: Millis) -> u64 {
+    now / HALF_LIFE_MS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Millis = 1_000_000_000;
+
+    fn one() -> (Health, Key) {
+        (Health::default(), Key::of("openai", "gpt-5"))
+    }
+
+    fn ends(health: &mut Health, key: Key, verdict: Verdict, now: Millis) {
+        health.begin(key, now);
+        health.end(key, verdict, now);
+    }
+
+    #[test]
+    fn failures_in_a_row_close_a_target_and_one_request_tries_it_again() {
+        let (mut health, key) = one();
+        for _ in 0..2 {
+            ends(&mut health, key, Verdict::Failed, NOW);
+        }
+        assert_eq!(health.standing(key, NOW), Standing::Up);
+        ends(&mut health, key, Verdict::Failed, NOW);
+        let over = NOW + 15_000;
+        assert_eq!(health.standing(key, NOW), Standing::Down(over));
+        assert_eq!(health.standing(key, over), Standing::Up, "somebody may try");
+        health.begin(key, over);
+        assert!(matches!(health.standing(key, over), Standing::Down(_)), "but one only");
+        health.end(key, Verdict::Failed, over);
+        assert_eq!(health.standing(key, over), Standing::Down(over + 30_000), "twice as long");
+        let over = over + 30_000;
+        ends(&mut health, key, Verdict::Answered, over);
+        assert_eq!(health.standing(key, over), Standing::Up);
+        ends(&mut health, key, Verdict::Failed, over);
+        assert_eq!(health.standing(key, over), Standing::Up, "it counts anew");
+    }
+
+    #[test]
+    fn a_target_is_not_closed_for_longer_than_its_bound() {
+        let (mut health, key) = one();
+        let mut now = NOW;
+        for _ in 0..30 {
+            ends(&mut health, key, Verdict::Failed, now);
+            if let Standing::Down(until) = health.standing(key, now) {
+                assert!(until - now <= DOWN_MS_MAX);
+                now = until;
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_caller_did_wrong_and_an_empty_account_are_no_outage() {
+        let (mut health, key) = one();
+        for _ in 0..50 {
+            ends(&mut health, key, Verdict::Refused, NOW);
+        }
+        assert_eq!((health.standing(key, NOW), health.measure(key, 50, NOW).success_permille), (Standing::Up, None));
+        for _ in 0..50 {
+            ends(&mut health, key, Verdict::Unpaid, NOW);
+        }
+        assert_eq!(health.standing(key, NOW), Standing::Resting(NOW + REST_MS_MAX));
+        assert_eq!(health.measure(key, 50, NOW).success_permille, None);
+    }
+
+    #[test]
+    fn a_pause_is_given_and_bounded() {
+        let (mut health, key) = one();
+        ends(&mut health, key, Verdict::Busy { wait_ms: Some(2_000) }, NOW);
+        assert_eq!(health.standing(key, NOW), Standing::Resting(NOW + 2_000));
+        assert_eq!(health.standing(key, NOW + 2_000), Standing::Up);
+        ends(&mut health, key, Verdict::Busy { wait_ms: Some(Millis::MAX) }, NOW);
+        assert_eq!(health.standing(key, NOW), Standing::Resting(NOW + REST_MS_MAX));
+        ends(&mut health, key, Verdict::Busy { wait_ms: None }, NOW);
+        assert_eq!(health.standing(key, NOW), Standing::Resting(NOW + REST_MS_MAX), "a shorter one takes nothing back");
+    }
+
+    #[test]
+    fn a_probe_that_is_abandoned_or_lost_lets_another_try() {
+        let (mut health, key) = one();
+        for _ in 0..3 {
+            ends(&mut health, key, Verdict::Failed, NOW);
+        }
+        let over = NOW + 15_000;
+        health.begin(key, over);
+        health.end(key, Verdict::Abandoned, over);
+        assert_eq!(health.standing(key, over), Standing::Up);
+        health.begin(key, over);
+        assert_eq!(health.standing(key, over + PROBE_MS_MAX), Standing::Up);
+    }
+
+    #[test]
+    fn what_is_measured_is_of_late() {
+        let (mut health, key) = one();
+        for (ms, verdict) in [(100, Verdict::Answered), (200, Verdict::Answered), (900, Verdict::Failed)] {
+            ends(&mut health, key, verdict, NOW);
+            health.began_after(key, ms, NOW);
+        }
+        health.told(key, 500, 1_000, NOW);
+        health.told(key, 3, 0, NOW);
+        let measure = health.measure(key, 50, NOW);
+        assert_eq!(measure.success_permille, Some(666));
+        assert!((175..=225).contains(&measure.first_byte_ms.unwrap()), "{measure:?}");
+        assert!((440..=560).contains(&measure.tokens_per_second.unwrap()), "{measure:?}");
+        for _ in 0..8 {
+            health.began_after(key, 1_000, NOW + 2 * HALF_LIFE_MS);
+        }
+        assert!(health.measure(key, 50, NOW).first_byte_ms.unwrap() > 800, "what is new counts more");
+        let late = NOW + 60 * HALF_LIFE_MS;
+        assert_eq!(health.measure(key, 50, late), Measure::default());
+    }
+
+    #[test]
+    fn those_who_wait_are_counted_and_names_have_a_bound() {
+        let (mut health, key) = one();
+        health.begin(key, NOW);
+        health.begin(key, NOW);
+        health.end(key, Verdict::Abandoned, NOW);
+        assert_eq!(health.measure(key, 50, NOW).in_flight, 1);
+        for number in 0..20_000 {
+            ends(&mut health, Key::of("local", &number.to_string()), Verdict::Answered, NOW + number);
+        }
+        assert!(health.courses.len() <= COURSES_MAX);
+        assert_eq!(health.measure(key, 50, NOW).in_flight, 1, "who is waited for is not forgotten");
+    }
+}

@@ -1,0 +1,248 @@
+//! The order in which targets are tried: a policy, over what is known of each.
+
+use std::cmp::Reverse;
+
+use super::dice::{Dice, mixed};
+use super::health::{HASH_START, Measure, Standing, hash};
+use crate::config::Target;
+use crate::price::Picodollars;
+
+/// How targets are put in order.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Order {
+    /// As they are written.
+    #[default]
+    Listed,
+    /// By chance, each as often the first as its weight says.
+    Weighted,
+    /// By what the request would cost.
+    Cheapest,
+    /// By the time to the first byte.
+    FirstByte,
+    /// By tokens a second.
+    Throughput,
+    /// By how many requests of this process they are answering.
+    LeastBusy,
+    /// By chance, the cheap and the healthy more often.
+    Balanced,
+}
+
+/// A target that may be asked, and what is known of it now.
+#[derive(Debug, Clone)]
+pub struct Candidate {
+    pub target: Target,
+    pub weight: u32,
+    pub standing: Standing,
+    pub measure: Measure,
+    /// The most that the request may cost there; `None` where no price is known.
+    pub cost: Option<Picodollars>,
+}
+
+/// What keeps a conversation with the target that has its prompt in a cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stick(u64);
+
+impl Stick {
+    pub fn of(text: &[u8]) -> Self {
+        Self(hash(HASH_START, text))
+    }
+}
+
+/// More copies would not divide more finely what people mean.
+const WEIGHT_MAX: u32 = 100;
+
+/// Puts `candidates` in order. Those who rest or are down go last, and never out: a caller with one target wants
+/// it tried.
+pub fn arrange(candidates: &mut [Candidate], order: Order, stick: Option<Stick>, dice: &mut Dice) {
+    match order {
+        Order::Listed => {}
+        Order::Weighted => shuffle(candidates, |candidate| u64::from(candidate.weight), dice),
+        Order::Cheapest => candidates.sort_by_key(|candidate| (candidate.cost.is_none(), candidate.cost)),
+        // What is not known yet has to be tried to be known.
+        Order::FirstByte => candidates.sort_by_key(|candidate| candidate.measure.first_byte_ms),
+        Order::Throughput => {
+            candidates.sort_by_key(|candidate| Reverse(candidate.measure.tokens_per_second.unwrap_or(u64::MAX)));
+        }
+        Order::LeastBusy => candidates.sort_by_key(|candidate| candidate.measure.in_flight),
+        Order::Balanced => {
+            let dearest = candidates.iter().filter_map(|candidate| candidate.cost).max().unwrap_or_default();
+            shuffle(candidates, |candidate| attraction(candidate, dearest), dice);
+        }
+    }
+    if let Some(Stick(stick)) = stick {
+        keep(candidates, stick);
+    }
+    // Stable, so that the order stands among those of one standing.
+    candidates.sort_by_key(|candidate| candidate.standing);
+}
+
+/// By chance: the first, then of those that are left, and so on. Those without weight stay behind in their order.
+fn shuffle(candidates: &mut [Candidate], weight: impl Fn(&Candidate) -> u64, dice: &mut Dice) {
+    let mut rest = candidates;
+    while let Some(at) = dice.weighed(rest.iter().map(&weight)) {
+        // The others keep their order.
+        let (Some(head), next) = (rest.get_mut(..=at), 1) else { return };
+        head.rotate_right(1);
+        let Some(tail) = std::mem::take(&mut rest).get_mut(next..) else { return };
+        rest = tail;
+    }
+}
+
+/// How strongly a balanced order is drawn to a target: with the square of how cheap it is, and in the measure in
+/// which it answers. One without a price is taken for the dearest.
+fn attraction(candidate: &Candidate, dearest: Picodollars) -> u64 {
+    let cost = candidate.cost.unwrap_or(dearest).0.max(1);
+    // In thousandths of how much cheaper than the dearest, at most a thousand times.
+    let cheaper = (u128::from(dearest.0.max(1)) * 1000 / u128::from(cost)).clamp(1000, 1_000_000);
+    let success = u128::from(candidate.measure.success_permille.unwrap_or(1000).max(1));
+    u64::try_from(cheaper * cheaper / 1000 * success / 1000).unwrap_or(u64::MAX)
+}
+
+/// Moves one candidate to the front: by its weight, always the same for a stick, and another only for those whose
+/// candidate is gone (rendezvous hashing; Thaler and Ravishankar, 1996).
+fn keep(candidates: &mut [Candidate], stick: u64) {
+    let drawn = |candidate: &Candidate| {
+        let name = hash(hash(HASH_START, candidate.target.provider.name.as_bytes()), candidate.target.model.as_bytes());
+        let copies = 0..u64::from(candidate.weight.clamp(1, WEIGHT_MAX));
+        copies.map(|copy| mixed(mixed(stick ^ name).wrapping_add(copy))).max()
+    };
+    let up = candidates.iter().enumerate().filter(|(_, candidate)| candidate.standing == Standing::Up);
+    let best = up.max_by_key(|(_, candidate)| drawn(candidate)).map(|(at, _)| at);
+    if let Some(head) = best.and_then(|at| candidates.get_mut(..=at)) {
+        head.rotate_right(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::config::{Provider, Reach};
+    use crate::quirks::Quirks;
+
+    fn candidate(name: &str, change: impl FnOnce(&mut Candidate)) -> Candidate {
+        let provider = Provider {
+            name: name.to_owned(),
+            reach: Reach::Echo,
+            models: Vec::new(),
+            prefixes: Vec::new(),
+            quirks: Quirks::default(),
+        };
+        let mut candidate = Candidate {
+            target: Target { provider: Arc::new(provider), model: "m".to_owned() },
+            weight: 1,
+            standing: Standing::Up,
+            measure: Measure::default(),
+            cost: None,
+        };
+        change(&mut candidate);
+        candidate
+    }
+
+    fn arranged(mut candidates: Vec<Candidate>, order: Order, stick: Option<Stick>, seed: u64) -> String {
+        arrange(&mut candidates, order, stick, &mut Dice::new(seed));
+        let names: Vec<&str> = candidates.iter().map(|candidate| candidate.target.provider.name.as_str()).collect();
+        names.join(" ")
+    }
+
+    #[test]
+    fn each_order_says_what_it_is() {
+        let candidates = || {
+            vec![
+                candidate("a", |a| {
+                    a.cost = Some(Picodollars(30));
+                    a.measure =
+                        Measure { first_byte_ms: Some(900), tokens_per_second: Some(10), in_flight: 2, ..a.measure };
+                }),
+                candidate("b", |b| {
+                    b.cost = Some(Picodollars(10));
+                    b.measure =
+                        Measure { first_byte_ms: Some(300), tokens_per_second: Some(90), in_flight: 3, ..b.measure };
+                }),
+                candidate("new", |_| {}),
+            ]
+        };
+        let cases = [
+            (Order::Listed, "a b new"),
+            (Order::Cheapest, "b a new"),
+            (Order::FirstByte, "new b a"),
+            (Order::Throughput, "new b a"),
+            (Order::LeastBusy, "new a b"),
+        ];
+        for (order, expected) in cases {
+            assert_eq!(arranged(candidates(), order, None, 0), expected, "{order:?}");
+        }
+    }
+
+    #[test]
+    fn those_who_rest_or_are_down_go_last_whatever_the_order() {
+        let candidates = || {
+            vec![
+                candidate("down", |down| down.standing = Standing::Down(1)),
+                candidate("resting", |resting| resting.standing = Standing::Resting(9)),
+                candidate("up", |up| up.weight = 1),
+            ]
+        };
+        for order in [Order::Listed, Order::Weighted, Order::Cheapest, Order::FirstByte, Order::Balanced] {
+            for seed in 0..20 {
+                assert_eq!(arranged(candidates(), order, Some(Stick(seed)), seed), "up resting down", "{order:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn weights_converge() {
+        let mut first = 0;
+        for seed in 0..10_000 {
+            let candidates =
+                vec![candidate("a", |a| a.weight = 3), candidate("b", |_| {}), candidate("never", |z| z.weight = 0)];
+            let order = arranged(candidates, Order::Weighted, None, seed);
+            assert!(order.ends_with(" never"), "{order}");
+            first += usize::from(order.starts_with("a "));
+        }
+        assert!((7_300..7_700).contains(&first), "{first}");
+    }
+
+    #[test]
+    fn a_balanced_order_goes_by_the_square_of_the_price_and_by_health() {
+        let share = |change: &dyn Fn(&mut Candidate)| {
+            let firsts = (0..10_000).filter(|seed| {
+                let cheap = candidate("cheap", |cheap| {
+                    cheap.cost = Some(Picodollars(100));
+                    change(cheap);
+                });
+                let dear = candidate("dear", |dear| dear.cost = Some(Picodollars(200)));
+                arranged(vec![dear, cheap], Order::Balanced, None, *seed).starts_with("cheap")
+            });
+            firsts.count()
+        };
+        assert!((7_800..8_200).contains(&share(&|_| {})), "four to one");
+        let failing = share(&|cheap| cheap.measure.success_permille = Some(250));
+        assert!((4_700..5_300).contains(&failing), "{failing}: four to one, of a quarter");
+    }
+
+    #[test]
+    fn a_stick_keeps_its_target_and_only_those_move_whose_target_is_gone() {
+        let three = || vec![candidate("a", |_| {}), candidate("b", |_| {}), candidate("c", |c| c.weight = 2)];
+        let first = |candidates, stick: u64| {
+            arranged(candidates, Order::Weighted, Some(Stick::of(&stick.to_le_bytes())), stick.wrapping_mul(3))
+                .split(' ')
+                .next()
+                .map(str::to_owned)
+        };
+        let mut kept = [0_u32; 3];
+        for stick in 0..3_000 {
+            let chosen = first(three(), stick).unwrap();
+            kept[usize::from(chosen.as_bytes()[0] - b'a')] += 1;
+            assert_eq!(first(three(), stick).unwrap(), chosen);
+            let mut two = three();
+            two.remove(0);
+            if chosen != "a" {
+                assert_eq!(first(two, stick).unwrap(), chosen, "it is still there");
+            }
+        }
+        assert!(kept[..2].iter().all(|count| (650..850).contains(count)) && kept[2] > 1_350, "{kept:?}");
+    }
+}

@@ -1,0 +1,266 @@
+//! How a model's targets are tried: written in the configuration, field by field over what holds for all models.
+
+use serde::{Deserialize, Serialize};
+
+use super::class::{Class, Classes};
+use super::order::Order;
+use crate::config::Mistake;
+use crate::host::Millis;
+use crate::named::Named;
+
+/// As it is written: `[policy]` for all models, `[models.NAME.policy]` for one.
+#[derive(Debug, Default, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default, expecting = "a policy")]
+pub struct PolicyDraft {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order: Option<Order>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sticky: Option<Sticky>,
+    /// By `provider/model` or provider.
+    pub weights: Named<u32>,
+    /// Names of classes, or statuses like `"404"`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fall_on: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempts_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retries: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hedge_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hedge_percentile: Option<u8>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub only: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ignore: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub regions: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zero_retention: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub no_training: Option<bool>,
+}
+
+/// What keeps to one target while that is up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sticky {
+    /// A session that the caller names, or else a conversation by how it begins.
+    Conversation,
+    /// Whoever sends the same system prompt and tools: one cache for many conversations.
+    Prefix,
+}
+
+/// Ready to be followed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    pub order: Order,
+    pub sticky: Option<Sticky>,
+    pub weights: Named<u32>,
+    pub fall: Fall,
+    pub budget: Budget,
+    pub hedge: Option<Hedge>,
+    /// Providers besides which none is asked, where there is one.
+    pub only: Vec<String>,
+    pub ignore: Vec<String>,
+    /// Regions besides which none is asked, where there is one.
+    pub regions: Vec<String>,
+    pub zero_retention: bool,
+    pub no_training: bool,
+}
+
+/// After which failures the next target is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fall {
+    pub classes: Classes,
+    pub statuses: Vec<u16>,
+}
+
+/// What one request may spend on attempts, over all targets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    pub attempts: u32,
+    /// No attempt begins later than so long after the first.
+    pub ms: Millis,
+    /// How often the same target is asked again where that may help, before the next.
+    pub retries: u32,
+}
+
+/// When a second target is asked beside the first, which has not begun to answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hedge {
+    After(Millis),
+    /// When so many in a hundred of the first target's answers have begun.
+    Percentile(u8),
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            order: Order::Listed,
+            sticky: None,
+            weights: Named::default(),
+            fall: Fall { classes: Classes::USUAL, statuses: Vec::new() },
+            budget: Budget { attempts: 8, ms: 300_000, retries: 0 },
+            hedge: None,
+            only: Vec::new(),
+            ignore: Vec::new(),
+            regions: Vec::new(),
+            zero_retention: false,
+            no_training: false,
+        }
+    }
+}
+
+impl Fall {
+    /// Whether the next target is asked after a failure of `class`, which came with a status or without.
+    pub fn falls(&self, class: Class, status: Option<u16>) -> bool {
+        self.classes.has(class) || status.is_some_and(|status| self.statuses.contains(&status))
+    }
+
+    /// Of names like `"rate-limit"` and statuses like `"404"` or `"5xx"`.
+    fn read(at: &str, names: &[String], mistakes: &mut Vec<Mistake>) -> Self {
+        let mut classes = Vec::new();
+        let mut statuses = Vec::new();
+        for name in names {
+            let class = Class::all().find(|class| class.name() == name);
+            match (class, name.parse::<u16>(), name.strip_suffix("xx").and_then(|digit| digit.parse::<u16>().ok())) {
+                (Some(class), ..) => classes.push(class),
+                (None, Ok(status @ 400..=599), _) => statuses.push(status),
+                (None, _, Some(hundred @ (4 | 5))) => statuses.extend((0..100).map(|rest| hundred * 100 + rest)),
+                _ => {
+                    let near = crate::config::nearest(name, Class::all().map(Class::name));
+                    let hint = near.map_or_else(
+                        || "a class like \"rate-limit\" or a status like \"404\" or \"5xx\"".to_owned(),
+                        |near| format!("did you mean \"{near}\"?"),
+                    );
+                    mistakes.push(Mistake(format!("{at}.fall_on: \"{name}\" is no failure; {hint}")));
+                }
+            }
+        }
+        Self { classes: classes.into_iter().collect(), statuses }
+    }
+}
+
+impl Policy {
+    /// What is written at `at`, over `otherwise`.
+    pub fn compile(at: &str, written: &PolicyDraft, otherwise: &Self, mistakes: &mut Vec<Mistake>) -> Self {
+        let mut least = |field: &str, value: u64, means: &str| {
+            if value == 0 {
+                mistakes.push(Mistake(format!("{at}.{field}: 0 would mean {means}; leave it out or take 1 or more")));
+            }
+        };
+        least("attempts", written.attempts.map_or(1, u64::from), "that nothing is asked");
+        least("attempts_ms", written.attempts_ms.unwrap_or(1), "that nothing is asked");
+        let hedge = match (written.hedge_ms, written.hedge_percentile) {
+            (None, None) => otherwise.hedge,
+            // 0 is never, for a model that is an exception.
+            (Some(0), None) => None,
+            (Some(ms), None) => Some(Hedge::After(ms)),
+            (None, Some(percent @ 1..=99)) => Some(Hedge::Percentile(percent)),
+            (None, Some(_)) => {
+                mistakes.push(Mistake(format!("{at}.hedge_percentile: from 1 to 99, like 95")));
+                None
+            }
+            (Some(_), Some(_)) => {
+                mistakes.push(Mistake(format!("{at}: has hedge_ms and hedge_percentile; leave one out")));
+                None
+            }
+        };
+        let list = |written: &[String], otherwise: &[String]| {
+            if written.is_empty() { otherwise.to_vec() } else { written.to_vec() }
+        };
+        let mut weights = otherwise.weights.clone();
+        for (name, weight) in written.weights.iter() {
+            weights.insert(name.to_owned(), *weight);
+        }
+        Self {
+            order: written.order.unwrap_or(otherwise.order),
+            sticky: written.sticky.or(otherwise.sticky),
+            weights,
+            fall: match &written.fall_on {
+                Some(names) => Fall::read(at, names, mistakes),
+                None => otherwise.fall.clone(),
+            },
+            budget: Budget {
+                attempts: written.attempts.unwrap_or(otherwise.budget.attempts),
+                ms: written.attempts_ms.unwrap_or(otherwise.budget.ms),
+                retries: written.retries.unwrap_or(otherwise.budget.retries),
+            },
+            hedge,
+            only: list(&written.only, &otherwise.only),
+            ignore: list(&written.ignore, &otherwise.ignore),
+            regions: list(&written.regions, &otherwise.regions),
+            zero_retention: written.zero_retention.unwrap_or(otherwise.zero_retention),
+            no_training: written.no_training.unwrap_or(otherwise.no_training),
+        }
+    }
+
+    /// How often a target is the first where that is up to chance.
+    pub fn weight(&self, provider: &str, model: &str) -> u32 {
+        let own = self.weights.iter().find(|(name, _)| name.split_once('/') == Some((provider, model)));
+        own.map(|(_, weight)| weight).or_else(|| self.weights.get(provider)).copied().unwrap_or(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn compile(json: &str, otherwise: &Policy) -> (Policy, Vec<String>) {
+        let mut mistakes = Vec::new();
+        let policy = Policy::compile("policy", &serde_json::from_str(json).unwrap(), otherwise, &mut mistakes);
+        (policy, mistakes.into_iter().map(|Mistake(text)| text).collect())
+    }
+
+    #[test]
+    fn what_is_not_written_is_taken_from_above() {
+        let (above, mistakes) = compile(
+            r#"{"order":"weighted","weights":{"openai":3,"openai/gpt-5":5},"attempts":2,"hedge_percentile":95,"only":["openai"]}"#,
+            &Policy::default(),
+        );
+        assert!(mistakes.is_empty());
+        let (policy, _) =
+            compile(r#"{"order":"cheapest","weights":{"groq":2},"sticky":"prefix","hedge_ms":0}"#, &above);
+        assert_eq!((policy.order, policy.sticky, policy.hedge), (Order::Cheapest, Some(Sticky::Prefix), None));
+        assert_eq!((policy.budget.attempts, policy.budget.ms), (2, 300_000));
+        assert_eq!(policy.only, ["openai"]);
+        let weights = [("openai", "gpt-5"), ("openai", "o5"), ("groq", "x"), ("xai", "y")];
+        assert_eq!(weights.map(|(provider, model)| policy.weight(provider, model)), [5, 3, 2, 1]);
+        assert_eq!(compile("{}", &policy).0, policy);
+    }
+
+    #[test]
+    fn failures_to_fall_on_are_classes_and_statuses() {
+        let (policy, mistakes) = compile(r#"{"fall_on":["rate-limit","404","5xx"]}"#, &Policy::default());
+        assert!(mistakes.is_empty());
+        assert!(policy.fall.falls(Class::RateLimit, Some(429)) && policy.fall.falls(Class::NoModel, Some(404)));
+        assert!(policy.fall.falls(Class::ServerError, Some(500)));
+        assert!(!policy.fall.falls(Class::Timeout, None) && !policy.fall.falls(Class::Invalid, Some(400)));
+    }
+
+    #[test]
+    fn mistakes_name_their_place() {
+        let cases = [
+            (
+                r#"{"fall_on":["rate-limits"]}"#,
+                r#"policy.fall_on: "rate-limits" is no failure; did you mean "rate-limit"?"#,
+            ),
+            (
+                r#"{"fall_on":["200"]}"#,
+                r#"policy.fall_on: "200" is no failure; a class like "rate-limit" or a status like "404" or "5xx""#,
+            ),
+            (
+                r#"{"attempts":0}"#,
+                "policy.attempts: 0 would mean that nothing is asked; leave it out or take 1 or more",
+            ),
+            (r#"{"hedge_percentile":100}"#, "policy.hedge_percentile: from 1 to 99, like 95"),
+            (r#"{"hedge_ms":1,"hedge_percentile":90}"#, "policy: has hedge_ms and hedge_percentile; leave one out"),
+        ];
+        for (json, expected) in cases {
+            assert_eq!(compile(json, &Policy::default()).1, [expected], "{json}");
+        }
+    }
+}

@@ -1,0 +1,464 @@
+//! Rules that give a request another model than it asked for, or none: by who asks, for what, and when.
+//!
+//! A rule says which *name* is asked for; what stands behind a name is the alias's to say.
+
+use serde::{Deserialize, Serialize};
+
+use super::dice::Dice;
+use crate::config::Mistake;
+use crate::host::{Headers, Millis};
+use crate::named::Named;
+
+/// As it is written, in `[[rules]]`.
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default, expecting = "a rule")]
+pub struct RuleDraft {
+    pub when: WhenDraft,
+    /// The model that is asked instead.
+    #[serde(rename = "use", skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Several of them, with their shares.
+    pub split: Named<u32>,
+    /// Why nothing is asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deny: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default, expecting = "conditions")]
+pub struct WhenDraft {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub caller: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
+    pub headers: Named<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body_bytes_over: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body_bytes_under: Option<usize>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<Need>,
+    /// Two times of day, UTC.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub between: Vec<String>,
+}
+
+/// What is known of a request before it is read.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    pub caller: &'a str,
+    pub tags: &'a [&'a str],
+    pub headers: &'a Headers,
+    pub body_bytes: usize,
+    pub needs: Needs,
+    pub now: Millis,
+}
+
+/// What a request holds or wants that not every model can do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Needs(u8);
+
+/// One of [`Needs`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Need {
+    Stream,
+    Tools,
+    Images,
+    Audio,
+    Documents,
+    /// An answer that follows a JSON Schema.
+    Schema,
+    Reasoning,
+}
+
+impl Need {
+    pub fn all() -> impl Iterator<Item = Self> {
+        use Need::{Audio, Documents, Images, Reasoning, Schema, Stream, Tools};
+        [Stream, Tools, Images, Audio, Documents, Schema, Reasoning].into_iter()
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stream => "streams",
+            Self::Tools => "tools",
+            Self::Images => "images",
+            Self::Audio => "audio",
+            Self::Documents => "documents",
+            Self::Schema => "a schema for its answer",
+            Self::Reasoning => "reasoning",
+        }
+    }
+}
+
+impl Needs {
+    #[must_use]
+    pub fn with(self, need: Need) -> Self {
+        Self(self.0 | 1 << need as u8)
+    }
+
+    pub fn has(self, need: Need) -> bool {
+        self.0 & (1 << need as u8) != 0
+    }
+
+    pub fn all_of(self, others: Self) -> bool {
+        self.0 & others.0 == others.0
+    }
+}
+
+/// A text in which `*` stands for any other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Glob(String);
+
+impl Glob {
+    pub fn new(pattern: impl Into<String>) -> Self {
+        Self(pattern.into())
+    }
+
+    pub fn matches(&self, text: &str) -> bool {
+        let Some((head, rest)) = self.0.split_once('*') else { return self.0 == text };
+        let Some(mut text) = text.strip_prefix(head) else { return false };
+        let Some((middle, tail)) = rest.rsplit_once('*') else { return text.ends_with(rest) };
+        // The first place of each part leaves the most for those behind it.
+        for part in middle.split('*') {
+            match text.split_once(part) {
+                Some((_, behind)) => text = behind,
+                None => return false,
+            }
+        }
+        text.ends_with(tail)
+    }
+}
+
+/// All that is given must hold.
+#[derive(Debug, Default)]
+pub struct When {
+    pub model: Option<Glob>,
+    pub caller: Option<Glob>,
+    /// One of the request's tags at least.
+    pub tag: Option<Glob>,
+    pub headers: Vec<(String, Glob)>,
+    pub body_bytes_over: Option<usize>,
+    pub body_bytes_under: Option<usize>,
+    pub needs: Needs,
+    pub between: Option<Hours>,
+}
+
+/// A part of every day (UTC), in minutes of it; over midnight where it ends before it begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hours {
+    pub from: u32,
+    /// Not in it any more.
+    pub until: u32,
+}
+
+const MINUTE_MS: Millis = 60_000;
+const DAY_MINUTES: u32 = 24 * 60;
+
+impl Hours {
+    /// Of two times of day, as in `22:00`.
+    pub fn read(from: &str, until: &str) -> Option<Self> {
+        let minutes = |text: &str| {
+            let (hour, minute) = text.split_once(':').filter(|_| text.len() == 5)?;
+            let (hour, minute) = (hour.parse::<u32>().ok()?, minute.parse::<u32>().ok()?);
+            (minute < 60 && hour * 60 + minute <= DAY_MINUTES).then_some(hour * 60 + minute)
+        };
+        Some(Self { from: minutes(from)?, until: minutes(until)? })
+    }
+
+    fn hold(self, now: Millis) -> bool {
+        let minute = u32::try_from(now / MINUTE_MS % u64::from(DAY_MINUTES)).unwrap_or_default();
+        if self.from <= self.until {
+            (self.from..self.until).contains(&minute)
+        } else {
+            minute >= self.from || minute < self.until
+        }
+    }
+}
+
+impl When {
+    fn holds(&self, model: &str, facts: &Facts<'_>) -> bool {
+        let all = |glob: &Option<Glob>, text: &str| glob.as_ref().is_none_or(|glob| glob.matches(text));
+        all(&self.model, model)
+            && all(&self.caller, facts.caller)
+            && self.tag.as_ref().is_none_or(|glob| facts.tags.iter().any(|tag| glob.matches(tag)))
+            && self.body_bytes_over.is_none_or(|least| facts.body_bytes > least)
+            && self.body_bytes_under.is_none_or(|most| facts.body_bytes < most)
+            && facts.needs.all_of(self.needs)
+            && self.between.is_none_or(|hours| hours.hold(facts.now))
+            && self.headers.iter().all(|(name, glob)| facts.headers.get(name).is_some_and(|value| glob.matches(value)))
+    }
+}
+
+/// What becomes of a request that a rule is for.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Then {
+    /// Names with their shares; one alone has all.
+    Use(Vec<(String, u32)>),
+    Deny(String),
+}
+
+#[derive(Debug)]
+pub struct Rule {
+    pub when: When,
+    pub then: Then,
+}
+
+impl Rule {
+    /// What is written at `at`. `knows` says whether a name stands for a model.
+    pub fn compile(
+        at: &str,
+        written: &RuleDraft,
+        knows: impl Fn(&str) -> Result<(), String>,
+        mistakes: &mut Vec<Mistake>,
+    ) -> Option<Self> {
+        let mut wrong = |why: String| mistakes.push(Mistake(format!("{at}{why}")));
+        let when = &written.when;
+        let between = match when.between.as_slice() {
+            [] => None,
+            [from, until] => Hours::read(from, until),
+            _ => None,
+        };
+        if between.is_none() && !when.between.is_empty() {
+            wrong(".when.between: not two times of day like [\"22:00\", \"06:00\"]".to_owned());
+        }
+        let names: Vec<(String, u32)> = match &written.model {
+            Some(model) => vec![(model.clone(), 1)],
+            None => written.split.iter().map(|(name, share)| (name.to_owned(), *share)).collect(),
+        };
+        for (name, _) in &names {
+            if let Err(why) = knows(name) {
+                wrong(format!(": {why}"));
+            }
+        }
+        let then = match (&written.model, written.split.is_empty(), &written.deny) {
+            (Some(_), true, None) | (None, false, None) if names.iter().any(|(_, share)| *share > 0) => {
+                Then::Use(names)
+            }
+            (None, true, Some(why)) => Then::Deny(why.clone()),
+            (None, false, None) => {
+                wrong(".split: no share is above 0".to_owned());
+                return None;
+            }
+            _ => {
+                wrong(": needs one of use (a model), split (models with their shares) and deny (a reason)".to_owned());
+                return None;
+            }
+        };
+        let glob = |text: &Option<String>| text.clone().map(Glob::new);
+        let headers = when.headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), Glob::new(value))).collect();
+        let when = When {
+            model: glob(&when.model),
+            caller: glob(&when.caller),
+            tag: glob(&when.tag),
+            headers,
+            body_bytes_over: when.body_bytes_over,
+            body_bytes_under: when.body_bytes_under,
+            needs: when.needs.iter().fold(Needs::default(), |needs, need| needs.with(*need)),
+            between,
+        };
+        Some(Self { when, then })
+    }
+}
+
+/// What the rules made of a model's name.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Followed<'r> {
+    /// `None` where no rule was for the request.
+    pub model: Option<&'r str>,
+    /// The places of the rules, in the order in which they applied.
+    pub rules: Vec<usize>,
+}
+
+/// A rule says no: its place, and why.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Denied<'r>(pub usize, pub &'r str);
+
+/// The first rule that is for the request gives it another name, for which the rules behind it are asked again: so each
+/// applies once at most, and they end.
+pub fn follow<'r>(
+    rules: &'r [Rule],
+    model: &str,
+    facts: &Facts<'_>,
+    dice: &mut Dice,
+) -> Result<Followed<'r>, Denied<'r>> {
+    let mut followed = Followed { model: None, rules: Vec::new() };
+    for (at, rule) in rules.iter().enumerate() {
+        if !rule.when.holds(followed.model.unwrap_or(model), facts) {
+            continue;
+        }
+        match &rule.then {
+            Then::Deny(why) => return Err(Denied(at, why)),
+            Then::Use(names) => {
+                let chosen = dice.weighed(names.iter().map(|(_, share)| u64::from(*share)));
+                let Some((name, _)) = chosen.and_then(|chosen| names.get(chosen)) else { continue };
+                followed.model = Some(name);
+                followed.rules.push(at);
+            }
+        }
+    }
+    Ok(followed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(headers: &Headers) -> Facts<'_> {
+        Facts {
+            caller: "ci-nightly",
+            tags: &["env:prod", "team:search"],
+            headers,
+            body_bytes: 5_000,
+            needs: Needs::default().with(Need::Images),
+            // 23:30 of some day.
+            now: (20_000 * 24 * 60 + 23 * 60 + 30) * MINUTE_MS,
+        }
+    }
+
+    #[test]
+    fn a_star_stands_for_any_text() {
+        let yes = [
+            ("gpt-5", "gpt-5"),
+            ("gpt-*", "gpt-5"),
+            ("*", ""),
+            ("*-mini", "gpt-5-mini"),
+            ("a*b*c", "a-b-b-c"),
+            ("*5*", "gpt-5"),
+            ("a**b", "ab"),
+        ];
+        for (glob, text) in yes {
+            assert!(Glob::new(glob).matches(text), "{glob} {text}");
+        }
+        for (glob, text) in [("gpt", "gpt-5"), ("gpt-*", "gp"), ("a*b*c", "acb"), ("ab*ba", "aba"), ("*x*", "")] {
+            assert!(!Glob::new(glob).matches(text), "{glob} {text}");
+        }
+    }
+
+    #[test]
+    fn hours_may_pass_midnight() {
+        let at = |text: &str| Hours::read(text, text).unwrap().from;
+        let cases = [
+            ("22:00", "06:00", "23:00", true),
+            ("22:00", "06:00", "05:59", true),
+            ("22:00", "06:00", "06:00", false),
+            ("09:00", "17:00", "12:00", true),
+            ("09:00", "17:00", "08:59", false),
+            ("00:00", "24:00", "23:59", true),
+        ];
+        for (from, until, now, expected) in cases {
+            let hours = Hours::read(from, until).unwrap();
+            assert_eq!(hours.hold(Millis::from(at(now)) * MINUTE_MS), expected, "{from} {until} {now}");
+        }
+        for wrong in ["24:01", "9:00", "12:60", "noon", "-1:00", ""] {
+            assert_eq!(Hours::read(wrong, "06:00"), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn every_condition_must_hold() {
+        let headers = Headers::from_iter([("x-team", "search-eu")]);
+        let facts = facts(&headers);
+        let holds: Vec<fn(&mut When)> = vec![
+            |_| {},
+            |when| when.model = Some(Glob::new("claude-*")),
+            |when| when.caller = Some(Glob::new("ci-*")),
+            |when| when.tag = Some(Glob::new("team:*")),
+            |when| when.headers = vec![("x-team".to_owned(), Glob::new("search-*"))],
+            |when| when.body_bytes_over = Some(4_999),
+            |when| when.body_bytes_under = Some(5_001),
+            |when| when.needs = Needs::default().with(Need::Images),
+            |when| when.between = Hours::read("22:00", "06:00"),
+        ];
+        let fails: Vec<fn(&mut When)> = vec![
+            |when| when.model = Some(Glob::new("gpt-*")),
+            |when| when.caller = Some(Glob::new("ci")),
+            |when| when.tag = Some(Glob::new("team")),
+            |when| when.headers = vec![("x-team".to_owned(), Glob::new("ads"))],
+            |when| when.headers = vec![("x-absent".to_owned(), Glob::new("*"))],
+            |when| when.body_bytes_over = Some(5_000),
+            |when| when.body_bytes_under = Some(5_000),
+            |when| when.needs = Needs::default().with(Need::Images).with(Need::Tools),
+            |when| when.between = Hours::read("06:00", "22:00"),
+        ];
+        let mut all = When::default();
+        for hold in &holds {
+            let mut when = When::default();
+            hold(&mut when);
+            assert!(when.holds("claude-opus-5", &facts), "{when:?}");
+            hold(&mut all);
+        }
+        assert!(all.holds("claude-opus-5", &facts));
+        for fail in fails {
+            let mut when = When::default();
+            for hold in &holds {
+                hold(&mut when);
+            }
+            fail(&mut when);
+            assert!(!when.holds("claude-opus-5", &facts), "{when:?}");
+        }
+    }
+
+    #[test]
+    fn rules_are_followed_in_order_and_each_once() {
+        let headers = Headers::default();
+        let rule = |model: &str, then| Rule { when: When { model: Some(Glob::new(model)), ..When::default() }, then };
+        let to = |name: &str| Then::Use(vec![(name.to_owned(), 1)]);
+        let rules = [
+            rule("smart", to("claude")),
+            rule("cl*", to("claude-2")),
+            rule("claude-2", to("smart")),
+            rule("*-secret", Then::Deny("not here".into())),
+        ];
+        let follow = |model| follow(&rules, model, &facts(&headers), &mut Dice::new(1));
+        assert_eq!(follow("gpt").unwrap(), Followed { model: None, rules: vec![] });
+        assert_eq!(follow("smart").unwrap(), Followed { model: Some("smart"), rules: vec![0, 1, 2] }, "and not again");
+        assert_eq!(follow("top-secret").unwrap_err(), Denied(3, "not here"));
+    }
+
+    #[test]
+    fn a_rule_is_read_and_its_mistakes_are_named() {
+        let compile = |json: &str| {
+            let mut mistakes = Vec::new();
+            let knows = |name: &str| if name == "smart" { Ok(()) } else { Err(format!("no model \"{name}\"")) };
+            let rule = Rule::compile("rules[0]", &serde_json::from_str(json).unwrap(), knows, &mut mistakes);
+            (rule, mistakes.into_iter().map(|Mistake(text)| text).collect::<Vec<_>>())
+        };
+        let (rule, mistakes) = compile(
+            r#"{"when":{"model":"claude-*","headers":{"X-Team":"a"},"needs":["images"],"between":["22:00","06:00"]},"use":"smart"}"#,
+        );
+        let rule = rule.unwrap();
+        assert!(mistakes.is_empty());
+        assert_eq!(rule.then, Then::Use(vec![("smart".to_owned(), 1)]));
+        assert_eq!(rule.when.headers, [("x-team".to_owned(), Glob::new("a"))]);
+        assert!(rule.when.needs.has(Need::Images) && rule.when.between == Hours::read("22:00", "06:00"));
+        let needs = "rules[0]: needs one of use (a model), split (models with their shares) and deny (a reason)";
+        let cases = [
+            ("{}", needs),
+            (r#"{"use":"smart","deny":"no"}"#, needs),
+            (r#"{"use":"smrat"}"#, r#"rules[0]: no model "smrat""#),
+            (r#"{"split":{"smart":0}}"#, "rules[0].split: no share is above 0"),
+            (
+                r#"{"when":{"between":["22:00"]},"use":"smart"}"#,
+                r#"rules[0].when.between: not two times of day like ["22:00", "06:00"]"#,
+            ),
+        ];
+        for (json, expected) in cases {
+            assert_eq!(compile(json).1, [expected], "{json}");
+        }
+    }
+
+    #[test]
+    fn shares_converge() {
+        let headers = Headers::default();
+        let split = Then::Use(vec![("a".to_owned(), 90), ("b".to_owned(), 10)]);
+        let rules = [Rule { when: When::default(), then: split }];
+        let mut dice = Dice::new(3);
+        let chosen =
+            (0..10_000).filter(|_| follow(&rules, "m", &facts(&headers), &mut dice).unwrap().model == Some("a"));
+        let count = chosen.count();
+        assert!((8_900..9_100).contains(&count), "{count}");
+    }
+}

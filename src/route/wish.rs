@@ -1,0 +1,323 @@
+//! What a caller wishes of the route of one request, in the words that callers of other gateways already send.
+//!
+//! OpenRouter's `models` and `provider`, Vercel's `providerOptions.gateway` (or the same as `provider`), and headers for
+//! whoever cannot change the body. A wish narrows what the configuration allows; it never widens it.
+//!
+//! Sources: "Provider routing" and "Model routing", OpenRouter documentation; "Provider options", Vercel AI Gateway
+//! documentation; read 2026-11.
+
+use serde_json::value::RawValue;
+
+use super::order::Order;
+use crate::chat::Number;
+use crate::error::Error;
+use crate::host::Headers;
+use crate::price::Picodollars;
+use crate::wire::json::{Fields, Read, objects};
+
+/// Of one request; what is not wished is empty.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Wishes {
+    /// Models to ask after the first, in order.
+    pub models: Vec<String>,
+    /// Providers to ask first, in order.
+    pub order: Vec<String>,
+    /// Providers besides which none may be asked, where there is one.
+    pub only: Vec<String>,
+    /// Providers that may not be asked.
+    pub ignore: Vec<String>,
+    pub sort: Option<Order>,
+    /// Whether only the first target may be asked.
+    pub first_only: bool,
+    /// Whether a target is passed over that could be given only part of the request.
+    pub strict: bool,
+    /// Whether those are passed over of whom it is not known that they keep nothing.
+    pub zero_retention: bool,
+    /// And of whom it is not known that they do not train on what they are sent.
+    pub no_training: bool,
+    pub region: Option<String>,
+    /// Per token of input and of output.
+    pub max_price: (Option<Picodollars>, Option<Picodollars>),
+    pub tags: Vec<String>,
+    /// The end user, for whom costs are told apart.
+    pub user: Option<String>,
+    /// What keeps to one target.
+    pub session: Option<String>,
+    /// The names of what was wished and cannot be given, for the list of what was lost.
+    pub unmet: Vec<String>,
+}
+
+objects! {
+    struct Provider {
+        order: Option<Vec<String>>,
+        only: Option<Vec<String>>,
+        ignore: Option<Vec<String>>,
+        allow_fallbacks: Option<bool>,
+        require_parameters: Option<bool>,
+        data_collection: Option<String>,
+        zdr: Option<bool>,
+        sort: Option<Sort>,
+        max_price: Option<MaxPrice>,
+        // Vercel's names.
+        models: Option<Vec<String>>,
+        user: Option<String>,
+        tags: Option<Vec<String>>,
+        zero_retention as "zeroDataRetention": Option<bool>,
+        no_training as "disallowPromptTraining": Option<bool>,
+        region as "inferenceRegion": Option<String>,
+    }
+
+    /// Dollars per million tokens.
+    struct MaxPrice {
+        prompt: Option<Number>,
+        completion: Option<Number>,
+    }
+
+    struct SortBy {
+        by: Option<String>,
+    }
+
+    struct Options {
+        gateway: Option<Provider>,
+    }
+}
+
+/// `"price"`, or `{"by": "price"}`.
+struct Sort(String);
+
+impl<'a> Read<'a> for Sort {
+    fn read(value: &'a RawValue) -> serde_json::Result<Self> {
+        if value.get().starts_with('{') {
+            SortBy::read(value).map(|sort| Self(sort.by.unwrap_or_default()))
+        } else {
+            String::read(value).map(Self)
+        }
+    }
+
+    fn blank() -> Self {
+        Self(String::new())
+    }
+}
+
+/// What the list of wishes may hold: nobody has more providers or models in mind.
+const NAMES_MAX: usize = 100;
+
+/// The fields of a body that only a gateway reads. An upstream that is not one would refuse them.
+pub const FIELDS: &[&str] = &["models", "provider", "providerOptions", "session_id", "route"];
+
+impl Wishes {
+    /// Of a request's body and headers. What a header says counts more: it is set by whoever runs the job.
+    pub fn read(body: &Fields<'_>, headers: &Headers) -> Result<Self, Error> {
+        let wrong = |name: &'static str| move |why: String| Error::field(name, why);
+        let mut wishes = Self::default();
+        let models: Option<Vec<String>> = body.get("models").map_err(wrong("models"))?;
+        wishes.models = models.unwrap_or_default();
+        // In other dialects than OpenAI's these names may be anybody's: what is no object is not meant for us.
+        if let Some(provider) = body.get::<Provider>("provider").map_err(wrong("provider"))? {
+            wishes.take(provider);
+        }
+        let options: Option<Options> = body.get("providerOptions").map_err(wrong("providerOptions"))?;
+        if let Some(gateway) = options.and_then(|options| options.gateway) {
+            wishes.take(gateway);
+        }
+        wishes.session = body.get("session_id").map_err(wrong("session_id"))?;
+        wishes.take_headers(headers)?;
+        let lists = [&wishes.models, &wishes.order, &wishes.only, &wishes.ignore, &wishes.tags];
+        if lists.iter().any(|list| list.len() > NAMES_MAX) {
+            return Err(Error::invalid(format!("a list of models, providers or tags has at most {NAMES_MAX} names")));
+        }
+        Ok(wishes)
+    }
+
+    fn take(&mut self, given: Provider) {
+        let extend = |list: &mut Vec<String>, more: Option<Vec<String>>| list.extend(more.unwrap_or_default());
+        extend(&mut self.models, given.models);
+        extend(&mut self.order, given.order);
+        extend(&mut self.only, given.only);
+        extend(&mut self.ignore, given.ignore);
+        extend(&mut self.tags, given.tags);
+        self.user = self.user.take().or(given.user);
+        self.region = self.region.take().or(given.region);
+        self.first_only |= given.allow_fallbacks == Some(false);
+        self.strict |= given.require_parameters == Some(true);
+        let denies = given.data_collection.as_deref() == Some("deny");
+        self.zero_retention |= given.zdr == Some(true) || given.zero_retention == Some(true);
+        self.no_training |= denies || given.no_training == Some(true);
+        if let Some(Sort(by)) = given.sort {
+            self.sort_by(&by, "provider.sort");
+        }
+        if let Some(MaxPrice { prompt, completion }) = given.max_price {
+            self.max_price = (self.price(prompt.as_ref()), self.price(completion.as_ref()));
+        }
+    }
+
+    fn price(&mut self, dollars: Option<&Number>) -> Option<Picodollars> {
+        let price = Picodollars::parse(dollars?.text(), 1_000_000);
+        if price.is_none() {
+            self.unmet.push("provider.max_price".to_owned());
+        }
+        price
+    }
+
+    /// By the name that OpenRouter, Vercel or our own configuration has for it.
+    fn sort_by(&mut self, by: &str, name: &str) {
+        self.sort = match by {
+            "price" | "cost" | "cheapest" => Some(Order::Cheapest),
+            "latency" | "ttft" | "first-byte" => Some(Order::FirstByte),
+            "throughput" | "tps" => Some(Order::Throughput),
+            "balanced" => Some(Order::Balanced),
+            "least-busy" => Some(Order::LeastBusy),
+            _ => {
+                self.unmet.push(name.to_owned());
+                self.sort
+            }
+        };
+    }
+
+    fn take_headers(&mut self, headers: &Headers) -> Result<(), Error> {
+        let list = |name: &str| {
+            let names = headers.get(name)?.split(',').map(str::trim).filter(|name| !name.is_empty());
+            Some(names.map(str::to_owned).collect::<Vec<_>>())
+        };
+        let replace = |wished: &mut Vec<String>, name| {
+            if let Some(names) = list(name) {
+                *wished = names;
+            }
+        };
+        replace(&mut self.models, "x-tollgate-models");
+        replace(&mut self.order, "x-tollgate-order");
+        replace(&mut self.only, "x-tollgate-only");
+        replace(&mut self.ignore, "x-tollgate-ignore");
+        self.tags.extend(list("x-tollgate-tags").or_else(|| list("ai-reporting-tags")).unwrap_or_default());
+        let first = |names: &[&str]| names.iter().find_map(|name| headers.get(name)).map(str::to_owned);
+        self.user = first(&["x-tollgate-user", "ai-reporting-user"]).or(self.user.take());
+        let session = first(&["x-tollgate-session", "x-session-id", "x-session-affinity"]);
+        self.session = session.or(self.session.take());
+        self.region = first(&["x-tollgate-region"]).or(self.region.take());
+        if let Some(by) = headers.get("x-tollgate-sort") {
+            self.sort_by(by, "x-tollgate-sort");
+        }
+        let is_set = |name: &'static str| match headers.get(name) {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => Err(Error::invalid(format!("the header {name} must be true or false"))),
+        };
+        self.first_only |= is_set("x-tollgate-no-fallback")?;
+        self.zero_retention |= is_set("x-tollgate-zero-retention")?;
+        self.no_training |= is_set("x-tollgate-no-training")?;
+        Ok(())
+    }
+}
+
+/// How a model's name may end to say how its targets are put in order, as at OpenRouter.
+const VARIANTS: &[(&str, Order)] = &[(":nitro", Order::Throughput), (":floor", Order::Cheapest)];
+
+/// The name without such an ending, and what that wants.
+pub fn variant(model: &str) -> Option<(&str, Order)> {
+    VARIANTS.iter().find_map(|(ending, order)| Some((model.strip_suffix(ending)?, *order)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(body: &str, headers: &[(&str, &str)]) -> Result<Wishes, Error> {
+        let headers: Headers = headers.iter().copied().collect();
+        Wishes::read(&Fields::read(body.as_bytes()).unwrap(), &headers)
+    }
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn nothing_is_wished_where_nothing_is_said() {
+        assert_eq!(read(r#"{"model":"m","messages":[]}"#, &[]).unwrap(), Wishes::default());
+    }
+
+    #[test]
+    fn openrouters_words_are_understood() {
+        let body = r#"{"models":["a","b"],"session_id":"s","provider":{"order":["p"],"only":["p","q"],"ignore":["r"],
+            "allow_fallbacks":false,"require_parameters":true,"data_collection":"deny","zdr":true,
+            "sort":{"by":"price","partition":"none"},"max_price":{"prompt":0.5,"completion":2}}}"#;
+        let expected = Wishes {
+            models: names(&["a", "b"]),
+            order: names(&["p"]),
+            only: names(&["p", "q"]),
+            ignore: names(&["r"]),
+            sort: Some(Order::Cheapest),
+            first_only: true,
+            strict: true,
+            zero_retention: true,
+            no_training: true,
+            max_price: (Some(Picodollars(500_000)), Some(Picodollars(2_000_000))),
+            session: Some("s".to_owned()),
+            ..Wishes::default()
+        };
+        assert_eq!(read(body, &[]).unwrap(), expected);
+    }
+
+    #[test]
+    fn vercels_words_are_understood() {
+        let body = r#"{"providerOptions":{"gateway":{"only":["anthropic","bedrock"],"order":["bedrock"],"sort":"ttft",
+            "models":["openai/gpt-5"],"zeroDataRetention":true,"disallowPromptTraining":true,"user":"u","tags":["env:prod"],
+            "inferenceRegion":"eu"},"anthropic":{"thinking":{}}}}"#;
+        let expected = Wishes {
+            models: names(&["openai/gpt-5"]),
+            order: names(&["bedrock"]),
+            only: names(&["anthropic", "bedrock"]),
+            sort: Some(Order::FirstByte),
+            zero_retention: true,
+            no_training: true,
+            user: Some("u".to_owned()),
+            tags: names(&["env:prod"]),
+            region: Some("eu".to_owned()),
+            ..Wishes::default()
+        };
+        assert_eq!(read(body, &[]).unwrap(), expected);
+    }
+
+    #[test]
+    fn headers_say_it_for_those_who_cannot_change_the_body_and_count_more() {
+        let headers = [
+            ("x-tollgate-models", "c, d"),
+            ("x-tollgate-only", "q"),
+            ("x-tollgate-sort", "throughput"),
+            ("x-tollgate-no-fallback", "true"),
+            ("ai-reporting-tags", "team:a,team:b"),
+            ("ai-reporting-user", "v"),
+            ("x-session-affinity", "t"),
+        ];
+        let body =
+            r#"{"models":["a"],"provider":{"only":["p"],"sort":"price","user":"u","tags":["x"]},"session_id":"s"}"#;
+        let expected = Wishes {
+            models: names(&["c", "d"]),
+            only: names(&["q"]),
+            sort: Some(Order::Throughput),
+            first_only: true,
+            tags: names(&["x", "team:a", "team:b"]),
+            user: Some("v".to_owned()),
+            session: Some("t".to_owned()),
+            ..Wishes::default()
+        };
+        assert_eq!(read(body, &headers).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_cannot_be_met_is_named_and_what_is_wrong_is_refused() {
+        let unmet = read(r#"{"provider":{"sort":"exacto","max_price":{"prompt":1e-9}}}"#, &[]).unwrap().unmet;
+        assert_eq!(unmet, ["provider.sort", "provider.max_price"]);
+        let long = format!(r#"{{"models":[{}]}}"#, vec![r#""m""#; NAMES_MAX + 1].join(","));
+        for body in [r#"{"models":"a"}"#, r#"{"provider":{"order":"p"}}"#, r#"{"session_id":1}"#, &long] {
+            assert!(read(body, &[]).is_err(), "{body}");
+        }
+        assert!(read("{}", &[("x-tollgate-no-fallback", "perhaps")]).is_err());
+    }
+
+    #[test]
+    fn an_ending_says_how_to_order() {
+        assert_eq!(variant("openai/gpt-5:nitro"), Some(("openai/gpt-5", Order::Throughput)));
+        assert_eq!(variant("a:floor"), Some(("a", Order::Cheapest)));
+        assert_eq!(variant("llama3:8b"), None);
+    }
+}
