@@ -247,7 +247,7 @@ pub struct Number(Box<str>);
 
 impl Number {
     pub fn text(&self) -> &str {
-        self.0.get()
+        &self.0
     }
 
     /// Near enough to compare; never written.

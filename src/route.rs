@@ -3,6 +3,7 @@
 pub mod class;
 pub mod dice;
 pub mod health;
+pub mod need;
 pub mod order;
 pub mod plan;
 pub mod policy;

@@ -6,26 +6,28 @@ use super::dice::{Dice, mixed};
 use super::health::{HASH_START, Measure, Standing, hash};
 use crate::config::Target;
 use crate::price::Picodollars;
+use crate::wire::json::words;
 
-/// How targets are put in order.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Order {
-    /// As they are written.
-    #[default]
-    Listed,
-    /// By chance, each as often the first as its weight says.
-    Weighted,
-    /// By what the request would cost.
-    Cheapest,
-    /// By the time to the first byte.
-    FirstByte,
-    /// By tokens a second.
-    Throughput,
-    /// By how many requests of this process they are answering.
-    LeastBusy,
-    /// By chance, the cheap and the healthy more often.
-    Balanced,
+words! {
+    /// How targets are put in order.
+    #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+    pub enum Order = "an order" {
+        /// As they are written.
+        #[default]
+        Listed as "listed",
+        /// By chance, each as often the first as its weight says.
+        Weighted as "weighted",
+        /// By what the request would cost.
+        Cheapest as "cheapest",
+        /// By the time to the first byte.
+        FirstByte as "first-byte",
+        /// By tokens a second.
+        Throughput as "throughput",
+        /// By how many requests of this process they are answering.
+        LeastBusy as "least-busy",
+        /// By chance, the cheap and the healthy more often.
+        Balanced as "balanced",
+    }
 }
 
 /// A target that may be asked, and what is known of it now.
@@ -119,6 +121,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::catalog::models::Model;
     use crate::config::{Provider, Reach};
     use crate::quirks::Quirks;
 
@@ -131,7 +134,7 @@ mod tests {
             quirks: Quirks::default(),
         };
         let mut candidate = Candidate {
-            target: Target { provider: Arc::new(provider), model: "m".to_owned() },
+            target: Target { provider: Arc::new(provider), model: "m".to_owned(), known: Model::default() },
             weight: 1,
             standing: Standing::Up,
             measure: Measure::default(),

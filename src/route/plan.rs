@@ -5,9 +5,9 @@ use std::fmt;
 
 use super::dice::Dice;
 use super::health::{Health, Key};
+use super::need::{Need, Needs};
 use super::order::{Candidate, Order, Stick, arrange};
 use super::policy::{Policy, Sticky};
-use super::rule::{Need, Needs};
 use super::wish::Wishes;
 use crate::config::Target;
 use crate::host::Millis;
@@ -219,6 +219,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::catalog::models::Model;
     use crate::config::{Provider, Reach};
     use crate::quirks::Quirks;
     use crate::route::health::Verdict;
@@ -235,7 +236,7 @@ mod tests {
                 prefixes: Vec::new(),
                 quirks: Quirks::default(),
             };
-            Target { provider: Arc::new(provider), model: model.to_owned() }
+            Target { provider: Arc::new(provider), model: model.to_owned(), known: Model::default() }
         };
         names.iter().map(target).collect()
     }

@@ -1,56 +1,52 @@
 //! How a model's targets are tried: written in the configuration, field by field over what holds for all models.
 
-use serde::{Deserialize, Serialize};
-
 use super::class::{Class, Classes};
 use super::order::Order;
 use crate::config::Mistake;
 use crate::host::Millis;
 use crate::named::Named;
+use crate::nearest::nearest;
+use crate::wire::json::{objects, words, written};
 
-/// As it is written: `[policy]` for all models, `[models.NAME.policy]` for one.
-#[derive(Debug, Default, Clone, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default, expecting = "a policy")]
-pub struct PolicyDraft {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub order: Option<Order>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub sticky: Option<Sticky>,
-    /// By `provider/model` or provider.
-    pub weights: Named<u32>,
-    /// Names of classes, or statuses like `"404"`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub fall_on: Option<Vec<String>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub attempts: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub attempts_ms: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub retries: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub hedge_ms: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub hedge_percentile: Option<u8>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub only: Vec<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub ignore: Vec<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub regions: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub zero_retention: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub no_training: Option<bool>,
+objects! {
+    /// As it is written: `[policy]` for all models, `[models.NAME.policy]` for one.
+    #[derive(Debug, Default, Clone)]
+    pub struct PolicyDraft {
+        pub order: Option<Order>,
+        pub sticky: Option<Sticky>,
+        /// By `provider/model` or provider.
+        pub weights: Named<u32> = Named::default(),
+        /// Names of classes, or statuses like `"404"` and `"5xx"`.
+        pub fall_on: Option<Vec<String>>,
+        pub attempts: Option<u32>,
+        pub attempts_ms: Option<u64>,
+        pub retries: Option<u32>,
+        pub hedge_ms: Option<u64>,
+        pub hedge_percentile: Option<u32>,
+        pub only: Vec<String> = Vec::new(),
+        pub ignore: Vec<String> = Vec::new(),
+        pub regions: Vec<String> = Vec::new(),
+        pub zero_retention: Option<bool>,
+        pub no_training: Option<bool>,
+    }
 }
 
-/// What keeps to one target while that is up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Sticky {
-    /// A session that the caller names, or else a conversation by how it begins.
-    Conversation,
-    /// Whoever sends the same system prompt and tools: one cache for many conversations.
-    Prefix,
+written! {
+    impl PolicyDraft {
+        order?, sticky?, weights?, fall_on?, attempts?, attempts_ms?, retries?, hedge_ms?, hedge_percentile?, only?,
+        ignore?, regions?, zero_retention?, no_training?,
+    }
+}
+
+words! {
+    /// What keeps to one target while that is up.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Sticky = "what keeps to one target" {
+        /// A session that the caller names, or else a conversation by how it begins.
+        Conversation as "conversation",
+        /// Whoever sends the same system prompt and tools: one cache for many conversations.
+        Prefix as "prefix",
+    }
 }
 
 /// Ready to be followed.
@@ -93,7 +89,7 @@ pub struct Budget {
 pub enum Hedge {
     After(Millis),
     /// When so many in a hundred of the first target's answers have begun.
-    Percentile(u8),
+    Percentile(u32),
 }
 
 impl Default for Policy {
@@ -131,7 +127,7 @@ impl Fall {
                 (None, Ok(status @ 400..=599), _) => statuses.push(status),
                 (None, _, Some(hundred @ (4 | 5))) => statuses.extend((0..100).map(|rest| hundred * 100 + rest)),
                 _ => {
-                    let near = crate::config::nearest(name, Class::all().map(Class::name));
+                    let near = nearest(name, Class::all().map(Class::name));
                     let hint = near.map_or_else(
                         || "a class like \"rate-limit\" or a status like \"404\" or \"5xx\"".to_owned(),
                         |near| format!("did you mean \"{near}\"?"),
@@ -208,10 +204,11 @@ impl Policy {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::json::parse_strictly;
 
     fn compile(json: &str, otherwise: &Policy) -> (Policy, Vec<String>) {
         let mut mistakes = Vec::new();
-        let policy = Policy::compile("policy", &serde_json::from_str(json).unwrap(), otherwise, &mut mistakes);
+        let policy = Policy::compile("policy", &parse_strictly(json).unwrap(), otherwise, &mut mistakes);
         (policy, mistakes.into_iter().map(|Mistake(text)| text).collect())
     }
 

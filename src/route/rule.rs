@@ -2,47 +2,43 @@
 //!
 //! A rule says which *name* is asked for; what stands behind a name is the alias's to say.
 
-use serde::{Deserialize, Serialize};
-
 use super::dice::Dice;
+use super::need::{Need, Needs};
 use crate::config::Mistake;
 use crate::host::{Headers, Millis};
 use crate::named::Named;
+use crate::wire::json::{objects, written};
 
-/// As it is written, in `[[rules]]`.
-#[derive(Debug, Default, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default, expecting = "a rule")]
-pub struct RuleDraft {
-    pub when: WhenDraft,
-    /// The model that is asked instead.
-    #[serde(rename = "use", skip_serializing_if = "Option::is_none")]
-    pub model: Option<String>,
-    /// Several of them, with their shares.
-    pub split: Named<u32>,
-    /// Why nothing is asked.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub deny: Option<String>,
+objects! {
+    /// As it is written, in `[[rules]]`.
+    #[derive(Debug, Default)]
+    pub struct RuleDraft {
+        pub when: WhenDraft = WhenDraft::default(),
+        /// The model that is asked instead.
+        pub model as "use": Option<String>,
+        /// Several of them, with their shares.
+        pub split: Named<u32> = Named::default(),
+        /// Why nothing is asked.
+        pub deny: Option<String>,
+    }
+
+    #[derive(Debug, Default)]
+    pub struct WhenDraft {
+        pub model: Option<String>,
+        pub caller: Option<String>,
+        pub tag: Option<String>,
+        pub headers: Named<String> = Named::default(),
+        pub body_bytes_over: Option<usize>,
+        pub body_bytes_under: Option<usize>,
+        pub needs: Vec<Need> = Vec::new(),
+        /// Two times of day, UTC.
+        pub between: Vec<String> = Vec::new(),
+    }
 }
 
-#[derive(Debug, Default, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default, expecting = "conditions")]
-pub struct WhenDraft {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub model: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub caller: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tag: Option<String>,
-    pub headers: Named<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub body_bytes_over: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub body_bytes_under: Option<usize>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub needs: Vec<Need>,
-    /// Two times of day, UTC.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub between: Vec<String>,
+written! {
+    impl RuleDraft { when, model as "use"?, split?, deny? }
+    impl WhenDraft { model?, caller?, tag?, headers?, body_bytes_over?, body_bytes_under?, needs?, between? }
 }
 
 /// What is known of a request before it is read.
@@ -54,58 +50,6 @@ pub struct Facts<'a> {
     pub body_bytes: usize,
     pub needs: Needs,
     pub now: Millis,
-}
-
-/// What a request holds or wants that not every model can do.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Needs(u8);
-
-/// One of [`Needs`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Need {
-    Stream,
-    Tools,
-    Images,
-    Audio,
-    Documents,
-    /// An answer that follows a JSON Schema.
-    Schema,
-    Reasoning,
-}
-
-impl Need {
-    pub fn all() -> impl Iterator<Item = Self> {
-        use Need::{Audio, Documents, Images, Reasoning, Schema, Stream, Tools};
-        [Stream, Tools, Images, Audio, Documents, Schema, Reasoning].into_iter()
-    }
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Stream => "streams",
-            Self::Tools => "tools",
-            Self::Images => "images",
-            Self::Audio => "audio",
-            Self::Documents => "documents",
-            Self::Schema => "a schema for its answer",
-            Self::Reasoning => "reasoning",
-        }
-    }
-}
-
-impl Needs {
-    #[must_use]
-    pub fn with(self, need: Need) -> Self {
-        Self(self.0 | 1 << need as u8)
-    }
-
-    pub fn has(self, need: Need) -> bool {
-        self.0 & (1 << need as u8) != 0
-    }
-
-    pub fn all_of(self, others: Self) -> bool {
-        self.0 & others.0 == others.0
-    }
 }
 
 /// A text in which `*` stands for any other.
@@ -305,6 +249,7 @@ pub fn follow<'r>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::json::parse_strictly;
 
     fn facts(headers: &Headers) -> Facts<'_> {
         Facts {
@@ -423,7 +368,7 @@ mod tests {
         let compile = |json: &str| {
             let mut mistakes = Vec::new();
             let knows = |name: &str| if name == "smart" { Ok(()) } else { Err(format!("no model \"{name}\"")) };
-            let rule = Rule::compile("rules[0]", &serde_json::from_str(json).unwrap(), knows, &mut mistakes);
+            let rule = Rule::compile("rules[0]", &parse_strictly(json).unwrap(), knows, &mut mistakes);
             (rule, mistakes.into_iter().map(|Mistake(text)| text).collect::<Vec<_>>())
         };
         let (rule, mistakes) = compile(

@@ -6,14 +6,12 @@
 //! Sources: "Provider routing" and "Model routing", OpenRouter documentation; "Provider options", Vercel AI Gateway
 //! documentation; read 2026-11.
 
-use serde_json::value::RawValue;
-
 use super::order::Order;
 use crate::chat::Number;
 use crate::error::Error;
 use crate::host::Headers;
 use crate::price::Picodollars;
-use crate::wire::json::{Fields, Read, objects};
+use crate::wire::json::{Cursor, Fields, Read, objects};
 
 /// Of one request; what is not wished is empty.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -86,12 +84,8 @@ objects! {
 struct Sort(String);
 
 impl<'a> Read<'a> for Sort {
-    fn read(value: &'a RawValue) -> serde_json::Result<Self> {
-        if value.get().starts_with('{') {
-            SortBy::read(value).map(|sort| Self(sort.by.unwrap_or_default()))
-        } else {
-            String::read(value).map(Self)
-        }
+    fn read(at: &mut Cursor<'a>) -> Self {
+        Self(if at.peek() == b'{' { SortBy::read(at).by.unwrap_or_default() } else { String::read(at) })
     }
 
     fn blank() -> Self {
