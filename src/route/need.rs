@@ -1,0 +1,59 @@
+//! What a request holds or wants that not every model can do.
+
+use crate::wire::json::words;
+
+words! {
+    /// One of [`Needs`].
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Need = "something that a request may need" {
+        Stream as "stream",
+        Tools as "tools",
+        Images as "images",
+        Audio as "audio",
+        Documents as "documents",
+        /// An answer that follows a JSON Schema.
+        Schema as "schema",
+        Reasoning as "reasoning",
+    }
+}
+
+/// A set of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Needs(u8);
+
+impl Need {
+    pub fn all() -> impl Iterator<Item = Self> {
+        use Need::{Audio, Documents, Images, Reasoning, Schema, Stream, Tools};
+        [Stream, Tools, Images, Audio, Documents, Schema, Reasoning].into_iter()
+    }
+
+    /// As a message has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stream => "streams",
+            Self::Schema => "a schema for its answer",
+            named => named.word(),
+        }
+    }
+}
+
+impl Needs {
+    #[must_use]
+    pub fn with(self, need: Need) -> Self {
+        Self(self.0 | 1 << need as u8)
+    }
+
+    pub fn has(self, need: Need) -> bool {
+        self.0 & (1 << need as u8) != 0
+    }
+
+    pub fn all_of(self, others: Self) -> bool {
+        self.0 & others.0 == others.0
+    }
+}
+
+impl FromIterator<Need> for Needs {
+    fn from_iter<I: IntoIterator<Item = Need>>(needs: I) -> Self {
+        needs.into_iter().fold(Self::default(), Self::with)
+    }
+}
