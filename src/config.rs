@@ -22,6 +22,9 @@ use crate::media::{self, Fetch};
 use crate::named::Named;
 use crate::nearest::nearest;
 use crate::price::Picodollars;
+use crate::route::health::Key;
+use crate::route::policy::{Policy, PolicyDraft};
+use crate::route::rule::{Rule, RuleDraft};
 use crate::wire::json::{objects, parse_strictly, written};
 
 objects! {
@@ -31,6 +34,8 @@ objects! {
         pub body_bytes_max: Option<usize>,
         pub strict: Option<bool>,
         pub timeouts: Timeouts = Timeouts::default(),
+        pub policy: PolicyDraft = PolicyDraft::default(),
+        pub rules: Vec<RuleDraft> = Vec::new(),
         pub media: MediaDraft = MediaDraft::default(),
         pub providers: Named<ProviderDraft> = Named::default(),
         pub models: Named<AliasDraft> = Named::default(),
@@ -42,6 +47,7 @@ objects! {
     pub struct Timeouts {
         pub first_byte_ms: Option<u64>,
         pub idle_ms: Option<u64>,
+        pub total_ms: Option<u64>,
         /// 0 is never.
         pub heartbeat_ms: Option<u64>,
     }
@@ -63,8 +69,10 @@ objects! {
         pub strict: Option<bool>,
         pub first_byte_ms: Option<u64>,
         pub idle_ms: Option<u64>,
+        pub total_ms: Option<u64>,
         /// 0 is never.
         pub heartbeat_ms: Option<u64>,
+        pub policy: PolicyDraft = PolicyDraft::default(),
     }
 
     #[derive(Debug)]
@@ -81,10 +89,10 @@ objects! {
 }
 
 written! {
-    impl Draft { body_bytes_max?, strict?, timeouts, media, providers?, models?, callers?, prices? }
-    impl Timeouts { first_byte_ms?, idle_ms?, heartbeat_ms? }
+    impl Draft { body_bytes_max?, strict?, timeouts, policy, rules?, media, providers?, models?, callers?, prices? }
+    impl Timeouts { first_byte_ms?, idle_ms?, total_ms?, heartbeat_ms? }
     impl MediaDraft { fetch?, hosts?, files_max?, file_bytes_max?, bytes_max?, ms_max? }
-    impl AliasDraft { targets, strict?, first_byte_ms?, idle_ms?, heartbeat_ms? }
+    impl AliasDraft { targets, strict?, first_byte_ms?, idle_ms?, total_ms?, heartbeat_ms?, policy }
     impl CallerDraft { secret?, sha256?, requests_per_minute?, spend_cap_usd?, unpriced? }
 }
 
@@ -93,9 +101,9 @@ written! {
 pub struct Config {
     /// A longer body is refused.
     pub body_bytes_max: usize,
-    /// Whether a target is passed over that could be given only part of a request.
-    pub strict: bool,
-    pub patience: Patience,
+    /// Of models that have none of their own.
+    pub policy: Arc<Policy>,
+    pub rules: Vec<Rule>,
     pub media: media::Policy,
     pub providers: Named<Arc<Provider>>,
     pub aliases: Named<Alias>,
@@ -110,25 +118,27 @@ pub type Missing = String;
 
 #[derive(Debug)]
 pub struct Alias {
-    /// In the order in which they are tried; those whose provider is off are left out.
-    pub targets: Vec<Target>,
-    /// As [`Config::strict`].
-    pub strict: bool,
-    pub patience: Patience,
+    /// As they are written; those whose provider is off are left out.
+    pub targets: Vec<Arc<Target>>,
+    pub policy: Arc<Policy>,
 }
 
-#[derive(Debug, Clone)]
+/// Who may answer: a model at a provider.
+#[derive(Debug)]
 pub struct Target {
     pub provider: Arc<Provider>,
     pub model: String,
     /// What the model costs and takes.
     pub known: Model,
+    /// By which its health is known.
+    pub key: Key,
 }
 
 impl Target {
     pub fn new(provider: &Arc<Provider>, model: &str, models: &Models) -> Self {
         let known = models.get(&format!("{}/{model}", provider.name));
-        Self { provider: provider.clone(), model: model.to_owned(), known }
+        let key = Key::of(&provider.name, model);
+        Self { provider: provider.clone(), model: model.to_owned(), known, key }
     }
 }
 
@@ -139,6 +149,8 @@ pub struct Patience {
     pub first_byte_ms: u64,
     /// Between two pieces of the body.
     pub idle_ms: u64,
+    /// From the first attempt to the answer's end.
+    pub total_ms: u64,
     /// Until a caller who waits for a stream is told that it is on its way, and between two such words.
     pub heartbeat_ms: u64,
 }
@@ -156,7 +168,8 @@ pub struct Mistake(pub String);
 
 pub const BODY_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Load balancers and proxies cut what is silent for 30 to 60 s; clients show a stall from 20 s on.
-const PATIENCE: Patience = Patience { first_byte_ms: 120_000, idle_ms: 120_000, heartbeat_ms: 15_000 };
+pub const PATIENCE: Patience =
+    Patience { first_byte_ms: 120_000, idle_ms: 120_000, total_ms: NEVER_MS, heartbeat_ms: 15_000 };
 /// A hundred years: what no request lives to see, and every clock can add.
 const NEVER_MS: u64 = 100 * 365 * 24 * 60 * 60 * 1000;
 const FIRST_CALLER: &str = "default";
@@ -206,15 +219,20 @@ impl Config {
         let rows = catalog::providers();
         let known = Known::of(draft, &rows);
         let models = model::compile(draft, &known, &mut mistakes);
-        let patience = compile_patience("timeouts", &draft.timeouts, PATIENCE, &mut mistakes);
+        let policy = Policy {
+            strict: draft.strict.unwrap_or(false),
+            patience: compile_patience("timeouts", &draft.timeouts, PATIENCE, &mut mistakes),
+            ..Policy::compile("policy", &draft.policy, &Policy::default(), &mut mistakes)
+        };
         let media = compile_media(&draft.media, &mut mistakes);
         let (providers, off) = provider::compile(draft, &rows, &secret, &mut mistakes);
-        let aliases = compile_aliases(draft, &known, &providers, &models, patience, &mut mistakes);
+        let aliases = compile_aliases(draft, &known, &providers, &models, &policy, &mut mistakes);
+        let rules = compile_rules(draft, &known, &mut mistakes);
         let callers = compile_callers(draft, &secret, &mut mistakes);
         if mistakes.is_empty() {
             let body_bytes_max = draft.body_bytes_max.unwrap_or(BODY_BYTES_MAX);
-            let strict = draft.strict.unwrap_or(false);
-            Ok(Self { body_bytes_max, strict, patience, media, providers, aliases, callers, models, off })
+            let policy = Arc::new(policy);
+            Ok(Self { body_bytes_max, policy, rules, media, providers, aliases, callers, models, off })
         } else {
             Err(mistakes)
         }
@@ -232,13 +250,14 @@ impl Known {
         Self(names)
     }
 
-    fn check(&self, at: &str, provider: &str) -> Result<(), Mistake> {
+    /// Says what is wrong with the name of a provider that there is not.
+    fn check(&self, provider: &str) -> Result<(), String> {
         if self.0.iter().any(|known| known == provider) {
             return Ok(());
         }
         let near = nearest(provider, self.0.iter().map(String::as_str));
         let hint = near.map(|near| format!("; did you mean \"{near}\"?")).unwrap_or_default();
-        Err(Mistake(format!("{at}: no provider \"{provider}\"{hint}")))
+        Err(format!("no provider \"{provider}\"{hint}"))
     }
 }
 
@@ -253,6 +272,7 @@ fn compile_patience(at: &str, written: &Timeouts, otherwise: Patience, mistakes:
     Patience {
         first_byte_ms: limit("first_byte_ms", written.first_byte_ms, otherwise.first_byte_ms),
         idle_ms: limit("idle_ms", written.idle_ms, otherwise.idle_ms),
+        total_ms: limit("total_ms", written.total_ms, otherwise.total_ms),
         heartbeat_ms: match written.heartbeat_ms {
             Some(0) => NEVER_MS,
             written => written.unwrap_or(otherwise.heartbeat_ms),
@@ -291,7 +311,7 @@ fn compile_aliases(
     known: &Known,
     providers: &Providers,
     models: &Models,
-    patience: Patience,
+    policy: &Policy,
     mistakes: &mut Vec<Mistake>,
 ) -> Named<Alias> {
     let mut aliases = Named::default();
@@ -308,20 +328,36 @@ fn compile_aliases(
             };
             match providers.get(name) {
                 Some(provider) if provider.answers(model) => {
-                    targets.push(Target::new(provider, model, models));
+                    targets.push(Arc::new(Target::new(provider, model, models)));
                 }
                 Some(_) => mistakes.push(Mistake(format!("{at}: there is no built-in model \"{target}\""))),
                 // Off, or named as a mistake already.
-                None => mistakes.extend(known.check(&at, name).err()),
+                None => mistakes.extend(known.check(name).err().map(|why| Mistake(format!("{at}: {why}")))),
             }
         }
-        let AliasDraft { first_byte_ms, idle_ms, heartbeat_ms, .. } = *alias;
-        let written = Timeouts { first_byte_ms, idle_ms, heartbeat_ms };
-        let patience = compile_patience(&format!("models.{name}"), &written, patience, mistakes);
-        let strict = alias.strict.or(draft.strict).unwrap_or(false);
-        aliases.insert(name.to_owned(), Alias { targets, strict, patience });
+        let AliasDraft { first_byte_ms, idle_ms, total_ms, heartbeat_ms, .. } = *alias;
+        let timeouts = Timeouts { first_byte_ms, idle_ms, total_ms, heartbeat_ms };
+        let policy = Policy {
+            strict: alias.strict.unwrap_or(policy.strict),
+            patience: compile_patience(&format!("models.{name}"), &timeouts, policy.patience, mistakes),
+            ..Policy::compile(&format!("models.{name}.policy"), &alias.policy, policy, mistakes)
+        };
+        aliases.insert(name.to_owned(), Alias { targets, policy: Arc::new(policy) });
     }
     aliases
+}
+
+fn compile_rules(draft: &Draft, known: &Known, mistakes: &mut Vec<Mistake>) -> Vec<Rule> {
+    let knows = |name: &str| match name.split_once('/') {
+        _ if draft.models.contains(name) => Ok(()),
+        Some((provider, _)) => known.check(provider),
+        None => {
+            let near = nearest(name, draft.models.names()).map(|near| format!("; did you mean \"{near}\"?"));
+            Err(format!("no model \"{name}\"{}", near.unwrap_or_default()))
+        }
+    };
+    let rules = draft.rules.iter().enumerate();
+    rules.filter_map(|(index, rule)| Rule::compile(&format!("rules[{index}]"), rule, knows, mistakes)).collect()
 }
 
 fn compile_callers(draft: &Draft, secret: &Secrets<'_>, mistakes: &mut Vec<Mistake>) -> Vec<Caller> {

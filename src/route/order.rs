@@ -1,6 +1,7 @@
 //! The order in which targets are tried: a policy, over what is known of each.
 
 use std::cmp::Reverse;
+use std::sync::Arc;
 
 use super::dice::{Dice, mixed};
 use super::health::{HASH_START, Measure, Standing, hash};
@@ -30,10 +31,17 @@ words! {
     }
 }
 
+impl Order {
+    /// Whether it looks at what the request may cost.
+    pub fn asks_for_cost(self) -> bool {
+        matches!(self, Self::Cheapest | Self::Balanced)
+    }
+}
+
 /// A target that may be asked, and what is known of it now.
 #[derive(Debug, Clone)]
 pub struct Candidate {
-    pub target: Target,
+    pub target: Arc<Target>,
     pub weight: u32,
     pub standing: Standing,
     pub measure: Measure,
@@ -105,9 +113,8 @@ fn attraction(candidate: &Candidate, dearest: Picodollars) -> u64 {
 /// candidate is gone (rendezvous hashing; Thaler and Ravishankar, 1996).
 fn keep(candidates: &mut [Candidate], stick: u64) {
     let drawn = |candidate: &Candidate| {
-        let name = hash(hash(HASH_START, candidate.target.provider.name.as_bytes()), candidate.target.model.as_bytes());
         let copies = 0..u64::from(candidate.weight.clamp(1, WEIGHT_MAX));
-        copies.map(|copy| mixed(mixed(stick ^ name).wrapping_add(copy))).max()
+        copies.map(|copy| mixed(mixed(stick ^ candidate.target.key.0).wrapping_add(copy))).max()
     };
     let up = candidates.iter().enumerate().filter(|(_, candidate)| candidate.standing == Standing::Up);
     let best = up.max_by_key(|(_, candidate)| drawn(candidate)).map(|(at, _)| at);
@@ -118,12 +125,11 @@ fn keep(candidates: &mut [Candidate], stick: u64) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::catalog::models::Model;
     use crate::config::{Provider, Reach};
     use crate::quirks::Quirks;
+    use crate::route::health::Key;
 
     fn candidate(name: &str, change: impl FnOnce(&mut Candidate)) -> Candidate {
         let provider = Provider {
@@ -134,7 +140,12 @@ mod tests {
             quirks: Quirks::default(),
         };
         let mut candidate = Candidate {
-            target: Target { provider: Arc::new(provider), model: "m".to_owned(), known: Model::default() },
+            target: Arc::new(Target {
+                key: Key::of(name, "m"),
+                provider: Arc::new(provider),
+                model: "m".to_owned(),
+                known: Model::default(),
+            }),
             weight: 1,
             standing: Standing::Up,
             measure: Measure::default(),
