@@ -72,7 +72,7 @@ objects! {
         pub total_ms: Option<u64>,
         /// 0 is never.
         pub heartbeat_ms: Option<u64>,
-        pub policy: PolicyDraft = PolicyDraft::default(),
+        pub policy: Option<PolicyDraft>,
     }
 
     #[derive(Debug)]
@@ -92,7 +92,7 @@ written! {
     impl Draft { body_bytes_max?, strict?, timeouts, policy, rules?, media, providers?, models?, callers?, prices? }
     impl Timeouts { first_byte_ms?, idle_ms?, total_ms?, heartbeat_ms? }
     impl MediaDraft { fetch?, hosts?, files_max?, file_bytes_max?, bytes_max?, ms_max? }
-    impl AliasDraft { targets, strict?, first_byte_ms?, idle_ms?, total_ms?, heartbeat_ms?, policy }
+    impl AliasDraft { targets, strict?, first_byte_ms?, idle_ms?, total_ms?, heartbeat_ms?, policy? }
     impl CallerDraft { secret?, sha256?, requests_per_minute?, spend_cap_usd?, unpriced? }
 }
 
@@ -340,7 +340,10 @@ fn compile_aliases(
         let policy = Policy {
             strict: alias.strict.unwrap_or(policy.strict),
             patience: compile_patience(&format!("models.{name}"), &timeouts, policy.patience, mistakes),
-            ..Policy::compile(&format!("models.{name}.policy"), &alias.policy, policy, mistakes)
+            ..match &alias.policy {
+                Some(written) => Policy::compile(&format!("models.{name}.policy"), written, policy, mistakes),
+                None => policy.clone(),
+            }
         };
         aliases.insert(name.to_owned(), Alias { targets, policy: Arc::new(policy) });
     }
@@ -509,7 +512,7 @@ mod tests {
         let config = compile(file, &[("OPENAI_API_KEY", "k")]).unwrap();
         let alias = config.aliases.get("smart").unwrap();
         assert_eq!(alias.targets.len(), 1);
-        assert_eq!(alias.patience, Patience { idle_ms: 7, ..PATIENCE });
+        assert_eq!(alias.policy.patience, Patience { idle_ms: 7, ..PATIENCE });
     }
 
     #[test]
@@ -629,17 +632,18 @@ mod tests {
     #[test]
     fn a_configuration_is_printed_as_it_is_written() {
         let text = concat!(
-            r#"{"body_bytes_max":7,"strict":true,"timeouts":{"idle_ms":1},"media":{"fetch":"listed","hosts":["a"],"ms_max":2},"#,
+            r#"{"body_bytes_max":7,"strict":true,"timeouts":{"idle_ms":1},"policy":{"order":"balanced","weights":{"p":2}},"#,
+            r#""rules":[{"when":{"model":"x*","needs":["images"]},"use":"a"},{"when":{},"split":{"a":1}}],"media":{"fetch":"listed","hosts":["a"],"ms_max":2},"#,
             r#""providers":{"p":{"dialect":"gemini","dialects":["cohere"],"also":[{"dialect":"anthropic","base_url":"u"}],"#,
             r#""platform":"vertex","query":"q","variables":{"v":"w"},"auth":"none","#,
             r#""headers":[{"name":"n","secret":"S","optional":true}],"follows_303":true,"first_byte_ms":4,"models":["m"],"#,
             r#""quirks":{"requests":[{"drop":["a"],"rename":[{"field":"b","to":"c"}],"spell":[{"field":"d","from":"e","to":"f"}]}],"think_tags":true}},"#,
             r#""q":{"auth":{"header":"h"}}},"#,
-            r#""models":{"a":{"targets":["p/m"],"heartbeat_ms":0}},"callers":{"c":{"secret":"S","requests_per_minute":3,"unpriced":true}},"#,
+            r#""models":{"a":{"targets":["p/m"],"heartbeat_ms":0,"policy":{"fall_on":["5xx"],"hedge_ms":9}}},"callers":{"c":{"secret":"S","requests_per_minute":3,"unpriced":true}},"#,
             r#""prices":{"p/m":{"input":"1","output":"2","above":[{"input_tokens":5,"input":"3","output":"4"}],"output_tokens":6}}}"#
         );
         assert_eq!(json::to_string(&Draft::from_json(Some(text)).unwrap()), text);
-        let text = r#"{"timeouts":{},"media":{}}"#;
+        let text = r#"{"timeouts":{},"policy":{},"media":{}}"#;
         assert_eq!(json::to_string(&Draft::from_json(None).unwrap()), text);
     }
 

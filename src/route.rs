@@ -156,7 +156,8 @@ mod tests {
             ("tollgate/echo", &["tollgate/echo"]),
         ];
         for (model, expected) in cases {
-            let route = resolve(&config(), model).unwrap();
+            let config = config();
+            let route = resolve(&config, model).unwrap();
             assert_eq!(route.targets.iter().map(ToString::to_string).collect::<Vec<_>>(), *expected, "{model}");
         }
     }

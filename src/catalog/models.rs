@@ -6,8 +6,8 @@
 use std::borrow::Cow;
 
 use crate::named::Named;
-use crate::route::need::Needs;
 use crate::price::{Picodollars, Price, Rates, Search, Service, Tokens};
+use crate::route::need::Needs;
 
 /// By provider, `[name]`, a line for each model: `name 3/15 h.3 c200k m64k`, which is its name, what goes in and what comes
 /// out, then fields. Prices are in dollars per million tokens, and stand there where they differ: `h` and `w` of what is

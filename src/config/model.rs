@@ -176,7 +176,7 @@ mod tests {
         let (request, search) = (5_000_000_000, Some(Search::Each(10_000_000_000)));
         let price = Price { request, search, ..Price::of(Tokens { rates, above }) };
         let price = Some(Priced { price, origin: Origin::Configuration });
-        assert_eq!(model(written), Ok(Model { price, context: Some(9), most: Some(7) }));
+        assert_eq!(model(written), Ok(Model { price, context: Some(9), most: Some(7), ..Model::default() }));
         assert_eq!(model(r#"{"output_tokens":7}"#), Ok(Model { most: Some(7), ..Model::default() }));
     }
 

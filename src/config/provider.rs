@@ -45,6 +45,8 @@ objects! {
         pub follows_303: Option<bool>,
         /// The least that its answers are waited for: what starts from cold takes its time.
         pub first_byte_ms: Option<u64>,
+        /// Whether it asks other providers in turn, and takes wishes for whom.
+        pub gateway: Option<bool>,
         pub models: Vec<String> = Vec::new(),
         pub quirks: Option<Quirks>,
     }
@@ -53,7 +55,7 @@ objects! {
 written! {
     impl ProviderDraft {
         dialect?, dialects?, also?, platform?, base_url?, query?, region?, variables?, secret?, auth?, headers?,
-        follows_303?, first_byte_ms?, models?, quirks?,
+        follows_303?, first_byte_ms?, gateway?, models?, quirks?,
     }
 }
 
@@ -65,6 +67,8 @@ pub struct Provider {
     pub models: Vec<String>,
     /// How the names of its models begin.
     pub prefixes: Vec<String>,
+    /// Whether it asks other providers in turn, and takes wishes for whom.
+    pub is_gateway: bool,
     pub quirks: Quirks,
 }
 
@@ -186,6 +190,7 @@ pub(super) fn compile(
         reach: Reach::Echo,
         models: vec!["echo".to_owned()],
         prefixes: Vec::new(),
+        is_gateway: false,
         quirks: Quirks::default(),
     };
     providers.insert(BUILT_IN.to_owned(), Arc::new(echo));
@@ -248,6 +253,7 @@ impl Making<'_> {
             reach: Reach::Upstream(Box::new(upstream)),
             models: written.models.clone(),
             prefixes: row.map(|row| row.prefixes.clone()).unwrap_or_default(),
+            is_gateway: written.gateway.or(row.map(|row| row.gateway)).unwrap_or(false),
             quirks: written.quirks.clone().or_else(|| row.map(|row| row.quirks.clone())).unwrap_or_default(),
         })
     }

@@ -359,12 +359,12 @@ mod tests {
         for _ in 0..50 {
             ends(&mut health, key, Verdict::Refused, NOW);
         }
-        assert_eq!((health.standing(key, NOW), health.measure(key, 50, NOW).success_permille), (Standing::Up, None));
+        assert_eq!((health.standing(key, NOW), health.measure(key, NOW).success_permille), (Standing::Up, None));
         for _ in 0..50 {
             ends(&mut health, key, Verdict::Unpaid, NOW);
         }
         assert_eq!(health.standing(key, NOW), Standing::Resting(NOW + REST_MS_MAX));
-        assert_eq!(health.measure(key, 50, NOW).success_permille, None);
+        assert_eq!(health.measure(key, NOW).success_permille, None);
     }
 
     #[test]
@@ -402,16 +402,16 @@ mod tests {
         }
         health.told(key, 500, 1_000, NOW);
         health.told(key, 3, 0, NOW);
-        let measure = health.measure(key, 50, NOW);
+        let measure = health.measure(key, NOW);
         assert_eq!(measure.success_permille, Some(666));
         assert!((175..=225).contains(&measure.first_byte_ms.unwrap()), "{measure:?}");
         assert!((440..=560).contains(&measure.tokens_per_second.unwrap()), "{measure:?}");
         for _ in 0..8 {
             health.began_after(key, 1_000, NOW + 2 * HALF_LIFE_MS);
         }
-        assert!(health.measure(key, 50, NOW).first_byte_ms.unwrap() > 800, "what is new counts more");
+        assert!(health.measure(key, NOW).first_byte_ms.unwrap() > 800, "what is new counts more");
         let late = NOW + 60 * HALF_LIFE_MS;
-        assert_eq!(health.measure(key, 50, late), Measure::default());
+        assert_eq!(health.measure(key, late), Measure::default());
     }
 
     #[test]
@@ -420,11 +420,11 @@ mod tests {
         health.begin(key, NOW);
         health.begin(key, NOW);
         health.end(key, Verdict::Abandoned, Caution::default(), NOW);
-        assert_eq!(health.measure(key, 50, NOW).in_flight, 1);
+        assert_eq!(health.measure(key, NOW).in_flight, 1);
         for number in 0..20_000 {
             ends(&mut health, Key::of("local", &number.to_string()), Verdict::Answered, NOW + number);
         }
         assert!(health.courses.len() <= COURSES_MAX);
-        assert_eq!(health.measure(key, 50, NOW).in_flight, 1, "who is waited for is not forgotten");
+        assert_eq!(health.measure(key, NOW).in_flight, 1, "who is waited for is not forgotten");
     }
 }

@@ -137,6 +137,7 @@ mod tests {
             reach: Reach::Echo,
             models: Vec::new(),
             prefixes: Vec::new(),
+            is_gateway: false,
             quirks: Quirks::default(),
         };
         let mut candidate = Candidate {

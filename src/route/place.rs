@@ -229,6 +229,7 @@ mod tests {
                 reach: Reach::Echo,
                 models: Vec::new(),
                 prefixes: Vec::new(),
+                is_gateway: false,
                 quirks: Quirks::default(),
             };
             let key = Key::of(&provider.name, model);

@@ -115,7 +115,7 @@ impl Default for Policy {
             sticky: None,
             weights: Named::default(),
             fall: Fall { classes: Classes::USUAL, statuses: Vec::new() },
-            budget: Budget { attempts: 8, ms: 300_000, retries: 0, retry_ms: 500 },
+            budget: Budget { attempts: 8, ms: 900_000, retries: 0, retry_ms: 500 },
             caution: Caution::default(),
             hedge: None,
             only: Vec::new(),
@@ -247,7 +247,7 @@ mod tests {
         let (policy, _) =
             compile(r#"{"order":"cheapest","weights":{"groq":2},"sticky":"prefix","hedge_ms":0}"#, &above);
         assert_eq!((policy.order, policy.sticky, policy.hedge), (Order::Cheapest, Some(Sticky::Prefix), None));
-        assert_eq!((policy.budget.attempts, policy.budget.ms), (2, 300_000));
+        assert_eq!((policy.budget.attempts, policy.budget.ms), (2, 900_000));
         assert_eq!(policy.only, ["openai"]);
         let weights = [("openai", "gpt-5"), ("openai", "o5"), ("groq", "x"), ("xai", "y")];
         assert_eq!(weights.map(|(provider, model)| policy.weight(provider, model)), [5, 3, 2, 1]);

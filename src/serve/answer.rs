@@ -1,12 +1,12 @@
 //! An admitted request: target after target is asked, as the plan has it, until one answers.
 
-use std::pin::pin;
+use std::future::{pending, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 
-use futures::StreamExt as _;
 use futures::future::{Either, select};
-use futures::stream::FuturesUnordered;
 
 use super::attempt::{Asked, Sent, Tried, Upset, attempt};
 use super::head::{JSON, label, lost_text};
@@ -29,27 +29,23 @@ pub(super) async fn answer<H: Host>(host: &H, job: &Job<'_>, mut plan: Plan, mut
     // Fetched once, whichever targets want them.
     let files = Mutex::default();
     // One, or two where the first was slow. Dropped, an attempt is cancelled.
-    let mut under_way = FuturesUnordered::new();
-    let mut runners: Vec<(Arc<Target>, Millis)> = Vec::new();
+    let mut under_way = Vec::new();
     loop {
         if under_way.is_empty() {
             let Some(target) = plan.next(host.now()) else { break };
-            runners.push((target.clone(), host.now()));
-            under_way.push(run(host, job, target, &files, 0));
+            under_way.push(Runner::new(target.clone(), host.now(), run(host, job, target, &files, 0)));
         }
-        let hedge_ms = match runners.as_slice() {
-            [(target, began)] => plan.hedge_ms(target.key, *began, &job.health.lock(), host.now()),
+        let hedge_ms = match under_way.as_slice() {
+            [first] => plan.hedge_ms(first.target.key, first.began, &job.health.lock(), host.now()),
             _ => None,
         };
-        let Some((target, Asked { tried, sent })) = next_of(host, under_way.next(), hedge_ms).await else {
+        let Some((target, Asked { tried, sent })) = first_of(host, &mut under_way, hedge_ms).await else {
             // Nobody has answered yet, so one more is asked beside the first.
             if let Some(target) = plan.next(host.now()) {
-                runners.push((target.clone(), host.now()));
-                under_way.push(run(host, job, target, &files, 0));
+                under_way.push(Runner::new(target.clone(), host.now(), run(host, job, target, &files, 0)));
             }
             continue;
         };
-        runners.retain(|(other, _)| !Arc::ptr_eq(other, &target));
         let ended = host.now();
         let mut note = |outcome, cause: &str| {
             let ms = sent.as_ref().map_or(0, |sent| ended.saturating_sub(sent.began));
@@ -58,7 +54,7 @@ pub(super) async fn answer<H: Host>(host: &H, job: &Job<'_>, mut plan: Plan, mut
         match tried {
             Tried::Whole { mut headers, body, tally, lost } => {
                 note(Outcome::Status(200), "");
-                outrun(job, &mut record, &runners, ended);
+                outrun(job, &mut record, &under_way, ended);
                 served(&mut record, &target, &lost, sent, ended);
                 let cost = record.cost(&tally).map_or_else(|| "unknown".to_owned(), |(cost, _)| cost.0.to_string());
                 headers.push("x-tollgate-cost", cost);
@@ -68,7 +64,7 @@ pub(super) async fn answer<H: Host>(host: &H, job: &Job<'_>, mut plan: Plan, mut
             }
             Tried::Stream { mut headers, upstream, relay, lost } => {
                 note(Outcome::Status(200), "");
-                outrun(job, &mut record, &runners, ended);
+                outrun(job, &mut record, &under_way, ended);
                 served(&mut record, &target, &lost, sent, ended);
                 label(&mut headers, &record, job);
                 let record = Box::new(record);
@@ -83,15 +79,17 @@ pub(super) async fn answer<H: Host>(host: &H, job: &Job<'_>, mut plan: Plan, mut
                 match plan.after(&target, failure, ended) {
                     Then::Stop => return unanswered(host, job, record, upset).await,
                     Then::Again(pause_ms) => {
-                        runners.push((target.clone(), ended.saturating_add(pause_ms)));
-                        under_way.push(run(host, job, target, &files, pause_ms));
+                        let began = ended.saturating_add(pause_ms);
+                        under_way.push(Runner::new(target.clone(), began, run(host, job, target, &files, pause_ms)));
                     }
                     Then::Next => {}
                 }
                 last = Some(upset);
             }
             Tried::Gone(tally) => {
-                note(Outcome::HungUp, "");
+                if sent.is_some() {
+                    note(Outcome::HungUp, "");
+                }
                 if tally.is_some() {
                     served(&mut record, &target, &[], sent, ended);
                     record.first_byte_ms = None;
@@ -132,37 +130,62 @@ async fn run<H: Host>(
     target: Arc<Target>,
     files: &Mutex<Files>,
     pause_ms: Millis,
-) -> (Arc<Target>, Asked<H::Body>) {
+) -> Asked<H::Body> {
     if pause_ms > 0
-        && let Raced::Gone = race(host, pause_ms, std::future::pending::<()>()).await
+        && let Raced::Gone = race(host, pause_ms, pending::<()>()).await
     {
-        return (target, Asked { tried: Tried::Gone(None), sent: None });
+        return Asked { tried: Tried::Gone(None), sent: None };
     }
-    let asked = attempt(host, job, &target, files).await;
-    (target, asked)
+    attempt(host, job, &target, files).await
 }
 
-/// The next attempt that ends; `None` where none does within `ms`.
-async fn next_of<H: Host, T>(host: &H, next: impl Future<Output = Option<T>>, ms: Option<Millis>) -> Option<T> {
-    let Some(ms) = ms else { return next.await };
-    match select(pin!(next), pin!(host.sleep(ms))).await {
-        Either::Left((next, _)) => next,
-        Either::Right(((), _)) => None,
+/// An attempt under way.
+struct Runner<F> {
+    target: Arc<Target>,
+    began: Millis,
+    attempt: Pin<Box<F>>,
+}
+
+impl<F: Future> Runner<F> {
+    fn new(target: Arc<Target>, began: Millis, attempt: F) -> Self {
+        Self { target, began, attempt: Box::pin(attempt) }
+    }
+}
+
+/// Takes out the first that ends, with what came of it; `None` where none does within `ms`.
+async fn first_of<H: Host, F: Future>(
+    host: &H,
+    runners: &mut Vec<Runner<F>>,
+    ms: Option<Millis>,
+) -> Option<(Arc<Target>, F::Output)> {
+    let first = poll_fn(|context| {
+        let ended =
+            runners.iter_mut().enumerate().find_map(|(at, runner)| match runner.attempt.as_mut().poll(context) {
+                Poll::Ready(came) => Some((at, came)),
+                Poll::Pending => None,
+            });
+        match ended {
+            Some((at, came)) => Poll::Ready((runners.swap_remove(at).target, came)),
+            None => Poll::Pending,
+        }
+    });
+    match ms {
+        None => Some(first.await),
+        Some(ms) => match select(first, pin!(host.sleep(ms))).await {
+            Either::Left((first, _)) => Some(first),
+            Either::Right(((), _)) => None,
+        },
     }
 }
 
 /// Writes down those who were slower than another that was asked beside them, and are cancelled.
-fn outrun(job: &Job<'_>, record: &mut Record, runners: &[(Arc<Target>, Millis)], now: Millis) {
-    for (target, began) in runners {
+fn outrun<F>(job: &Job<'_>, record: &mut Record, runners: &[Runner<F>], now: Millis) {
+    for Runner { target, began, .. } in runners {
         let ms = now.saturating_sub(*began);
         // It would have taken longer still. Left out, the slow would seem to be as quick as their quick answers.
         job.health.lock().began_after(target.key, ms, now);
-        record.attempts.push(Attempt {
-            target: target.to_string(),
-            outcome: Outcome::Outrun,
-            ms,
-            cause: String::new(),
-        });
+        let outcome = Outcome::Outrun;
+        record.attempts.push(Attempt { target: target.to_string(), outcome, ms, cause: String::new() });
     }
 }
 

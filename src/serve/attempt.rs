@@ -404,7 +404,11 @@ impl Reading<'_> {
         });
         let error = Error { retry_after, ..Error::new(kind, message) };
         let failure = Failure { class, status: Some(status), wait_ms: wait };
-        Tried::Failed { outcome: Outcome::Status(status), failure, upset: Upset { error, verbatim, cause: String::new() } }
+        Tried::Failed {
+            outcome: Outcome::Status(status),
+            failure,
+            upset: Upset { error, verbatim, cause: String::new() },
+        }
     }
 
     fn failed<B>(&self, message: String) -> Tried<B> {

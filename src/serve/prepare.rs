@@ -19,8 +19,10 @@ use crate::media;
 use crate::platform::Platform;
 use crate::price::{Picodollars, Service, worst};
 use crate::record::Record;
+use crate::route;
 use crate::route::demand::Asked;
 use crate::route::dice::Dice;
+use crate::route::health::{HASH_START, hash};
 use crate::route::need::Needs;
 use crate::route::order::Candidate;
 use crate::route::place::{Known, Traits, Unfit, place};
@@ -29,7 +31,6 @@ use crate::route::policy::Policy;
 use crate::route::rule::{Denied, Facts, Rule, follow};
 use crate::route::watch::Shared;
 use crate::route::wish::{self, Wishes};
-use crate::route;
 use crate::seal::{self, Seal};
 use crate::wire::array;
 use crate::wire::frame::Framing;
@@ -58,8 +59,8 @@ pub(super) struct Job<'a> {
     pub(super) seal: Seal,
     /// Whether the body may hold state of another provider, so that no upstream can be given it as it is.
     pub(super) sealed: bool,
-    /// The names of what was wished of the route and cannot be given.
-    pub(super) unmet: Vec<String>,
+    /// What was wished of the route.
+    pub(super) wishes: Wishes,
     /// `x-ratelimit-*` of the caller's own limits.
     pub(super) limits: Vec<(&'static str, String)>,
     /// Whether the head of the reply has gone out without an answer.
@@ -145,7 +146,8 @@ pub(super) async fn prepare<'a, H: Host>(
     let wishes = Wishes::read(&body, &request.headers).map_err(plain)?;
     record.tags.clone_from(&wishes.tags);
     record.user.clone_from(&wishes.user);
-    let mut dice = Dice::new(host.random());
+    // As much chance as is in its id.
+    let mut dice = Dice::new(hash(HASH_START, record.id.as_bytes()));
     let asked = Asked { dialect, ask, body: &body, bytes };
     let named = rule(&gateway.config, &caller, &wishes, request, &model, asked, &mut dice, record).map_err(plain)?;
     let laid = lay(gateway, &named, &wishes, asked, record.started, &mut dice).map_err(plain)?;
@@ -193,7 +195,7 @@ pub(super) async fn prepare<'a, H: Host>(
         strict,
         seal,
         sealed,
-        unmet: wishes.unmet,
+        wishes,
         limits,
         begun: AtomicBool::new(false),
     };
@@ -326,9 +328,9 @@ impl Size {
 
 /// The most that a request may cost; `None` where a price is not known. Two that are asked beside one another are both paid.
 fn dearest(size: &Size, candidates: &[Candidate], policy: &Policy) -> Option<Picodollars> {
-    let most = candidates.iter().try_fold(Picodollars::default(), |most, candidate| {
-        Some(most.max(size.worst(&candidate.target)?))
-    })?;
+    let most = candidates
+        .iter()
+        .try_fold(Picodollars::default(), |most, candidate| Some(most.max(size.worst(&candidate.target)?)))?;
     let beside = if policy.hedge.is_some() { 2 } else { 1 };
     Some(Picodollars(most.0.saturating_mul(beside)))
 }
@@ -367,4 +369,3 @@ async fn admit<H: Host>(
         Err(_) => Err(plain(Error::new(Kind::Internal, "the store that holds the counters cannot be reached"))),
     }
 }
-
