@@ -12,7 +12,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 pub use self::model::PriceDraft;
-pub use self::provider::{Credential, Provider, ProviderDraft, Reach, Upstream};
+pub use self::provider::{Account, Credential, Provider, ProviderDraft, Reach, Upstream};
 use self::provider::{Providers, secret_names};
 use crate::catalog;
 use crate::catalog::models::{Model, Models};
@@ -123,22 +123,32 @@ pub struct Alias {
     pub policy: Arc<Policy>,
 }
 
-/// Who may answer: a model at a provider.
+/// Who may answer: a model at a provider, asked by one of its keys.
 #[derive(Debug)]
 pub struct Target {
     pub provider: Arc<Provider>,
     pub model: String,
+    /// Which of the provider's accounts it is asked by.
+    pub account: usize,
     /// What the model costs and takes.
-    pub known: Model,
+    pub known: Arc<Model>,
     /// By which its health is known.
     pub key: Key,
 }
 
 impl Target {
-    pub fn new(provider: &Arc<Provider>, model: &str, models: &Models) -> Self {
-        let known = models.get(&format!("{}/{model}", provider.name));
-        let key = Key::of(&provider.name, model);
-        Self { provider: provider.clone(), model: model.to_owned(), known, key }
+    /// A model at a provider, once for each of its accounts.
+    pub fn all<'a>(
+        provider: &'a Arc<Provider>,
+        model: &'a str,
+        models: &Models,
+    ) -> impl Iterator<Item = Arc<Self>> + use<'a> {
+        let known = Arc::new(models.get(&format!("{}/{model}", provider.name)));
+        (0..provider.accounts().len().max(1)).map(move |account| {
+            let key = Key::of(&provider.name, model, account);
+            let (provider, model, known) = (provider.clone(), model.to_owned(), known.clone());
+            Arc::new(Self { provider, model, account, known, key })
+        })
     }
 }
 
@@ -328,7 +338,7 @@ fn compile_aliases(
             };
             match providers.get(name) {
                 Some(provider) if provider.answers(model) => {
-                    targets.push(Arc::new(Target::new(provider, model, models)));
+                    targets.extend(Target::all(provider, model, models));
                 }
                 Some(_) => mistakes.push(Mistake(format!("{at}: there is no built-in model \"{target}\""))),
                 // Off, or named as a mistake already.

@@ -61,8 +61,8 @@ pub fn resolve<'c>(config: &'c Config, model: &str) -> Result<Route<'c>, Error> 
     };
     match named {
         Some((provider, model)) if provider.answers(model) => {
-            let target = Target::new(provider, model, &config.models);
-            Ok(Route { targets: Cow::Owned(vec![Arc::new(target)]), policy: &config.policy })
+            let targets = Target::all(provider, model, &config.models).collect();
+            Ok(Route { targets: Cow::Owned(targets), policy: &config.policy })
         }
         _ => {
             let names = listed(config);
@@ -121,6 +121,16 @@ impl fmt::Display for Outcome {
             Self::Failed => f.write_str("error"),
             Self::Outrun => f.write_str("outrun"),
             Self::HungUp => f.write_str("hangup"),
+        }
+    }
+}
+
+impl Target {
+    /// With the number of its account, where the provider has several.
+    pub fn in_full(&self) -> String {
+        match self.provider.accounts() {
+            [_, _, ..] => format!("{self}#{}", self.account + 1),
+            _ => self.to_string(),
         }
     }
 }

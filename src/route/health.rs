@@ -12,8 +12,9 @@ use crate::host::Millis;
 pub struct Key(pub(super) u64);
 
 impl Key {
-    pub fn of(provider: &str, model: &str) -> Self {
-        Self(hash(hash(hash(HASH_START, provider.as_bytes()), b"/"), model.as_bytes()))
+    pub fn of(provider: &str, model: &str, account: usize) -> Self {
+        let name = hash(hash(hash(HASH_START, provider.as_bytes()), b"/"), model.as_bytes());
+        Self(hash(hash(name, b"#"), &account.to_le_bytes()))
     }
 }
 
@@ -310,7 +311,7 @@ mod tests {
     const NOW: Millis = 1_000_000_000;
 
     fn one() -> (Health, Key) {
-        (Health::default(), Key::of("openai", "gpt-5"))
+        (Health::default(), Key::of("openai", "gpt-5", 0))
     }
 
     fn ends(health: &mut Health, key: Key, verdict: Verdict, now: Millis) {
@@ -422,7 +423,7 @@ mod tests {
         health.end(key, Verdict::Abandoned, Caution::default(), NOW);
         assert_eq!(health.measure(key, NOW).in_flight, 1);
         for number in 0..20_000 {
-            ends(&mut health, Key::of("local", &number.to_string()), Verdict::Answered, NOW + number);
+            ends(&mut health, Key::of("local", &number.to_string(), 0), Verdict::Answered, NOW + number);
         }
         assert!(health.courses.len() <= COURSES_MAX);
         assert_eq!(health.measure(key, NOW).in_flight, 1, "who is waited for is not forgotten");

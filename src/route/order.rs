@@ -43,6 +43,8 @@ impl Order {
 pub struct Candidate {
     pub target: Arc<Target>,
     pub weight: u32,
+    /// Which part of that is its account's, in thousandths.
+    pub share_permille: u32,
     pub standing: Standing,
     pub measure: Measure,
     /// The most that the request may cost there; `None` where no price is known.
@@ -62,12 +64,28 @@ impl Stick {
 /// More copies would not divide more finely what people mean.
 const WEIGHT_MAX: u32 = 100;
 
+/// What of a target's weight is its account's.
+fn part(candidate: &Candidate, weight: u64) -> u64 {
+    weight.saturating_mul(u64::from(candidate.share_permille))
+}
+
+/// Puts the accounts of each target in an order of their own, as often the first as their share says. `candidates` of one
+/// target stand beside each other.
+pub fn shuffle_accounts(candidates: &mut [Candidate], dice: &mut Dice) {
+    let is_same = |one: &Candidate, other: &Candidate| {
+        Arc::ptr_eq(&one.target.provider, &other.target.provider) && one.target.model == other.target.model
+    };
+    for accounts in candidates.chunk_by_mut(is_same).filter(|accounts| accounts.len() > 1) {
+        shuffle(accounts, |candidate| u64::from(candidate.share_permille), dice);
+    }
+}
+
 /// Puts `candidates` in order. Those who rest or are down go last, and never out: a caller with one target wants
 /// it tried.
 pub fn arrange(candidates: &mut [Candidate], order: Order, stick: Option<Stick>, dice: &mut Dice) {
     match order {
         Order::Listed => {}
-        Order::Weighted => shuffle(candidates, |candidate| u64::from(candidate.weight), dice),
+        Order::Weighted => shuffle(candidates, |candidate| part(candidate, u64::from(candidate.weight)), dice),
         Order::Cheapest => candidates.sort_by_key(|candidate| (candidate.cost.is_none(), candidate.cost)),
         // What is not known yet has to be tried to be known.
         Order::FirstByte => candidates.sort_by_key(|candidate| candidate.measure.first_byte_ms),
@@ -77,7 +95,7 @@ pub fn arrange(candidates: &mut [Candidate], order: Order, stick: Option<Stick>,
         Order::LeastBusy => candidates.sort_by_key(|candidate| candidate.measure.in_flight),
         Order::Balanced => {
             let dearest = candidates.iter().filter_map(|candidate| candidate.cost).max().unwrap_or_default();
-            shuffle(candidates, |candidate| attraction(candidate, dearest), dice);
+            shuffle(candidates, |candidate| part(candidate, attraction(candidate, dearest)), dice);
         }
     }
     if let Some(Stick(stick)) = stick {
@@ -126,7 +144,6 @@ fn keep(candidates: &mut [Candidate], stick: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::models::Model;
     use crate::config::{Provider, Reach};
     use crate::quirks::Quirks;
     use crate::route::health::Key;
@@ -142,12 +159,14 @@ mod tests {
         };
         let mut candidate = Candidate {
             target: Arc::new(Target {
-                key: Key::of(name, "m"),
+                key: Key::of(name, "m", 0),
                 provider: Arc::new(provider),
                 model: "m".to_owned(),
-                known: Model::default(),
+                account: 0,
+                known: Arc::default(),
             }),
             weight: 1,
+            share_permille: 1000,
             standing: Standing::Up,
             measure: Measure::default(),
             cost: None,

@@ -8,10 +8,10 @@ use super::demand::Demand;
 use super::dice::Dice;
 use super::health::{Health, Standing};
 use super::need::{Need, Needs};
-use super::order::{Candidate, Order, arrange};
+use super::order::{Candidate, Order, arrange, shuffle_accounts};
 use super::policy::Policy;
 use super::wish::Wishes;
-use crate::config::Target;
+use crate::config::{Account, Target};
 use crate::host::Millis;
 use crate::price::Picodollars;
 
@@ -112,11 +112,13 @@ pub fn place<T: Fn(&Target) -> Traits, C: Fn(&Target) -> Option<Picodollars>>(
         places.candidates.push(Candidate {
             target: target.clone(),
             weight: policy.weight(&target.provider.name, &target.model),
+            share_permille: share_permille(target),
             standing,
             measure,
             cost: (known.cost)(target),
         });
     }
+    shuffle_accounts(&mut places.candidates, dice);
     if wishes.order.is_empty() {
         arrange(&mut places.candidates, order, demand.stick, dice);
     } else {
@@ -132,6 +134,15 @@ pub fn place<T: Fn(&Target) -> Traits, C: Fn(&Target) -> Option<Picodollars>>(
         places.left_out.extend(rest.into_iter().map(|candidate| (candidate.target, Unfit::NotFirst)));
     }
     places
+}
+
+/// Which part of what its provider is asked goes by its account.
+fn share_permille(target: &Target) -> u32 {
+    let accounts = target.provider.accounts();
+    let weight = |account: &Account| u64::from(account.weight);
+    let all: u64 = accounts.iter().map(weight).sum();
+    let own = accounts.get(target.account).map_or(1, weight);
+    u32::try_from((own * 1000).checked_div(all).unwrap_or(1000)).unwrap_or(1000)
 }
 
 /// A provider's name is that of all its models; OpenRouter's callers name a region behind a slash too.
@@ -213,7 +224,6 @@ pub fn why(candidate: &Candidate, order: Order) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::models::Model;
     use crate::config::{Provider, Reach};
     use crate::quirks::Quirks;
     use crate::route::health::{Caution, Key, Verdict};
@@ -232,8 +242,9 @@ mod tests {
                 is_gateway: false,
                 quirks: Quirks::default(),
             };
-            let key = Key::of(&provider.name, model);
-            Arc::new(Target { provider: Arc::new(provider), model: model.to_owned(), known: Model::default(), key })
+            let key = Key::of(&provider.name, model, 0);
+            let (provider, model) = (Arc::new(provider), model.to_owned());
+            Arc::new(Target { provider, model, account: 0, known: Arc::default(), key })
         };
         names.iter().map(target).collect()
     }
@@ -400,8 +411,8 @@ mod tests {
     fn those_who_are_down_go_last_even_where_they_are_named_first() {
         let mut health = Health::default();
         for _ in 0..3 {
-            health.begin(Key::of("openai", "gpt-5"), NOW);
-            health.end(Key::of("openai", "gpt-5"), Verdict::Failed, Caution::default(), NOW);
+            health.begin(Key::of("openai", "gpt-5", 0), NOW);
+            health.end(Key::of("openai", "gpt-5", 0), Verdict::Failed, Caution::default(), NOW);
         }
         assert_eq!(placed(|_| {}, &health).0, "bedrock groq local openai");
         assert_eq!(placed(|case| case.wishes.order = names(&["openai"]), &health).0, "bedrock groq local openai");

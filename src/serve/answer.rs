@@ -49,7 +49,7 @@ pub(super) async fn answer<H: Host>(host: &H, job: &Job<'_>, mut plan: Plan, mut
         let ended = host.now();
         let mut note = |outcome, cause: &str| {
             let ms = sent.as_ref().map_or(0, |sent| ended.saturating_sub(sent.began));
-            record.attempts.push(Attempt { target: target.to_string(), outcome, ms, cause: cause.to_owned() });
+            record.attempts.push(Attempt { target: target.in_full(), outcome, ms, cause: cause.to_owned() });
         };
         match tried {
             Tried::Whole { mut headers, body, tally, lost } => {
@@ -185,7 +185,7 @@ fn outrun<F>(job: &Job<'_>, record: &mut Record, runners: &[Runner<F>], now: Mil
         // It would have taken longer still. Left out, the slow would seem to be as quick as their quick answers.
         job.health.lock().began_after(target.key, ms, now);
         let outcome = Outcome::Outrun;
-        record.attempts.push(Attempt { target: target.to_string(), outcome, ms, cause: String::new() });
+        record.attempts.push(Attempt { target: target.in_full(), outcome, ms, cause: String::new() });
     }
 }
 

@@ -193,7 +193,8 @@ async fn ready<H: Host>(
         headers.remove(&field.name.to_ascii_lowercase());
         headers.push(&field.name, &field.value);
     }
-    match &upstream.credential {
+    let credential = upstream.accounts.get(target.account).map_or(&Credential::None, |account| &account.credential);
+    match credential {
         Credential::None => {}
         Credential::Key(key) => {
             let (name, value) = platform.credential(dialect, key);
@@ -231,7 +232,8 @@ async fn send<H: Host>(
         Raced::Done(Err(Unreachable(cause))) => {
             let upset = Upset::new(Kind::BadUpstream, format!("{provider} could not be reached"));
             // Some hosts name the URL that they could not reach, and a key may be part of it.
-            let is_clean = !matches!(upstream.credential, Credential::Query { .. });
+            let is_clean =
+                upstream.accounts.iter().all(|account| !matches!(account.credential, Credential::Query { .. }));
             let cause = if is_clean { cause.chars().take(CAUSE_CHARS_MAX).collect() } else { String::new() };
             return Tried::failed(Outcome::Unreachable, Class::Unreachable, Upset { cause, ..upset });
         }
