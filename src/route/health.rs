@@ -205,6 +205,11 @@ impl Health {
         self.known(key)?.first_byte.percentile(percent)
     }
 
+    /// The speed that so many in a hundred of its answers reach.
+    pub fn tokens_per_second_of(&self, key: Key, percent: u32) -> Option<u64> {
+        self.known(key)?.speed.percentile(100_u32.saturating_sub(percent))
+    }
+
     fn known(&self, key: Key) -> Option<&Course> {
         let at = self.courses.binary_search_by_key(&key, |(key, _)| *key).ok()?;
         self.courses.get(at).map(|(_, course)| course)
