@@ -5,6 +5,7 @@
 
 mod model;
 mod provider;
+pub mod version;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -91,6 +92,8 @@ written! {
 /// Ready to serve from.
 #[derive(Debug)]
 pub struct Config {
+    /// Which one it is ([`version::version`]); empty where nobody asks.
+    pub version: String,
     /// A longer body is refused.
     pub body_bytes_max: usize,
     /// Whether a target is passed over that could be given only part of a request.
@@ -151,7 +154,7 @@ pub struct Caller {
 }
 
 /// One mistake in the configuration: where, what, and what would be right.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake(pub String);
 
 pub const BODY_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -214,7 +217,8 @@ impl Config {
         if mistakes.is_empty() {
             let body_bytes_max = draft.body_bytes_max.unwrap_or(BODY_BYTES_MAX);
             let strict = draft.strict.unwrap_or(false);
-            Ok(Self { body_bytes_max, strict, patience, media, providers, aliases, callers, models, off })
+            let version = String::new();
+            Ok(Self { version, body_bytes_max, strict, patience, media, providers, aliases, callers, models, off })
         } else {
             Err(mistakes)
         }

@@ -2,6 +2,7 @@
 //! the host's verbs.
 
 mod attempt;
+pub mod current;
 mod door;
 mod head;
 mod media;
@@ -10,7 +11,7 @@ mod question;
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use futures::future::{Either, select};
@@ -43,7 +44,8 @@ use crate::wire::query;
 pub struct Gateway {
     pub config: Config,
     pub keyless: Keyless,
-    health: Mutex<Health>,
+    /// Outlives a configuration.
+    health: Arc<Mutex<Health>>,
 }
 
 const MODEL_NAME_BYTES_MAX: usize = 200;
@@ -52,7 +54,12 @@ const HUNG_UP: u16 = 499;
 
 impl Gateway {
     pub fn new(config: Config, keyless: Keyless) -> Self {
-        Self { config, keyless, health: Mutex::default() }
+        Self { config, keyless, health: Arc::default() }
+    }
+
+    /// The same under another configuration: what was learned stays.
+    pub fn with(&self, config: Config) -> Self {
+        Self { config, keyless: self.keyless, health: self.health.clone() }
     }
 
     fn health(&self) -> std::sync::MutexGuard<'_, Health> {
@@ -89,7 +96,7 @@ pub async fn serve<H: Host>(gateway: &Gateway, host: &H, request: Incoming) -> R
         Some(Door::Call(_)) => return wrong_method(dialect, &id, "POST"),
         Some(_) if !is_get => return wrong_method(dialect, &id, "GET"),
         Some(Door::Home) => Ok(home()),
-        Some(Door::Health) => Ok(br#"{"status":"ok"}"#.to_vec()),
+        Some(Door::Health) => Ok(to_vec(&Status { status: "ok", configuration: &gateway.config.version })),
         Some(Door::Models(_)) => models(gateway, dialect, &request),
         Some(Door::Usage) => usage(gateway, host, &request).await,
     };
@@ -107,6 +114,14 @@ fn home() -> Vec<u8> {
         r#""try":"POST /v1/chat/completions with {\"model\":\"tollgate/echo\",\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}"}"#,
     );
     home.into()
+}
+
+written! {
+    struct Status<'a> {
+        status: &'static str,
+        /// The version of the configuration.
+        configuration?: &'a str,
+    }
 }
 
 fn caller(gateway: &Gateway, request: &Incoming) -> Result<Caller, Error> {

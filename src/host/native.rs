@@ -11,6 +11,7 @@ mod reply;
 mod request;
 mod store;
 mod upstream;
+mod watch;
 mod work;
 
 use std::convert::Infallible;
@@ -18,7 +19,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::num::NonZero;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use hyper::body::Incoming as Received;
@@ -35,11 +36,13 @@ use self::reply::Slot;
 use self::request::Request;
 use self::store::Store;
 use self::upstream::{Connections, PublicConnections, connections, public_connections};
+pub use self::watch::{Source, Written};
 use self::work::Work;
 use super::{Reply, ReplyBody};
 use crate::auth::Keyless;
 use crate::config::Config;
 use crate::relay::{Sink as _, pump};
+use crate::serve::current::{Current, Offered};
 use crate::serve::{Gateway, serve};
 
 /// Where to listen and keep counters.
@@ -54,11 +57,24 @@ pub struct Options {
 const HURRY: Duration = Duration::from_secs(2);
 /// What all threads have in common.
 struct Shared {
-    gateway: Gateway,
+    /// A request is served by what it finds here when it comes, to its end.
+    gateway: RwLock<Arc<Gateway>>,
     store: Store,
     tasks: TaskTracker,
     /// Cancelled when all connections are to break, as if their callers had hung up.
     hurry: CancellationToken,
+}
+
+impl Shared {
+    fn gateway(&self) -> Arc<Gateway> {
+        self.gateway.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn replace(&self, gateway: Option<Arc<Gateway>>) {
+        if let Some(gateway) = gateway {
+            *self.gateway.write().unwrap_or_else(PoisonError::into_inner) = gateway;
+        }
+    }
 }
 
 /// What the requests of one thread have in common.
@@ -76,7 +92,14 @@ struct Arrival {
 }
 
 /// Serves until the first Ctrl-C or SIGTERM, then lets end what is under way; a second one cuts it off, and counts it.
-pub async fn run(config: Config, options: Options, banner: impl FnOnce(&Config, SocketAddr)) -> Result<(), String> {
+///
+/// `config` is what `source` holds, and is served by until that changes.
+pub async fn run(
+    config: Config,
+    source: Source,
+    options: Options,
+    banner: impl FnOnce(&Config, SocketAddr),
+) -> Result<(), String> {
     let keyless = if options.address.ip().is_loopback() { Keyless::Loopback } else { Keyless::Refused };
     if config.callers.is_empty() && keyless == Keyless::Refused {
         return Err(format!(
@@ -91,15 +114,22 @@ pub async fn run(config: Config, options: Options, banner: impl FnOnce(&Config, 
         format!("{}: {error}{hint}", options.address)
     })?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
-    banner(&config, address);
+    let mut current = Current::new(keyless);
+    let version = config.version.clone();
+    if let Offered::Taken(line) = current.offer(&version, || Ok(config)) {
+        println!("{line}");
+    }
+    let gateway = current.gateway().ok_or("there is no configuration")?;
+    banner(&gateway.config, address);
 
-    let gateway = Gateway::new(config, keyless);
-    let shared = Arc::new(Shared { gateway, store, tasks: TaskTracker::new(), hurry: CancellationToken::new() });
+    let (gateway, hurry) = (RwLock::new(gateway), CancellationToken::new());
+    let shared = Arc::new(Shared { gateway, store, tasks: TaskTracker::new(), hurry });
     let mut lanes = Vec::new();
     for _ in 0..std::thread::available_parallelism().map_or(1, NonZero::get) {
         let lane = Arc::new(Lane { shared: shared.clone(), upstreams: connections(), public: public_connections() });
         lanes.push((lane, start().map_err(|error| error.to_string())?));
     }
+    let watch = tokio::spawn(watch::watch(source, current, shared.clone()));
     let graceful = GracefulShutdown::new();
     let mut stop = std::pin::pin!(stop_signal());
     loop {
@@ -124,6 +154,7 @@ pub async fn run(config: Config, options: Options, banner: impl FnOnce(&Config, 
         }
     }
     drop(listener);
+    watch.abort();
     eprintln!("stopping: open requests end first; once more to stop at once");
     shared.tasks.close();
     tokio::select! {
@@ -187,9 +218,9 @@ async fn handle(lane: Arc<Lane>, request: hyper::Request<Received>) -> hyper::Re
     let slot = Slot::new(gone.clone());
     let host = Request { lane, gone: gone.clone(), slot: slot.clone(), early: Mutex::new(Some(early)) };
     let mut served = Work::new(&tasks, gone.clone(), async move {
-        let gateway = &host.lane.shared.gateway;
-        let incoming = incoming(request, gateway).await;
-        (serve(gateway, &host, incoming).await, host)
+        let gateway = host.lane.shared.gateway();
+        let incoming = incoming(request, &gateway).await;
+        (serve(&gateway, &host, incoming).await, host)
     });
     let (status, headers, body) = tokio::select! {
         (Reply { status, headers, body }, host) = &mut served => (status, headers, match body {

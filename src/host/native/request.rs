@@ -91,6 +91,14 @@ impl Host for Request {
         Ok(self.lane.shared.store.totals(prefix))
     }
 
+    async fn recall(&self, key: &str) -> Result<Option<Bytes>, StoreDown> {
+        self.lane.shared.store.recall(key, self.now())
+    }
+
+    async fn remember(&self, key: &str, value: Bytes, seconds: u32) -> Result<(), StoreDown> {
+        self.lane.shared.store.remember(key, value, self.now().saturating_add(u64::from(seconds) * 1000))
+    }
+
     fn log(&self, line: &str) {
         // Nobody reads a closed pipe.
         let _ = writeln!(std::io::stdout().lock(), "{line}");
