@@ -7,6 +7,7 @@ mod door;
 mod head;
 mod media;
 mod question;
+mod sync;
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -21,6 +22,7 @@ use self::door::{Call, Door, door};
 use self::head::{JSON, early_head, header_text, label, lost_text, name_request};
 use self::media::{Gathered, gather};
 use self::question::output_max;
+use self::sync::Sharing;
 use crate::auth::{self, Keyless};
 use crate::config::{Caller, Config, Reach, Target};
 use crate::count;
@@ -46,6 +48,20 @@ pub struct Gateway {
     pub keyless: Keyless,
     /// Outlives a configuration.
     health: Arc<Mutex<Health>>,
+    learned: Arc<Learned>,
+}
+
+/// What outlives a configuration.
+#[derive(Debug, Default)]
+struct Learned {
+    health: Mutex<route::health::Health>,
+    sharing: Mutex<Sharing>,
+}
+
+impl Learned {
+    fn health(&self) -> std::sync::MutexGuard<'_, route::health::Health> {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 const MODEL_NAME_BYTES_MAX: usize = 200;
@@ -54,12 +70,12 @@ const HUNG_UP: u16 = 499;
 
 impl Gateway {
     pub fn new(config: Config, keyless: Keyless) -> Self {
-        Self { config, keyless, health: Arc::default() }
+        Self { config, keyless, health: Arc::default(), learned: Arc::default() }
     }
 
     /// The same under another configuration: what was learned stays.
     pub fn with(&self, config: Config) -> Self {
-        Self { config, keyless: self.keyless, health: self.health.clone() }
+        Self { config, keyless: self.keyless, health: self.health.clone(), learned: self.learned.clone() }
     }
 
     fn health(&self) -> std::sync::MutexGuard<'_, Health> {

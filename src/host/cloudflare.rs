@@ -93,9 +93,14 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
     let (caller, kv) = (request.signal(), namespace(&env));
     let host = Rc::new(Visit { caller, context: context.clone(), store, kv, early: Early::new(early) });
     let incoming = incoming(&request, gateway.config.body_bytes_max).await?;
-    let visit = host.clone();
+    let (visit, sharing) = (host.clone(), gateway.clone());
     let served = Box::pin(async move { serve(&gateway, &*visit, incoming).await });
-    match select(served, begun).await {
+    let replied = select(served, begun).await;
+    if sharing.is_due(now()) {
+        let host = host.clone();
+        context.wait_until(async move { sharing.sync(&*host).await });
+    }
+    match replied {
         Either::Left((answer, _)) => Ok(respond(answer, host)?),
         Either::Right((Ok((head, opened)), served)) => {
             let readable = opened.readable();

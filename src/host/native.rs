@@ -53,6 +53,8 @@ pub struct Options {
     pub store: Option<PathBuf>,
 }
 
+/// How often it is asked whether there is something to keep.
+const SHARE: Duration = Duration::from_secs(1);
 /// As long as a store may take to count what was cut off.
 const HURRY: Duration = Duration::from_secs(2);
 /// What all threads have in common.
@@ -129,7 +131,15 @@ pub async fn run(
         let lane = Arc::new(Lane { shared: shared.clone(), upstreams: connections(), public: public_connections() });
         lanes.push((lane, start().map_err(|error| error.to_string())?));
     }
+    let idle = Request::idle(Arc::new(Lane {
+        shared: shared.clone(),
+        upstreams: connections(),
+        public: public_connections(),
+    }));
+    // What was learned before a restart.
+    shared.gateway().sync(&idle).await;
     let watch = tokio::spawn(watch::watch(source, current, shared.clone()));
+    let sharing = tokio::spawn(share(idle));
     let graceful = GracefulShutdown::new();
     let mut stop = std::pin::pin!(stop_signal());
     loop {
@@ -155,6 +165,7 @@ pub async fn run(
     }
     drop(listener);
     watch.abort();
+    sharing.abort();
     eprintln!("stopping: open requests end first; once more to stop at once");
     shared.tasks.close();
     tokio::select! {
@@ -164,7 +175,19 @@ pub async fn run(
             let _ = tokio::time::timeout(HURRY, shared.tasks.wait()).await;
         }
     }
+    let idle = lanes.into_iter().next().map(|(lane, _)| Request::idle(lane));
+    if let Some(idle) = idle {
+        shared.gateway().part(&idle).await;
+    }
     Ok(())
+}
+
+/// Keeps what is learned where the next process finds it. Never ends.
+async fn share(host: Request) {
+    loop {
+        tokio::time::sleep(SHARE).await;
+        host.lane.shared.gateway().sync(&host).await;
+    }
 }
 
 /// Starts a thread that serves the connections it is sent.

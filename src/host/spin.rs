@@ -12,6 +12,7 @@ mod outlet;
 use std::cell::RefCell;
 use std::io::Write as _;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -34,7 +35,7 @@ use crate::dialect::Inbound;
 use crate::error::{Error, Kind};
 use crate::limit::{Add, Admission, Bound};
 use crate::relay::{Gone, Sink, pump};
-use crate::serve::serve;
+use crate::serve::{Gateway, serve};
 
 const CONNECT: Duration = Duration::from_secs(10);
 /// Spin would give up on a silent upstream after ten minutes; how long is too long is for `serve` to say.
@@ -49,7 +50,13 @@ async fn handle(request: Request) -> Result<Response, ErrorCode> {
         return Ok(respond(exchange, misconfigured()));
     };
     let incoming = incoming(request, gateway.config.body_bytes_max).await;
-    let host = exchange.clone();
+    let (host, sharing) = (exchange.clone(), gateway.clone());
+    if sharing.is_due(now()) {
+        // An instance that has just begun learns what others know while it serves its first request.
+        let (host, gateway) = (exchange.clone(), gateway.clone());
+        spawn(async move { gateway.sync(&*host).await });
+    }
+    exchange.sharing.replace(Some(sharing));
     let served = Box::pin(async move { serve(&gateway, &*host, incoming).await });
     Ok(match select(served, begun).await {
         Either::Left((reply, _)) => respond(exchange, reply),
@@ -133,6 +140,9 @@ async fn finish(body: ReplyBody<Chunks>, exchange: &Exchange) {
     }
     let unsettled = exchange.unsettled.take();
     counters::settle(unsettled).await;
+    if let Some(gateway) = exchange.sharing.take() {
+        gateway.sync(exchange).await;
+    }
 }
 
 /// Takes a head that goes out before there is an answer, and the first frame behind it.
@@ -146,6 +156,8 @@ struct Exchange {
     body: Rc<Outlet>,
     /// Kept until the reply is out.
     unsettled: RefCell<Vec<Add>>,
+    /// Told when all is done what was learned.
+    sharing: RefCell<Option<Arc<Gateway>>>,
     early: RefCell<Option<Early>>,
 }
 

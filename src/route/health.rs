@@ -4,6 +4,9 @@
 //! too, it stays closed twice as long. One that asks for a pause gets it and counts as well, and so does one whose
 //! account is empty: neither is an outage. What the caller did wrong says nothing of the target.
 
+pub mod shard;
+
+use self::shard::Shard;
 use super::sketch::Sketch;
 use crate::host::Millis;
 
@@ -79,12 +82,28 @@ const WEIGHT: u32 = 256;
 /// Callers choose the names of models, and may choose millions.
 const COURSES_MAX: usize = 4096;
 
-/// Of all targets, as far as this process knows.
+/// Of all targets, as far as this process knows, by itself and from others.
 #[derive(Debug, Default)]
 pub struct Health {
     caution: Caution,
-    /// By key.
+    /// By key, what requests of this process met.
     courses: Vec<(Key, Course)>,
+    /// Of other processes, the newest first.
+    shards: Vec<Shard>,
+    /// Their sum, by key.
+    elsewhere: Vec<(Key, Course)>,
+    news: News,
+}
+
+/// Whether others should be told, and how soon.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum News {
+    #[default]
+    None,
+    /// Something was measured.
+    Ordinary,
+    /// A target was closed, opened again, or asked for a pause.
+    Urgent,
 }
 
 /// Of one target.
@@ -99,6 +118,10 @@ struct Course {
     in_flight: u32,
     resting_until: Millis,
     breaker: Breaker,
+    /// When it was last tried after it had been closed, and answered.
+    well_at: Millis,
+    /// When anything was last heard of it.
+    heard_at: Millis,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,25 +159,31 @@ pub struct Measure {
 
 impl Health {
     pub fn new(caution: Caution) -> Self {
-        Self { caution, courses: Vec::new() }
+        Self { caution, ..Self::default() }
     }
 
     /// A request goes out to the target.
     pub fn begin(&mut self, key: Key, now: Millis) {
+        let elsewhere = self.elsewhere(key).cloned();
         self.course(key, now, |course| {
             course.in_flight = course.in_flight.saturating_add(1);
-            if let Breaker::Open { until, rest_ms } = course.breaker
-                && until <= now
-            {
-                course.breaker = Breaker::Probing { since: now, rest_ms };
+            let breaker = elsewhere.map_or(course.breaker, |elsewhere| course.breaker_with(&elsewhere));
+            match breaker {
+                Breaker::Open { until, rest_ms } if until <= now => {
+                    course.breaker = Breaker::Probing { since: now, rest_ms };
+                }
+                // Found well elsewhere since it was closed here, it counts anew.
+                Breaker::Closed { .. } => course.breaker = breaker,
+                Breaker::Open { .. } | Breaker::Probing { .. } => {}
             }
         });
     }
 
     /// And this came of it. To be told once for each [`Self::begin`].
     pub fn end(&mut self, key: Key, verdict: Verdict, now: Millis) {
-        let caution = self.caution;
+        let (caution, mut news) = (self.caution, News::Ordinary);
         self.course(key, now, |course| {
+            let (breaker, resting_until) = (course.breaker, course.resting_until);
             course.in_flight = course.in_flight.saturating_sub(1);
             match verdict {
                 Verdict::Answered => course.answered = course.answered.saturating_add(WEIGHT),
@@ -163,8 +192,16 @@ impl Health {
                 Verdict::Unpaid => course.rest(REST_MS_MAX, now),
                 Verdict::Refused | Verdict::Abandoned => {}
             }
-            course.breaker = course.breaker.after(verdict, caution, now);
+            course.breaker = breaker.after(verdict, caution, now);
+            let (was_closed, is_closed) = (breaker.is_closed(), course.breaker.is_closed());
+            if matches!(breaker, Breaker::Probing { .. }) && is_closed {
+                course.well_at = now;
+            }
+            if course.resting_until > resting_until || !(was_closed && is_closed) && course.breaker != breaker {
+                news = News::Urgent;
+            }
         });
+        self.news = self.news.max(news);
     }
 
     /// How long the first content of an answer took.
@@ -183,20 +220,32 @@ impl Health {
     }
 
     pub fn standing(&self, key: Key, now: Millis) -> Standing {
-        let Some(course) = self.known(key) else { return Standing::Up };
-        match course.breaker {
+        let (breaker, resting_until) = match (self.known(key), self.elsewhere(key)) {
+            (None, None) => return Standing::Up,
+            (Some(course), None) | (None, Some(course)) => (course.breaker, course.resting_until),
+            (Some(here), Some(there)) => (here.breaker_with(there), here.resting_until.max(there.resting_until)),
+        };
+        match breaker {
             Breaker::Open { until, .. } if until > now => Standing::Down(until),
             Breaker::Probing { since, .. } if since.saturating_add(PROBE_MS_MAX) > now => {
                 Standing::Down(since.saturating_add(PROBE_MS_MAX))
             }
-            _ if course.resting_until > now => Standing::Resting(course.resting_until),
+            _ if resting_until > now => Standing::Resting(resting_until),
             _ => Standing::Up,
         }
     }
 
     /// `percent` is of the first byte and, from the other end, of the speed: what so many requests do better than.
     pub fn measure(&self, key: Key, percent: u8, now: Millis) -> Measure {
-        let Some(course) = self.known(key) else { return Measure::default() };
+        let both;
+        let course = match (self.known(key), self.elsewhere(key)) {
+            (None, None) => return Measure::default(),
+            (Some(course), None) | (None, Some(course)) => course,
+            (Some(here), Some(there)) => {
+                both = here.and(there);
+                &both
+            }
+        };
         // A sketch is aged when it is next added to. All counts of a target halve together, so its shares are right;
         // only what is so old that nothing is left of it must not be told.
         if age(now).saturating_sub(course.age) >= u64::from(u32::BITS) {
@@ -213,8 +262,11 @@ impl Health {
     }
 
     fn known(&self, key: Key) -> Option<&Course> {
-        let at = self.courses.binary_search_by_key(&key, |(key, _)| *key).ok()?;
-        self.courses.get(at).map(|(_, course)| course)
+        of(&self.courses, key)
+    }
+
+    fn elsewhere(&self, key: Key) -> Option<&Course> {
+        of(&self.elsewhere, key)
     }
 
     fn course(&mut self, key: Key, now: Millis, does: impl FnOnce(&mut Course)) {
@@ -227,6 +279,7 @@ impl Health {
         });
         if let Some((_, course)) = self.courses.get_mut(at) {
             course.age_to(age(now));
+            course.heard_at = now;
             does(course);
         }
     }
@@ -263,6 +316,10 @@ impl Course {
 }
 
 impl Breaker {
+    fn is_closed(self) -> bool {
+        matches!(self, Self::Closed { .. })
+    }
+
     fn after(self, verdict: Verdict, caution: Caution, now: Millis) -> Self {
         let open = |rest_ms: Millis| Self::Open { until: now.saturating_add(rest_ms), rest_ms };
         match (self, verdict) {
@@ -278,6 +335,11 @@ impl Breaker {
             (_, Verdict::Answered | Verdict::Refused | Verdict::Busy { .. } | Verdict::Unpaid) => Self::default(),
         }
     }
+}
+
+fn of(courses: &[(Key, Course)], key: Key) -> Option<&Course> {
+    let at = courses.binary_search_by_key(&key, |(key, _)| *key).ok()?;
+    courses.get(at).map(|(_, course)| course)
 }
 
 fn age(now: Millis) -> u64 {

@@ -23,6 +23,17 @@ impl Sketch {
         }
     }
 
+    /// The buckets that hold something.
+    pub(super) fn filled(&self) -> impl Iterator<Item = (usize, u32)> {
+        self.0.iter().copied().enumerate().filter(|(_, count)| *count > 0)
+    }
+
+    /// Puts `count` into bucket `at`; `None` where there is no such bucket.
+    pub(super) fn fill(&mut self, at: usize, count: u32) -> Option<()> {
+        *self.0.get_mut(at)? = count;
+        Some(())
+    }
+
     pub(super) fn merge(&mut self, other: &Self) {
         for (count, more) in self.0.iter_mut().zip(&other.0) {
             *count = count.saturating_add(*more);

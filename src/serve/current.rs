@@ -124,6 +124,6 @@ mod tests {
         let before = current.gateway().unwrap();
         offer(&mut current, OTHER);
         let after = current.gateway().unwrap();
-        assert!(!Arc::ptr_eq(&before, &after) && Arc::ptr_eq(&before.health, &after.health));
+        assert!(!Arc::ptr_eq(&before, &after) && Arc::ptr_eq(&before.learned, &after.learned));
     }
 }

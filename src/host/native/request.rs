@@ -24,6 +24,14 @@ pub(super) struct Request {
     pub(super) early: Mutex<Option<oneshot::Sender<Headers>>>,
 }
 
+impl Request {
+    /// A host without a request, for what is done between them.
+    pub(super) fn idle(lane: Arc<Lane>) -> Self {
+        let gone = CancellationToken::new();
+        Self { lane, slot: Slot::new(gone.clone()), gone, early: Mutex::new(None) }
+    }
+}
+
 impl Host for Request {
     type Body = Received;
 

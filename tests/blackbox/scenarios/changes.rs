@@ -52,7 +52,9 @@ async fn configuration(mut test: Test) {
     }
     let mistake = "models.new-name.targets[0]: no provider \"up-openia\"; did you mean \"up-openai\"?";
     for line in refusals() {
-        assert_eq!((&line["version"], &line["mistakes"]), (&json!(second), &json!([mistake])));
+        assert_eq!(line["mistakes"], json!([mistake]));
+        // An instance that has just begun has none that could go on, until it has found the last good one.
+        assert!(line["version"] == second || line["version"].is_null() && test.kind == Kind::Spin, "{line}");
     }
     assert_eq!(version(&test).await, second);
     if test.kind == Kind::Native {
