@@ -12,11 +12,12 @@ use crate::host::Millis;
 
 /// Which target. Names are compared as a hash: two that collide would share their health, not their requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key(u64);
+pub struct Key(pub(super) u64);
 
 impl Key {
-    pub fn of(provider: &str, model: &str) -> Self {
-        Self(hash(hash(hash(HASH_START, provider.as_bytes()), b"/"), model.as_bytes()))
+    pub fn of(provider: &str, model: &str, account: usize) -> Self {
+        let name = hash(hash(hash(HASH_START, provider.as_bytes()), b"/"), model.as_bytes());
+        Self(hash(hash(name, b"#"), &account.to_le_bytes()))
     }
 }
 
@@ -31,7 +32,7 @@ pub fn hash(before: u64, bytes: &[u8]) -> u64 {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Caution {
     /// Failures in a row.
-    pub failures: u8,
+    pub failures: u32,
     pub rest_ms: Millis,
 }
 
@@ -85,7 +86,6 @@ const COURSES_MAX: usize = 4096;
 /// Of all targets, as far as this process knows, by itself and from others.
 #[derive(Debug, Default)]
 pub struct Health {
-    caution: Caution,
     /// By key, what requests of this process met.
     courses: Vec<(Key, Course)>,
     /// Of other processes, the newest first.
@@ -115,6 +115,9 @@ struct Course {
     failed: u32,
     first_byte: Sketch,
     speed: Sketch,
+    /// The middle of both, here and elsewhere, which every request asks for and few change.
+    first_byte_ms: Option<u64>,
+    tokens_per_second: Option<u64>,
     in_flight: u32,
     resting_until: Millis,
     breaker: Breaker,
@@ -128,7 +131,7 @@ struct Course {
 enum Breaker {
     Closed {
         /// In a row.
-        failures: u8,
+        failures: u32,
     },
     Open {
         until: Millis,
@@ -147,7 +150,7 @@ impl Default for Breaker {
     }
 }
 
-/// What is measured of a target; `None` where nothing has been seen lately.
+/// What is measured of a target, in the middle of what was seen; `None` where nothing has been seen lately.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Measure {
     pub first_byte_ms: Option<u64>,
@@ -158,31 +161,25 @@ pub struct Measure {
 }
 
 impl Health {
-    pub fn new(caution: Caution) -> Self {
-        Self { caution, ..Self::default() }
-    }
-
     /// A request goes out to the target.
     pub fn begin(&mut self, key: Key, now: Millis) {
-        let elsewhere = self.elsewhere(key).cloned();
-        self.course(key, now, |course| {
+        self.course(key, now, |course, elsewhere| {
             course.in_flight = course.in_flight.saturating_add(1);
-            let breaker = elsewhere.map_or(course.breaker, |elsewhere| course.breaker_with(&elsewhere));
-            match breaker {
+            match course.breaker_with(elsewhere) {
                 Breaker::Open { until, rest_ms } if until <= now => {
                     course.breaker = Breaker::Probing { since: now, rest_ms };
                 }
                 // Found well elsewhere since it was closed here, it counts anew.
-                Breaker::Closed { .. } => course.breaker = breaker,
+                closed @ Breaker::Closed { .. } => course.breaker = closed,
                 Breaker::Open { .. } | Breaker::Probing { .. } => {}
             }
         });
     }
 
     /// And this came of it. To be told once for each [`Self::begin`].
-    pub fn end(&mut self, key: Key, verdict: Verdict, now: Millis) {
-        let (caution, mut news) = (self.caution, News::Ordinary);
-        self.course(key, now, |course| {
+    pub fn end(&mut self, key: Key, verdict: Verdict, caution: Caution, now: Millis) {
+        let mut news = News::Ordinary;
+        self.course(key, now, |course, _| {
             let (breaker, resting_until) = (course.breaker, course.resting_until);
             course.in_flight = course.in_flight.saturating_sub(1);
             match verdict {
@@ -193,11 +190,11 @@ impl Health {
                 Verdict::Refused | Verdict::Abandoned => {}
             }
             course.breaker = breaker.after(verdict, caution, now);
-            let (was_closed, is_closed) = (breaker.is_closed(), course.breaker.is_closed());
-            if matches!(breaker, Breaker::Probing { .. }) && is_closed {
+            if matches!(breaker, Breaker::Probing { .. }) && course.breaker.is_closed() {
                 course.well_at = now;
             }
-            if course.resting_until > resting_until || !(was_closed && is_closed) && course.breaker != breaker {
+            let stays = breaker == course.breaker || breaker.is_closed() && course.breaker.is_closed();
+            if !stays || course.resting_until > resting_until {
                 news = News::Urgent;
             }
         });
@@ -206,7 +203,10 @@ impl Health {
 
     /// How long the first content of an answer took.
     pub fn began_after(&mut self, key: Key, first_byte_ms: Millis, now: Millis) {
-        self.course(key, now, |course| course.first_byte.add(first_byte_ms, WEIGHT));
+        self.course(key, now, |course, elsewhere| {
+            course.first_byte.add(first_byte_ms, WEIGHT);
+            course.find_middle(elsewhere);
+        });
     }
 
     /// How long the answer took from its first content to its end.
@@ -215,72 +215,63 @@ impl Health {
         if tokens >= 16
             && let Some(speed) = tokens.saturating_mul(1000).checked_div(ms)
         {
-            self.course(key, now, |course| course.speed.add(speed, WEIGHT));
+            self.course(key, now, |course, elsewhere| {
+                course.speed.add(speed, WEIGHT);
+                course.find_middle(elsewhere);
+            });
+        }
+    }
+
+    /// Whether it should be asked, and what is measured of it.
+    pub fn seen(&self, key: Key, now: Millis) -> (Standing, Measure) {
+        match (self.known(key), self.elsewhere(key)) {
+            (None, None) => (Standing::Up, Measure::default()),
+            (Some(course), elsewhere) | (None, elsewhere @ Some(course)) => {
+                let elsewhere = elsewhere.filter(|elsewhere| !std::ptr::eq(*elsewhere, course));
+                (course.standing(elsewhere, now), course.measure(elsewhere, now))
+            }
         }
     }
 
     pub fn standing(&self, key: Key, now: Millis) -> Standing {
-        let (breaker, resting_until) = match (self.known(key), self.elsewhere(key)) {
-            (None, None) => return Standing::Up,
-            (Some(course), None) | (None, Some(course)) => (course.breaker, course.resting_until),
-            (Some(here), Some(there)) => (here.breaker_with(there), here.resting_until.max(there.resting_until)),
-        };
-        match breaker {
-            Breaker::Open { until, .. } if until > now => Standing::Down(until),
-            Breaker::Probing { since, .. } if since.saturating_add(PROBE_MS_MAX) > now => {
-                Standing::Down(since.saturating_add(PROBE_MS_MAX))
-            }
-            _ if resting_until > now => Standing::Resting(resting_until),
-            _ => Standing::Up,
-        }
+        self.seen(key, now).0
     }
 
-    /// `percent` is of the first byte and, from the other end, of the speed: what so many requests do better than.
-    pub fn measure(&self, key: Key, percent: u8, now: Millis) -> Measure {
-        let both;
-        let course = match (self.known(key), self.elsewhere(key)) {
-            (None, None) => return Measure::default(),
-            (Some(course), None) | (None, Some(course)) => course,
-            (Some(here), Some(there)) => {
-                both = here.and(there);
-                &both
-            }
-        };
-        // A sketch is aged when it is next added to. All counts of a target halve together, so its shares are right;
-        // only what is so old that nothing is left of it must not be told.
-        if age(now).saturating_sub(course.age) >= u64::from(u32::BITS) {
-            return Measure { in_flight: course.in_flight, ..Measure::default() };
-        }
-        let all = u64::from(course.answered) + u64::from(course.failed);
-        let success_permille = (u64::from(course.answered) * 1000).checked_div(all);
-        Measure {
-            first_byte_ms: course.first_byte.percentile(percent),
-            tokens_per_second: course.speed.percentile(100_u8.saturating_sub(percent)),
-            success_permille: success_permille.and_then(|permille| u32::try_from(permille).ok()),
-            in_flight: course.in_flight,
-        }
+    pub fn measure(&self, key: Key, now: Millis) -> Measure {
+        self.seen(key, now).1
+    }
+
+    /// The time in which so many in a hundred of its answers have begun.
+    pub fn first_byte_within(&self, key: Key, percent: u32) -> Option<Millis> {
+        let (here, elsewhere) = (self.known(key), self.elsewhere(key));
+        here.or(elsewhere)?.first_byte.percentile(elsewhere.map(|course| &course.first_byte), percent)
     }
 
     fn known(&self, key: Key) -> Option<&Course> {
-        of(&self.courses, key)
+        self.courses.get(place(&self.courses, key).ok()?).map(|(_, course)| course)
     }
 
     fn elsewhere(&self, key: Key) -> Option<&Course> {
-        of(&self.elsewhere, key)
+        self.elsewhere.get(place(&self.elsewhere, key).ok()?).map(|(_, course)| course)
     }
 
-    fn course(&mut self, key: Key, now: Millis, does: impl FnOnce(&mut Course)) {
+    fn course(&mut self, key: Key, now: Millis, does: impl FnOnce(&mut Course, Option<&Course>)) {
         if self.courses.len() >= COURSES_MAX && self.known(key).is_none() {
             self.forget();
         }
-        let at = self.courses.binary_search_by_key(&key, |(key, _)| *key).unwrap_or_else(|at| {
+        let at = place(&self.courses, key).unwrap_or_else(|at| {
             self.courses.insert(at, (key, Course { age: age(now), ..Course::default() }));
             at
+        });
+        let elsewhere = place(&self.elsewhere, key).ok().and_then(|at| self.elsewhere.get_mut(at));
+        let elsewhere = elsewhere.map(|(_, course)| {
+            course.age_to(age(now));
+            &*course
         });
         if let Some((_, course)) = self.courses.get_mut(at) {
             course.age_to(age(now));
             course.heard_at = now;
-            does(course);
+            does(course, elsewhere);
         }
     }
 
@@ -299,6 +290,42 @@ impl Health {
 }
 
 impl Course {
+    fn standing(&self, elsewhere: Option<&Self>, now: Millis) -> Standing {
+        let resting_until = self.resting_until.max(elsewhere.map_or(0, |elsewhere| elsewhere.resting_until));
+        match self.breaker_with(elsewhere) {
+            Breaker::Open { until, .. } if until > now => Standing::Down(until),
+            Breaker::Probing { since, .. } if since.saturating_add(PROBE_MS_MAX) > now => {
+                Standing::Down(since.saturating_add(PROBE_MS_MAX))
+            }
+            _ if resting_until > now => Standing::Resting(resting_until),
+            _ => Standing::Up,
+        }
+    }
+
+    fn measure(&self, elsewhere: Option<&Self>, now: Millis) -> Measure {
+        let of_elsewhere = |count: fn(&Self) -> u32| elsewhere.map_or(0, |elsewhere| u64::from(count(elsewhere)));
+        // A sketch is aged when it is next added to. All counts of a target halve together, so its shares are right;
+        // only what is so old that nothing is left of it must not be told.
+        let newest = self.age.max(elsewhere.map_or(0, |elsewhere| elsewhere.age));
+        if age(now).saturating_sub(newest) >= u64::from(u32::BITS) {
+            return Measure { in_flight: self.in_flight, ..Measure::default() };
+        }
+        let answered = u64::from(self.answered) + of_elsewhere(|course| course.answered);
+        let all = answered + u64::from(self.failed) + of_elsewhere(|course| course.failed);
+        let success_permille = (answered * 1000).checked_div(all);
+        Measure {
+            first_byte_ms: self.first_byte_ms,
+            tokens_per_second: self.tokens_per_second,
+            success_permille: success_permille.and_then(|permille| u32::try_from(permille).ok()),
+            in_flight: self.in_flight,
+        }
+    }
+
+    fn find_middle(&mut self, elsewhere: Option<&Self>) {
+        self.first_byte_ms = self.first_byte.percentile(elsewhere.map(|course| &course.first_byte), 50);
+        self.tokens_per_second = self.speed.percentile(elsewhere.map(|course| &course.speed), 50);
+    }
+
     fn age_to(&mut self, age: u64) {
         let times = u32::try_from(age.saturating_sub(self.age)).unwrap_or(u32::MAX);
         if times > 0 {
@@ -337,9 +364,8 @@ impl Breaker {
     }
 }
 
-fn of(courses: &[(Key, Course)], key: Key) -> Option<&Course> {
-    let at = courses.binary_search_by_key(&key, |(key, _)| *key).ok()?;
-    courses.get(at).map(|(_, course)| course)
+fn place(courses: &[(Key, Course)], key: Key) -> Result<usize, usize> {
+    courses.binary_search_by_key(&key, |(key, _)| *key)
 }
 
 fn age(now: Millis) -> u64 {
@@ -353,12 +379,12 @@ mod tests {
     const NOW: Millis = 1_000_000_000;
 
     fn one() -> (Health, Key) {
-        (Health::default(), Key::of("openai", "gpt-5"))
+        (Health::default(), Key::of("openai", "gpt-5", 0))
     }
 
     fn ends(health: &mut Health, key: Key, verdict: Verdict, now: Millis) {
         health.begin(key, now);
-        health.end(key, verdict, now);
+        health.end(key, verdict, Caution::default(), now);
     }
 
     #[test]
@@ -374,7 +400,7 @@ mod tests {
         assert_eq!(health.standing(key, over), Standing::Up, "somebody may try");
         health.begin(key, over);
         assert!(matches!(health.standing(key, over), Standing::Down(_)), "but one only");
-        health.end(key, Verdict::Failed, over);
+        health.end(key, Verdict::Failed, Caution::default(), over);
         assert_eq!(health.standing(key, over), Standing::Down(over + 30_000), "twice as long");
         let over = over + 30_000;
         ends(&mut health, key, Verdict::Answered, over);
@@ -402,12 +428,12 @@ mod tests {
         for _ in 0..50 {
             ends(&mut health, key, Verdict::Refused, NOW);
         }
-        assert_eq!((health.standing(key, NOW), health.measure(key, 50, NOW).success_permille), (Standing::Up, None));
+        assert_eq!((health.standing(key, NOW), health.measure(key, NOW).success_permille), (Standing::Up, None));
         for _ in 0..50 {
             ends(&mut health, key, Verdict::Unpaid, NOW);
         }
         assert_eq!(health.standing(key, NOW), Standing::Resting(NOW + REST_MS_MAX));
-        assert_eq!(health.measure(key, 50, NOW).success_permille, None);
+        assert_eq!(health.measure(key, NOW).success_permille, None);
     }
 
     #[test]
@@ -430,7 +456,7 @@ mod tests {
         }
         let over = NOW + 15_000;
         health.begin(key, over);
-        health.end(key, Verdict::Abandoned, over);
+        health.end(key, Verdict::Abandoned, Caution::default(), over);
         assert_eq!(health.standing(key, over), Standing::Up);
         health.begin(key, over);
         assert_eq!(health.standing(key, over + PROBE_MS_MAX), Standing::Up);
@@ -445,16 +471,16 @@ mod tests {
         }
         health.told(key, 500, 1_000, NOW);
         health.told(key, 3, 0, NOW);
-        let measure = health.measure(key, 50, NOW);
+        let measure = health.measure(key, NOW);
         assert_eq!(measure.success_permille, Some(666));
         assert!((175..=225).contains(&measure.first_byte_ms.unwrap()), "{measure:?}");
         assert!((440..=560).contains(&measure.tokens_per_second.unwrap()), "{measure:?}");
         for _ in 0..8 {
             health.began_after(key, 1_000, NOW + 2 * HALF_LIFE_MS);
         }
-        assert!(health.measure(key, 50, NOW).first_byte_ms.unwrap() > 800, "what is new counts more");
+        assert!(health.measure(key, NOW).first_byte_ms.unwrap() > 800, "what is new counts more");
         let late = NOW + 60 * HALF_LIFE_MS;
-        assert_eq!(health.measure(key, 50, late), Measure::default());
+        assert_eq!(health.measure(key, late), Measure::default());
     }
 
     #[test]
@@ -462,12 +488,12 @@ mod tests {
         let (mut health, key) = one();
         health.begin(key, NOW);
         health.begin(key, NOW);
-        health.end(key, Verdict::Abandoned, NOW);
-        assert_eq!(health.measure(key, 50, NOW).in_flight, 1);
+        health.end(key, Verdict::Abandoned, Caution::default(), NOW);
+        assert_eq!(health.measure(key, NOW).in_flight, 1);
         for number in 0..20_000 {
-            ends(&mut health, Key::of("local", &number.to_string()), Verdict::Answered, NOW + number);
+            ends(&mut health, Key::of("local", &number.to_string(), 0), Verdict::Answered, NOW + number);
         }
         assert!(health.courses.len() <= COURSES_MAX);
-        assert_eq!(health.measure(key, 50, NOW).in_flight, 1, "who is waited for is not forgotten");
+        assert_eq!(health.measure(key, NOW).in_flight, 1, "who is waited for is not forgotten");
     }
 }

@@ -101,9 +101,9 @@ mod tests {
         let Offered::Refused(line) = offer(&mut current, BAD) else { panic!("it is taken") };
         assert!(line.contains("strikt") && line.contains(&version::version(Some(GOOD))), "{line}");
         assert_eq!(offer(&mut current, BAD), Offered::Known, "it is told of once");
-        assert!(current.gateway().unwrap().config.strict);
+        assert!(current.gateway().unwrap().config.policy.strict);
         assert!(matches!(offer(&mut current, OTHER), Offered::Taken(_)));
-        assert!(!current.gateway().unwrap().config.strict);
+        assert!(!current.gateway().unwrap().config.policy.strict);
         assert_eq!(offer(&mut current, BAD), Offered::Known, "even if another came between");
         assert_eq!(offer(&mut current, OTHER), Offered::Known);
         assert!(matches!(offer(&mut current, BAD), Offered::Refused(_)), "it was mended, and is there again");
@@ -124,6 +124,6 @@ mod tests {
         let before = current.gateway().unwrap();
         offer(&mut current, OTHER);
         let after = current.gateway().unwrap();
-        assert!(!Arc::ptr_eq(&before, &after) && Arc::ptr_eq(&before.learned, &after.learned));
+        assert!(!Arc::ptr_eq(&before, &after) && Arc::ptr_eq(&before.sharing, &after.sharing));
     }
 }

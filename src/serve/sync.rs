@@ -67,7 +67,7 @@ impl Sharing {
 impl Gateway {
     /// Whether [`Self::sync`] would do anything now.
     pub fn is_due(&self, now: Millis) -> bool {
-        let news = self.learned.health().news();
+        let news = self.health.lock().news();
         let sharing = self.sharing();
         now >= sharing.turn_ends && (sharing.reads(now) || sharing.tells(news, now))
     }
@@ -103,8 +103,8 @@ impl Gateway {
     /// Tells what is new at the end of a process, however little time has passed.
     pub async fn part<H: Host>(&self, host: &H) {
         let owner = self.sharing().owner;
-        if let Some(owner) = owner.filter(|_| self.learned.health().news() > News::None) {
-            let told = self.learned.health().tell(owner, host.now());
+        if let Some(owner) = owner.filter(|_| self.health.lock().news() > News::None) {
+            let told = self.health.lock().tell(owner, host.now());
             // Who starts next learns it anew.
             let _ = host.remember(KEY, told.into(), KEPT_SECONDS).await;
         }
@@ -112,12 +112,12 @@ impl Gateway {
 
     async fn turn<H: Host>(&self, host: &H, owner: u64, now: Millis) -> Result<(), StoreDown> {
         let document = host.recall(KEY).await?.unwrap_or_default();
-        let Heard { newest, own } = self.learned.health().hear(&document, owner, now);
+        let Heard { newest, own } = self.health.lock().hear(&document, owner, now);
         let tells = {
             let mut sharing = self.sharing();
             (sharing.read_at, sharing.newest) = (now, newest);
             let is_lost = sharing.told_at > 0 && own != Some(sharing.told_at);
-            let mut health = self.learned.health();
+            let mut health = self.health.lock();
             if is_lost {
                 health.retell();
             }
@@ -126,14 +126,14 @@ impl Gateway {
         if tells {
             // Counted before it is tried: what a store refuses is as good as used up.
             self.sharing().told(now);
-            let told: Bytes = self.learned.health().tell(owner, now).into();
+            let told: Bytes = self.health.lock().tell(owner, now).into();
             host.remember(KEY, told, KEPT_SECONDS).await?;
         }
         Ok(())
     }
 
     fn sharing(&self) -> std::sync::MutexGuard<'_, Sharing> {
-        self.learned.sharing.lock().unwrap_or_else(PoisonError::into_inner)
+        self.sharing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -4,7 +4,7 @@
 //! lost to another writer comes back. A shard is kept until a newer one of its owner comes, and not for long; so it
 //! does not matter in which order documents are read, or how often. Times are absolute. Garbage is ignored.
 
-use super::{Breaker, COURSES_MAX, Course, DOWN_MS_MAX, Health, Key, News, PROBE_MS_MAX, REST_MS_MAX, age};
+use super::{Breaker, COURSES_MAX, Course, DOWN_MS_MAX, Health, Key, News, PROBE_MS_MAX, REST_MS_MAX, age, place};
 use crate::host::Millis;
 use crate::route::sketch::Sketch;
 
@@ -87,17 +87,17 @@ impl Health {
         self.shards.retain(|shard| shard.made.saturating_add(SHARD_MS) > now);
         self.shards.sort_by_key(|shard| std::cmp::Reverse((shard.made, shard.owner)));
         self.shards.truncate(SHARDS_MAX);
-        self.sum();
+        self.sum(now);
         heard
     }
 
     /// What is known of each target elsewhere, so that requests need not add it up.
-    fn sum(&mut self) {
+    fn sum(&mut self, now: Millis) {
         let mut sums: Vec<(Key, Course)> = Vec::new();
         let told = || self.shards.iter().flat_map(|shard| &shard.courses);
         // First when each was last found well, by anyone: that decides which of the breakers are compared at all.
         for (key, Course { well_at, .. }) in told() {
-            match sums.binary_search_by_key(key, |(key, _)| *key) {
+            match place(&sums, *key) {
                 Ok(at) => sums.get_mut(at).into_iter().for_each(|(_, sum)| sum.well_at = sum.well_at.max(*well_at)),
                 Err(at) if sums.len() < COURSES_MAX => {
                     sums.insert(at, (*key, Course { well_at: *well_at, ..Course::default() }));
@@ -106,11 +106,20 @@ impl Health {
             }
         }
         for (key, course) in told() {
-            if let Ok(at) = sums.binary_search_by_key(key, |(key, _)| *key)
+            if let Ok(at) = place(&sums, *key)
                 && let Some((_, sum)) = sums.get_mut(at)
             {
-                *sum = sum.and(course);
+                sum.add(course);
             }
+        }
+        for (_, sum) in &mut sums {
+            sum.age_to(age(now));
+            sum.find_middle(None);
+        }
+        for (key, course) in &mut self.courses {
+            course.age_to(age(now));
+            let elsewhere = place(&sums, *key).ok().and_then(|at| sums.get(at));
+            course.find_middle(elsewhere.map(|(_, sum)| sum));
         }
         self.elsewhere = sums;
     }
@@ -265,26 +274,25 @@ fn read_number(rest: &mut &[u8]) -> Option<u64> {
 }
 
 impl Course {
-    /// What two processes know of one target, as of the later one.
-    pub(super) fn and(&self, other: &Self) -> Self {
-        let mut both = self.clone();
-        let mut more = other.clone();
-        both.age_to(self.age.max(other.age));
-        more.age_to(self.age.max(other.age));
-        both.answered = both.answered.saturating_add(more.answered);
-        both.failed = both.failed.saturating_add(more.failed);
-        both.first_byte.merge(&more.first_byte);
-        both.speed.merge(&more.speed);
-        both.resting_until = both.resting_until.max(more.resting_until);
-        both.breaker = self.breaker_with(other);
-        both.well_at = both.well_at.max(more.well_at);
-        both
+    /// Adds what another process knows of the same target, as of the later of both.
+    fn add(&mut self, other: &Self) {
+        let mut other = other.clone();
+        other.age_to(self.age.max(other.age));
+        self.age_to(other.age);
+        self.breaker = self.breaker_with(Some(&other));
+        self.answered = self.answered.saturating_add(other.answered);
+        self.failed = self.failed.saturating_add(other.failed);
+        self.first_byte.merge(&other.first_byte);
+        self.speed.merge(&other.speed);
+        self.resting_until = self.resting_until.max(other.resting_until);
+        self.well_at = self.well_at.max(other.well_at);
     }
 
     /// The breaker that holds longest of those that were opened since the target was last found well.
-    pub(super) fn breaker_with(&self, other: &Self) -> Breaker {
-        let well_at = self.well_at.max(other.well_at);
-        let holding = [self.breaker, other.breaker].into_iter().filter(|breaker| breaker.began() >= Some(well_at));
+    pub(super) fn breaker_with(&self, elsewhere: Option<&Self>) -> Breaker {
+        let Some(elsewhere) = elsewhere else { return self.breaker };
+        let well_at = self.well_at.max(elsewhere.well_at);
+        let holding = [self.breaker, elsewhere.breaker].into_iter().filter(|breaker| breaker.began() >= Some(well_at));
         holding.max_by_key(|breaker| breaker.ends()).unwrap_or(match self.breaker {
             closed @ Breaker::Closed { .. } => closed,
             _ => Breaker::default(),
@@ -313,31 +321,31 @@ impl Breaker {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Standing, Verdict};
+    use super::super::{Caution, Standing, Verdict};
     use super::*;
 
     const NOW: Millis = 1_795_262_400_000;
 
     fn key() -> Key {
-        Key::of("openai", "gpt-5")
+        Key::of("openai", "gpt-5", 0)
     }
 
     fn fails(health: &mut Health, times: u32, now: Millis) {
         for _ in 0..times {
             health.begin(key(), now);
-            health.end(key(), Verdict::Failed, now);
+            health.end(key(), Verdict::Failed, Caution::default(), now);
         }
     }
 
     fn answers(health: &mut Health, now: Millis) {
         health.begin(key(), now);
         health.began_after(key(), 100, now);
-        health.end(key(), Verdict::Answered, now);
+        health.end(key(), Verdict::Answered, Caution::default(), now);
     }
 
     /// Everything that others see of it.
     fn seen(health: &Health, now: Millis) -> String {
-        format!("{:?} {:?} {:?}", health.standing(key(), now), health.measure(key(), 50, now), health.elsewhere)
+        format!("{:?} {:?} {:?}", health.standing(key(), now), health.measure(key(), now), health.elsewhere)
     }
 
     /// Documents of several processes, made by chance.
@@ -358,7 +366,7 @@ mod tests {
                 1 => answers(health, now),
                 2 => {
                     health.begin(key(), now);
-                    health.end(key(), Verdict::Busy { wait_ms: Some(random(90_000)) }, now);
+                    health.end(key(), Verdict::Busy { wait_ms: Some(random(90_000)) }, Caution::default(), now);
                 }
                 _ => documents.push(health.tell(owner + 1, now)),
             }
@@ -412,7 +420,7 @@ mod tests {
         // Who hears of that leaves it alone as well.
         there.hear(&here.tell(1, over), 2, over);
         assert!(matches!(there.standing(key(), over), Standing::Down(_)), "for all");
-        here.end(key(), Verdict::Answered, over + 10);
+        here.end(key(), Verdict::Answered, Caution::default(), over + 10);
         assert_eq!((here.standing(key(), over + 10), here.news()), (Standing::Up, News::Urgent));
         there.hear(&here.tell(1, over + 20), 2, over + 20);
         assert_eq!(there.standing(key(), over + 20), Standing::Up, "it was found well elsewhere");
@@ -433,14 +441,14 @@ mod tests {
         let own = here.tell(1, NOW);
         let heard = here.hear(&own, 1, NOW);
         assert_eq!(heard, Heard { newest: NOW, own: Some(NOW) });
-        let measure = here.measure(key(), 50, NOW);
+        let measure = here.measure(key(), NOW);
         assert_eq!(measure.success_permille, Some(500));
         assert!(measure.first_byte_ms.is_some_and(|ms| (87..=113).contains(&ms)), "{measure:?}");
         // The target's other users saw it fail longer ago, and that counts less.
         for _ in 0..3 {
             answers(&mut here, NOW + 4 * super::super::HALF_LIFE_MS);
         }
-        assert!(here.measure(key(), 50, NOW + 4 * super::super::HALF_LIFE_MS).success_permille > Some(900));
+        assert!(here.measure(key(), NOW + 4 * super::super::HALF_LIFE_MS).success_permille > Some(900));
     }
 
     #[test]
@@ -461,8 +469,8 @@ mod tests {
                     Standing::Up => {}
                 }
                 reader.begin(key(), NOW);
-                reader.end(key(), Verdict::Answered, NOW);
-                reader.measure(key(), 50, NOW);
+                reader.end(key(), Verdict::Answered, Caution::default(), NOW);
+                reader.measure(key(), NOW);
             }
         }
         let mut reader = Health::default();
@@ -480,9 +488,9 @@ mod tests {
         for owner in 1..=100 {
             let mut health = Health::default();
             for model in 0..500 {
-                let key = Key::of("openai", &format!("{owner}/{model}"));
+                let key = Key::of("openai", &format!("{owner}/{model}"), 0);
                 health.begin(key, NOW + model);
-                health.end(key, Verdict::Answered, NOW + model);
+                health.end(key, Verdict::Answered, Caution::default(), NOW + model);
             }
             let document = health.tell(owner, NOW + 1000 + owner);
             assert!(document.len() <= SHARD_BYTES_MAX + 32, "{}", document.len());
@@ -490,10 +498,10 @@ mod tests {
         }
         let document = reader.tell(1000, NOW + 2000);
         assert!((DOCUMENT_BYTES_MAX / 2..=DOCUMENT_BYTES_MAX).contains(&document.len()), "{}", document.len());
-        let latest = Key::of("openai", "100/499");
+        let latest = Key::of("openai", "100/499", 0);
         let mut late = Health::default();
         late.hear(&document, 1, NOW + 2000);
-        assert_eq!(late.measure(latest, 50, NOW + 2000).success_permille, Some(1000));
+        assert_eq!(late.measure(latest, NOW + 2000).success_permille, Some(1000));
         assert!(reader.shards.len() <= SHARDS_MAX && reader.elsewhere.len() <= COURSES_MAX);
     }
 }
