@@ -1,10 +1,11 @@
 //! What processes tell one another of their targets' health, through the store: read and written behind the requests' back.
 //!
 //! One key holds what all have told. A process reads it at most every 30 s. It writes, after another look, when a target was
-//! closed or opened or asked for a pause, and what was only measured every five minutes. Urgent writes wait longer
-//! the more of them there are, up to the same five minutes: so a process that is always busy writes some 290 times a day and
-//! reads 2,880 times, where Workers KV's free plan has 1,000 and 100,000. A process that lives shorter than that leaves
-//! what it measured to one that comes when nobody has written for five minutes.
+//! closed or opened or asked for a pause, and what was only measured when it has written nothing for five minutes. Urgent
+//! writes wait for each other, 30 s at first and the longer the more of them there are, up to the same five minutes: so a
+//! process that is always in trouble writes 288 times a day for that and as often for the rest, and reads 2,880 times, where
+//! Workers KV's free plan has 1,000 and 100,000. A process that lives shorter than five minutes leaves what it measured to
+//! one that comes when nobody has written for as long.
 //!
 //! A list of keys, one for each writer, would lose nothing to writers at the same moment; but of lists too there are
 //! 1,000 a day, and what is lost here comes back with the next writer who has read it.
@@ -23,6 +24,8 @@ const KEPT_SECONDS: u32 = (SHARD_MS / 1000) as u32;
 const READ_MS: Millis = 30_000;
 const URGENT_MS: Millis = 30_000;
 const ORDINARY_MS: Millis = 5 * 60_000;
+/// KV takes one write a second for each key.
+const PAUSE_MS: Millis = 1_500;
 /// A turn that was not brought to its end is over by then.
 const TURN_MS: Millis = 30_000;
 
@@ -33,9 +36,11 @@ pub(super) struct Sharing {
     owner: Option<u64>,
     read_at: Millis,
     told_at: Millis,
+    /// When it last told something urgent.
+    urgent_at: Millis,
     /// When anybody told anything.
     newest: Millis,
-    /// Until the next urgent news, since this process last told.
+    /// From one urgent news to the next.
     gap_ms: Millis,
     turn_ends: Millis,
     is_down: bool,
@@ -50,17 +55,20 @@ impl Sharing {
         let since = |instant: Millis| now.saturating_sub(instant);
         match news {
             News::None => false,
-            News::Urgent => since(self.told_at) >= self.gap_ms,
+            News::Urgent => since(self.urgent_at) >= self.gap_ms && since(self.told_at) >= PAUSE_MS,
             // Who has not told yet may be gone before five minutes are over, and goes by what anybody told.
             News::Ordinary if self.told_at == 0 => self.read_at > 0 && since(self.newest) >= ORDINARY_MS,
             News::Ordinary => since(self.told_at) >= ORDINARY_MS,
         }
     }
 
-    fn told(&mut self, now: Millis) {
-        let is_quiet = now.saturating_sub(self.told_at) >= 2 * ORDINARY_MS;
-        self.gap_ms = if is_quiet { URGENT_MS } else { (self.gap_ms * 2).clamp(URGENT_MS, ORDINARY_MS) };
+    fn told(&mut self, news: News, now: Millis) {
         self.told_at = now;
+        if news == News::Urgent {
+            let is_quiet = now.saturating_sub(self.urgent_at) >= 2 * ORDINARY_MS;
+            self.gap_ms = if is_quiet { URGENT_MS } else { (self.gap_ms * 2).clamp(URGENT_MS, ORDINARY_MS) };
+            self.urgent_at = now;
+        }
     }
 }
 
@@ -113,7 +121,7 @@ impl Gateway {
     async fn turn<H: Host>(&self, host: &H, owner: u64, now: Millis) -> Result<(), StoreDown> {
         let document = host.recall(KEY).await?.unwrap_or_default();
         let Heard { newest, own } = self.health.lock().hear(&document, owner, now);
-        let tells = {
+        let news = {
             let mut sharing = self.sharing();
             (sharing.read_at, sharing.newest) = (now, newest);
             let is_lost = sharing.told_at > 0 && own != Some(sharing.told_at);
@@ -121,11 +129,11 @@ impl Gateway {
             if is_lost {
                 health.retell();
             }
-            sharing.tells(health.news(), now)
+            Some(health.news()).filter(|news| sharing.tells(*news, now))
         };
-        if tells {
+        if let Some(news) = news {
             // Counted before it is tried: what a store refuses is as good as used up.
-            self.sharing().told(now);
+            self.sharing().told(news, now);
             let told: Bytes = self.health.lock().tell(owner, now).into();
             host.remember(KEY, told, KEPT_SECONDS).await?;
         }
@@ -153,7 +161,7 @@ mod tests {
                 (sharing.read_at, sharing.newest) = (now, sharing.told_at);
             }
             if sharing.tells(news(now), now) {
-                sharing.told(now);
+                sharing.told(news(now), now);
                 told += 1;
             }
         }
@@ -169,6 +177,9 @@ mod tests {
         // An outage of a minute in every quarter of an hour.
         let outages = told_in_a_day(|now| if now / 60_000 % 15 == 0 { News::Urgent } else { News::None });
         assert!((96..=192).contains(&outages), "{outages}");
+        // The worst: something is measured just before each trouble.
+        let worst = told_in_a_day(|now| if now / 1000 % 300 < 2 { News::Urgent } else { News::Ordinary });
+        assert!((288..=580).contains(&worst), "{worst}");
     }
 
     #[test]
@@ -179,9 +190,11 @@ mod tests {
         (sharing.read_at, sharing.newest) = (NOW, NOW - 60_000);
         assert!(!sharing.tells(News::Ordinary, NOW), "somebody told something");
         assert!(sharing.tells(News::Ordinary, NOW - 60_000 + ORDINARY_MS));
-        sharing.told(NOW);
-        assert!(!sharing.tells(News::Urgent, NOW + URGENT_MS - 1));
-        assert!(sharing.tells(News::Urgent, NOW + URGENT_MS));
-        assert!(!sharing.tells(News::Ordinary, NOW + URGENT_MS));
+        sharing.told(News::Ordinary, NOW);
+        assert!(sharing.tells(News::Urgent, NOW + PAUSE_MS), "what was measured does not hold it up");
+        sharing.told(News::Urgent, NOW + PAUSE_MS);
+        assert!(!sharing.tells(News::Urgent, NOW + URGENT_MS));
+        assert!(sharing.tells(News::Urgent, NOW + PAUSE_MS + URGENT_MS));
+        assert!(!sharing.tells(News::Ordinary, NOW + PAUSE_MS + URGENT_MS));
     }
 }
