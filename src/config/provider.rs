@@ -38,6 +38,8 @@ objects! {
         pub variables: Named<String> = Named::default(),
         /// The name of the secret that holds the key.
         pub secret: Option<String>,
+        /// Several keys, in place of `secret`.
+        pub keys: Vec<KeyDraft> = Vec::new(),
         pub auth: Option<Auth>,
         /// What every request has besides.
         pub headers: Vec<Header> = Vec::new(),
@@ -45,16 +47,27 @@ objects! {
         pub follows_303: Option<bool>,
         /// The least that its answers are waited for: what starts from cold takes its time.
         pub first_byte_ms: Option<u64>,
+        /// What `GET /v1/models` lists of it; any other name is passed on too.
         pub models: Vec<String> = Vec::new(),
         pub quirks: Option<Quirks>,
+    }
+
+    /// One of a provider's keys.
+    #[derive(Debug, Clone)]
+    pub struct KeyDraft {
+        /// The name of the secret that holds it.
+        pub secret: String,
+        /// How often it is taken, against the others; 1 by default.
+        pub weight: Option<u32>,
     }
 }
 
 written! {
     impl ProviderDraft {
-        dialect?, dialects?, also?, platform?, base_url?, query?, region?, variables?, secret?, auth?, headers?,
+        dialect?, dialects?, also?, platform?, base_url?, query?, region?, variables?, secret?, keys?, auth?, headers?,
         follows_303?, first_byte_ms?, models?, quirks?,
     }
+    impl KeyDraft { secret, weight? }
 }
 
 #[derive(Debug)]
@@ -526,7 +539,9 @@ mod tests {
     use crate::config::Config;
 
     fn compile(providers: &str, secrets: &[(&str, &str)]) -> Result<Config, String> {
-        let draft = Draft::from_json(Some(&format!(r#"{{"providers":{providers}}}"#))).unwrap();
+        let json = format!(r#"{{"providers":{providers}}}"#);
+        crate::config::schema::tests::agree(&json);
+        let draft = Draft::from_json(Some(&json)).unwrap();
         let lookup = |name: &str| secrets.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
         Config::compile(&draft, lookup).map_err(|mistakes| mistakes[0].0.clone())
     }
@@ -641,6 +656,7 @@ mod tests {
     #[test]
     fn every_secret_of_a_provider_is_asked_for() {
         let draft = r#"{"providers":{"p":{"base_url":"https://{account}.x","headers":[{"name":"a","secret":"H"}]}}}"#;
+        crate::config::schema::tests::agree(draft);
         let secrets = Draft::from_json(Some(draft)).unwrap().secrets();
         let known = ["AZURE_RESOURCE_NAME", "DATABRICKS_HOST", "MODAL_SECRET", "ANTHROPIC_AWS_WORKSPACE_ID"];
         for name in ["P_ACCOUNT", "P_API_KEY", "H"].into_iter().chain(known) {

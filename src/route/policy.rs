@@ -21,6 +21,12 @@ objects! {
         pub attempts: Option<u32>,
         pub attempts_ms: Option<u64>,
         pub retries: Option<u32>,
+        /// Before the first retry, in milliseconds; each pause after it is twice as long.
+        pub retry_ms: Option<u64>,
+        /// After how many failures in a row a target is left alone.
+        pub rest_after: Option<u32>,
+        /// For how long, in milliseconds.
+        pub rest_ms: Option<u64>,
         pub hedge_ms: Option<u64>,
         pub hedge_percentile: Option<u32>,
         pub only: Vec<String> = Vec::new(),
@@ -33,8 +39,8 @@ objects! {
 
 written! {
     impl PolicyDraft {
-        order?, sticky?, weights?, fall_on?, attempts?, attempts_ms?, retries?, hedge_ms?, hedge_percentile?, only?,
-        ignore?, regions?, zero_retention?, no_training?,
+        order?, sticky?, weights?, fall_on?, attempts?, attempts_ms?, retries?, retry_ms?, rest_after?,
+        rest_ms?, hedge_ms?, hedge_percentile?, only?, ignore?, regions?, zero_retention?, no_training?,
     }
 }
 
