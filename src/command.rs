@@ -1,11 +1,13 @@
-//! `tollgate`: reads flags, environment and file, says what is on, and serves.
+//! `tollgate`: reads flags, environment and file, says what is on, and serves. And what else is done with configurations.
+
+mod check;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use tollgate::config::{Config, Draft, Mistake, Reach};
+use tollgate::config::{Config, Draft, Mistake, Reach, schema};
 use tollgate::host::native::{Options, run};
 use tollgate::wire::json;
 
@@ -36,6 +38,13 @@ enum Command {
         /// Configuration in TOML, or in JSON by its name
         file: PathBuf,
     },
+    /// Check a configuration and say what it turns on here; every mistake is named with its place
+    Check {
+        /// Configuration in TOML, or in JSON by its name
+        file: PathBuf,
+    },
+    /// Print the JSON Schema of the configuration, for editors
+    Schema,
 }
 
 /// The variable that may hold the whole configuration.
@@ -45,6 +54,11 @@ pub(crate) fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match &arguments.command {
         Some(Command::Config { file }) => print_json(file),
+        Some(Command::Check { file }) => print_report(file),
+        Some(Command::Schema) => {
+            print!("{}", schema::text());
+            Ok(())
+        }
         None => start(&arguments),
     };
     match done {
@@ -60,6 +74,19 @@ fn print_json(file: &Path) -> Result<(), String> {
     let draft = read(file)?;
     Config::compile(&draft, elsewhere).map_err(|mistakes| listed(&mistakes))?;
     println!("{}", json::to_string(&draft));
+    Ok(())
+}
+
+fn print_report(file: &Path) -> Result<(), String> {
+    let draft = read(file)?;
+    let report = check::check(&draft, &elsewhere, &environment).map_err(|mistakes| listed(&mistakes))?;
+    println!("{}: no mistakes", file.display());
+    for line in report.on {
+        println!("{line}");
+    }
+    for warning in report.warnings {
+        println!("warning: {warning}");
+    }
     Ok(())
 }
 
@@ -92,17 +119,22 @@ fn start(arguments: &Arguments) -> Result<(), String> {
     runtime.block_on(run(config, options, |config, address| banner(config, address, &kept)))
 }
 
+fn text(file: &Path) -> Result<String, String> {
+    std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))
+}
+
 fn read(file: &Path) -> Result<Draft, String> {
-    let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    let text = text(file)?;
     let is_json = file.extension().is_some_and(|extension| extension == "json");
-    let text = if is_json {
-        text
-    } else {
-        // As the JSON that all hosts read, so that the same mistake is told in the same words.
-        let value: serde_json::Value = toml::from_str(&text).map_err(|error| format!("{}: {error}", file.display()))?;
-        value.to_string()
-    };
-    Draft::from_json(Some(&text)).map_err(|mistakes| format!("{}: {}", file.display(), listed(&mistakes)))
+    let draft =
+        if is_json { Draft::from_json(Some(&text)).map_err(|mistakes| listed(&mistakes)) } else { from_toml(&text) };
+    draft.map_err(|why| format!("{}: {why}", file.display()))
+}
+
+/// By way of the JSON that all hosts read, so that the same mistake is told in the same words.
+fn from_toml(text: &str) -> Result<Draft, String> {
+    let value: serde_json::Value = toml::from_str(text).map_err(|error| error.to_string())?;
+    Draft::from_json(Some(&value.to_string())).map_err(|mistakes| listed(&mistakes))
 }
 
 fn environment(name: &str) -> Option<String> {
