@@ -11,6 +11,8 @@ use tollgate::config::{Config, Draft, Mistake, Reach, schema};
 use tollgate::host::native::{Options, run};
 use tollgate::wire::json;
 
+use crate::import::{Source, import};
+
 /// An AI gateway: one endpoint in front of every model provider.
 #[derive(Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
@@ -45,6 +47,17 @@ enum Command {
     },
     /// Print the JSON Schema of the configuration, for editors
     Schema,
+    /// Print another gateway's configuration as one of this; what it cannot carry goes to standard error, too
+    Import {
+        /// LiteLLM's YAML, a Portkey config, or a request to OpenRouter or Vercel in JSON
+        file: PathBuf,
+        /// Whose it is [default: by its shape]
+        #[arg(long, value_name = "GATEWAY")]
+        from: Option<Source>,
+        /// The model that requests ask for, where a Portkey config does not say it
+        #[arg(long)]
+        model: Option<String>,
+    },
 }
 
 /// The variable that may hold the whole configuration.
@@ -59,6 +72,7 @@ pub(crate) fn main() -> ExitCode {
             print!("{}", schema::text());
             Ok(())
         }
+        Some(Command::Import { file, from, model }) => print_imported(file, *from, model.as_deref()),
         None => start(&arguments),
     };
     match done {
@@ -90,8 +104,23 @@ fn print_report(file: &Path) -> Result<(), String> {
     Ok(())
 }
 
+fn print_imported(file: &Path, from: Option<Source>, model: Option<&str>) -> Result<(), String> {
+    let text = text(file)?;
+    let name = file.file_stem().map(|stem| stem.to_string_lossy()).unwrap_or_default();
+    let imported = import(&text, from, &name, model)
+        .map_err(|mistakes| format!("{}: cannot be imported:\n  {}", file.display(), mistakes.join("\n  ")))?;
+    // What is written must be what is read; whatever is not would be our mistake, and is told before it is used.
+    let draft = from_toml(&imported.toml)?;
+    Config::compile(&draft, elsewhere).map_err(|mistakes| listed(&mistakes))?;
+    print!("{}", imported.toml);
+    for note in imported.lost {
+        eprintln!("tollgate: not carried, or not quite: {note}");
+    }
+    Ok(())
+}
+
 /// Secrets live where the gateway will run, so any will do for a check, if each is another.
-fn elsewhere(name: &str) -> Option<String> {
+pub(crate) fn elsewhere(name: &str) -> Option<String> {
     let own = name.to_ascii_lowercase().replace('_', "-");
     Some(if name.ends_with("_URL") { format!("https://{own}.elsewhere") } else { own })
 }
@@ -132,7 +161,7 @@ fn read(file: &Path) -> Result<Draft, String> {
 }
 
 /// By way of the JSON that all hosts read, so that the same mistake is told in the same words.
-fn from_toml(text: &str) -> Result<Draft, String> {
+pub(crate) fn from_toml(text: &str) -> Result<Draft, String> {
     let value: serde_json::Value = toml::from_str(text).map_err(|error| error.to_string())?;
     Draft::from_json(Some(&value.to_string())).map_err(|mistakes| listed(&mistakes))
 }
