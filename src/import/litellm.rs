@@ -19,7 +19,7 @@ use super::place::{self, Deployment, Named, Open, whole_weights};
 #[derive(Debug)]
 struct Group {
     name: String,
-    entries: Vec<Entry>,
+    entries: Vec<Box<Entry>>,
 }
 
 /// What is said for all models.
@@ -243,7 +243,7 @@ fn budget(retries: u32, own: usize, groups: usize, settings: &Settings) -> Polic
 
 /// The deployments of a group, by their `order`, those without one last.
 fn tiers(group: &Group, notes: &mut Notes) -> Vec<Vec<Deployment>> {
-    let mut entries: Vec<&Entry> = group.entries.iter().collect();
+    let mut entries: Vec<&Entry> = group.entries.iter().map(|entry| &**entry).collect();
     entries.sort_by_key(|entry| entry.order.unwrap_or(u32::MAX));
     for (field, of) in [
         ("timeout", (|entry| entry.total_ms) as fn(&Entry) -> Option<u64>),

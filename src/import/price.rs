@@ -86,5 +86,5 @@ fn per_token(value: &Value) -> Option<u64> {
         _ => return None,
     };
     // Twelve places are what there is; the cast saturates.
-    (dollars >= 0.0 && dollars < 1.0).then(|| (dollars * 1e12).round() as u64)
+    (0.0..1.0).contains(&dollars).then(|| (dollars * 1e12).round() as u64)
 }

@@ -23,7 +23,7 @@ pub(super) struct Entry {
 /// What stands in the list.
 #[derive(Debug)]
 pub(super) enum Element {
-    Model(String, Entry),
+    Model(String, Box<Entry>),
     /// Whatever a provider has, by the pattern of its names.
     Open(Open),
 }
@@ -123,7 +123,7 @@ pub(super) fn read(mut part: Part, notes: &mut Notes) -> Option<Element> {
         is_whole
     });
     let deployment = Deployment { place, model, weight: 1, price };
-    Some(Element::Model(name, Entry { at, deployment, order, shares, total_ms, retries }))
+    Some(Element::Model(name, Box::new(Entry { at, deployment, order, shares, total_ms, retries })))
 }
 
 /// Names with a star: all models of a provider, which are asked by `provider/model` here anyway.
