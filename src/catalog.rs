@@ -43,6 +43,8 @@ objects! {
         pub first_byte_ms: Option<u64>,
         /// How the names of its models begin, for callers that send them without the provider.
         pub prefixes: Vec<String> = Vec::new(),
+        /// Asks other providers in turn, and takes wishes for whom.
+        pub gateway: bool = false,
         pub limits: LimitHeaders = LimitHeaders::None,
         pub quirks: Quirks = Quirks::default(),
     }

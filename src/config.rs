@@ -13,7 +13,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 pub use self::model::{PriceDraft, TierDraft};
-pub use self::provider::{Credential, KeyDraft, Provider, ProviderDraft, Reach, Upstream};
+pub use self::provider::{Account, Credential, KeyDraft, Provider, ProviderDraft, Reach, Upstream};
 use self::provider::{Providers, secret_names};
 use crate::catalog;
 use crate::catalog::models::{Model, Models};
@@ -23,8 +23,9 @@ use crate::media::{self, Fetch};
 use crate::named::Named;
 use crate::nearest::nearest;
 use crate::price::Picodollars;
-use crate::route::policy::PolicyDraft;
-use crate::route::rule::RuleDraft;
+use crate::route::health::Key;
+use crate::route::policy::{Policy, PolicyDraft};
+use crate::route::rule::{Rule, RuleDraft};
 use crate::wire::json::{objects, parse_strictly, written};
 
 objects! {
@@ -36,10 +37,10 @@ objects! {
         /// Whether a target is passed over that could be given only part of a request.
         pub strict: Option<bool>,
         pub timeouts: Timeouts = Timeouts::default(),
-        pub media: MediaDraft = MediaDraft::default(),
         pub policy: PolicyDraft = PolicyDraft::default(),
         /// In order: what a request asks for instead, by who asks, for what, and when.
         pub rules: Vec<RuleDraft> = Vec::new(),
+        pub media: MediaDraft = MediaDraft::default(),
         /// Those that are known need only what is yours.
         pub providers: Named<ProviderDraft> = Named::default(),
         /// Names for callers, and where they are tried.
@@ -57,6 +58,8 @@ objects! {
         pub first_byte_ms: Option<u64>,
         /// Between two pieces of an answer, in milliseconds.
         pub idle_ms: Option<u64>,
+        /// Until the end of an answer, in milliseconds, all attempts together.
+        pub total_ms: Option<u64>,
         /// Until a streaming caller is told that it waits, in milliseconds; 0 is never.
         pub heartbeat_ms: Option<u64>,
     }
@@ -87,12 +90,12 @@ objects! {
         pub first_byte_ms: Option<u64>,
         /// Between two pieces of an answer, in milliseconds.
         pub idle_ms: Option<u64>,
-        /// Until the end of an answer, in milliseconds.
+        /// Until the end of an answer, in milliseconds, all attempts together.
         pub total_ms: Option<u64>,
         /// Until a streaming caller is told that it waits, in milliseconds; 0 is never.
         pub heartbeat_ms: Option<u64>,
         /// Over what `[policy]` says for all models.
-        pub policy: PolicyDraft = PolicyDraft::default(),
+        pub policy: Option<PolicyDraft>,
     }
 
     #[derive(Debug, Default)]
@@ -110,12 +113,10 @@ objects! {
 }
 
 written! {
-    impl Draft {
-        body_bytes_max?, strict?, timeouts, media, policy, rules?, providers?, models?, callers?, prices?,
-    }
-    impl Timeouts { first_byte_ms?, idle_ms?, heartbeat_ms? }
+    impl Draft { body_bytes_max?, strict?, timeouts, policy, rules?, media, providers?, models?, callers?, prices? }
+    impl Timeouts { first_byte_ms?, idle_ms?, total_ms?, heartbeat_ms? }
     impl MediaDraft { fetch?, hosts?, files_max?, file_bytes_max?, bytes_max?, ms_max? }
-    impl AliasDraft { targets, strict?, first_byte_ms?, idle_ms?, total_ms?, heartbeat_ms?, policy }
+    impl AliasDraft { targets, strict?, first_byte_ms?, idle_ms?, total_ms?, heartbeat_ms?, policy? }
     impl CallerDraft { secret?, sha256?, requests_per_minute?, spend_cap_usd?, unpriced? }
 }
 
@@ -124,9 +125,9 @@ written! {
 pub struct Config {
     /// A longer body is refused.
     pub body_bytes_max: usize,
-    /// Whether a target is passed over that could be given only part of a request.
-    pub strict: bool,
-    pub patience: Patience,
+    /// Of models that have none of their own.
+    pub policy: Arc<Policy>,
+    pub rules: Vec<Rule>,
     pub media: media::Policy,
     pub providers: Named<Arc<Provider>>,
     pub aliases: Named<Alias>,
@@ -141,25 +142,37 @@ pub type Missing = String;
 
 #[derive(Debug)]
 pub struct Alias {
-    /// In the order in which they are tried; those whose provider is off are left out.
-    pub targets: Vec<Target>,
-    /// As [`Config::strict`].
-    pub strict: bool,
-    pub patience: Patience,
+    /// As they are written; those whose provider is off are left out.
+    pub targets: Vec<Arc<Target>>,
+    pub policy: Arc<Policy>,
 }
 
-#[derive(Debug, Clone)]
+/// Who may answer: a model at a provider, asked by one of its keys.
+#[derive(Debug)]
 pub struct Target {
     pub provider: Arc<Provider>,
     pub model: String,
+    /// Which of the provider's accounts it is asked by.
+    pub account: usize,
     /// What the model costs and takes.
-    pub known: Model,
+    pub known: Arc<Model>,
+    /// By which its health is known.
+    pub key: Key,
 }
 
 impl Target {
-    pub fn new(provider: &Arc<Provider>, model: &str, models: &Models) -> Self {
-        let known = models.get(&format!("{}/{model}", provider.name));
-        Self { provider: provider.clone(), model: model.to_owned(), known }
+    /// A model at a provider, once for each of its accounts.
+    pub fn all<'a>(
+        provider: &'a Arc<Provider>,
+        model: &'a str,
+        models: &Models,
+    ) -> impl Iterator<Item = Arc<Self>> + use<'a> {
+        let known = Arc::new(models.get(&format!("{}/{model}", provider.name)));
+        (0..provider.accounts().len().max(1)).map(move |account| {
+            let key = Key::of(&provider.name, model, account);
+            let (provider, model, known) = (provider.clone(), model.to_owned(), known.clone());
+            Arc::new(Self { provider, model, account, known, key })
+        })
     }
 }
 
@@ -170,6 +183,8 @@ pub struct Patience {
     pub first_byte_ms: u64,
     /// Between two pieces of the body.
     pub idle_ms: u64,
+    /// From the first attempt to the answer's end.
+    pub total_ms: u64,
     /// Until a caller who waits for a stream is told that it is on its way, and between two such words.
     pub heartbeat_ms: u64,
 }
@@ -187,7 +202,8 @@ pub struct Mistake(pub String);
 
 pub const BODY_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Load balancers and proxies cut what is silent for 30 to 60 s; clients show a stall from 20 s on.
-const PATIENCE: Patience = Patience { first_byte_ms: 120_000, idle_ms: 120_000, heartbeat_ms: 15_000 };
+pub const PATIENCE: Patience =
+    Patience { first_byte_ms: 120_000, idle_ms: 120_000, total_ms: NEVER_MS, heartbeat_ms: 15_000 };
 /// A hundred years: what no request lives to see, and every clock can add.
 const NEVER_MS: u64 = 100 * 365 * 24 * 60 * 60 * 1000;
 const FIRST_CALLER: &str = "default";
@@ -237,15 +253,20 @@ impl Config {
         let rows = catalog::providers();
         let known = Known::of(draft, &rows);
         let models = model::compile(draft, &known, &mut mistakes);
-        let patience = compile_patience("timeouts", &draft.timeouts, PATIENCE, &mut mistakes);
+        let policy = Policy {
+            strict: draft.strict.unwrap_or(false),
+            patience: compile_patience("timeouts", &draft.timeouts, PATIENCE, &mut mistakes),
+            ..Policy::compile("policy", &draft.policy, &Policy::default(), &mut mistakes)
+        };
         let media = compile_media(&draft.media, &mut mistakes);
         let (providers, off) = provider::compile(draft, &rows, &secret, &mut mistakes);
-        let aliases = compile_aliases(draft, &known, &providers, &models, patience, &mut mistakes);
+        let aliases = compile_aliases(draft, &known, &providers, &models, &policy, &mut mistakes);
+        let rules = compile_rules(draft, &known, &mut mistakes);
         let callers = compile_callers(draft, &secret, &mut mistakes);
         if mistakes.is_empty() {
             let body_bytes_max = draft.body_bytes_max.unwrap_or(BODY_BYTES_MAX);
-            let strict = draft.strict.unwrap_or(false);
-            Ok(Self { body_bytes_max, strict, patience, media, providers, aliases, callers, models, off })
+            let policy = Arc::new(policy);
+            Ok(Self { body_bytes_max, policy, rules, media, providers, aliases, callers, models, off })
         } else {
             Err(mistakes)
         }
@@ -263,13 +284,14 @@ impl Known {
         Self(names)
     }
 
-    fn check(&self, at: &str, provider: &str) -> Result<(), Mistake> {
+    /// Says what is wrong with the name of a provider that there is not.
+    fn check(&self, provider: &str) -> Result<(), String> {
         if self.0.iter().any(|known| known == provider) {
             return Ok(());
         }
         let near = nearest(provider, self.0.iter().map(String::as_str));
         let hint = near.map(|near| format!("; did you mean \"{near}\"?")).unwrap_or_default();
-        Err(Mistake(format!("{at}: no provider \"{provider}\"{hint}")))
+        Err(format!("no provider \"{provider}\"{hint}"))
     }
 }
 
@@ -284,6 +306,7 @@ fn compile_patience(at: &str, written: &Timeouts, otherwise: Patience, mistakes:
     Patience {
         first_byte_ms: limit("first_byte_ms", written.first_byte_ms, otherwise.first_byte_ms),
         idle_ms: limit("idle_ms", written.idle_ms, otherwise.idle_ms),
+        total_ms: limit("total_ms", written.total_ms, otherwise.total_ms),
         heartbeat_ms: match written.heartbeat_ms {
             Some(0) => NEVER_MS,
             written => written.unwrap_or(otherwise.heartbeat_ms),
@@ -322,7 +345,7 @@ fn compile_aliases(
     known: &Known,
     providers: &Providers,
     models: &Models,
-    patience: Patience,
+    policy: &Policy,
     mistakes: &mut Vec<Mistake>,
 ) -> Named<Alias> {
     let mut aliases = Named::default();
@@ -339,20 +362,39 @@ fn compile_aliases(
             };
             match providers.get(name) {
                 Some(provider) if provider.answers(model) => {
-                    targets.push(Target::new(provider, model, models));
+                    targets.extend(Target::all(provider, model, models));
                 }
                 Some(_) => mistakes.push(Mistake(format!("{at}: there is no built-in model \"{target}\""))),
                 // Off, or named as a mistake already.
-                None => mistakes.extend(known.check(&at, name).err()),
+                None => mistakes.extend(known.check(name).err().map(|why| Mistake(format!("{at}: {why}")))),
             }
         }
-        let AliasDraft { first_byte_ms, idle_ms, heartbeat_ms, .. } = *alias;
-        let written = Timeouts { first_byte_ms, idle_ms, heartbeat_ms };
-        let patience = compile_patience(&format!("models.{name}"), &written, patience, mistakes);
-        let strict = alias.strict.or(draft.strict).unwrap_or(false);
-        aliases.insert(name.to_owned(), Alias { targets, strict, patience });
+        let AliasDraft { first_byte_ms, idle_ms, total_ms, heartbeat_ms, .. } = *alias;
+        let timeouts = Timeouts { first_byte_ms, idle_ms, total_ms, heartbeat_ms };
+        let policy = Policy {
+            strict: alias.strict.unwrap_or(policy.strict),
+            patience: compile_patience(&format!("models.{name}"), &timeouts, policy.patience, mistakes),
+            ..match &alias.policy {
+                Some(written) => Policy::compile(&format!("models.{name}.policy"), written, policy, mistakes),
+                None => policy.clone(),
+            }
+        };
+        aliases.insert(name.to_owned(), Alias { targets, policy: Arc::new(policy) });
     }
     aliases
+}
+
+fn compile_rules(draft: &Draft, known: &Known, mistakes: &mut Vec<Mistake>) -> Vec<Rule> {
+    let knows = |name: &str| match name.split_once('/') {
+        _ if draft.models.contains(name) => Ok(()),
+        Some((provider, _)) => known.check(provider),
+        None => {
+            let near = nearest(name, draft.models.names()).map(|near| format!("; did you mean \"{near}\"?"));
+            Err(format!("no model \"{name}\"{}", near.unwrap_or_default()))
+        }
+    };
+    let rules = draft.rules.iter().enumerate();
+    rules.filter_map(|(index, rule)| Rule::compile(&format!("rules[{index}]"), rule, knows, mistakes)).collect()
 }
 
 fn compile_callers(draft: &Draft, secret: &Secrets<'_>, mistakes: &mut Vec<Mistake>) -> Vec<Caller> {
@@ -505,7 +547,7 @@ mod tests {
         let config = compile(file, &[("OPENAI_API_KEY", "k")]).unwrap();
         let alias = config.aliases.get("smart").unwrap();
         assert_eq!(alias.targets.len(), 1);
-        assert_eq!(alias.patience, Patience { idle_ms: 7, ..PATIENCE });
+        assert_eq!(alias.policy.patience, Patience { idle_ms: 7, ..PATIENCE });
     }
 
     #[test]
@@ -625,18 +667,18 @@ mod tests {
     #[test]
     fn a_configuration_is_printed_as_it_is_written() {
         let text = concat!(
-            r#"{"body_bytes_max":7,"strict":true,"timeouts":{"idle_ms":1},"media":{"fetch":"listed","hosts":["a"],"ms_max":2},"#,
-            r#""policy":{"order":"cheapest","retry_ms":5},"rules":[{"when":{"model":"m"},"use":"a"}],"#,
+            r#"{"body_bytes_max":7,"strict":true,"timeouts":{"idle_ms":1},"policy":{"order":"balanced","weights":{"p":2}},"#,
+            r#""rules":[{"when":{"model":"x*","needs":["images"]},"use":"a"},{"when":{},"split":{"a":1}}],"media":{"fetch":"listed","hosts":["a"],"ms_max":2},"#,
             r#""providers":{"p":{"dialect":"gemini","dialects":["cohere"],"also":[{"dialect":"anthropic","base_url":"u"}],"#,
             r#""platform":"vertex","query":"q","variables":{"v":"w"},"keys":[{"secret":"K","weight":2}],"auth":"none","#,
             r#""headers":[{"name":"n","secret":"S","optional":true}],"follows_303":true,"first_byte_ms":4,"models":["m"],"#,
             r#""quirks":{"requests":[{"drop":["a"],"rename":[{"field":"b","to":"c"}],"spell":[{"field":"d","from":"e","to":"f"}]}],"think_tags":true}},"#,
             r#""q":{"auth":{"header":"h"}}},"#,
-            r#""models":{"a":{"targets":["p/m"],"heartbeat_ms":0,"policy":{"rest_ms":1}}},"callers":{"c":{"secret":"S","requests_per_minute":3,"unpriced":true}},"#,
+            r#""models":{"a":{"targets":["p/m"],"heartbeat_ms":0,"policy":{"fall_on":["5xx"],"hedge_ms":9}}},"callers":{"c":{"secret":"S","requests_per_minute":3,"unpriced":true}},"#,
             r#""prices":{"p/m":{"input":"1","output":"2","above":[{"input_tokens":5,"input":"3","output":"4"}],"output_tokens":6}}}"#
         );
         assert_eq!(json::to_string(&Draft::from_json(Some(text)).unwrap()), text);
-        let text = r#"{"timeouts":{},"media":{},"policy":{}}"#;
+        let text = r#"{"timeouts":{},"policy":{},"media":{}}"#;
         assert_eq!(json::to_string(&Draft::from_json(None).unwrap()), text);
     }
 

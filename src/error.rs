@@ -135,6 +135,11 @@ impl Error {
         Self { message: format!("{path}: {message}"), param: Some(path), ..Self::new(Kind::Invalid, "") }
     }
 
+    /// The same fault in another field.
+    pub fn at(self, path: String) -> Self {
+        Self { message: format!("{path}: {}", self.message), param: Some(path), ..self }
+    }
+
     pub fn status(&self) -> u16 {
         self.kind.row().status
     }

@@ -9,10 +9,12 @@ use crate::host::Millis;
 use crate::limit::{Add, Ticket, day};
 use crate::price::{Picodollars, cost};
 use crate::route::Outcome;
+use crate::route::health::Verdict;
+use crate::route::watch::Watch;
 use crate::wire::json::{to_string, written};
 
 /// One request, from its arrival until it is settled.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Record {
     pub id: String,
     pub path: &'static str,
@@ -20,6 +22,11 @@ pub struct Record {
     pub caller: String,
     /// As the caller named it.
     pub model: String,
+    /// The places of the rules that gave it another model, or none.
+    pub rules: Vec<usize>,
+    pub tags: Vec<String>,
+    /// The end user, as the caller names one.
+    pub user: Option<String>,
     pub stream: bool,
     pub status: u16,
     pub attempts: Vec<Attempt>,
@@ -32,6 +39,8 @@ pub struct Record {
     pub ticket: Option<Ticket>,
     /// Present once a target's answer is on its way.
     pub served: Option<Served>,
+    /// To which its end is told.
+    pub watch: Option<Watch>,
 }
 
 #[derive(Debug, Clone)]
@@ -91,6 +100,9 @@ impl Record {
             started,
             caller: String::new(),
             model: String::new(),
+            rules: Vec::new(),
+            tags: Vec::new(),
+            user: None,
             stream: false,
             status: 0,
             attempts: Vec::new(),
@@ -99,6 +111,7 @@ impl Record {
             first_byte_ms: None,
             ticket: None,
             served: None,
+            watch: None,
         }
     }
 
@@ -127,7 +140,15 @@ impl Record {
     }
 
     /// Ends the request. `tally` is what arrived, where anything did.
-    pub fn close(self, end: End, tally: Option<Tally>, now: Millis) -> Settlement {
+    pub fn close(mut self, end: End, tally: Option<Tally>, now: Millis) -> Settlement {
+        if let Some(watch) = self.watch.take() {
+            let answered_ms = now.saturating_sub(self.started).saturating_sub(self.first_byte_ms.unwrap_or_default());
+            match end {
+                End::Complete => watch.told(tally.map_or(0, |tally| tally.usage.output), answered_ms, now),
+                End::Cut | End::Failed => watch.end(Verdict::Failed, now),
+                End::HungUp | End::Unanswered | End::Refused => drop(watch),
+            }
+        }
         let stated = tally.as_ref().and_then(|tally| self.cost(tally));
         let line = self.line(end, tally.as_ref(), stated, now);
         let cost = stated.map(|(cost, _)| cost);
@@ -159,6 +180,9 @@ impl Record {
             caller: &self.caller,
             path: self.path,
             model: &self.model,
+            rules: &self.rules,
+            tags: &self.tags,
+            user: self.user.as_deref(),
             target: self.served.as_ref().map(|served| served.target.as_str()),
             status: self.status,
             stream: self.stream,
@@ -201,6 +225,9 @@ written! {
         caller: &'a str,
         path: &'static str,
         model: &'a str,
+        rules?: &'a [usize],
+        tags?: &'a [String],
+        user?: Option<&'a str>,
         target: Option<&'a str>,
         status: u16,
         stream: bool,

@@ -47,6 +47,7 @@ pub struct Relay {
     waited_through: usize,
     failure: Option<Error>,
     patience: Patience,
+    until: Millis,
     /// When the upstream last said something, or when waiting for it began.
     heard: Millis,
     /// When the caller was last told something.
@@ -66,6 +67,8 @@ pub struct Ends {
     /// Tokens, for an upstream that does not tell.
     pub input_estimate: u64,
     pub patience: Patience,
+    /// When the answer must have ended.
+    pub until: Millis,
 }
 
 /// What the time asks for.
@@ -107,7 +110,7 @@ pub enum Stopped {
 
 impl Relay {
     pub fn new(ends: Ends, now: Millis) -> Self {
-        let Ends { upstream, platform, reader, framing, caller, label, seal, input_estimate, patience } = ends;
+        let Ends { upstream, platform, reader, framing, caller, label, seal, input_estimate, patience, until } = ends;
         let (usage_wanted, told_in) = (label.usage_wanted, label.framing);
         let is_wrapped = platform.wraps(framing);
         let translator = || Translator {
@@ -132,6 +135,7 @@ impl Relay {
             waited_through: 0,
             failure: None,
             patience,
+            until,
             heard: now,
             spoke: now,
             events: Vec::new(),
@@ -210,9 +214,9 @@ impl Relay {
         self.failure.as_ref()
     }
 
-    /// When the upstream will have been silent for too long.
+    /// When the upstream will have been silent for too long, or at it.
     pub fn deadline(&self) -> Millis {
-        self.heard.saturating_add(self.patience.idle_ms)
+        self.heard.saturating_add(self.patience.idle_ms).min(self.until)
     }
 
     /// When [`Self::tick`] is to be asked next.

@@ -1,40 +1,43 @@
 //! Which targets answer a model name, in which order, and what an attempt's outcome means for the next.
 
 pub mod class;
+pub mod demand;
 pub mod dice;
 pub mod health;
 pub mod need;
 pub mod order;
+pub mod place;
 pub mod plan;
 pub mod policy;
 pub mod rule;
 mod sketch;
+pub mod watch;
 pub mod wish;
 
+use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
-use crate::config::{BUILT_IN, Config, Patience, Provider, Target};
+use self::policy::Policy;
+use crate::config::{BUILT_IN, Config, Provider, Target};
 use crate::error::{Error, Kind};
-use crate::host::Millis;
-use crate::named::Named;
 use crate::nearest::nearest;
 
-/// The targets of one request, in the order in which they are tried.
+/// What stands behind a model's name.
 #[derive(Debug)]
-pub struct Route {
-    pub targets: Vec<Target>,
-    /// Whether those are passed over that could be given only part of the request.
-    pub strict: bool,
-    pub patience: Patience,
+pub struct Route<'c> {
+    /// As they are listed.
+    pub targets: Cow<'c, [Arc<Target>]>,
+    pub policy: &'c Arc<Policy>,
 }
 
 /// Resolves a caller's model name: an alias, `provider/model`, or the bare name of a known model.
-pub fn resolve(config: &Config, model: &str) -> Result<Route, Error> {
+pub fn resolve<'c>(config: &'c Config, model: &str) -> Result<Route<'c>, Error> {
     if let Some(alias) = config.aliases.get(model) {
         if alias.targets.is_empty() {
             return Err(unknown(format!("the model \"{model}\" has no target whose provider has a key")));
         }
-        return Ok(Route { targets: alias.targets.clone(), strict: alias.strict, patience: alias.patience });
+        return Ok(Route { targets: Cow::Borrowed(&alias.targets), policy: &alias.policy });
     }
     let named = match model.split_once('/') {
         Some((provider, rest)) => {
@@ -58,8 +61,8 @@ pub fn resolve(config: &Config, model: &str) -> Result<Route, Error> {
     };
     match named {
         Some((provider, model)) if provider.answers(model) => {
-            let target = Target::new(provider, model, &config.models);
-            Ok(Route { targets: vec![target], strict: config.strict, patience: config.patience })
+            let targets = Target::all(provider, model, &config.models).collect();
+            Ok(Route { targets: Cow::Owned(targets), policy: &config.policy })
         }
         _ => {
             let names = listed(config);
@@ -103,20 +106,10 @@ pub enum Outcome {
     TimedOut,
     /// An error event, a cut or nonsense before the first content of a 200.
     Failed,
+    /// Another that was asked beside it was sooner.
+    Outrun,
     /// The caller hung up meanwhile.
     HungUp,
-}
-
-impl Outcome {
-    /// Whether the next target may do better. The caller's own mistakes stay the caller's.
-    pub fn falls(self) -> bool {
-        match self {
-            // 424 is Bedrock's word for a model that failed.
-            Self::Status(status) => matches!(status, 408 | 409 | 424 | 429 | 500..),
-            Self::Unreachable | Self::TimedOut | Self::Failed => true,
-            Self::HungUp => false,
-        }
-    }
 }
 
 impl fmt::Display for Outcome {
@@ -126,33 +119,19 @@ impl fmt::Display for Outcome {
             Self::Unreachable => f.write_str("unreachable"),
             Self::TimedOut => f.write_str("timeout"),
             Self::Failed => f.write_str("error"),
+            Self::Outrun => f.write_str("outrun"),
             Self::HungUp => f.write_str("hangup"),
         }
     }
 }
 
-/// Which targets asked for a pause, as far as this process knows.
-#[derive(Debug, Default)]
-pub struct Health {
-    resting: Named<Millis>,
-}
-
-/// No upstream's wish for a pause is believed for longer.
-pub const REST_MS_MAX: Millis = 60_000;
-
-impl Health {
-    /// Notes a `Retry-After` of `target`.
-    pub fn rest(&mut self, target: &Target, wait_ms: Millis, now: Millis) {
-        self.resting.retain(|until| *until > now);
-        self.resting.insert(target.to_string(), now.saturating_add(wait_ms.min(REST_MS_MAX)));
-    }
-
-    /// Targets that rest go last; none is left out, since a caller with one target wants it tried.
-    pub fn order(&self, targets: Vec<Target>, now: Millis) -> Vec<Target> {
-        let rests = |target: &Target| self.resting.get(&target.to_string()).is_some_and(|until| *until > now);
-        let (last, mut order): (Vec<Target>, Vec<Target>) = targets.into_iter().partition(rests);
-        order.extend(last);
-        order
+impl Target {
+    /// With the number of its account, where the provider has several.
+    pub fn in_full(&self) -> String {
+        match self.provider.accounts() {
+            [_, _, ..] => format!("{self}#{}", self.account + 1),
+            _ => self.to_string(),
+        }
     }
 }
 
@@ -187,7 +166,8 @@ mod tests {
             ("tollgate/echo", &["tollgate/echo"]),
         ];
         for (model, expected) in cases {
-            let route = resolve(&config(), model).unwrap();
+            let config = config();
+            let route = resolve(&config, model).unwrap();
             assert_eq!(route.targets.iter().map(ToString::to_string).collect::<Vec<_>>(), *expected, "{model}");
         }
     }
@@ -208,26 +188,5 @@ mod tests {
             let error = resolve(&config(), model).unwrap_err();
             assert_eq!((error.kind, error.message.as_str()), (Kind::UnknownModel, expected));
         }
-    }
-
-    #[test]
-    fn only_what_another_target_may_do_better_falls() {
-        for status in [408, 409, 424, 429, 500, 502, 503, 504, 529] {
-            assert!(Outcome::Status(status).falls(), "{status}");
-        }
-        for status in [200, 301, 400, 401, 402, 403, 404, 413, 422] {
-            assert!(!Outcome::Status(status).falls(), "{status}");
-        }
-        assert!(Outcome::Unreachable.falls() && Outcome::TimedOut.falls() && Outcome::Failed.falls());
-    }
-
-    #[test]
-    fn a_target_that_asked_for_a_pause_goes_last_until_it_is_over() {
-        let targets = resolve(&config(), "smart").unwrap().targets;
-        let mut health = Health::default();
-        health.rest(&targets[0], 2_000_000, 1_000);
-        let first = |now| health.order(targets.clone(), now)[0].to_string();
-        assert_eq!(first(1_000), "openai/gpt-5");
-        assert_eq!(first(1_000 + REST_MS_MAX), "local/llama", "the pause is bounded");
     }
 }

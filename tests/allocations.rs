@@ -43,7 +43,7 @@ fn stream(caller: Inbound, pieces: u64) -> Vec<u8> {
 
 fn allocations((upstream, teller): (Dialect, Inbound), caller: Inbound, pieces: u64) -> u64 {
     let body = stream(teller, pieces);
-    let patience = Patience { first_byte_ms: 1, idle_ms: 1, heartbeat_ms: 1 };
+    let patience = Patience { first_byte_ms: 1, idle_ms: 1, total_ms: u64::MAX, heartbeat_ms: 1 };
     let info = allocation_counter::measure(|| {
         let ends = Ends {
             upstream,
@@ -55,6 +55,7 @@ fn allocations((upstream, teller): (Dialect, Inbound), caller: Inbound, pieces: 
             seal: Seal::default(),
             input_estimate: 1,
             patience,
+            until: u64::MAX,
         };
         let mut relay = Relay::new(ends, 0);
         for chunk in body.chunks(CHUNK_BYTES) {

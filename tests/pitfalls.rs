@@ -24,7 +24,7 @@ const SEAL: Seal = Seal::new([7; 32]);
 /// The events that a caller gets of the upstream's, each with the number of the upstream's event that it came of.
 fn told(upstream: Dialect, caller: Inbound, events: &[Value]) -> Vec<(usize, Value)> {
     let label = Label { id: "req_1".into(), usage_wanted: true, ..Label::default() };
-    let patience = Patience { first_byte_ms: 1, idle_ms: 1, heartbeat_ms: 1 };
+    let patience = Patience { first_byte_ms: 1, idle_ms: 1, total_ms: u64::MAX, heartbeat_ms: 1 };
     let (platform, framing) = (Platform::Native, Framing::Sse);
     let ends = Ends {
         upstream,
@@ -36,6 +36,7 @@ fn told(upstream: Dialect, caller: Inbound, events: &[Value]) -> Vec<(usize, Val
         seal: SEAL,
         input_estimate: 1,
         patience,
+        until: u64::MAX,
     };
     let (mut relay, mut told) = (Relay::new(ends, 0), Vec::new());
     let mut take = |at: usize, bytes: &[u8]| {
@@ -162,7 +163,7 @@ fn a_ping_of_the_upstream_is_a_sign_of_life_for_the_caller_frontman_731() {
     let label = Label { id: "req_1".into(), ..Label::default() };
     let newest = Inbound::AiSdk(Version::V4);
     for caller in [Inbound::Anthropic, Inbound::OpenaiChat, Inbound::OpenaiResponses, Inbound::Gemini, newest] {
-        let patience = Patience { first_byte_ms: 1, idle_ms: 1_000, heartbeat_ms: 1_000 };
+        let patience = Patience { first_byte_ms: 1, idle_ms: 1_000, total_ms: u64::MAX, heartbeat_ms: 1_000 };
         let (upstream, platform, framing) = (Dialect::Anthropic, Platform::Native, Framing::Sse);
         let (seal, label) = (SEAL, label.clone());
         let ends = Ends {
@@ -175,6 +176,7 @@ fn a_ping_of_the_upstream_is_a_sign_of_life_for_the_caller_frontman_731() {
             seal,
             input_estimate: 1,
             patience,
+            until: u64::MAX,
         };
         let mut relay = Relay::new(ends, 0);
         for (at, event) in events.iter().enumerate() {

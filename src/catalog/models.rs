@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use crate::named::Named;
 use crate::price::{Picodollars, Price, Rates, Search, Service, Tokens};
+use crate::route::need::Needs;
 
 /// By provider, `[name]`, a line for each model: `name 3/15 h.3 c200k m64k`, which is its name, what goes in and what comes
 /// out, then fields. Prices are in dollars per million tokens, and stand there where they differ: `h` and `w` of what is
@@ -36,6 +37,8 @@ pub struct Model {
     pub context: Option<u64>,
     /// The most tokens of an answer.
     pub most: Option<u64>,
+    /// What it is known not to do.
+    pub cannot: Needs,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,9 +72,14 @@ impl Models {
     pub fn get(&self, model: &str) -> Model {
         let plain = undated(model);
         let own = self.own.get(model).or_else(|| self.own.get(plain?)).cloned();
-        let Model { price, context, most } = own.unwrap_or_default();
+        let Model { price, context, most, .. } = own.unwrap_or_default();
         let listed = self.listed(model).or_else(|| self.listed(plain?)).unwrap_or_default();
-        Model { price: price.or(listed.price), context: context.or(listed.context), most: most.or(listed.most) }
+        Model {
+            price: price.or(listed.price),
+            context: context.or(listed.context),
+            most: most.or(listed.most),
+            cannot: listed.cannot,
+        }
     }
 
     /// Whether it has a line of its own or one of its undated name.
@@ -256,7 +264,7 @@ mod tests {
             assert!(names.is_sorted_by(|a, b| a < b), "{provider}");
             for line in lines.lines() {
                 count += 1;
-                let Model { price, context, most } = read(line, "table");
+                let Model { price, context, most, .. } = read(line, "table");
                 assert!(context != Some(0) && most != Some(0), "{line}");
                 let Some(Priced { price, .. }) = price else { continue };
                 let tokens = price.services.iter().map(|(_, tokens)| tokens).chain([&price.tokens]);
@@ -296,7 +304,8 @@ mod tests {
             search: Some(Search::Each(70_000_000_000)),
         };
         let origin = Origin::Table("a page, read 2026-11-21".into());
-        let expected = Model { price: Some(Priced { price, origin }), context: Some(1000), most: Some(64) };
+        let expected =
+            Model { price: Some(Priced { price, origin }), context: Some(1000), most: Some(64), ..Model::default() };
         assert_eq!(read(line, "table"), expected);
         assert_eq!(read("m h1 c5", "table"), Model { context: Some(5), ..Model::default() }, "half a price");
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use tollgate::config::{Caller, Config, Draft, Mistake, Reach, Target};
+use tollgate::config::{Caller, Config, Draft, Mistake, Reach};
 
 /// What is said of a configuration without mistakes.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -105,8 +105,15 @@ fn unpriced(config: &Config, warnings: &mut Vec<String>) {
         return;
     }
     for (name, alias) in config.aliases.iter() {
-        for Target { provider, model, .. } in alias.targets.iter().filter(|target| target.known.price.is_none()) {
-            let whole = format!("{}/{model}", provider.name);
+        let mut unknown: Vec<String> = alias
+            .targets
+            .iter()
+            .filter(|target| target.known.price.is_none())
+            .map(|target| format!("{}/{}", target.provider.name, target.model))
+            .collect();
+        // A provider with several keys has a target for each.
+        unknown.dedup();
+        for whole in unknown {
             warnings.push(format!(
                 "models.{name}: no price is known for {whole}, so callers with a cap are refused there ({}); write \
                  [prices.\"{whole}\"], or unpriced = true for the caller",
@@ -118,7 +125,8 @@ fn unpriced(config: &Config, warnings: &mut Vec<String>) {
 
 /// Weights that nothing is weighed by.
 fn unused(draft: &Draft, complete: &Config, warnings: &mut Vec<String>) {
-    let policies = draft.models.iter().map(|(name, alias)| (format!("models.{name}.policy"), &alias.policy));
+    let policies =
+        draft.models.iter().filter_map(|(name, alias)| Some((format!("models.{name}.policy"), alias.policy.as_ref()?)));
     for (at, policy) in std::iter::once(("policy".to_owned(), &draft.policy)).chain(policies) {
         for name in policy.weights.names() {
             let provider = name.split_once('/').map_or(name, |(provider, _)| provider);

@@ -3,6 +3,7 @@
 use super::{Draft, Known, Mistake};
 use crate::catalog::models::{Figures, Model, Models, Origin, Priced};
 use crate::price::{Picodollars, Price, Rates, Search, Tokens};
+use crate::route::need::Needs;
 use crate::wire::json::{objects, written};
 
 objects! {
@@ -95,7 +96,7 @@ fn read(model: &str, written: &PriceDraft, known: &Known) -> Result<Model, Mista
     let Some((provider, _)) = model.split_once('/') else {
         return Err(Mistake(format!("{at}: prices are by \"provider/model\"")));
     };
-    known.check(&at, provider)?;
+    known.check(provider).map_err(|why| Mistake(format!("{at}: {why}")))?;
     let rates = read_rates(&at, rates!(written))?;
     let mut above: Vec<(u64, Rates)> = Vec::new();
     for (index, tier) in written.above.iter().enumerate() {
@@ -118,6 +119,7 @@ fn read(model: &str, written: &PriceDraft, known: &Known) -> Result<Model, Mista
     // Whatever is served, and however, has these.
     let price = rates.map(|rates| Price { request, search, ..Price::of(Tokens { rates, above }) });
     Ok(Model {
+        cannot: Needs::default(),
         price: price.map(|price| Priced { price, origin: Origin::Configuration }),
         context: written.context_tokens,
         most: written.output_tokens,
@@ -176,7 +178,7 @@ mod tests {
         let (request, search) = (5_000_000_000, Some(Search::Each(10_000_000_000)));
         let price = Price { request, search, ..Price::of(Tokens { rates, above }) };
         let price = Some(Priced { price, origin: Origin::Configuration });
-        assert_eq!(model(written), Ok(Model { price, context: Some(9), most: Some(7) }));
+        assert_eq!(model(written), Ok(Model { price, context: Some(9), most: Some(7), ..Model::default() }));
         assert_eq!(model(r#"{"output_tokens":7}"#), Ok(Model { most: Some(7), ..Model::default() }));
     }
 

@@ -38,7 +38,7 @@ objects! {
         pub variables: Named<String> = Named::default(),
         /// The name of the secret that holds the key.
         pub secret: Option<String>,
-        /// Several keys, in place of `secret`.
+        /// Several keys in place of one.
         pub keys: Vec<KeyDraft> = Vec::new(),
         pub auth: Option<Auth>,
         /// What every request has besides.
@@ -47,6 +47,8 @@ objects! {
         pub follows_303: Option<bool>,
         /// The least that its answers are waited for: what starts from cold takes its time.
         pub first_byte_ms: Option<u64>,
+        /// Whether it asks other providers in turn, and takes wishes for whom.
+        pub gateway: Option<bool>,
         /// What `GET /v1/models` lists of it; any other name is passed on too.
         pub models: Vec<String> = Vec::new(),
         pub quirks: Option<Quirks>,
@@ -57,17 +59,18 @@ objects! {
     pub struct KeyDraft {
         /// The name of the secret that holds it.
         pub secret: String,
-        /// How often it is taken, against the others; 1 by default.
-        pub weight: Option<u32>,
+        /// How often it is the first of them.
+        pub weight: u32 = 1,
     }
 }
 
 written! {
+    impl KeyDraft { secret, weight }
+
     impl ProviderDraft {
         dialect?, dialects?, also?, platform?, base_url?, query?, region?, variables?, secret?, keys?, auth?, headers?,
-        follows_303?, first_byte_ms?, models?, quirks?,
+        follows_303?, first_byte_ms?, gateway?, models?, quirks?,
     }
-    impl KeyDraft { secret, weight? }
 }
 
 #[derive(Debug)]
@@ -78,6 +81,8 @@ pub struct Provider {
     pub models: Vec<String>,
     /// How the names of its models begin.
     pub prefixes: Vec<String>,
+    /// Whether it asks other providers in turn, and takes wishes for whom.
+    pub is_gateway: bool,
     pub quirks: Quirks,
 }
 
@@ -99,7 +104,8 @@ pub struct Upstream {
     pub also: Vec<Base>,
     /// What every URL ends with.
     pub query: Option<String>,
-    pub credential: Credential,
+    /// At least one.
+    pub accounts: Vec<Account>,
     /// What every request has besides.
     pub headers: Vec<Field>,
     pub follows_303: bool,
@@ -115,6 +121,14 @@ pub struct Field {
     pub value: String,
     /// Whether nobody else may see it.
     is_secret: bool,
+}
+
+/// One of the keys that a provider may be shown.
+#[derive(Debug)]
+pub struct Account {
+    pub credential: Credential,
+    /// How often it is the first of them.
+    pub weight: u32,
 }
 
 /// What a provider is shown to know who asks.
@@ -136,6 +150,14 @@ pub enum Credential {
 }
 
 impl Provider {
+    /// None where it is built in.
+    pub fn accounts(&self) -> &[Account] {
+        match &self.reach {
+            Reach::Upstream(upstream) => &upstream.accounts,
+            Reach::Echo => &[],
+        }
+    }
+
     /// Whether it may know `model`: a built-in one knows only what it lists, an upstream is asked whatever it is.
     pub fn answers(&self, model: &str) -> bool {
         match self.reach {
@@ -159,15 +181,15 @@ impl Upstream {
 
     /// What nobody but the provider may see.
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
-        let own = match &self.credential {
+        let own = self.accounts.iter().flat_map(|account| match &account.credential {
             Credential::None => [None, None],
             Credential::Key(key) | Credential::Header { key, .. } | Credential::Query { key, .. } => {
                 [Some(key.as_str()), None]
             }
             Credential::Sigv4(signer) => [Some(signer.secret_key.as_str()), signer.session_token.as_deref()],
-        };
+        });
         let others = self.headers.iter().filter(|field| field.is_secret).map(|field| field.value.as_str());
-        let secrets = own.into_iter().flatten().chain(others);
+        let secrets = own.flatten().chain(others);
         secrets.filter(|secret| !secret.is_empty())
     }
 }
@@ -199,6 +221,7 @@ pub(super) fn compile(
         reach: Reach::Echo,
         models: vec!["echo".to_owned()],
         prefixes: Vec::new(),
+        is_gateway: false,
         quirks: Quirks::default(),
     };
     providers.insert(BUILT_IN.to_owned(), Arc::new(echo));
@@ -249,7 +272,7 @@ impl Making<'_> {
             base_url,
             also: also.iter().map(|also| self.base(also)).collect::<Result<_, _>>()?,
             query: self.query()?,
-            credential: self.credential(service)?,
+            accounts: self.accounts(service)?,
             headers: self.headers()?,
             follows_303: written.follows_303.unwrap_or(row.is_some_and(|row| row.follows_303)),
             first_byte_ms: written.first_byte_ms.or(row.and_then(|row| row.first_byte_ms)).unwrap_or_default(),
@@ -261,6 +284,7 @@ impl Making<'_> {
             reach: Reach::Upstream(Box::new(upstream)),
             models: written.models.clone(),
             prefixes: row.map(|row| row.prefixes.clone()).unwrap_or_default(),
+            is_gateway: written.gateway.or(row.map(|row| row.gateway)).unwrap_or(false),
             quirks: written.quirks.clone().or_else(|| row.map(|row| row.quirks.clone())).unwrap_or_default(),
         })
     }
@@ -409,6 +433,34 @@ impl Making<'_> {
         names.iter().find_map(|name| (self.secret)(name)).ok_or_else(|| Unready::Off(names.join(" or ")))
     }
 
+    fn shown(&self, key: String) -> Credential {
+        let known = || self.row.map_or(Auth::Key, catalog::Provider::auth);
+        match self.written.auth.clone().unwrap_or_else(known) {
+            Auth::Bearer => Credential::Header { name: AUTHORIZATION.into(), value: format!("Bearer {key}"), key },
+            Auth::Header(name) => Credential::Header { name, value: key.clone(), key },
+            Auth::Query(name) => Credential::Query { name, key },
+            Auth::Key | Auth::Sigv4 | Auth::None => Credential::Key(key),
+        }
+    }
+
+    /// `service` is what requests may be signed for.
+    fn accounts(&self, service: Option<&str>) -> Result<Vec<Account>, Unready> {
+        let keys = &self.written.keys;
+        if keys.is_empty() {
+            return Ok(vec![Account { credential: self.credential(service)?, weight: 1 }]);
+        }
+        if self.written.secret.is_some() || matches!(self.written.auth, Some(Auth::Sigv4 | Auth::None)) {
+            return Err(self.wrong(".keys", "stands beside a secret or an auth without keys; leave one out"));
+        }
+        if keys.iter().all(|key| key.weight == 0) {
+            return Err(self.wrong(".keys", "no weight is above 0"));
+        }
+        let found = keys.iter().filter_map(|key| Some((self.shown((self.secret)(&key.secret)?), key.weight)));
+        let accounts: Vec<Account> = found.map(|(credential, weight)| Account { credential, weight }).collect();
+        let names = || keys.iter().map(|key| key.secret.as_str()).collect::<Vec<_>>().join(" or ");
+        if accounts.is_empty() { Err(Unready::Off(names())) } else { Ok(accounts) }
+    }
+
     /// `service` is what requests may be signed for.
     fn credential(&self, service: Option<&str>) -> Result<Credential, Unready> {
         let Self { written, row, .. } = *self;
@@ -419,26 +471,19 @@ impl Making<'_> {
             };
             return Err(self.wrong("", format_args!("has a secret and auth = \"{auth}\"{why}; leave one out")));
         }
-        let known = row.map_or(Auth::Key, catalog::Provider::auth);
-        let shown = |key: String, auth| match auth {
-            Auth::Bearer => Credential::Header { name: AUTHORIZATION.into(), value: format!("Bearer {key}"), key },
-            Auth::Header(name) => Credential::Header { name, value: key.clone(), key },
-            Auth::Query(name) => Credential::Query { name, key },
-            Auth::Key | Auth::Sigv4 | Auth::None => Credential::Key(key),
-        };
         match (written.auth.clone(), service) {
             (Some(Auth::None), _) => Ok(Credential::None),
             (Some(Auth::Sigv4), Some(service)) => self.access_key(service),
             (Some(Auth::Sigv4), None) => Err(self.wrong(".auth", "\"sigv4\" is for Amazon Bedrock only")),
-            (Some(auth), _) => Ok(shown(self.key()?, auth)),
+            (Some(_), _) => Ok(self.shown(self.key()?)),
             // A key made for the service before one for all of AWS; where there is neither, the former is easier to make.
             (None, Some(service)) => match self.key() {
-                Ok(key) => Ok(shown(key, known)),
+                Ok(key) => Ok(self.shown(key)),
                 Err(missing) => self.access_key(service).map_err(|_| missing),
             },
             (None, None) => match self.key() {
                 Err(_) if row.is_some_and(|row| row.keyless) => Ok(Credential::None),
-                key => Ok(shown(key?, known)),
+                key => Ok(self.shown(key?)),
             },
         }
     }
@@ -467,6 +512,7 @@ pub(super) fn secret_names(
     row: Option<&catalog::Provider>,
 ) -> Vec<String> {
     let mut names = key_names(written.and_then(|written| written.secret.as_ref()), name, row);
+    names.extend(written.into_iter().flat_map(|written| &written.keys).map(|key| key.secret.clone()));
     if row.is_some() {
         names.push(variable(name, "BASE_URL"));
     }
@@ -600,7 +646,7 @@ mod tests {
             let config = compile(providers, secrets).unwrap();
             let ollama = upstream(&config, "ollama");
             assert_eq!(ollama.base_url, *expected);
-            assert!(matches!(ollama.credential, Credential::None));
+            assert!(matches!(ollama.accounts[0].credential, Credential::None));
         }
     }
 
@@ -620,7 +666,7 @@ mod tests {
             ("anthropic-aws", "aws-external-anthropic"),
         ];
         for (name, service) in services {
-            let Credential::Sigv4(signer) = &upstream(&config, name).credential else { panic!("{name}") };
+            let Credential::Sigv4(signer) = &upstream(&config, name).accounts[0].credential else { panic!("{name}") };
             assert_eq!(signer.service, service, "{name}");
         }
         let fields = &upstream(&config, "anthropic-aws").headers;
@@ -651,6 +697,24 @@ mod tests {
         }
         let query = r#"{"p":{"dialect":"gemini","base_url":"http://x","auth":"none","query":"a b"}}"#;
         assert_eq!(compile(query, &[]).unwrap_err(), r#"providers.p.query: "a b" is not of the form "name=value""#);
+    }
+
+    #[test]
+    fn a_provider_may_have_several_keys() {
+        let keys =
+            |more: &str| format!(r#"{{"openai":{{"keys":[{{"secret":"A","weight":3}},{{"secret":"B"}}]{more}}}}}"#);
+        let config = compile(&keys(""), &[("A", "a"), ("B", "b")]).unwrap();
+        let openai = upstream(&config, "openai");
+        assert_eq!(openai.accounts.iter().map(|account| account.weight).collect::<Vec<_>>(), [3, 1]);
+        assert_eq!(openai.secrets().collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(upstream(&compile(&keys(""), &[("B", "b")]).unwrap(), "openai").accounts.len(), 1);
+        assert_eq!(compile(&keys(""), &[]).unwrap().off.get("openai").unwrap(), "A or B");
+        let beside = "providers.openai.keys: stands beside a secret or an auth without keys; leave one out";
+        assert_eq!(compile(&keys(r#","secret":"C""#), &[]).unwrap_err(), beside);
+        let none = r#"{"openai":{"keys":[{"secret":"A","weight":0}]}}"#;
+        assert_eq!(compile(none, &[]).unwrap_err(), "providers.openai.keys: no weight is above 0");
+        let secrets = Draft::from_json(Some(&format!(r#"{{"providers":{}}}"#, keys("")))).unwrap().secrets();
+        assert!(secrets.contains("A") && secrets.contains("B"));
     }
 
     #[test]

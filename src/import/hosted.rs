@@ -119,8 +119,8 @@ pub(super) fn read(file: Value, hub: Hub, called: &str, draft: &mut Draft, notes
     let name = if model.is_some() { first } else { plain(called) };
     // Each behind the one before: what puts them in another order is said by the policy.
     let tiers = deployments.into_iter().map(|deployment| vec![deployment]).collect();
-    let draft_of = AliasDraft { policy, ..alias };
-    place::settle(vec![Named { name, tiers, order: Order::Listed, draft: draft_of }], Vec::new(), draft, notes);
+    alias.policy = Some(policy);
+    place::settle(vec![Named { name, tiers, order: Order::Listed, draft: alias }], Vec::new(), draft, notes);
 }
 
 /// Fields of a request that go through as they are.

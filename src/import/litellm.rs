@@ -27,7 +27,7 @@ struct Group {
 struct Settings {
     order: Option<Order>,
     retries: Option<u32>,
-    total_ms: Option<u64>,
+    first_byte_ms: Option<u64>,
     fallbacks: Fallbacks,
 }
 
@@ -97,7 +97,7 @@ fn shared(part: &mut Part, settings: &mut Settings, draft: &mut Draft, notes: &m
 
 fn library(mut part: Part, settings: &mut Settings, draft: &mut Draft, notes: &mut Notes) {
     shared(&mut part, settings, draft, notes);
-    settings.total_ms = part.seconds("request_timeout", notes).or(settings.total_ms);
+    settings.first_byte_ms = timeout(&mut part, "request_timeout", notes).or(settings.first_byte_ms);
     // Without it LiteLLM refuses what a provider cannot be told.
     if part.flag("drop_params", notes) == Some(false) {
         draft.strict = Some(true);
@@ -116,7 +116,7 @@ fn router(
     notes: &mut Notes,
 ) -> Vec<(String, String, bool)> {
     shared(&mut part, settings, draft, notes);
-    settings.total_ms = part.seconds("timeout", notes).or(settings.total_ms);
+    settings.first_byte_ms = timeout(&mut part, "timeout", notes).or(settings.first_byte_ms);
     if let Some(strategy) = part.text("routing_strategy", notes) {
         settings.order = Some(order(&strategy, &part.at("routing_strategy"), notes));
     }
@@ -149,6 +149,13 @@ fn router(
     part.pass(&["enable_pre_call_checks", "enable_pre_call_check", "set_verbose", "debug_level", "client_ttl"]);
     part.close("not known here", notes);
     aliases
+}
+
+/// Of each attempt, in milliseconds.
+fn timeout(part: &mut Part, name: &str, notes: &mut Notes) -> Option<u64> {
+    let ms = part.seconds(name, notes)?;
+    notes.lose(&part.at(name), "until the first byte of an answer here; what has begun may take longer");
+    Some(ms)
 }
 
 fn order(strategy: &str, at: &str, notes: &mut Notes) -> Order {
@@ -222,8 +229,8 @@ fn name(group: &Group, groups: &[Group], settings: &Settings, notes: &mut Notes)
         None => PolicyDraft::default(),
     };
     policy.fall_on = behind.fall_on;
-    let total_ms = group.entries.iter().find_map(|entry| entry.total_ms).or(settings.total_ms);
-    let draft = AliasDraft { total_ms, policy, ..AliasDraft::default() };
+    let first_byte_ms = group.entries.iter().find_map(|entry| entry.first_byte_ms).or(settings.first_byte_ms);
+    let draft = AliasDraft { first_byte_ms, policy: Some(policy), ..AliasDraft::default() };
     let order = settings.order.unwrap_or(Order::Weighted);
     Named { name: group.name.clone(), tiers, order, draft }
 }
@@ -246,7 +253,7 @@ fn tiers(group: &Group, notes: &mut Notes) -> Vec<Vec<Deployment>> {
     let mut entries: Vec<&Entry> = group.entries.iter().map(|entry| &**entry).collect();
     entries.sort_by_key(|entry| entry.order.unwrap_or(u32::MAX));
     for (field, of) in [
-        ("timeout", (|entry| entry.total_ms) as fn(&Entry) -> Option<u64>),
+        ("timeout", (|entry| entry.first_byte_ms) as fn(&Entry) -> Option<u64>),
         ("num_retries", |entry| entry.retries.map(u64::from)),
     ] {
         let first = entries.first().and_then(|entry| of(entry));

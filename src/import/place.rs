@@ -262,10 +262,11 @@ fn settle_one(named: Named, places: &[(Place, String)], draft: &mut Draft, notes
             );
             notes.lose(&format!("{at}.policy.order"), &why);
         }
-        alias.policy.order = Some(order);
+        let policy = alias.policy.get_or_insert_default();
+        policy.order = Some(order);
         if order == Order::Weighted && weights.iter().any(|(_, weight)| *weight != 1) {
             for (target, weight) in weights {
-                alias.policy.weights.insert(target, weight);
+                policy.weights.insert(target, weight);
             }
         }
     }
@@ -301,7 +302,7 @@ fn share_keys(named: &mut [Named]) -> Vec<(Place, Vec<KeyDraft>)> {
                 let default = secrets(&place.name).first().cloned().unwrap_or_default();
                 let secret = other.place.secret.clone().unwrap_or(default);
                 if keys.iter().all(|key| key.secret != secret) {
-                    keys.push(KeyDraft { secret, weight: Some(other.weight).filter(|weight| *weight != 1) });
+                    keys.push(KeyDraft { secret, weight: other.weight });
                 }
             }
             match shared.iter().find(|(known, _)| *known == place) {

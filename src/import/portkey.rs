@@ -20,7 +20,7 @@ use super::place::{self, Deployment, Named, plain, whole_weights};
 #[derive(Debug, Clone, Copy, Default)]
 struct Above {
     retries: Option<u32>,
-    total_ms: Option<u64>,
+    first_byte_ms: Option<u64>,
 }
 
 /// `called` is the config's name; `model` is what its requests ask for, and then its name, too.
@@ -49,7 +49,7 @@ impl Making<'_> {
     fn put(&mut self, node: &Node, name: &str, above: Above) {
         let above = Above {
             retries: node.agreed(|node| node.retries).or(above.retries),
-            total_ms: node.agreed(|node| node.total_ms).or(above.total_ms),
+            first_byte_ms: node.agreed(|node| node.first_byte_ms).or(above.first_byte_ms),
         };
         match (&node.kind, node.tiers()) {
             (Kind::Choose { conditions, otherwise, .. }, _) => {
@@ -164,7 +164,7 @@ fn model(node: &Node, name: &str, tiers: Vec<Vec<Deployment>>, above: Above, not
     if policy.attempts.is_none() && steps.saturating_mul(each) > ATTEMPTS {
         policy.attempts = Some(steps.saturating_mul(each));
     }
-    let draft = AliasDraft { total_ms: above.total_ms, policy, ..AliasDraft::default() };
+    let draft = AliasDraft { first_byte_ms: above.first_byte_ms, policy: Some(policy), ..AliasDraft::default() };
     Named { name: name.to_owned(), tiers, order: Order::Weighted, draft }
 }
 

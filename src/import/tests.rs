@@ -6,8 +6,6 @@ mod litellm;
 mod portkey;
 
 use tollgate::config::{Config, Mistake};
-use tollgate::route::policy::Policy;
-use tollgate::route::rule::Rule;
 
 use super::{Source, import};
 use crate::command::{elsewhere, from_toml};
@@ -37,19 +35,10 @@ fn check(cases: &[Case]) {
     }
 }
 
-/// That a configuration is taken, with all its policies and rules.
+/// That a configuration is taken.
 fn take(holds: &str, toml: &str) {
     let draft = from_toml(toml).unwrap_or_else(|why| panic!("{holds}: {why}"));
-    let mut mistakes: Vec<Mistake> = Config::compile(&draft, elsewhere).err().unwrap_or_default();
-    let policy = Policy::compile("policy", &draft.policy, &Policy::default(), &mut mistakes);
-    for (name, alias) in draft.models.iter() {
-        Policy::compile(&format!("models.{name}.policy"), &alias.policy, &policy, &mut mistakes);
-    }
-    for (place, rule) in draft.rules.iter().enumerate() {
-        let knows =
-            |name: &str| draft.models.contains(name).then_some(()).ok_or_else(|| format!("no model \"{name}\""));
-        Rule::compile(&format!("rules[{place}]"), rule, knows, &mut mistakes);
-    }
+    let mistakes: Vec<Mistake> = Config::compile(&draft, elsewhere).err().unwrap_or_default();
     assert_eq!(mistakes, [], "{holds}");
 }
 

@@ -2,6 +2,9 @@
 //!
 //! Sources: recorded and documented errors of the providers, read 2026-11; each wording stands in a test.
 
+use super::health::Verdict;
+use crate::host::Millis;
+
 /// Kinds of failure that a policy tells apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
@@ -85,10 +88,7 @@ impl Class {
     /// Of an answer that is an error. `words` is its type, code and message.
     pub fn of(status: u16, words: &str) -> Self {
         let words = words.to_lowercase();
-        let told = |class: Self| {
-            let known = WORDS.iter().find(|(known, _)| *known == class).map_or(&[][..], |(_, known)| known);
-            known.iter().any(|known| words.contains(known))
-        };
+        let told = |class: Self| class.is_in(&words);
         match status {
             402 => Self::Unpaid,
             // A quota that no wait refills; Google's refills, and says so in the same words.
@@ -109,8 +109,36 @@ impl Class {
         }
     }
 
+    /// Of an answer that failed after a good head: `words` is what it said, if anything.
+    pub fn told(words: &str) -> Self {
+        let words = words.to_lowercase();
+        WORDS.iter().map(|(class, _)| *class).find(|class| class.is_in(&words)).unwrap_or(Self::BadAnswer)
+    }
+
+    /// Whether `words` in lower case tell it.
+    fn is_in(self, words: &str) -> bool {
+        WORDS.iter().any(|(class, known)| *class == self && known.iter().any(|known| words.contains(known)))
+    }
+
     pub fn all() -> impl Iterator<Item = Self> {
         ALL.into_iter()
+    }
+
+    /// Whether the same target may answer if it is asked again.
+    pub fn passes(self) -> bool {
+        use Class::{BadAnswer, Overloaded, RateLimit, ServerError, Timeout, Unreachable};
+        matches!(self, RateLimit | Overloaded | ServerError | Timeout | Unreachable | BadAnswer)
+    }
+
+    /// What it says of the target's health. `wait_ms` is for how long the target wants to be left alone.
+    pub fn verdict(self, wait_ms: Option<Millis>) -> Verdict {
+        match (self, wait_ms) {
+            (Self::RateLimit, _) | (Self::Overloaded | Self::ServerError, Some(_)) => Verdict::Busy { wait_ms },
+            (Self::Overloaded | Self::ServerError, None) => Verdict::Failed,
+            (Self::Timeout | Self::Unreachable | Self::BadAnswer, _) => Verdict::Failed,
+            (Self::Unpaid | Self::Key, _) => Verdict::Unpaid,
+            (Self::Context | Self::Filtered | Self::NoModel | Self::Invalid, _) => Verdict::Refused,
+        }
     }
 
     /// As it is written in a policy.
@@ -150,7 +178,9 @@ impl Classes {
             | 1 << Class::Unreachable as u16
             | 1 << Class::BadAnswer as u16
             | 1 << Class::Context as u16
-            | 1 << Class::Unpaid as u16,
+            | 1 << Class::Unpaid as u16
+            | 1 << Class::Key as u16
+            | 1 << Class::NoModel as u16,
     );
 
     pub fn has(self, class: Class) -> bool {
@@ -213,6 +243,19 @@ mod tests {
         ];
         for (status, words, class) in cases {
             assert_eq!(Class::of(status, words), class, "{status} {words}");
+        }
+    }
+
+    #[test]
+    fn a_failure_after_a_good_head_is_told_by_its_words_alone() {
+        let cases = [
+            ("Overloaded", Class::Overloaded),
+            ("prompt is too long: 3 tokens > 2 maximum", Class::Context),
+            ("the answer broke off", Class::BadAnswer),
+            ("", Class::BadAnswer),
+        ];
+        for (words, class) in cases {
+            assert_eq!(Class::told(words), class, "{words}");
         }
     }
 

@@ -9,11 +9,12 @@ use crate::host::Millis;
 
 /// Which target. Names are compared as a hash: two that collide would share their health, not their requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key(u64);
+pub struct Key(pub(super) u64);
 
 impl Key {
-    pub fn of(provider: &str, model: &str) -> Self {
-        Self(hash(hash(hash(HASH_START, provider.as_bytes()), b"/"), model.as_bytes()))
+    pub fn of(provider: &str, model: &str, account: usize) -> Self {
+        let name = hash(hash(hash(HASH_START, provider.as_bytes()), b"/"), model.as_bytes());
+        Self(hash(hash(name, b"#"), &account.to_le_bytes()))
     }
 }
 
@@ -28,7 +29,7 @@ pub fn hash(before: u64, bytes: &[u8]) -> u64 {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Caution {
     /// Failures in a row.
-    pub failures: u8,
+    pub failures: u32,
     pub rest_ms: Millis,
 }
 
@@ -82,7 +83,6 @@ const COURSES_MAX: usize = 4096;
 /// Of all targets, as far as this process knows.
 #[derive(Debug, Default)]
 pub struct Health {
-    caution: Caution,
     /// By key.
     courses: Vec<(Key, Course)>,
 }
@@ -96,6 +96,9 @@ struct Course {
     failed: u32,
     first_byte: Sketch,
     speed: Sketch,
+    /// The middle of both, which every request asks for and few change.
+    first_byte_ms: Option<u64>,
+    tokens_per_second: Option<u64>,
     in_flight: u32,
     resting_until: Millis,
     breaker: Breaker,
@@ -105,7 +108,7 @@ struct Course {
 enum Breaker {
     Closed {
         /// In a row.
-        failures: u8,
+        failures: u32,
     },
     Open {
         until: Millis,
@@ -124,7 +127,7 @@ impl Default for Breaker {
     }
 }
 
-/// What is measured of a target; `None` where nothing has been seen lately.
+/// What is measured of a target, in the middle of what was seen; `None` where nothing has been seen lately.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Measure {
     pub first_byte_ms: Option<u64>,
@@ -135,10 +138,6 @@ pub struct Measure {
 }
 
 impl Health {
-    pub fn new(caution: Caution) -> Self {
-        Self { caution, courses: Vec::new() }
-    }
-
     /// A request goes out to the target.
     pub fn begin(&mut self, key: Key, now: Millis) {
         self.course(key, now, |course| {
@@ -152,8 +151,7 @@ impl Health {
     }
 
     /// And this came of it. To be told once for each [`Self::begin`].
-    pub fn end(&mut self, key: Key, verdict: Verdict, now: Millis) {
-        let caution = self.caution;
+    pub fn end(&mut self, key: Key, verdict: Verdict, caution: Caution, now: Millis) {
         self.course(key, now, |course| {
             course.in_flight = course.in_flight.saturating_sub(1);
             match verdict {
@@ -169,7 +167,10 @@ impl Health {
 
     /// How long the first content of an answer took.
     pub fn began_after(&mut self, key: Key, first_byte_ms: Millis, now: Millis) {
-        self.course(key, now, |course| course.first_byte.add(first_byte_ms, WEIGHT));
+        self.course(key, now, |course| {
+            course.first_byte.add(first_byte_ms, WEIGHT);
+            course.first_byte_ms = course.first_byte.percentile(50);
+        });
     }
 
     /// How long the answer took from its first content to its end.
@@ -178,38 +179,30 @@ impl Health {
         if tokens >= 16
             && let Some(speed) = tokens.saturating_mul(1000).checked_div(ms)
         {
-            self.course(key, now, |course| course.speed.add(speed, WEIGHT));
+            self.course(key, now, |course| {
+                course.speed.add(speed, WEIGHT);
+                course.tokens_per_second = course.speed.percentile(50);
+            });
         }
+    }
+
+    /// Whether it should be asked, and what is measured of it.
+    pub fn seen(&self, key: Key, now: Millis) -> (Standing, Measure) {
+        let Some(course) = self.known(key) else { return (Standing::Up, Measure::default()) };
+        (course.standing(now), course.measure(now))
     }
 
     pub fn standing(&self, key: Key, now: Millis) -> Standing {
-        let Some(course) = self.known(key) else { return Standing::Up };
-        match course.breaker {
-            Breaker::Open { until, .. } if until > now => Standing::Down(until),
-            Breaker::Probing { since, .. } if since.saturating_add(PROBE_MS_MAX) > now => {
-                Standing::Down(since.saturating_add(PROBE_MS_MAX))
-            }
-            _ if course.resting_until > now => Standing::Resting(course.resting_until),
-            _ => Standing::Up,
-        }
+        self.seen(key, now).0
     }
 
-    /// `percent` is of the first byte and, from the other end, of the speed: what so many requests do better than.
-    pub fn measure(&self, key: Key, percent: u8, now: Millis) -> Measure {
-        let Some(course) = self.known(key) else { return Measure::default() };
-        // A sketch is aged when it is next added to. All counts of a target halve together, so its shares are right;
-        // only what is so old that nothing is left of it must not be told.
-        if age(now).saturating_sub(course.age) >= u64::from(u32::BITS) {
-            return Measure { in_flight: course.in_flight, ..Measure::default() };
-        }
-        let all = u64::from(course.answered) + u64::from(course.failed);
-        let success_permille = (u64::from(course.answered) * 1000).checked_div(all);
-        Measure {
-            first_byte_ms: course.first_byte.percentile(percent),
-            tokens_per_second: course.speed.percentile(100_u8.saturating_sub(percent)),
-            success_permille: success_permille.and_then(|permille| u32::try_from(permille).ok()),
-            in_flight: course.in_flight,
-        }
+    pub fn measure(&self, key: Key, now: Millis) -> Measure {
+        self.seen(key, now).1
+    }
+
+    /// The time in which so many in a hundred of its answers have begun.
+    pub fn first_byte_within(&self, key: Key, percent: u32) -> Option<Millis> {
+        self.known(key)?.first_byte.percentile(percent)
     }
 
     fn known(&self, key: Key) -> Option<&Course> {
@@ -246,6 +239,33 @@ impl Health {
 }
 
 impl Course {
+    fn standing(&self, now: Millis) -> Standing {
+        match self.breaker {
+            Breaker::Open { until, .. } if until > now => Standing::Down(until),
+            Breaker::Probing { since, .. } if since.saturating_add(PROBE_MS_MAX) > now => {
+                Standing::Down(since.saturating_add(PROBE_MS_MAX))
+            }
+            _ if self.resting_until > now => Standing::Resting(self.resting_until),
+            _ => Standing::Up,
+        }
+    }
+
+    fn measure(&self, now: Millis) -> Measure {
+        // A sketch is aged when it is next added to. All counts of a target halve together, so its shares are right;
+        // only what is so old that nothing is left of it must not be told.
+        if age(now).saturating_sub(self.age) >= u64::from(u32::BITS) {
+            return Measure { in_flight: self.in_flight, ..Measure::default() };
+        }
+        let all = u64::from(self.answered) + u64::from(self.failed);
+        let success_permille = (u64::from(self.answered) * 1000).checked_div(all);
+        Measure {
+            first_byte_ms: self.first_byte_ms,
+            tokens_per_second: self.tokens_per_second,
+            success_permille: success_permille.and_then(|permille| u32::try_from(permille).ok()),
+            in_flight: self.in_flight,
+        }
+    }
+
     fn age_to(&mut self, age: u64) {
         let times = u32::try_from(age.saturating_sub(self.age)).unwrap_or(u32::MAX);
         if times > 0 {
@@ -291,12 +311,12 @@ mod tests {
     const NOW: Millis = 1_000_000_000;
 
     fn one() -> (Health, Key) {
-        (Health::default(), Key::of("openai", "gpt-5"))
+        (Health::default(), Key::of("openai", "gpt-5", 0))
     }
 
     fn ends(health: &mut Health, key: Key, verdict: Verdict, now: Millis) {
         health.begin(key, now);
-        health.end(key, verdict, now);
+        health.end(key, verdict, Caution::default(), now);
     }
 
     #[test]
@@ -312,7 +332,7 @@ mod tests {
         assert_eq!(health.standing(key, over), Standing::Up, "somebody may try");
         health.begin(key, over);
         assert!(matches!(health.standing(key, over), Standing::Down(_)), "but one only");
-        health.end(key, Verdict::Failed, over);
+        health.end(key, Verdict::Failed, Caution::default(), over);
         assert_eq!(health.standing(key, over), Standing::Down(over + 30_000), "twice as long");
         let over = over + 30_000;
         ends(&mut health, key, Verdict::Answered, over);
@@ -340,12 +360,12 @@ mod tests {
         for _ in 0..50 {
             ends(&mut health, key, Verdict::Refused, NOW);
         }
-        assert_eq!((health.standing(key, NOW), health.measure(key, 50, NOW).success_permille), (Standing::Up, None));
+        assert_eq!((health.standing(key, NOW), health.measure(key, NOW).success_permille), (Standing::Up, None));
         for _ in 0..50 {
             ends(&mut health, key, Verdict::Unpaid, NOW);
         }
         assert_eq!(health.standing(key, NOW), Standing::Resting(NOW + REST_MS_MAX));
-        assert_eq!(health.measure(key, 50, NOW).success_permille, None);
+        assert_eq!(health.measure(key, NOW).success_permille, None);
     }
 
     #[test]
@@ -368,7 +388,7 @@ mod tests {
         }
         let over = NOW + 15_000;
         health.begin(key, over);
-        health.end(key, Verdict::Abandoned, over);
+        health.end(key, Verdict::Abandoned, Caution::default(), over);
         assert_eq!(health.standing(key, over), Standing::Up);
         health.begin(key, over);
         assert_eq!(health.standing(key, over + PROBE_MS_MAX), Standing::Up);
@@ -383,16 +403,16 @@ mod tests {
         }
         health.told(key, 500, 1_000, NOW);
         health.told(key, 3, 0, NOW);
-        let measure = health.measure(key, 50, NOW);
+        let measure = health.measure(key, NOW);
         assert_eq!(measure.success_permille, Some(666));
         assert!((175..=225).contains(&measure.first_byte_ms.unwrap()), "{measure:?}");
         assert!((440..=560).contains(&measure.tokens_per_second.unwrap()), "{measure:?}");
         for _ in 0..8 {
             health.began_after(key, 1_000, NOW + 2 * HALF_LIFE_MS);
         }
-        assert!(health.measure(key, 50, NOW).first_byte_ms.unwrap() > 800, "what is new counts more");
+        assert!(health.measure(key, NOW).first_byte_ms.unwrap() > 800, "what is new counts more");
         let late = NOW + 60 * HALF_LIFE_MS;
-        assert_eq!(health.measure(key, 50, late), Measure::default());
+        assert_eq!(health.measure(key, late), Measure::default());
     }
 
     #[test]
@@ -400,12 +420,12 @@ mod tests {
         let (mut health, key) = one();
         health.begin(key, NOW);
         health.begin(key, NOW);
-        health.end(key, Verdict::Abandoned, NOW);
-        assert_eq!(health.measure(key, 50, NOW).in_flight, 1);
+        health.end(key, Verdict::Abandoned, Caution::default(), NOW);
+        assert_eq!(health.measure(key, NOW).in_flight, 1);
         for number in 0..20_000 {
-            ends(&mut health, Key::of("local", &number.to_string()), Verdict::Answered, NOW + number);
+            ends(&mut health, Key::of("local", &number.to_string(), 0), Verdict::Answered, NOW + number);
         }
         assert!(health.courses.len() <= COURSES_MAX);
-        assert_eq!(health.measure(key, 50, NOW).in_flight, 1, "who is waited for is not forgotten");
+        assert_eq!(health.measure(key, NOW).in_flight, 1, "who is waited for is not forgotten");
     }
 }

@@ -47,6 +47,11 @@ impl Needs {
         self.0 & (1 << need as u8) != 0
     }
 
+    /// Whether one of them is a kind of file.
+    pub fn has_files(self) -> bool {
+        self.has(Need::Images) || self.has(Need::Audio) || self.has(Need::Documents)
+    }
+
     pub fn all_of(self, others: Self) -> bool {
         self.0 & others.0 == others.0
     }

@@ -1,6 +1,7 @@
 //! The order in which targets are tried: a policy, over what is known of each.
 
 use std::cmp::Reverse;
+use std::sync::Arc;
 
 use super::dice::{Dice, mixed};
 use super::health::{HASH_START, Measure, Standing, hash};
@@ -30,11 +31,20 @@ words! {
     }
 }
 
+impl Order {
+    /// Whether it looks at what the request may cost.
+    pub fn asks_for_cost(self) -> bool {
+        matches!(self, Self::Cheapest | Self::Balanced)
+    }
+}
+
 /// A target that may be asked, and what is known of it now.
 #[derive(Debug, Clone)]
 pub struct Candidate {
-    pub target: Target,
+    pub target: Arc<Target>,
     pub weight: u32,
+    /// Which part of that is its account's, in thousandths.
+    pub share_permille: u32,
     pub standing: Standing,
     pub measure: Measure,
     /// The most that the request may cost there; `None` where no price is known.
@@ -54,12 +64,28 @@ impl Stick {
 /// More copies would not divide more finely what people mean.
 const WEIGHT_MAX: u32 = 100;
 
+/// What of a target's weight is its account's.
+fn part(candidate: &Candidate, weight: u64) -> u64 {
+    weight.saturating_mul(u64::from(candidate.share_permille))
+}
+
+/// Puts the accounts of each target in an order of their own, as often the first as their share says. `candidates` of one
+/// target stand beside each other.
+pub fn shuffle_accounts(candidates: &mut [Candidate], dice: &mut Dice) {
+    let is_same = |one: &Candidate, other: &Candidate| {
+        Arc::ptr_eq(&one.target.provider, &other.target.provider) && one.target.model == other.target.model
+    };
+    for accounts in candidates.chunk_by_mut(is_same).filter(|accounts| accounts.len() > 1) {
+        shuffle(accounts, |candidate| u64::from(candidate.share_permille), dice);
+    }
+}
+
 /// Puts `candidates` in order. Those who rest or are down go last, and never out: a caller with one target wants
 /// it tried.
 pub fn arrange(candidates: &mut [Candidate], order: Order, stick: Option<Stick>, dice: &mut Dice) {
     match order {
         Order::Listed => {}
-        Order::Weighted => shuffle(candidates, |candidate| u64::from(candidate.weight), dice),
+        Order::Weighted => shuffle(candidates, |candidate| part(candidate, u64::from(candidate.weight)), dice),
         Order::Cheapest => candidates.sort_by_key(|candidate| (candidate.cost.is_none(), candidate.cost)),
         // What is not known yet has to be tried to be known.
         Order::FirstByte => candidates.sort_by_key(|candidate| candidate.measure.first_byte_ms),
@@ -69,7 +95,7 @@ pub fn arrange(candidates: &mut [Candidate], order: Order, stick: Option<Stick>,
         Order::LeastBusy => candidates.sort_by_key(|candidate| candidate.measure.in_flight),
         Order::Balanced => {
             let dearest = candidates.iter().filter_map(|candidate| candidate.cost).max().unwrap_or_default();
-            shuffle(candidates, |candidate| attraction(candidate, dearest), dice);
+            shuffle(candidates, |candidate| part(candidate, attraction(candidate, dearest)), dice);
         }
     }
     if let Some(Stick(stick)) = stick {
@@ -105,9 +131,8 @@ fn attraction(candidate: &Candidate, dearest: Picodollars) -> u64 {
 /// candidate is gone (rendezvous hashing; Thaler and Ravishankar, 1996).
 fn keep(candidates: &mut [Candidate], stick: u64) {
     let drawn = |candidate: &Candidate| {
-        let name = hash(hash(HASH_START, candidate.target.provider.name.as_bytes()), candidate.target.model.as_bytes());
         let copies = 0..u64::from(candidate.weight.clamp(1, WEIGHT_MAX));
-        copies.map(|copy| mixed(mixed(stick ^ name).wrapping_add(copy))).max()
+        copies.map(|copy| mixed(mixed(stick ^ candidate.target.key.0).wrapping_add(copy))).max()
     };
     let up = candidates.iter().enumerate().filter(|(_, candidate)| candidate.standing == Standing::Up);
     let best = up.max_by_key(|(_, candidate)| drawn(candidate)).map(|(at, _)| at);
@@ -118,12 +143,10 @@ fn keep(candidates: &mut [Candidate], stick: u64) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::catalog::models::Model;
     use crate::config::{Provider, Reach};
     use crate::quirks::Quirks;
+    use crate::route::health::Key;
 
     fn candidate(name: &str, change: impl FnOnce(&mut Candidate)) -> Candidate {
         let provider = Provider {
@@ -131,11 +154,19 @@ mod tests {
             reach: Reach::Echo,
             models: Vec::new(),
             prefixes: Vec::new(),
+            is_gateway: false,
             quirks: Quirks::default(),
         };
         let mut candidate = Candidate {
-            target: Target { provider: Arc::new(provider), model: "m".to_owned(), known: Model::default() },
+            target: Arc::new(Target {
+                key: Key::of(name, "m", 0),
+                provider: Arc::new(provider),
+                model: "m".to_owned(),
+                account: 0,
+                known: Arc::default(),
+            }),
             weight: 1,
+            share_permille: 1000,
             standing: Standing::Up,
             measure: Measure::default(),
             cost: None,

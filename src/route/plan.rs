@@ -1,427 +1,132 @@
-//! The targets of one request, in order, and why each stands where it does or is left out. Pure: a dry run is the same
-//! call.
+//! Who is asked next, within what one request may spend on attempts. Pure: it is told what came of each attempt.
 
-use std::fmt;
+use std::collections::VecDeque;
+use std::sync::Arc;
 
+use super::class::Class;
 use super::dice::Dice;
 use super::health::{Health, Key};
-use super::need::{Need, Needs};
-use super::order::{Candidate, Order, Stick, arrange};
-use super::policy::{Policy, Sticky};
-use super::wish::Wishes;
+use super::order::Candidate;
+use super::policy::{Hedge, Policy};
 use crate::config::Target;
 use crate::host::Millis;
-use crate::price::Picodollars;
 
-/// What is known of a target besides its name. What is not known excludes it only where somebody asked for it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Traits {
-    /// Tokens of input and output together.
-    pub window: Option<u64>,
-    /// What it is known not to do.
-    pub cannot: Needs,
-    pub region: Option<String>,
-    pub keeps_nothing: Option<bool>,
-    pub never_trains: Option<bool>,
-    /// Per token of input and of output.
-    pub price: Option<(Picodollars, Picodollars)>,
-    /// The most that the request may cost there.
-    pub cost: Option<Picodollars>,
+/// The targets of one request that may still be asked.
+#[derive(Debug)]
+pub struct Plan {
+    waiting: VecDeque<Candidate>,
+    policy: Arc<Policy>,
+    /// How many attempts have begun, and when the first did.
+    asked: u32,
+    began: Option<Millis>,
+    /// Attempts at the target that was asked last, after its first.
+    retried: u32,
+    dice: Dice,
 }
 
-/// What a request needs of a target.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Demand<'a> {
-    pub needs: Needs,
-    /// As we estimate them.
-    pub input_tokens: u64,
-    /// What its conversation begins with, and its system prompt with the tools.
-    pub conversation: &'a [u8],
-    pub prefix: &'a [u8],
+/// What came of an attempt that gave no answer.
+#[derive(Debug, Clone, Copy)]
+pub struct Failure {
+    pub class: Class,
+    pub status: Option<u16>,
+    /// How long the target wants to be left alone.
+    pub wait_ms: Option<Millis>,
 }
 
-/// Why a target is left out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Unfit {
-    NotAmong,
-    Ignored,
-    Cannot(Need),
-    Window { tokens: u64, window: u64 },
-    Region { has: Option<String> },
-    Retains { is_known: bool },
-    Trains { is_known: bool },
-    TooDear,
-    NotFirst,
+/// What to do after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Then {
+    /// The caller is told of it.
+    Stop,
+    /// [`Plan::next`] is asked.
+    Next,
+    /// The same target is asked again, after so long.
+    Again(Millis),
 }
 
-impl fmt::Display for Unfit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let unknown = |f: &mut fmt::Formatter<'_>, is_known: bool, known: &str, unknown: &str| {
-            f.write_str(if is_known { known } else { unknown })
+/// Nobody is kept waiting longer for a target to be asked again.
+const PAUSE_MS_MAX: Millis = 30_000;
+
+impl Plan {
+    pub fn new(candidates: Vec<Candidate>, policy: Arc<Policy>, dice: Dice) -> Self {
+        Self { waiting: candidates.into(), policy, asked: 0, began: None, retried: 0, dice }
+    }
+
+    /// Who would be asked, in order.
+    pub fn candidates(&self) -> impl Iterator<Item = &Candidate> {
+        self.waiting.iter()
+    }
+
+    /// Takes the next one out, if another attempt may begin. It is taken to begin now.
+    pub fn next(&mut self, now: Millis) -> Option<Arc<Target>> {
+        if !self.may_begin(now) {
+            return None;
+        }
+        let candidate = self.waiting.pop_front()?;
+        self.begin(now);
+        self.retried = 0;
+        Some(candidate.target)
+    }
+
+    /// The one that was taken out last was sent nothing after all.
+    pub fn unasked(&mut self) {
+        self.asked = self.asked.saturating_sub(1);
+    }
+
+    /// How much longer to wait for `first`, which was asked at `began`, until another is asked beside it; `None` where no
+    /// other is.
+    pub fn hedge_ms(&self, first: Key, began: Millis, health: &Health, now: Millis) -> Option<Millis> {
+        let hedge = self.policy.hedge.filter(|_| !self.waiting.is_empty() && self.may_begin(now))?;
+        let after_ms = match hedge {
+            Hedge::After(after_ms) => after_ms,
+            Hedge::Percentile(percent) => health.first_byte_within(first, percent)?,
         };
-        match self {
-            Self::NotAmong => f.write_str("not among the providers that may be asked"),
-            Self::Ignored => f.write_str("among the providers that may not be asked"),
-            Self::Cannot(need) => write!(f, "does not take {}", need.name()),
-            Self::Window { tokens, window } => write!(f, "has a window of {window} tokens for about {tokens}"),
-            Self::Region { has: Some(region) } => write!(f, "is in {region}"),
-            Self::Region { has: None } => f.write_str("is in a region that is not known"),
-            Self::Retains { is_known } => unknown(f, *is_known, "keeps what it is sent", "may keep what it is sent"),
-            Self::Trains { is_known } => {
-                unknown(f, *is_known, "trains on what it is sent", "may train on what it is sent")
+        Some(began.saturating_add(after_ms).saturating_sub(now))
+    }
+
+    /// What follows on a failure of `target`.
+    pub fn after(&mut self, target: &Target, failure: Failure, now: Millis) -> Then {
+        if !self.policy.fall.falls(failure.class, failure.status) {
+            return Then::Stop;
+        }
+        if failure.class == Class::Context {
+            // Whoever has no more room would only say the same.
+            self.waiting.retain(|other| match (other.target.known.context, target.known.context) {
+                (Some(window), Some(full)) => window > full,
+                _ => other.target.model != target.model,
+            });
+        }
+        match self.pause(failure, now) {
+            Some(pause) => {
+                self.begin(now);
+                self.retried = self.retried.saturating_add(1);
+                Then::Again(pause)
             }
-            Self::TooDear => f.write_str("costs more than was wished, or an unknown amount"),
-            Self::NotFirst => f.write_str("only the first may be asked"),
-        }
-    }
-}
-
-/// The targets of one model, in the order in which they are tried, and those that are left out.
-#[derive(Debug, Default)]
-pub struct Places {
-    pub candidates: Vec<Candidate>,
-    pub left_out: Vec<(Target, Unfit)>,
-}
-
-/// Puts the targets of one model in order.
-pub fn place(
-    targets: &[Target],
-    policy: &Policy,
-    wishes: &Wishes,
-    demand: &Demand<'_>,
-    traits: impl Fn(&Target) -> Traits,
-    health: &Health,
-    (dice, now): (&mut Dice, Millis),
-) -> Places {
-    let mut places = Places::default();
-    let percent = 50;
-    for target in targets {
-        let traits = traits(target);
-        if let Some(unfit) = unfit(target, &traits, policy, wishes, demand) {
-            places.left_out.push((target.clone(), unfit));
-            continue;
-        }
-        let key = Key::of(&target.provider.name, &target.model);
-        places.candidates.push(Candidate {
-            target: target.clone(),
-            weight: policy.weight(&target.provider.name, &target.model),
-            standing: health.standing(key, now),
-            measure: health.measure(key, percent, now),
-            cost: traits.cost,
-        });
-    }
-    let order = wishes.sort.unwrap_or(policy.order);
-    let stick = stick(policy, wishes, demand);
-    if wishes.order.is_empty() {
-        arrange(&mut places.candidates, order, stick, dice);
-    } else {
-        // Named ones first and as they are named; the others as the policy has it.
-        arrange(&mut places.candidates, order, None, dice);
-        let rank = |candidate: &Candidate| {
-            wishes.order.iter().position(|name| is_named(&candidate.target, name)).unwrap_or(usize::MAX)
-        };
-        places.candidates.sort_by_key(|candidate| (candidate.standing, rank(candidate)));
-    }
-    if wishes.first_only {
-        let rest = places.candidates.split_off(places.candidates.len().min(1));
-        places.left_out.extend(rest.into_iter().map(|candidate| (candidate.target, Unfit::NotFirst)));
-    }
-    places
-}
-
-fn stick(policy: &Policy, wishes: &Wishes, demand: &Demand<'_>) -> Option<Stick> {
-    match (policy.sticky?, &wishes.session) {
-        (Sticky::Conversation, Some(session)) => Some(Stick::of(session.as_bytes())),
-        (Sticky::Conversation, None) => Some(Stick::of(demand.conversation)),
-        (Sticky::Prefix, _) => Some(Stick::of(demand.prefix)),
-    }
-}
-
-/// A provider's name is that of all its models; OpenRouter's callers name a region behind a slash too.
-fn is_named(target: &Target, name: &str) -> bool {
-    let provider = target.provider.name.as_str();
-    name == provider
-        || name
-            .split_once('/')
-            .is_some_and(|(named, rest)| named == provider && (rest == target.model || rest.is_empty()))
-}
-
-fn unfit(target: &Target, traits: &Traits, policy: &Policy, wishes: &Wishes, demand: &Demand<'_>) -> Option<Unfit> {
-    let among = |names: &[String]| names.iter().any(|name| is_named(target, name));
-    let not_among = |names: &[String]| !names.is_empty() && !among(names);
-    if not_among(&policy.only) || not_among(&wishes.only) {
-        return Some(Unfit::NotAmong);
-    }
-    if among(&policy.ignore) || among(&wishes.ignore) {
-        return Some(Unfit::Ignored);
-    }
-    if let Some(need) = Need::all().find(|need| demand.needs.has(*need) && traits.cannot.has(*need)) {
-        return Some(Unfit::Cannot(need));
-    }
-    if let Some(window) = traits.window.filter(|window| demand.input_tokens > *window) {
-        return Some(Unfit::Window { tokens: demand.input_tokens, window });
-    }
-    let elsewhere = |region: &String| traits.region.as_deref().is_none_or(|has| !is_within(has, region));
-    let is_elsewhere = (!policy.regions.is_empty() && policy.regions.iter().all(elsewhere))
-        || wishes.region.as_ref().is_some_and(elsewhere);
-    if is_elsewhere {
-        return Some(Unfit::Region { has: traits.region.clone() });
-    }
-    if (policy.zero_retention || wishes.zero_retention) && traits.keeps_nothing != Some(true) {
-        return Some(Unfit::Retains { is_known: traits.keeps_nothing.is_some() });
-    }
-    if (policy.no_training || wishes.no_training) && traits.never_trains != Some(true) {
-        return Some(Unfit::Trains { is_known: traits.never_trains.is_some() });
-    }
-    let (input, output) = traits.price.map_or((None, None), |(input, output)| (Some(input), Some(output)));
-    let is_dear = |most: Option<Picodollars>, price: Option<Picodollars>| {
-        most.is_some_and(|most| price.is_none_or(|price| price > most))
-    };
-    (is_dear(wishes.max_price.0, input) || is_dear(wishes.max_price.1, output)).then_some(Unfit::TooDear)
-}
-
-/// `eu` holds `eu-west-1`.
-fn is_within(region: &str, wanted: &str) -> bool {
-    region.strip_prefix(wanted).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
-}
-
-/// Why a candidate stands where it does, for whoever asks.
-pub fn why(candidate: &Candidate, order: Order) -> String {
-    use super::health::Standing;
-    let known =
-        |value: Option<u64>, unit: &str| value.map_or_else(|| "unknown".to_owned(), |value| format!("{value} {unit}"));
-    let measure = &candidate.measure;
-    let place = match order {
-        Order::Listed => "as listed".to_owned(),
-        Order::Weighted => format!("by chance, weight {}", candidate.weight),
-        Order::Cheapest => format!("at most {}", known(candidate.cost.map(|cost| cost.0), "picodollars")),
-        Order::FirstByte => format!("first byte: {}", known(measure.first_byte_ms, "ms")),
-        Order::Throughput => format!("speed: {}", known(measure.tokens_per_second, "tokens/s")),
-        Order::LeastBusy => format!("{} requests under way", measure.in_flight),
-        Order::Balanced => {
-            let success = measure.success_permille.map(u64::from);
-            format!(
-                "by chance, at most {}, answers {}",
-                known(candidate.cost.map(|cost| cost.0), "picodollars"),
-                known(success, "in 1000")
-            )
-        }
-    };
-    match candidate.standing {
-        Standing::Up => place,
-        Standing::Resting(until) => format!("{place}; asked to be left alone until {until}"),
-        Standing::Down(until) => format!("{place}; failed too often, left alone until {until}"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-    use crate::catalog::models::Model;
-    use crate::config::{Provider, Reach};
-    use crate::quirks::Quirks;
-    use crate::route::health::Verdict;
-
-    const NOW: Millis = 1_000_000;
-
-    fn targets(names: &[&str]) -> Vec<Target> {
-        let target = |name: &&str| {
-            let (provider, model) = name.split_once('/').unwrap();
-            let provider = Provider {
-                name: provider.to_owned(),
-                reach: Reach::Echo,
-                models: Vec::new(),
-                prefixes: Vec::new(),
-                quirks: Quirks::default(),
-            };
-            Target { provider: Arc::new(provider), model: model.to_owned(), known: Model::default() }
-        };
-        names.iter().map(target).collect()
-    }
-
-    fn traits(target: &Target) -> Traits {
-        let price = |input, output| Some((Picodollars(input), Picodollars(output)));
-        match target.provider.name.as_str() {
-            "openai" => Traits {
-                window: Some(400_000),
-                keeps_nothing: Some(false),
-                never_trains: Some(true),
-                region: Some("us".to_owned()),
-                price: price(1_250_000, 10_000_000),
-                cost: Some(Picodollars(900)),
-                ..Traits::default()
-            },
-            "bedrock" => Traits {
-                window: Some(200_000),
-                keeps_nothing: Some(true),
-                never_trains: Some(true),
-                region: Some("eu-west-1".to_owned()),
-                price: price(3_000_000, 15_000_000),
-                cost: Some(Picodollars(2_000)),
-                ..Traits::default()
-            },
-            "groq" => Traits {
-                window: Some(8_000),
-                cannot: Needs::default().with(Need::Images),
-                price: price(50_000, 80_000),
-                cost: Some(Picodollars(40)),
-                ..Traits::default()
-            },
-            _ => Traits::default(),
+            None => Then::Next,
         }
     }
 
-    struct Case {
-        policy: Policy,
-        wishes: Wishes,
-        demand: Demand<'static>,
-    }
-
-    /// Who is asked in which order, and who is not and why.
-    fn placed(change: impl FnOnce(&mut Case), health: &Health) -> (String, String) {
-        let mut case = Case { policy: Policy::default(), wishes: Wishes::default(), demand: Demand::default() };
-        change(&mut case);
-        let targets = targets(&["openai/gpt-5", "bedrock/claude", "groq/llama", "local/own"]);
-        let mut dice = Dice::new(1);
-        let places = place(&targets, &case.policy, &case.wishes, &case.demand, traits, health, (&mut dice, NOW));
-        let asked: Vec<&str> =
-            places.candidates.iter().map(|candidate| candidate.target.provider.name.as_str()).collect();
-        let out: Vec<String> =
-            places.left_out.iter().map(|(target, unfit)| format!("{} {unfit}", target.provider.name)).collect();
-        (asked.join(" "), out.join("; "))
-    }
-
-    fn names(names: &[&str]) -> Vec<String> {
-        names.iter().map(|name| (*name).to_owned()).collect()
-    }
-
-    /// A row for each wish or rule of the policy: who is asked in which order, and who is left out and why.
-    #[test]
-    fn targets_are_filtered_and_put_in_order() {
-        type Change = fn(&mut Case);
-        let rows: &[(&str, Change, &str, &str)] = &[
-            ("as listed", |_| {}, "openai bedrock groq local", ""),
-            ("cheapest first", |case| case.policy.order = Order::Cheapest, "groq openai bedrock local", ""),
-            (
-                "a wish for the order of all",
-                |case| case.wishes.sort = Some(Order::Cheapest),
-                "groq openai bedrock local",
-                "",
-            ),
-            (
-                "named providers first",
-                |case| case.wishes.order = names(&["groq", "bedrock"]),
-                "groq bedrock openai local",
-                "",
-            ),
-            (
-                "a model may be named too",
-                |case| case.wishes.order = names(&["local/own", "groq/other"]),
-                "local openai bedrock groq",
-                "",
-            ),
-            (
-                "only some",
-                |case| case.wishes.only = names(&["groq", "local"]),
-                "groq local",
-                "openai not among the providers that may be asked; bedrock not among the providers that may be asked",
-            ),
-            (
-                "a wish does not widen what the policy allows",
-                |case| {
-                    case.policy.only = names(&["openai"]);
-                    case.wishes.only = names(&["openai", "groq"]);
-                },
-                "openai",
-                "bedrock not among the providers that may be asked; groq not among the providers that may be asked; \
-                 local not among the providers that may be asked",
-            ),
-            (
-                "all but some",
-                |case| case.wishes.ignore = names(&["openai", "local"]),
-                "bedrock groq",
-                "openai among the providers that may not be asked; local among the providers that may not be asked",
-            ),
-            (
-                "what a model cannot do",
-                |case| case.demand.needs = Needs::default().with(Need::Images),
-                "openai bedrock local",
-                "groq does not take images",
-            ),
-            (
-                "a window that is too small",
-                |case| case.demand.input_tokens = 250_000,
-                "openai local",
-                "bedrock has a window of 200000 tokens for about 250000; groq has a window of 8000 tokens for about 250000",
-            ),
-            (
-                "nothing kept: what is not known does not count as yes",
-                |case| case.wishes.zero_retention = true,
-                "bedrock",
-                "openai keeps what it is sent; groq may keep what it is sent; local may keep what it is sent",
-            ),
-            (
-                "no training",
-                |case| case.policy.no_training = true,
-                "openai bedrock",
-                "groq may train on what it is sent; local may train on what it is sent",
-            ),
-            (
-                "a region and those within it",
-                |case| case.policy.regions = names(&["eu", "ch"]),
-                "bedrock",
-                "openai is in us; groq is in a region that is not known; local is in a region that is not known",
-            ),
-            (
-                "a highest price",
-                |case| case.wishes.max_price = (Some(Picodollars(2_000_000)), None),
-                "openai groq",
-                "bedrock costs more than was wished, or an unknown amount; local costs more than was wished, or an unknown amount",
-            ),
-            (
-                "the first and no other",
-                |case| {
-                    case.wishes.first_only = true;
-                    case.policy.order = Order::Cheapest;
-                },
-                "groq",
-                "openai only the first may be asked; bedrock only the first may be asked; local only the first may be asked",
-            ),
-        ];
-        for (name, change, asked, left_out) in rows {
-            let told = placed(change, &Health::default());
-            assert_eq!((told.0.as_str(), told.1.as_str()), (*asked, *left_out), "{name}");
+    /// How long to wait before the same target is asked again; `None` where it should not be.
+    fn pause(&mut self, failure: Failure, now: Millis) -> Option<Millis> {
+        let budget = self.policy.budget;
+        if self.retried >= budget.retries || !failure.class.passes() || !self.may_begin(now) {
+            return None;
         }
+        let backoff = budget.retry_ms.saturating_mul(1 << self.retried.min(16));
+        // Half of it by chance, so that those who failed together do not come back together.
+        let backoff = backoff - self.dice.below(backoff / 2 + 1);
+        let pause = failure.wait_ms.unwrap_or_default().max(backoff);
+        (pause <= PAUSE_MS_MAX && self.may_begin(now.saturating_add(pause))).then_some(pause)
     }
 
-    #[test]
-    fn those_who_are_down_go_last_even_where_they_are_named_first() {
-        let mut health = Health::default();
-        for _ in 0..3 {
-            health.begin(Key::of("openai", "gpt-5"), NOW);
-            health.end(Key::of("openai", "gpt-5"), Verdict::Failed, NOW);
-        }
-        assert_eq!(placed(|_| {}, &health).0, "bedrock groq local openai");
-        assert_eq!(placed(|case| case.wishes.order = names(&["openai"]), &health).0, "bedrock groq local openai");
-        assert_eq!(placed(|case| case.wishes.only = names(&["openai"]), &health).0, "openai", "it is all there is");
+    fn may_begin(&self, now: Millis) -> bool {
+        let budget = self.policy.budget;
+        let spent_ms = self.began.map_or(0, |began| now.saturating_sub(began));
+        self.asked < budget.attempts && spent_ms < budget.ms
     }
 
-    #[test]
-    fn a_session_keeps_its_target() {
-        let first = |session: &str| {
-            let change = |case: &mut Case| {
-                case.policy.sticky = Some(Sticky::Conversation);
-                case.policy.order = Order::Weighted;
-                case.wishes.session = Some(session.to_owned());
-            };
-            placed(change, &Health::default()).0.split(' ').next().unwrap().to_owned()
-        };
-        let firsts: Vec<String> = (0..40).map(|session| first(&session.to_string())).collect();
-        assert_eq!(firsts, (0..40).map(|session| first(&session.to_string())).collect::<Vec<_>>());
-        for name in ["openai", "bedrock", "groq", "local"] {
-            assert!(firsts.iter().any(|first| first == name), "{name} has some");
-        }
+    fn begin(&mut self, now: Millis) {
+        self.asked = self.asked.saturating_add(1);
+        self.began.get_or_insert(now);
     }
 }

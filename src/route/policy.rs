@@ -1,8 +1,9 @@
 //! How a model's targets are tried: written in the configuration, field by field over what holds for all models.
 
 use super::class::{Class, Classes};
+use super::health::Caution;
 use super::order::Order;
-use crate::config::Mistake;
+use crate::config::{Mistake, PATIENCE, Patience};
 use crate::host::Millis;
 use crate::named::Named;
 use crate::nearest::nearest;
@@ -20,12 +21,13 @@ objects! {
         pub fall_on: Option<Vec<String>>,
         pub attempts: Option<u32>,
         pub attempts_ms: Option<u64>,
+        /// How often the same target is asked again before the next.
         pub retries: Option<u32>,
-        /// Before the first retry, in milliseconds; each pause after it is twice as long.
+        /// Before the first time; then twice as long each time.
         pub retry_ms: Option<u64>,
-        /// After how many failures in a row a target is left alone.
+        /// So many failures in a row close a target.
         pub rest_after: Option<u32>,
-        /// For how long, in milliseconds.
+        /// For how long, the first time.
         pub rest_ms: Option<u64>,
         pub hedge_ms: Option<u64>,
         pub hedge_percentile: Option<u32>,
@@ -39,8 +41,8 @@ objects! {
 
 written! {
     impl PolicyDraft {
-        order?, sticky?, weights?, fall_on?, attempts?, attempts_ms?, retries?, retry_ms?, rest_after?,
-        rest_ms?, hedge_ms?, hedge_percentile?, only?, ignore?, regions?, zero_retention?, no_training?,
+        order?, sticky?, weights?, fall_on?, attempts?, attempts_ms?, retries?, retry_ms?, rest_after?, rest_ms?, hedge_ms?, hedge_percentile?, only?,
+        ignore?, regions?, zero_retention?, no_training?,
     }
 }
 
@@ -58,11 +60,15 @@ words! {
 /// Ready to be followed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
+    /// Whether a target is passed over that could be given only part of a request.
+    pub strict: bool,
+    pub patience: Patience,
     pub order: Order,
     pub sticky: Option<Sticky>,
     pub weights: Named<u32>,
     pub fall: Fall,
     pub budget: Budget,
+    pub caution: Caution,
     pub hedge: Option<Hedge>,
     /// Providers besides which none is asked, where there is one.
     pub only: Vec<String>,
@@ -88,6 +94,8 @@ pub struct Budget {
     pub ms: Millis,
     /// How often the same target is asked again where that may help, before the next.
     pub retries: u32,
+    /// Before the first time; then twice as long each time.
+    pub retry_ms: Millis,
 }
 
 /// When a second target is asked beside the first, which has not begun to answer.
@@ -101,11 +109,14 @@ pub enum Hedge {
 impl Default for Policy {
     fn default() -> Self {
         Self {
+            strict: false,
+            patience: PATIENCE,
             order: Order::Listed,
             sticky: None,
             weights: Named::default(),
             fall: Fall { classes: Classes::USUAL, statuses: Vec::new() },
-            budget: Budget { attempts: 8, ms: 300_000, retries: 0 },
+            budget: Budget { attempts: 8, ms: 900_000, retries: 0, retry_ms: 500 },
+            caution: Caution::default(),
             hedge: None,
             only: Vec::new(),
             ignore: Vec::new(),
@@ -156,6 +167,7 @@ impl Policy {
         };
         least("attempts", written.attempts.map_or(1, u64::from), "that nothing is asked");
         least("attempts_ms", written.attempts_ms.unwrap_or(1), "that nothing is asked");
+        least("rest_after", written.rest_after.map_or(1, u64::from), "that every target is left alone");
         let hedge = match (written.hedge_ms, written.hedge_percentile) {
             (None, None) => otherwise.hedge,
             // 0 is never, for a model that is an exception.
@@ -179,6 +191,8 @@ impl Policy {
             weights.insert(name.to_owned(), *weight);
         }
         Self {
+            strict: otherwise.strict,
+            patience: otherwise.patience,
             order: written.order.unwrap_or(otherwise.order),
             sticky: written.sticky.or(otherwise.sticky),
             weights,
@@ -190,6 +204,11 @@ impl Policy {
                 attempts: written.attempts.unwrap_or(otherwise.budget.attempts),
                 ms: written.attempts_ms.unwrap_or(otherwise.budget.ms),
                 retries: written.retries.unwrap_or(otherwise.budget.retries),
+                retry_ms: written.retry_ms.unwrap_or(otherwise.budget.retry_ms),
+            },
+            caution: Caution {
+                failures: written.rest_after.unwrap_or(otherwise.caution.failures),
+                rest_ms: written.rest_ms.unwrap_or(otherwise.caution.rest_ms),
             },
             hedge,
             only: list(&written.only, &otherwise.only),
@@ -228,7 +247,7 @@ mod tests {
         let (policy, _) =
             compile(r#"{"order":"cheapest","weights":{"groq":2},"sticky":"prefix","hedge_ms":0}"#, &above);
         assert_eq!((policy.order, policy.sticky, policy.hedge), (Order::Cheapest, Some(Sticky::Prefix), None));
-        assert_eq!((policy.budget.attempts, policy.budget.ms), (2, 300_000));
+        assert_eq!((policy.budget.attempts, policy.budget.ms), (2, 900_000));
         assert_eq!(policy.only, ["openai"]);
         let weights = [("openai", "gpt-5"), ("openai", "o5"), ("groq", "x"), ("xai", "y")];
         assert_eq!(weights.map(|(provider, model)| policy.weight(provider, model)), [5, 3, 2, 1]);

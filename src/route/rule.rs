@@ -151,6 +151,11 @@ pub struct Rule {
 }
 
 impl Rule {
+    /// Whether it is only for requests that need something.
+    pub fn asks_for_needs(&self) -> bool {
+        self.when.needs != Needs::default()
+    }
+
     /// What is written at `at`. `knows` says whether a name stands for a model.
     pub fn compile(
         at: &str,

@@ -37,7 +37,7 @@ impl Sketch {
     }
 
     /// The value that `percent` of what was seen does not pass; `None` where nothing was seen.
-    pub(super) fn percentile(&self, percent: u8) -> Option<u64> {
+    pub(super) fn percentile(&self, percent: u32) -> Option<u64> {
         let total: u64 = self.0.iter().map(|count| u64::from(*count)).sum();
         let wanted = (total * u64::from(percent.min(100))).div_ceil(100).max(1);
         let mut seen = 0_u64;

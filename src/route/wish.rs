@@ -11,7 +11,7 @@ use crate::chat::Number;
 use crate::error::Error;
 use crate::host::Headers;
 use crate::price::Picodollars;
-use crate::wire::json::{Cursor, Fields, Read, objects};
+use crate::wire::json::{self, Cursor, Fields, Raw, Read, objects, parse};
 
 /// Of one request; what is not wished is empty.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -43,6 +43,8 @@ pub struct Wishes {
     pub session: Option<String>,
     /// The names of what was wished and cannot be given, for the list of what was lost.
     pub unmet: Vec<String>,
+    /// Whether some of it stands in the body, where an upstream that is no gateway would refuse it.
+    pub in_body: bool,
 }
 
 objects! {
@@ -75,8 +77,8 @@ objects! {
         by: Option<String>,
     }
 
-    struct Options {
-        gateway: Option<Provider>,
+    struct Options<'a> {
+        gateway: Option<Raw<'a>>,
     }
 }
 
@@ -93,11 +95,36 @@ impl<'a> Read<'a> for Sort {
     }
 }
 
+/// The fields of [`Provider`], and `serviceTier`, which dialects read.
+const KNOWN: &[&str] = &[
+    "order",
+    "only",
+    "ignore",
+    "allow_fallbacks",
+    "require_parameters",
+    "data_collection",
+    "zdr",
+    "sort",
+    "max_price",
+    "models",
+    "user",
+    "tags",
+    "zeroDataRetention",
+    "disallowPromptTraining",
+    "inferenceRegion",
+    "serviceTier",
+];
+
 /// What the list of wishes may hold: nobody has more providers or models in mind.
 const NAMES_MAX: usize = 100;
 
-/// The fields of a body that only a gateway reads. An upstream that is not one would refuse them.
-pub const FIELDS: &[&str] = &["models", "provider", "providerOptions", "session_id", "route"];
+/// The fields of a body that only a gateway reads.
+pub const FIELDS: &[&str] = &["models", "provider", "providerOptions", "session_id"];
+
+/// Whether a field by this name, or by this path, is one of those, so that nothing is lost where a dialect cannot say it.
+pub fn is_field(name: &str) -> bool {
+    FIELDS.contains(&name) || name.starts_with("providerOptions.gateway")
+}
 
 impl Wishes {
     /// Of a request's body and headers. What a header says counts more: it is set by whoever runs the job.
@@ -106,14 +133,18 @@ impl Wishes {
         let mut wishes = Self::default();
         let models: Option<Vec<String>> = body.get("models").map_err(wrong("models"))?;
         wishes.models = models.unwrap_or_default();
-        // In other dialects than OpenAI's these names may be anybody's: what is no object is not meant for us.
         if let Some(provider) = body.get::<Provider>("provider").map_err(wrong("provider"))? {
             wishes.take(provider);
+            wishes.miss("provider", body.raw("provider"));
         }
-        let options: Option<Options> = body.get("providerOptions").map_err(wrong("providerOptions"))?;
-        if let Some(gateway) = options.and_then(|options| options.gateway) {
+        let options: Option<Options<'_>> = body.get("providerOptions").map_err(wrong("providerOptions"))?;
+        if let Some(raw) = options.and_then(|options| options.gateway) {
+            let path = "providerOptions.gateway";
+            let gateway = parse(raw.get()).map_err(|error: json::Error| Error::field(path, error))?;
             wishes.take(gateway);
+            wishes.miss(path, Some(raw));
         }
+        wishes.in_body = FIELDS.iter().any(|name| body.raw(name).is_some());
         wishes.session = body.get("session_id").map_err(wrong("session_id"))?;
         wishes.take_headers(headers)?;
         let lists = [&wishes.models, &wishes.order, &wishes.only, &wishes.ignore, &wishes.tags];
@@ -121,6 +152,14 @@ impl Wishes {
             return Err(Error::invalid(format!("a list of models, providers or tags has at most {NAMES_MAX} names")));
         }
         Ok(wishes)
+    }
+
+    /// Notes what stands in the object at `path` and is none of our words.
+    fn miss(&mut self, path: &str, object: Option<Raw<'_>>) {
+        let object = object.map(|object| Fields::read(object.get().as_bytes()));
+        let Some(Ok(object)) = object else { return };
+        let missed = object.names().filter(|name| !KNOWN.contains(name)).take(NAMES_MAX);
+        self.unmet.extend(missed.map(|name| format!("{path}.{name}")));
     }
 
     fn take(&mut self, given: Provider) {
@@ -246,6 +285,7 @@ mod tests {
             no_training: true,
             max_price: (Some(Picodollars(500_000)), Some(Picodollars(2_000_000))),
             session: Some("s".to_owned()),
+            in_body: true,
             ..Wishes::default()
         };
         assert_eq!(read(body, &[]).unwrap(), expected);
@@ -266,6 +306,7 @@ mod tests {
             user: Some("u".to_owned()),
             tags: names(&["env:prod"]),
             region: Some("eu".to_owned()),
+            in_body: true,
             ..Wishes::default()
         };
         assert_eq!(read(body, &[]).unwrap(), expected);
@@ -292,6 +333,7 @@ mod tests {
             tags: names(&["x", "team:a", "team:b"]),
             user: Some("v".to_owned()),
             session: Some("t".to_owned()),
+            in_body: true,
             ..Wishes::default()
         };
         assert_eq!(read(body, &headers).unwrap(), expected);

@@ -1,12 +1,13 @@
 //! One attempt: a target is asked, and its answer read up to the point where the caller would see it. Until then
 //! another target may still answer.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 
 use super::Job;
 use super::head::{JSON, header_text, lost_text, reply_headers};
+use super::media::{Gathered, gather, held};
 use super::question::{Obstacle, Question, Spoken, content_type, told, unknown_to};
 use crate::bill::Bill;
 use crate::chat;
@@ -16,13 +17,16 @@ use crate::echo;
 use crate::embed::Encoding;
 use crate::error::{Error, Kind};
 use crate::host::{Answer, Broken, Headers, Host, Method, Millis, Network, Outgoing, Unreachable};
-use crate::media::{Files, Link};
+use crate::media::Files;
 use crate::pause::{LimitHeaders, retry_after_ms, seconds_ms};
 use crate::platform::Platform;
 use crate::quirks::{Quirks, Reader};
-use crate::record::{Record, Tally};
+use crate::record::Tally;
 use crate::relay::{Ends, Raced, Relay, Stopped, estimate, measure, race};
 use crate::route::Outcome;
+use crate::route::class::Class;
+use crate::route::plan::Failure;
+use crate::route::watch::Watch;
 use crate::wire::frame::Framing;
 use crate::wire::json::Fields;
 use crate::wire::{percent, query};
@@ -31,6 +35,8 @@ use crate::wire::{percent, query};
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub(super) const CAUSE_CHARS_MAX: usize = 300;
 const ERROR_BYTES_MAX: usize = 1024 * 1024;
+/// What an error has to say stands at its beginning; behind it some repeat the request.
+const CLASS_BYTES_MAX: usize = 2_048;
 const ERROR_NAME: &str = "x-amzn-errortype";
 /// How long a target may show life without content. The SDKs of both dialects' own providers wait as long for an
 /// answer.
@@ -54,16 +60,15 @@ pub(super) enum Tried<B> {
         relay: Box<Relay>,
         lost: Vec<String>,
     },
-    /// No answer from this target; the next may be asked if `outcome` says so.
+    /// No answer from this target.
     Failed {
         outcome: Outcome,
+        failure: Failure,
         upset: Upset,
     },
     /// The request itself cannot be put into this target's dialect.
     Unfit(Error),
-    /// Files must be fetched before the target can be asked.
-    Lacks(Vec<Link>),
-    /// One of them cannot be had.
+    /// A file that the target would have to be sent cannot be had.
     Unhad(Upset),
     /// The target could be given only part of the request, and the caller wants all of it or nothing.
     Lossy(Error),
@@ -78,6 +83,12 @@ pub(super) struct Upset {
     pub(super) verbatim: Option<(Headers, Bytes)>,
     /// For the operator only.
     pub(super) cause: String,
+}
+
+impl<B> Tried<B> {
+    fn failed(outcome: Outcome, class: Class, upset: Upset) -> Self {
+        Self::Failed { outcome, failure: Failure { class, status: None, wait_ms: None }, upset }
+    }
 }
 
 impl Upset {
@@ -105,37 +116,74 @@ impl Upset {
     }
 }
 
+/// What came of asking a target.
+pub(super) struct Asked<B> {
+    pub(super) tried: Tried<B>,
+    /// `None` where nothing was sent.
+    pub(super) sent: Option<Sent>,
+}
+
+pub(super) struct Sent {
+    pub(super) began: Millis,
+    pub(super) watch: Watch,
+}
+
 /// Asks one target, up to the point where the caller would see its answer.
-pub(super) async fn attempt<H: Host>(
+pub(super) async fn attempt<H: Host>(host: &H, job: &Job<'_>, target: &Target, files: &Mutex<Files>) -> Asked<H::Body> {
+    let sent = || {
+        let began = host.now();
+        Sent { began, watch: job.health.watch(target.key, job.policy.caution, began) }
+    };
+    let Reach::Upstream(upstream) = &target.provider.reach else {
+        let tried = echo(job, target);
+        let is_sent = matches!(tried, Tried::Whole { .. });
+        return Asked { tried, sent: is_sent.then(sent) };
+    };
+    let (asked, spoken) = match ready(host, job, target, upstream, files).await {
+        Ok(ready) => ready,
+        Err(tried) => return Asked { tried, sent: None },
+    };
+    let sent = sent();
+    let tried = send(host, job, (target, upstream), asked, spoken).await;
+    Asked { tried, sent: Some(sent) }
+}
+
+/// The language of one attempt.
+struct Language {
+    dialect: Dialect,
+    label: Label,
+    encoding: Encoding,
+    lost: Vec<String>,
+}
+
+/// The request as the target is sent it, all but the time.
+async fn ready<H: Host>(
     host: &H,
     job: &Job<'_>,
     target: &Target,
-    files: &Files,
-    record: &Record,
-) -> Tried<H::Body> {
-    let Reach::Upstream(upstream) = &target.provider.reach else {
-        let mut lost = Vec::new();
-        if matches!(job.ask, Ask::Embeddings | Ask::Rerank) {
-            return Tried::Unfit(unknown_to(target, job.ask));
-        }
-        return match job.canonical(target, echo::DIALECT, &mut lost) {
-            Ok(request) => job.refuse(target, &lost).unwrap_or_else(|| echoed(job, Arc::new(request), record, lost)),
-            Err(error) => Tried::Unfit(error),
-        };
-    };
+    upstream: &Upstream,
+    files: &Mutex<Files>,
+) -> Result<(Outgoing, Language), Tried<H::Body>> {
     let platform = upstream.platform;
     let dialect = Dialect::towards(&upstream.dialects, job.dialect, &target.model);
     let base_url = upstream.base_url(dialect, &target.model);
-    let question = job.question(target, dialect, platform, &base_url, files);
-    let Question { mut url, body, label, encoding, mut lost } = match question {
-        Ok(question) => question,
-        Err(Obstacle::Unfit(error)) => return Tried::Unfit(error),
-        Err(Obstacle::Lacks(links)) => return Tried::Lacks(links),
+    let question = loop {
+        let question = job.question(target, dialect, platform, &base_url, &held(files));
+        match question {
+            Ok(question) => break question,
+            Err(Obstacle::Unfit(error)) => return Err(Tried::Unfit(error)),
+            Err(Obstacle::Lacks(links)) => match gather(host, job, links, files).await {
+                Gathered::All => {}
+                Gathered::Not(upset) => return Err(Tried::Unhad(upset)),
+                Gathered::Gone => return Err(Tried::Gone(None)),
+            },
+        }
     };
+    let Question { mut url, body, label, encoding, mut lost } = question;
     let mut headers = job.outgoing_headers(dialect, platform);
     let body = platform.dress(body, &mut headers, &mut lost);
     if let Some(refused) = job.refuse(target, &lost) {
-        return refused;
+        return Err(refused);
     }
     let is_own = Some(dialect) == job.dialect.dialect() && platform == Platform::Native;
     for query in upstream.query.iter().chain(job.query.iter().filter(|_| is_own)) {
@@ -145,7 +193,8 @@ pub(super) async fn attempt<H: Host>(
         headers.remove(&field.name.to_ascii_lowercase());
         headers.push(&field.name, &field.value);
     }
-    match &upstream.credential {
+    let credential = upstream.accounts.get(target.account).map_or(&Credential::None, |account| &account.credential);
+    match credential {
         Credential::None => {}
         Credential::Key(key) => {
             let (name, value) = platform.credential(dialect, key);
@@ -155,26 +204,38 @@ pub(super) async fn attempt<H: Host>(
         Credential::Query { name, key } => query::add(&mut url, &format!("{name}={}", percent::encode(key))),
         Credential::Sigv4(signer) => signer.sign(&url, &mut headers, &body, host.now()),
     }
-    let patience = job.route.patience;
-    let first_byte_ms = patience.first_byte_ms.max(upstream.first_byte_ms);
+    let asked = Outgoing { method: Method::Post, url, headers, body: body.into(), streams: job.streams() };
+    Ok((asked, Language { dialect, label, encoding, lost }))
+}
+
+async fn send<H: Host>(
+    host: &H,
+    job: &Job<'_>,
+    (target, upstream): (&Target, &Upstream),
+    asked: Outgoing,
+    Language { dialect, label, encoding, lost }: Language,
+) -> Tried<H::Body> {
+    let platform = upstream.platform;
+    let is_own = Some(dialect) == job.dialect.dialect() && platform == Platform::Native;
+    let patience = job.policy.patience;
     let began = host.now();
+    let first_byte_ms = patience.first_byte_ms.max(upstream.first_byte_ms).min(job.until.saturating_sub(began));
     let deadline = began.saturating_add(first_byte_ms);
     let provider = &target.provider.name;
     let too_slow = || {
         let ms = host.now().saturating_sub(began);
         let upset = Upset::new(Kind::UpstreamTimeout, format!("{provider} gave no answer in {ms} ms"));
-        Tried::Failed { outcome: Outcome::TimedOut, upset }
+        Tried::failed(Outcome::TimedOut, Class::Timeout, upset)
     };
-    let asked = Outgoing { method: Method::Post, url, headers, body: body.into(), streams: job.streams() };
     let answer = match race(host, first_byte_ms, fetch(host, upstream, asked)).await {
         Raced::Done(Ok(answer)) => answer,
         Raced::Done(Err(Unreachable(cause))) => {
             let upset = Upset::new(Kind::BadUpstream, format!("{provider} could not be reached"));
             // Some hosts name the URL that they could not reach, and a key may be part of it.
-            let is_clean = !matches!(upstream.credential, Credential::Query { .. });
+            let is_clean =
+                upstream.accounts.iter().all(|account| !matches!(account.credential, Credential::Query { .. }));
             let cause = if is_clean { cause.chars().take(CAUSE_CHARS_MAX).collect() } else { String::new() };
-            let upset = Upset { cause, ..upset };
-            return Tried::Failed { outcome: Outcome::Unreachable, upset };
+            return Tried::failed(Outcome::Unreachable, Class::Unreachable, Upset { cause, ..upset });
         }
         Raced::TimedOut => return too_slow(),
         Raced::Gone => return Tried::Gone(None),
@@ -324,6 +385,9 @@ impl Reading<'_> {
             Read::Gone { .. } => return Tried::Gone(None),
         };
         let told = dialect.read_error(&bytes);
+        // Its type and code say as much as its message, and each dialect has them elsewhere.
+        let words = String::from_utf8_lossy(bytes.get(..CLASS_BYTES_MAX).unwrap_or(&bytes));
+        let class = Class::of(status, &words);
         let is_json = told.is_some() || Fields::read(&bytes).is_ok();
         // A redirect or a 1xx is no answer to a model call, and following it would carry the key elsewhere.
         let kind = if status < 400 { Kind::BadUpstream } else { Kind::Upstream(status) };
@@ -341,11 +405,16 @@ impl Reading<'_> {
             (headers, bytes)
         });
         let error = Error { retry_after, ..Error::new(kind, message) };
-        Tried::Failed { outcome: Outcome::Status(status), upset: Upset { error, verbatim, cause: String::new() } }
+        let failure = Failure { class, status: Some(status), wait_ms: wait };
+        Tried::Failed {
+            outcome: Outcome::Status(status),
+            failure,
+            upset: Upset { error, verbatim, cause: String::new() },
+        }
     }
 
     fn failed<B>(&self, message: String) -> Tried<B> {
-        Tried::Failed { outcome: Outcome::Failed, upset: Upset::new(Kind::BadUpstream, message) }
+        Tried::failed(Outcome::Failed, Class::told(&message), Upset::new(Kind::BadUpstream, message))
     }
 
     fn reply_headers(&self, upstream: &Headers) -> Headers {
@@ -397,17 +466,28 @@ async fn read_whole<H: Host>(
 }
 
 /// The built-in model's answer, by the way that an upstream's takes: its bytes are read and written as any other's.
-fn echoed<B>(job: &Job<'_>, request: Arc<chat::Request>, record: &Record, lost: Vec<String>) -> Tried<B> {
-    let response = echo::answer(&request, &record.id, &request.model);
+fn echo<B>(job: &Job<'_>, target: &Target) -> Tried<B> {
+    if matches!(job.ask, Ask::Embeddings | Ask::Rerank) {
+        return Tried::Unfit(unknown_to(target, job.ask));
+    }
+    let mut lost = Vec::new();
+    let request = match job.canonical(target, echo::DIALECT, &mut lost) {
+        Ok(request) => Arc::new(request),
+        Err(error) => return Tried::Unfit(error),
+    };
+    if let Some(refused) = job.refuse(target, &lost) {
+        return refused;
+    }
+    let response = echo::answer(&request, &job.label.id, &request.model);
     let label = Label { request: Some(request), lost: lost.clone(), ..job.label.clone() };
     let own = Label { usage_wanted: true, framing: Framing::Sse, ..label.clone() };
     let bytes = told(echo::OWN, &own, &response, job.streams());
     let (body, tally) = if job.streams() {
         let mut relay = Relay::new(
             job.ends((echo::DIALECT, Platform::Native), &Quirks::default(), Framing::Sse, label),
-            record.started,
+            job.started,
         );
-        relay.hold(&bytes, record.started);
+        relay.hold(&bytes, job.started);
         relay.end_held(Stopped::Closed);
         (relay.take_held().into(), relay.tally())
     } else {
@@ -442,7 +522,8 @@ impl Job<'_> {
             label,
             seal: self.seal,
             input_estimate: estimate(self.bytes.len() as u64),
-            patience: self.route.patience,
+            patience: self.policy.patience,
+            until: self.until,
         }
     }
 }

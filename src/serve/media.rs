@@ -3,6 +3,7 @@
 
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
 use base64::Engine as _;
@@ -39,12 +40,21 @@ struct Why {
     cause: String,
 }
 
+/// The files of a request, which attempts beside one another share. Never held while something is waited for.
+pub(super) fn held(files: &Mutex<Files>) -> MutexGuard<'_, Files> {
+    files.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Fetches what `files` lack. The first that cannot be had ends it, and cancels the others.
-pub(super) async fn gather<H: Host>(host: &H, job: &Job<'_>, links: Vec<Link>, files: &mut Files) -> Gathered {
+pub(super) async fn gather<H: Host>(host: &H, job: &Job<'_>, links: Vec<Link>, files: &Mutex<Files>) -> Gathered {
     let policy = job.media;
+    let (count, bytes) = {
+        let files = held(files);
+        (files.count(), files.bytes())
+    };
     let fails = |link: &Link, why: Why| Gathered::Not(job.cannot_have(link, why));
     // There is one at least, and none beyond those that are allowed.
-    if let Some(beyond) = links.get(policy.files_max.saturating_sub(files.count())) {
+    if let Some(beyond) = links.get(policy.files_max.saturating_sub(count)) {
         return fails(beyond, format!("more than {} files are not fetched", policy.files_max).into());
     }
     // Nobody is asked for some of them when others may not be fetched.
@@ -52,10 +62,11 @@ pub(super) async fn gather<H: Host>(host: &H, job: &Job<'_>, links: Vec<Link>, f
         return fails(link, why.into());
     }
     let Some(first) = links.first().cloned() else { return Gathered::All };
-    let left = AtomicUsize::new(policy.bytes_max.saturating_sub(files.bytes()));
+    let left = AtomicUsize::new(policy.bytes_max.saturating_sub(bytes));
     let work = links.into_iter().map(|link| fetch(host, policy, link, &left)).collect();
     match race(host, policy.ms_max, all(work)).await {
         Raced::Done(Ok(fetched)) => {
+            let mut files = held(files);
             fetched.into_iter().for_each(|(link, file)| files.keep(link, file));
             Gathered::All
         }

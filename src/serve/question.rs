@@ -19,6 +19,7 @@ use crate::platform::Platform;
 use crate::record::Tally;
 use crate::relay::{estimate, measure};
 use crate::rerank;
+use crate::route::wish;
 use crate::told::Told;
 use crate::wire::frame::Framing;
 use crate::wire::json::Fields;
@@ -100,7 +101,7 @@ impl Job<'_> {
         request.betas = betas.map_or_else(Vec::new, |betas| {
             betas.split(',').map(str::trim).filter(|beta| !beta.is_empty()).map(str::to_owned).collect()
         });
-        lost.clone_from(&request.unread);
+        lost.extend(request.unread.iter().filter(|name| !wish::is_field(name)).cloned());
         self.seal.at(&target.provider.name, dialect).open_request(&mut request, self.dialect, dialect, lost);
         Ok(request)
     }
@@ -120,7 +121,7 @@ impl Job<'_> {
         let url = platform.url(dialect, base_url, &target.model, ask);
         let mut label = self.label.clone();
         let quirks = &target.provider.quirks;
-        let mut lost = Vec::new();
+        let mut lost = self.wishes.unmet.clone();
         let (body, request) = match self.form(target, dialect, platform, files, &mut lost)? {
             Form::Own(body) => (body, None),
             Form::Canonical(request) => (dialect.write_request(&request, &mut lost), Some(request)),
@@ -142,7 +143,8 @@ impl Job<'_> {
     ) -> Result<Form, Obstacle> {
         let is_own = Some(dialect) == self.dialect.dialect() && !self.sealed && self.dialect.is_own(&self.body);
         let fetches = platform.fetches() && !target.provider.quirks.inline_files;
-        let own = |body: &Fields<'_>| Ok(Form::Own(self.dialect.splice(body, &target.model)));
+        let own =
+            |body: &Fields<'_>| Ok(Form::Own(self.without_wishes(self.dialect.splice(body, &target.model), target)));
         if is_own && fetches {
             return own(&self.body);
         }
@@ -165,11 +167,19 @@ impl Job<'_> {
         }
         match media::inlined(self.dialect, &self.body, self.bytes, files, count) {
             Some(bytes) => {
-                lost.clear();
+                lost.clone_from(&self.wishes.unmet);
                 own(&Fields::read(&bytes).map_err(Error::invalid)?)
             }
             None => Ok(Form::Canonical(Arc::new(request))),
         }
+    }
+
+    /// What is wished of the route is for the gateway that the request is meant for, which may be behind this one.
+    fn without_wishes(&self, body: Vec<u8>, target: &Target) -> Vec<u8> {
+        if !self.wishes.in_body || target.provider.is_gateway {
+            return body;
+        }
+        Fields::read(&body).map(|fields| fields.without(wish::FIELDS)).unwrap_or(body)
     }
 
     fn embeddings(&self, target: &Target, dialect: Dialect, base_url: &str) -> Result<Question, Error> {

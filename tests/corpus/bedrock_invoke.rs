@@ -169,7 +169,8 @@ fn relayed(caller: Inbound, body: &[u8], size: usize) -> (String, End, u64) {
         label: Label { id: "ours".to_owned(), ..Label::default() },
         seal: Seal::default(),
         input_estimate: 1,
-        patience: Patience { first_byte_ms: 1, idle_ms: 1, heartbeat_ms: 1 },
+        patience: Patience { first_byte_ms: 1, idle_ms: 1, total_ms: u64::MAX, heartbeat_ms: 1 },
+        until: u64::MAX,
     };
     let (mut relay, mut out) = (Relay::new(ends, 0), Vec::new());
     for chunk in body.chunks(size.max(1)) {

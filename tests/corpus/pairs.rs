@@ -116,7 +116,8 @@ pub(crate) fn relayed(
         label: label(recorded, to),
         seal: SEAL,
         input_estimate: 1,
-        patience: Patience { first_byte_ms: 1, idle_ms: 1, heartbeat_ms: 1 },
+        patience: Patience { first_byte_ms: 1, idle_ms: 1, total_ms: u64::MAX, heartbeat_ms: 1 },
+        until: u64::MAX,
     };
     let (mut relay, mut out, mut rest) = (Relay::new(ends, 0), Vec::new(), recorded.body.as_slice());
     for size in sizes.iter().cycle() {

@@ -208,7 +208,8 @@ fn a_damaged_stream_is_told_to_callers_as_one_of_their_own() {
                     label: Label { id: "req_1".into(), usage_wanted: true, ..Label::default() },
                     seal: Seal::default(),
                     input_estimate: 1,
-                    patience: Patience { first_byte_ms: 1, idle_ms: 1, heartbeat_ms: 1 },
+                    patience: Patience { first_byte_ms: 1, idle_ms: 1, total_ms: u64::MAX, heartbeat_ms: 1 },
+                    until: u64::MAX,
                 },
                 0,
             );

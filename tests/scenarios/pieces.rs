@@ -31,7 +31,7 @@ fn stream(upstream: Inbound, line_end: &str) -> Vec<u8> {
 
 fn relay(upstream: Inbound, caller: Inbound, usage_wanted: bool) -> Relay {
     let label = Label { id: "req_1".into(), created: 1, usage_wanted, ..Label::default() };
-    let patience = Patience { first_byte_ms: 1_000, idle_ms: 1_000, heartbeat_ms: 1_000 };
+    let patience = Patience { first_byte_ms: 1_000, idle_ms: 1_000, total_ms: u64::MAX, heartbeat_ms: 1_000 };
     let (upstream, framing, seal) = (upstream.dialect().unwrap(), Framing::Sse, Seal::default());
     let platform = Platform::Native;
     Relay::new(
@@ -45,6 +45,7 @@ fn relay(upstream: Inbound, caller: Inbound, usage_wanted: bool) -> Relay {
             seal,
             input_estimate: 1,
             patience,
+            until: u64::MAX,
         },
         0,
     )

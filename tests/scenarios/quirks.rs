@@ -29,7 +29,8 @@ fn told(quirks: &Quirks, caller: Inbound) -> String {
         label: Label { id: "req_1".into(), usage_wanted: true, ..Label::default() },
         seal: Seal::default(),
         input_estimate: 1,
-        patience: Patience { first_byte_ms: 1, idle_ms: 1, heartbeat_ms: 1 },
+        patience: Patience { first_byte_ms: 1, idle_ms: 1, total_ms: u64::MAX, heartbeat_ms: 1 },
+        until: u64::MAX,
     };
     let mut relay = Relay::new(ends, 0);
     let mut out = Vec::new();

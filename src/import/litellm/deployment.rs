@@ -6,6 +6,7 @@ use tollgate::config::PriceDraft;
 use super::super::part::{Notes, Part};
 use super::super::place::{Deployment, Open, Place, Worth, row, secrets, shouted};
 use super::super::price;
+use super::timeout;
 
 /// A deployment and what LiteLLM's router knows of it.
 #[derive(Debug)]
@@ -16,7 +17,7 @@ pub(super) struct Entry {
     pub(super) order: Option<u32>,
     /// How much of the work it gets: by its weight, else by its limits.
     pub(super) shares: [Option<f64>; 3],
-    pub(super) total_ms: Option<u64>,
+    pub(super) first_byte_ms: Option<u64>,
     pub(super) retries: Option<u32>,
 }
 
@@ -95,7 +96,7 @@ pub(super) fn read(mut part: Part, notes: &mut Notes) -> Option<Element> {
         inner.or_else(|| part.number(name, notes))
     });
     let order = params.whole("order", notes);
-    let total_ms = params.seconds("timeout", notes);
+    let first_byte_ms = timeout(&mut params, "timeout", notes);
     params.lose(&["stream_timeout"], "first_byte_ms would hold for answers that are not streamed, too", notes);
     let retries = params.whole("num_retries", notes).or(params.whole("max_retries", notes));
     if name.as_deref() == Some("*") && params.is_text("model", "*") {
@@ -123,7 +124,7 @@ pub(super) fn read(mut part: Part, notes: &mut Notes) -> Option<Element> {
         is_whole
     });
     let deployment = Deployment { place, model, weight: 1, price };
-    Some(Element::Model(name, Box::new(Entry { at, deployment, order, shares, total_ms, retries })))
+    Some(Element::Model(name, Box::new(Entry { at, deployment, order, shares, first_byte_ms, retries })))
 }
 
 /// Names with a star: all models of a provider, which are asked by `provider/model` here anyway.

@@ -15,7 +15,7 @@ pub(super) struct Node {
     pub(super) weight: f64,
     pub(super) kind: Kind,
     pub(super) retries: Option<u32>,
-    pub(super) total_ms: Option<u64>,
+    pub(super) first_byte_ms: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -64,13 +64,13 @@ impl Node {
         let name = part.text("name", notes);
         let weight = part.number("weight", notes).unwrap_or(1.0);
         let retries = retries(&mut part, notes);
-        let mut total_ms = part.whole("request_timeout", notes).map(u64::from);
+        let mut first_byte_ms = timeout(&mut part, notes);
         part.lose(&["cache"], "answers are not kept here", notes);
         part.lose(&GUARDRAILS, "there are no guardrails here", notes);
         part.pass(&["id", "strict_open_ai_compliance", "description"]);
         if !part.has("strategy") && !part.has("targets") {
             let kind = Kind::Target(Box::new(target::read(part, model, notes)?));
-            return Some(Self { at, name, weight, kind, retries, total_ms });
+            return Some(Self { at, name, weight, kind, retries, first_byte_ms });
         }
         let strategy = part.part("strategy", notes);
         let targets = part.list("targets", notes);
@@ -80,11 +80,11 @@ impl Node {
         let kind = match strategy {
             None => Kind::single(nodes),
             Some(mut strategy) => {
-                total_ms = strategy.whole("request_timeout", notes).map(u64::from).or(total_ms);
+                first_byte_ms = timeout(&mut strategy, notes).or(first_byte_ms);
                 Kind::read(strategy, nodes, notes)
             }
         };
-        Some(Self { at, name, weight, kind, retries, total_ms }).filter(|node| !node.is_empty())
+        Some(Self { at, name, weight, kind, retries, first_byte_ms }).filter(|node| !node.is_empty())
     }
 }
 
@@ -133,6 +133,12 @@ fn retries(part: &mut Part, notes: &mut Notes) -> Option<u32> {
     retry.pass(&["use_retry_after_headers", "use_retry_after_header"]);
     retry.close("not known here", notes);
     attempts
+}
+
+fn timeout(part: &mut Part, notes: &mut Notes) -> Option<u64> {
+    let ms = part.whole("request_timeout", notes)?;
+    notes.lose(&part.at("request_timeout"), "until the first byte of an answer here; what has begun may take longer");
+    Some(ms.into())
 }
 
 fn statuses(strategy: &mut Part, notes: &mut Notes) -> Option<Vec<u16>> {
@@ -186,7 +192,7 @@ impl Node {
             if node.retries.is_some() && node.retries != above.retries {
                 found.push((&node.at, "retry"));
             }
-            if node.total_ms.is_some() && node.total_ms != above.total_ms {
+            if node.first_byte_ms.is_some() && node.first_byte_ms != above.first_byte_ms {
                 found.push((&node.at, "request_timeout"));
             }
             node.disagreements(above, found);

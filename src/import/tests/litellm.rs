@@ -103,6 +103,7 @@ weight = 3
 
 [[providers.openai.keys]]
 secret = "OPENAI_KEY_B"
+weight = 1
 "##,
     },
     Case {
@@ -631,12 +632,12 @@ router_settings:
 strict = true
 
 [models.a]
+first_byte_ms = 2500
 targets = ["openai/gpt-5"]
-total_ms = 2500
 
 [models.b]
+first_byte_ms = 600000
 targets = ["openai/gpt-5-mini"]
-total_ms = 600000
 
 [models.b.policy]
 attempts = 1
@@ -649,7 +650,9 @@ retries = 4
 retry_ms = 5000
 
 # Not carried, or not quite:
+# - model_list[0].litellm_params.timeout: until the first byte of an answer here; what has begun may take longer
 # - litellm_settings.allowed_fails: counted in a row here, not in a minute
+# - litellm_settings.request_timeout: until the first byte of an answer here; what has begun may take longer
 # - router_settings.stream_timeout: first_byte_ms would hold for answers that are not streamed, too
 "##,
     },

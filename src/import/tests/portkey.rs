@@ -126,6 +126,7 @@ weight = 2
 
 [[providers.openai.keys]]
 secret = "OPENAI_B"
+weight = 1
 
 # Not carried, or not quite:
 # - targets[0].provider: put the key that Portkey keeps as "openai-a" into the secret OPENAI_A
@@ -175,15 +176,15 @@ order = "weighted"
 "##,
         expected: r##"
 [models.chat-1]
+first_byte_ms = 10000
 targets = ["openai/gpt-4o", "anthropic/claude-sonnet-5"]
-total_ms = 10000
 
 [models.chat-1.policy]
 fall_on = ["500"]
 
 [models.chat-2]
+first_byte_ms = 10000
 targets = ["google/gemini-2.5-pro"]
-total_ms = 10000
 
 [[rules]]
 
@@ -193,6 +194,9 @@ chat-2 = 1
 
 [rules.when]
 model = "chat"
+
+# Not carried, or not quite:
+# - request_timeout: until the first byte of an answer here; what has begun may take longer
 "##,
     },
     Case {
@@ -305,6 +309,8 @@ fall_on = ["4xx", "5xx", "timeout", "unreachable", "bad-answer"]
 
 # Not carried, or not quite:
 # - cache: answers are not kept here
+# - targets[0].request_timeout: until the first byte of an answer here; what has begun may take longer
+# - targets[1].request_timeout: until the first byte of an answer here; what has begun may take longer
 # - targets[0].request_timeout: one for all targets of a model is what there is
 # - targets[1].request_timeout: one for all targets of a model is what there is
 "##,

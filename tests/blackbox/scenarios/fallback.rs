@@ -43,7 +43,7 @@ const ACROSS: [(Dialect, Provider, &str, &str, Provider); 8] = [
 ];
 
 /// Errors that are the caller's own.
-const STAYS: [u16; 4] = [400, 404, 413, 422];
+const STAYS: [u16; 2] = [400, 422];
 
 /// What both targets do, the status that the caller gets, and type and code in its own dialect.
 const ALL_FAIL: [(&str, u16, &str, &str, &str); 6] = [

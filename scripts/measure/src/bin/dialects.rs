@@ -68,7 +68,7 @@ fn best<T>(body: &[u8], work: impl Fn() -> T) -> f64 {
 /// How many bytes the caller gets.
 fn relayed(upstream: Dialect, framing: Framing, caller: Inbound, body: &[u8]) -> usize {
     let label = Label { id: "req_1".to_owned(), usage_wanted: true, ..Label::default() };
-    let patience = Patience { first_byte_ms: 1, idle_ms: 1, heartbeat_ms: 1 };
+    let patience = Patience { first_byte_ms: 1, idle_ms: 1, total_ms: u64::MAX, heartbeat_ms: 1 };
     let (platform, seal) = (Platform::Native, Seal::default());
     let mut relay = Relay::new(
         Ends {
@@ -81,6 +81,7 @@ fn relayed(upstream: Dialect, framing: Framing, caller: Inbound, body: &[u8]) ->
             seal,
             input_estimate: 1,
             patience,
+            until: u64::MAX,
         },
         0,
     );
