@@ -47,7 +47,7 @@ fn on(draft: &Draft, config: &Config) -> Vec<String> {
     for (name, alias) in draft.models.iter() {
         lines.push(format!("model {name}: {}", alias.targets.join(", ")));
     }
-    let callers: Vec<String> = config.callers.iter().map(caller).collect();
+    let callers: Vec<String> = config.callers.iter().map(|caller| limits(caller, draft)).collect();
     lines.push(format!("callers: {}", listed(&callers, "this machine only, without a key")));
     if !draft.rules.is_empty() {
         lines.push(format!("rules: {}", draft.rules.len()));
@@ -62,12 +62,13 @@ fn address(name: &str, reach: &Reach) -> Option<String> {
     }
 }
 
-fn caller(caller: &Caller) -> String {
-    let limits = &caller.limits;
+fn limits(Caller { name, limits, .. }: &Caller, draft: &Draft) -> String {
     let requests = limits.requests_per_minute.map(|most| format!("{most} requests a minute"));
-    let spending = limits.spend_cap.map(|most| format!("{most} a month"));
+    // As it is written.
+    let spending = draft.callers.get(name).and_then(|caller| caller.spend_cap_usd.as_ref());
+    let spending = spending.map(|most| format!("${most} a month"));
     let limits: Vec<String> = requests.into_iter().chain(spending).collect();
-    if limits.is_empty() { caller.name.clone() } else { format!("{} ({})", caller.name, limits.join(", ")) }
+    if limits.is_empty() { name.clone() } else { format!("{name} ({})", limits.join(", ")) }
 }
 
 fn listed(names: &[String], none: &str) -> String {
@@ -156,7 +157,7 @@ mod tests {
         let expected = [
             "providers: openai (https://api.openai.com/v1)",
             "model smart: openai/gpt-5, groq/llama-4",
-            "callers: ci (6 requests a minute, $5.000000 a month)",
+            "callers: ci (6 requests a minute, $5 a month)",
         ];
         assert_eq!(report.on, expected);
         let warnings =
