@@ -5,10 +5,14 @@ mod check;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Parser, Subcommand};
+use tollgate::auth::Keyless;
 use tollgate::config::{Config, Draft, Mistake, Reach, schema};
 use tollgate::host::native::{Options, run};
+use tollgate::serve::Gateway;
+use tollgate::serve::explain::explain_for;
 use tollgate::wire::json;
 
 use crate::import::{Source, import};
@@ -58,6 +62,20 @@ enum Command {
         #[arg(long)]
         model: Option<String>,
     },
+    /// Say whom a request would be put to and why, what it may cost and what would be lost; nothing is asked
+    Explain {
+        /// The body of the request, in JSON
+        request: PathBuf,
+        /// Configuration in TOML, or in JSON by its name [default: the JSON in TOLLGATE_CONFIG, or none]
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// The path that it is meant for, such as /v1/messages [default: by the shape of the body]
+        #[arg(long, value_name = "PATH", default_value = "")]
+        path: String,
+        /// The caller, by its name in the configuration [default: the first]
+        #[arg(long, value_name = "NAME")]
+        caller: Option<String>,
+    },
 }
 
 /// The variable that may hold the whole configuration.
@@ -73,6 +91,9 @@ pub(crate) fn main() -> ExitCode {
             Ok(())
         }
         Some(Command::Import { file, from, model }) => print_imported(file, *from, model.as_deref()),
+        Some(Command::Explain { request, config, path, caller }) => {
+            explain(request, config.as_deref(), path, caller.as_deref())
+        }
         None => start(&arguments),
     };
     match done {
@@ -125,13 +146,28 @@ pub(crate) fn elsewhere(name: &str) -> Option<String> {
     Some(if name.ends_with("_URL") { format!("https://{own}.elsewhere") } else { own })
 }
 
-fn start(arguments: &Arguments) -> Result<(), String> {
-    let draft = match &arguments.config {
+fn explain(request: &Path, config: Option<&Path>, path: &str, caller: Option<&str>) -> Result<(), String> {
+    let gateway = Gateway::new(configured(config)?, Keyless::Loopback);
+    let body = std::fs::read(request).map_err(|error| format!("{}: {error}", request.display()))?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+    let explanation = explain_for(&gateway, caller, path, body, now).map_err(|error| error.message)?;
+    let explanation: serde_json::Value = serde_json::from_slice(&explanation).map_err(|error| error.to_string())?;
+    println!("{explanation:#}");
+    Ok(())
+}
+
+fn configured(file: Option<&Path>) -> Result<Config, String> {
+    let draft = match file {
         Some(file) => read(file)?,
         None => Draft::from_json(environment(INLINE).as_deref())
             .map_err(|mistakes| format!("{INLINE}: {}", listed(&mistakes)))?,
     };
-    let config = Config::compile(&draft, environment).map_err(|mistakes| listed(&mistakes))?;
+    Config::compile(&draft, environment).map_err(|mistakes| listed(&mistakes))
+}
+
+fn start(arguments: &Arguments) -> Result<(), String> {
+    let config = configured(arguments.config.as_deref())?;
     let store = match &arguments.store {
         Some(path) if path.as_os_str() == ":memory:" => None,
         Some(path) => Some(path.clone()),

@@ -25,7 +25,7 @@ use crate::nearest::nearest;
 use crate::price::Picodollars;
 use crate::route::health::Key;
 use crate::route::policy::{Policy, PolicyDraft};
-use crate::route::rule::{Rule, RuleDraft};
+use crate::route::rule::{Glob, Rule, RuleDraft};
 use crate::wire::json::{objects, parse_strictly, written};
 
 objects! {
@@ -356,17 +356,9 @@ fn compile_aliases(
         let mut targets = Vec::new();
         for (index, target) in alias.targets.iter().enumerate() {
             let at = format!("models.{name}.targets[{index}]");
-            let Some((name, model)) = target.split_once('/').filter(|(_, model)| !model.is_empty()) else {
-                mistakes.push(Mistake(format!("{at}: \"{target}\" is not of the form \"provider/model\"")));
-                continue;
-            };
-            match providers.get(name) {
-                Some(provider) if provider.answers(model) => {
-                    targets.extend(Target::all(provider, model, models));
-                }
-                Some(_) => mistakes.push(Mistake(format!("{at}: there is no built-in model \"{target}\""))),
-                // Off, or named as a mistake already.
-                None => mistakes.extend(known.check(name).err().map(|why| Mistake(format!("{at}: {why}")))),
+            match compile_target(target, known, providers, models) {
+                Ok(found) => targets.extend(found),
+                Err(why) => mistakes.push(Mistake(format!("{at}: {why}"))),
             }
         }
         let AliasDraft { first_byte_ms, idle_ms, total_ms, heartbeat_ms, .. } = *alias;
@@ -382,6 +374,44 @@ fn compile_aliases(
         aliases.insert(name.to_owned(), Alias { targets, policy: Arc::new(policy) });
     }
     aliases
+}
+
+/// What `provider/model` stands for: none where the provider is off, several where it has several keys or a star stands
+/// in the name.
+fn compile_target(
+    text: &str,
+    known: &Known,
+    providers: &Providers,
+    models: &Models,
+) -> Result<Vec<Arc<Target>>, String> {
+    let of_form = text.split_once('/').filter(|(_, model)| !model.is_empty());
+    let (name, model) = of_form.ok_or_else(|| format!("\"{text}\" is not of the form \"provider/model\""))?;
+    match providers.get(name) {
+        _ if name.contains('*') => Ok(matching(name, model, providers, models)),
+        Some(_) if model.contains('*') => match matching(name, model, providers, models) {
+            none if none.is_empty() => Err(format!("no known model is like \"{text}\"")),
+            found => Ok(found),
+        },
+        Some(provider) if provider.answers(model) => Ok(Target::all(provider, model, models).collect()),
+        Some(_) => Err(format!("there is no built-in model \"{text}\"")),
+        // Off, or a mistake.
+        None => known.check(name).map(|()| Vec::new()),
+    }
+}
+
+/// Every known model whose provider and name are like these, in their order. The built-in one is for trying, and never
+/// meant.
+fn matching(provider: &str, model: &str, providers: &Providers, models: &Models) -> Vec<Arc<Target>> {
+    let (provider, model) = (Glob::new(provider), Glob::new(model));
+    let mut targets = Vec::new();
+    for own in providers.values().filter(|own| own.name != BUILT_IN && provider.matches(&own.name)) {
+        let listed = own.models.iter().map(String::as_str).chain(models.of(&own.name));
+        let mut names: Vec<&str> = listed.filter(|name| model.matches(name)).collect();
+        names.sort_unstable();
+        names.dedup();
+        targets.extend(names.into_iter().flat_map(|name| Target::all(own, name, models)));
+    }
+    targets
 }
 
 fn compile_rules(draft: &Draft, known: &Known, mistakes: &mut Vec<Mistake>) -> Vec<Rule> {
@@ -662,6 +692,32 @@ mod tests {
         assert_eq!(compile(both, &[]).unwrap_err().len(), 2, "all mistakes are named");
         let both = r#"{"timeouts":{"idle":1},"models":{"m":{"targets":"a"}}}"#;
         assert_eq!(compile(both, &[]).unwrap_err().len(), 2, "all mistakes are named");
+    }
+
+    #[test]
+    fn a_star_in_a_target_stands_for_known_models() {
+        let targets = |target: &str| {
+            let text = format!(
+                r#"{{"providers":{{"own":{{"dialect":"openai-chat","base_url":"http://x","auth":"none","models":["b","a","c-1"]}},
+                    "other":{{"dialect":"openai-chat","base_url":"http://y","auth":"none","models":["a"]}}}},
+                    "models":{{"m":{{"targets":["{target}"]}}}}}}"#
+            );
+            let config = compile(&text, &[]).map_err(|mistakes| mistakes[0].clone())?;
+            let targets: Vec<String> =
+                config.aliases.get("m").unwrap().targets.iter().map(ToString::to_string).collect();
+            Ok::<_, String>(targets.join(" "))
+        };
+        assert_eq!(targets("own/*").unwrap(), "own/a own/b own/c-1");
+        assert_eq!(targets("*/a").unwrap(), "other/a own/a");
+        assert_eq!(targets("own/c-*").unwrap(), "own/c-1");
+        assert_eq!(targets("openai/*").unwrap(), "", "it is off");
+        let mistakes = [
+            ("own/x*", r#"models.m.targets[0]: no known model is like "own/x*""#),
+            ("opnai/*", r#"models.m.targets[0]: no provider "opnai"; did you mean "openai"?"#),
+        ];
+        for (target, expected) in mistakes {
+            assert_eq!(targets(target).unwrap_err(), expected);
+        }
     }
 
     #[test]

@@ -194,7 +194,7 @@ fn is_within(region: &str, wanted: &str) -> bool {
 }
 
 /// Why a candidate stands where it does, for whoever asks.
-pub fn why(candidate: &Candidate, order: Order) -> String {
+pub fn why(candidate: &Candidate, order: Order, now: Millis) -> String {
     let known =
         |value: Option<u64>, unit: &str| value.map_or_else(|| "unknown".to_owned(), |value| format!("{value} {unit}"));
     let measure = &candidate.measure;
@@ -216,8 +216,12 @@ pub fn why(candidate: &Candidate, order: Order) -> String {
     };
     match candidate.standing {
         Standing::Up => place,
-        Standing::Resting(until) => format!("{place}; asked to be left alone until {until}"),
-        Standing::Down(until) => format!("{place}; failed too often, left alone until {until}"),
+        Standing::Resting(until) => {
+            format!("{place}; last, for it asked to be left alone for {} ms more", until.saturating_sub(now))
+        }
+        Standing::Down(until) => {
+            format!("{place}; last, for it failed too often: left alone for {} ms more", until.saturating_sub(now))
+        }
     }
 }
 
