@@ -17,6 +17,7 @@ mod tests;
 use clap::ValueEnum;
 use serde_json::Value;
 use tollgate::config::Draft;
+use tollgate::route::class::Class;
 use tollgate::wire::json;
 
 use self::hosted::Hub;
@@ -92,6 +93,11 @@ fn guess(value: &Value) -> Option<Source> {
         () if any(&["order", "only", "sort"]) => Some(Source::Vercel),
         () => None,
     }
+}
+
+/// What other gateways fall back after that tell no failures apart.
+fn every_failure() -> Vec<String> {
+    Class::all().map(|class| class.name().to_owned()).collect()
 }
 
 /// `draft` in TOML, without the tables that say nothing.

@@ -8,6 +8,7 @@ use tollgate::config::{AliasDraft, Draft};
 use tollgate::route::order::Order;
 use tollgate::route::policy::PolicyDraft;
 
+use super::every_failure;
 use super::part::{Notes, Part};
 use super::place::{self, Deployment, Named, Place, plain, row};
 
@@ -111,7 +112,7 @@ pub(super) fn read(file: Value, hub: Hub, called: &str, draft: &mut Draft, notes
     let order = wish.sort.filter(|_| wish.order.is_empty()).or(variant);
     policy.order = order.filter(|_| deployments.len() > 1);
     if deployments.len() > 1 {
-        policy.fall_on = Some(["4xx", "5xx", "timeout", "unreachable", "bad-answer"].map(str::to_owned).to_vec());
+        policy.fall_on = Some(every_failure());
     }
     if wish.listed_only && wish.order.is_empty() {
         policy.attempts = Some(1);

@@ -19,7 +19,7 @@ use super::place::{self, Deployment, Named, Open, whole_weights};
 #[derive(Debug)]
 struct Group {
     name: String,
-    entries: Vec<Box<Entry>>,
+    entries: Vec<Entry>,
 }
 
 /// What is said for all models.
@@ -42,8 +42,8 @@ pub(super) fn read(file: Value, draft: &mut Draft, notes: &mut Notes) {
             None => {}
             Some(Element::Open(element)) => open.push(element),
             Some(Element::Model(name, entry)) => match groups.iter_mut().find(|group| group.name == name) {
-                Some(group) => group.entries.push(entry),
-                None => groups.push(Group { name, entries: vec![entry] }),
+                Some(group) => group.entries.push(*entry),
+                None => groups.push(Group { name, entries: vec![*entry] }),
             },
         }
     }
@@ -250,7 +250,7 @@ fn budget(retries: u32, own: usize, groups: usize, settings: &Settings) -> Polic
 
 /// The deployments of a group, by their `order`, those without one last.
 fn tiers(group: &Group, notes: &mut Notes) -> Vec<Vec<Deployment>> {
-    let mut entries: Vec<&Entry> = group.entries.iter().map(|entry| &**entry).collect();
+    let mut entries: Vec<&Entry> = group.entries.iter().collect();
     entries.sort_by_key(|entry| entry.order.unwrap_or(u32::MAX));
     for (field, of) in [
         ("timeout", (|entry| entry.first_byte_ms) as fn(&Entry) -> Option<u64>),

@@ -13,6 +13,7 @@ use tollgate::route::rule::{RuleDraft, WhenDraft};
 
 use self::condition::Condition;
 use self::node::{Kind, Node, snake};
+use super::every_failure;
 use super::part::{Notes, Part, ROOT};
 use super::place::{self, Deployment, Named, plain, whole_weights};
 
@@ -173,9 +174,7 @@ const ATTEMPTS: u32 = 8;
 
 /// Portkey falls back after every error unless statuses are named; it calls a timeout 408.
 fn fall_on(statuses: Option<&[u16]>) -> Vec<String> {
-    let Some(statuses) = statuses else {
-        return ["4xx", "5xx", "timeout", "unreachable", "bad-answer"].map(str::to_owned).to_vec();
-    };
+    let Some(statuses) = statuses else { return every_failure() };
     let mut fall_on: Vec<String> = statuses.iter().map(u16::to_string).collect();
     if statuses.contains(&408) {
         fall_on.push("timeout".to_owned());

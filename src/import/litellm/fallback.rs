@@ -1,7 +1,9 @@
 //! LiteLLM's fallbacks: from one model to others, on any failure or on two kinds of them.
 
 use serde_json::Value;
+use tollgate::route::class::Classes;
 
+use super::super::every_failure;
 use super::super::part::{Notes, Part, kind};
 
 #[derive(Debug, Default)]
@@ -28,8 +30,6 @@ pub(super) struct Behind {
     pub(super) fall_on: Option<Vec<String>>,
 }
 
-/// LiteLLM falls back after every error, a caller's own too.
-const EVERY: [&str; 5] = ["4xx", "5xx", "timeout", "unreachable", "bad-answer"];
 const ANY: &str = "*";
 
 impl Fallbacks {
@@ -89,14 +89,15 @@ impl Fallbacks {
             names.extend(new.into_iter().cloned().collect::<Vec<_>>());
         }
         let fall_on = match (is_any, classes.is_empty()) {
-            (true, _) => Some(EVERY.map(str::to_owned).to_vec()),
+            // After every error, a caller's own too.
+            (true, _) => Some(every_failure()),
             (false, true) => None,
             // Nothing but its fallbacks is behind a deployment that is alone.
             (false, false) if own == 1 => Some(classes),
             (false, false) => {
-                let usual =
-                    ["rate-limit", "overloaded", "server-error", "timeout", "unreachable", "bad-answer", "unpaid"];
-                Some(usual.map(str::to_owned).into_iter().chain(classes).collect())
+                let usual: Vec<String> = Classes::USUAL.iter().map(|class| class.name().to_owned()).collect();
+                let more: Vec<String> = classes.into_iter().filter(|class| !usual.contains(class)).collect();
+                (!more.is_empty()).then(|| usual.into_iter().chain(more).collect())
             }
         };
         Behind { names, fall_on }

@@ -16,7 +16,7 @@ pub(super) const CASES: &[Case] = &[
 targets = ["openai/gpt-4o", "anthropic/claude-sonnet-4-5"]
 
 [models."openai/gpt-4o".policy]
-fall_on = ["4xx", "5xx", "timeout", "unreachable", "bad-answer"]
+fall_on = ["rate-limit", "overloaded", "server-error", "timeout", "unreachable", "bad-answer", "context", "filtered", "unpaid", "key", "no-model", "invalid"]
 
 # Not carried, or not quite:
 # - route: a list of models is always a list of fallbacks
@@ -37,7 +37,7 @@ strict = true
 targets = ["azure/gpt-4o", "openai/gpt-4o"]
 
 [models."openai/gpt-4o".policy]
-fall_on = ["4xx", "5xx", "timeout", "unreachable", "bad-answer"]
+fall_on = ["rate-limit", "overloaded", "server-error", "timeout", "unreachable", "bad-answer", "context", "filtered", "unpaid", "key", "no-model", "invalid"]
 no_training = true
 zero_retention = true
 
@@ -57,7 +57,7 @@ zero_retention = true
 targets = ["openai/gpt-4o", "google/gemini-2.5-pro"]
 
 [models."openai/gpt-4o:floor".policy]
-fall_on = ["4xx", "5xx", "timeout", "unreachable", "bad-answer"]
+fall_on = ["rate-limit", "overloaded", "server-error", "timeout", "unreachable", "bad-answer", "context", "filtered", "unpaid", "key", "no-model", "invalid"]
 order = "cheapest"
 "##,
     },
@@ -74,7 +74,7 @@ order = "cheapest"
 targets = ["openai/gpt-4o", "openrouter/x-ai/grok-4", "openrouter/deepseek/deepseek-chat"]
 
 [models.request.policy]
-fall_on = ["4xx", "5xx", "timeout", "unreachable", "bad-answer"]
+fall_on = ["rate-limit", "overloaded", "server-error", "timeout", "unreachable", "bad-answer", "context", "filtered", "unpaid", "key", "no-model", "invalid"]
 order = "first-byte"
 
 # Not carried, or not quite:
@@ -115,7 +115,7 @@ first_byte_ms = 15000
 targets = ["amazon-bedrock/anthropic.claude-sonnet-4-5-20250929-v1:0", "anthropic/claude-sonnet-4-5", "openai/gpt-4o"]
 
 [models."anthropic/claude-sonnet-4.5".policy]
-fall_on = ["4xx", "5xx", "timeout", "unreachable", "bad-answer"]
+fall_on = ["rate-limit", "overloaded", "server-error", "timeout", "unreachable", "bad-answer", "context", "filtered", "unpaid", "key", "no-model", "invalid"]
 zero_retention = true
 
 # Not carried, or not quite:
@@ -151,7 +151,7 @@ regions = ["eu"]
 targets = ["openai/gpt-4o", "google/gemini-2.5-pro"]
 
 [models.request.policy]
-fall_on = ["4xx", "5xx", "timeout", "unreachable", "bad-answer"]
+fall_on = ["rate-limit", "overloaded", "server-error", "timeout", "unreachable", "bad-answer", "context", "filtered", "unpaid", "key", "no-model", "invalid"]
 order = "cheapest"
 
 # Not carried, or not quite:

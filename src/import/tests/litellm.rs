@@ -185,14 +185,14 @@ targets = ["openai/gpt-5", "anthropic/claude-sonnet-5", "mistral/mistral-large-l
 
 [models.a.policy]
 attempts = 9
-fall_on = ["4xx", "5xx", "timeout", "unreachable", "bad-answer"]
+fall_on = ["rate-limit", "overloaded", "server-error", "timeout", "unreachable", "bad-answer", "context", "filtered", "unpaid", "key", "no-model", "invalid"]
 
 [models.b]
 targets = ["anthropic/claude-sonnet-5", "mistral/mistral-large-latest", "openai/gpt-5"]
 
 [models.b.policy]
 attempts = 9
-fall_on = ["4xx", "5xx", "timeout", "unreachable", "bad-answer"]
+fall_on = ["rate-limit", "overloaded", "server-error", "timeout", "unreachable", "bad-answer", "context", "filtered", "unpaid", "key", "no-model", "invalid"]
 
 [models.c]
 targets = ["mistral/mistral-large-latest"]
@@ -218,7 +218,7 @@ litellm_settings:
 targets = ["openai/gpt-5", "anthropic/claude-sonnet-5", "amazon-bedrock/anthropic.claude-sonnet-4-5-20250929-v1:0"]
 
 [models.a.policy]
-fall_on = ["4xx", "5xx", "timeout", "unreachable", "bad-answer"]
+fall_on = ["rate-limit", "overloaded", "server-error", "timeout", "unreachable", "bad-answer", "context", "filtered", "unpaid", "key", "no-model", "invalid"]
 
 [models.b]
 targets = ["anthropic/claude-sonnet-5", "amazon-bedrock/anthropic.claude-sonnet-4-5-20250929-v1:0"]
@@ -280,7 +280,6 @@ targets = ["google/gemini-2.5-pro"]
 targets = ["openai/gpt-4o", "azure/gpt-4o", "google/gemini-2.5-pro"]
 
 [models.small.policy]
-fall_on = ["rate-limit", "overloaded", "server-error", "timeout", "unreachable", "bad-answer", "unpaid", "context"]
 order = "weighted"
 
 [models.small.policy.weights]
@@ -311,13 +310,13 @@ litellm_settings:
 targets = ["openai/gpt-5", "togetherai/meta-llama/Llama-3.3-70B-Instruct-Turbo"]
 
 [models.a.policy]
-fall_on = ["4xx", "5xx", "timeout", "unreachable", "bad-answer"]
+fall_on = ["rate-limit", "overloaded", "server-error", "timeout", "unreachable", "bad-answer", "context", "filtered", "unpaid", "key", "no-model", "invalid"]
 
 [models.b]
 targets = ["deepseek/deepseek-chat", "openai/gpt-5", "togetherai/meta-llama/Llama-3.3-70B-Instruct-Turbo"]
 
 [models.b.policy]
-fall_on = ["4xx", "5xx", "timeout", "unreachable", "bad-answer"]
+fall_on = ["rate-limit", "overloaded", "server-error", "timeout", "unreachable", "bad-answer", "context", "filtered", "unpaid", "key", "no-model", "invalid"]
 
 [models.safe]
 targets = ["togetherai/meta-llama/Llama-3.3-70B-Instruct-Turbo"]
@@ -360,7 +359,7 @@ router_settings:
 targets = ["openai/gpt-5", "azure/gpt-5", "groq/llama-3.3-70b-versatile"]
 
 [models.a.policy]
-fall_on = ["4xx", "5xx", "timeout", "unreachable", "bad-answer"]
+fall_on = ["rate-limit", "overloaded", "server-error", "timeout", "unreachable", "bad-answer", "context", "filtered", "unpaid", "key", "no-model", "invalid"]
 order = "weighted"
 
 [models.a.policy.weights]

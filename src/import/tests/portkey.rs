@@ -63,7 +63,7 @@ targets = ["anthropic/claude-sonnet-5", "openai/gpt-4o"]
 
 [models.chat.policy]
 attempts = 12
-fall_on = ["4xx", "5xx", "timeout", "unreachable", "bad-answer"]
+fall_on = ["rate-limit", "overloaded", "server-error", "timeout", "unreachable", "bad-answer", "context", "filtered", "unpaid", "key", "no-model", "invalid"]
 retries = 5
 
 [providers.openai]
@@ -150,7 +150,7 @@ weight = 1
 targets = ["openai/gpt-4o", "groq/llama-3.3-70b-versatile", "mistral/mistral-large-latest"]
 
 [models.chat.policy]
-fall_on = ["4xx", "5xx", "timeout", "unreachable", "bad-answer"]
+fall_on = ["rate-limit", "overloaded", "server-error", "timeout", "unreachable", "bad-answer", "context", "filtered", "unpaid", "key", "no-model", "invalid"]
 order = "weighted"
 
 [models.chat.policy.weights]
@@ -305,7 +305,7 @@ model = "plans"
 targets = ["openai/gpt-4o", "azure/gpt-4o"]
 
 [models.gpt-4o.policy]
-fall_on = ["4xx", "5xx", "timeout", "unreachable", "bad-answer"]
+fall_on = ["rate-limit", "overloaded", "server-error", "timeout", "unreachable", "bad-answer", "context", "filtered", "unpaid", "key", "no-model", "invalid"]
 
 # Not carried, or not quite:
 # - cache: answers are not kept here
@@ -332,7 +332,7 @@ fall_on = ["4xx", "5xx", "timeout", "unreachable", "bad-answer"]
 targets = ["local/llama", "amazon-bedrock/amazon.nova-pro-v1:0", "google-vertex/gemini-2.5-pro"]
 
 [models.own.policy]
-fall_on = ["4xx", "5xx", "timeout", "unreachable", "bad-answer"]
+fall_on = ["rate-limit", "overloaded", "server-error", "timeout", "unreachable", "bad-answer", "context", "filtered", "unpaid", "key", "no-model", "invalid"]
 
 [providers.amazon-bedrock]
 region = "us-east-1"
