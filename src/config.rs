@@ -5,6 +5,7 @@
 
 mod model;
 mod provider;
+pub mod schema;
 pub mod version;
 
 use std::collections::BTreeSet;
@@ -12,8 +13,8 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-pub use self::model::PriceDraft;
-pub use self::provider::{Account, Credential, Provider, ProviderDraft, Reach, Upstream};
+pub use self::model::{PriceDraft, TierDraft};
+pub use self::provider::{Account, Credential, KeyDraft, Provider, ProviderDraft, Reach, Upstream};
 use self::provider::{Providers, secret_names};
 use crate::catalog;
 use crate::catalog::models::{Model, Models};
@@ -29,27 +30,38 @@ use crate::route::rule::{Glob, Rule, RuleDraft};
 use crate::wire::json::{objects, parse_strictly, written};
 
 objects! {
-    /// The file as it is written; field by field in README.md.
+    /// The configuration of Tollgate, an AI gateway; field by field in README.md.
     #[derive(Debug, Default)]
     pub struct Draft {
+        /// Longer requests are refused; 32 MiB by default.
         pub body_bytes_max: Option<usize>,
+        /// Whether a target is passed over that could be given only part of a request.
         pub strict: Option<bool>,
         pub timeouts: Timeouts = Timeouts::default(),
         pub policy: PolicyDraft = PolicyDraft::default(),
+        /// In order: what a request asks for instead, by who asks, for what, and when.
         pub rules: Vec<RuleDraft> = Vec::new(),
         pub media: MediaDraft = MediaDraft::default(),
+        /// Those that are known need only what is yours.
         pub providers: Named<ProviderDraft> = Named::default(),
+        /// Names for callers, and where they are tried.
         pub models: Named<AliasDraft> = Named::default(),
+        /// Who may ask, by a name that stands in the log.
         pub callers: Named<CallerDraft> = Named::default(),
+        /// By `provider/model`; before those of the catalogue.
         pub prices: Named<PriceDraft> = Named::default(),
     }
 
+    /// How long upstreams and callers wait.
     #[derive(Debug, Default, Clone)]
     pub struct Timeouts {
+        /// Until the first byte of an answer, in milliseconds.
         pub first_byte_ms: Option<u64>,
+        /// Between two pieces of an answer, in milliseconds.
         pub idle_ms: Option<u64>,
+        /// Until the end of an answer, in milliseconds, all attempts together.
         pub total_ms: Option<u64>,
-        /// 0 is never.
+        /// Until a streaming caller is told that it waits, in milliseconds; 0 is never.
         pub heartbeat_ms: Option<u64>,
     }
 
@@ -57,32 +69,44 @@ objects! {
     #[derive(Debug, Default)]
     pub struct MediaDraft {
         pub fetch: Option<Fetch>,
+        /// From these too, wherever they are, like `*.example.com`; https if not said.
         pub hosts: Vec<String> = Vec::new(),
+        /// In one request.
         pub files_max: Option<usize>,
+        /// Of one file.
         pub file_bytes_max: Option<usize>,
+        /// Of all files of a request.
         pub bytes_max: Option<usize>,
+        /// For all files of a request, which are fetched at the same time.
         pub ms_max: Option<u64>,
     }
 
-    #[derive(Debug)]
+    #[derive(Debug, Default, Clone)]
     pub struct AliasDraft {
+        /// Each `provider/model`; tried in this order unless the policy says another.
         pub targets: Vec<String>,
+        /// As `strict` of the whole configuration.
         pub strict: Option<bool>,
+        /// Until the first byte of an answer, in milliseconds.
         pub first_byte_ms: Option<u64>,
+        /// Between two pieces of an answer, in milliseconds.
         pub idle_ms: Option<u64>,
+        /// Until the end of an answer, in milliseconds, all attempts together.
         pub total_ms: Option<u64>,
-        /// 0 is never.
+        /// Until a streaming caller is told that it waits, in milliseconds; 0 is never.
         pub heartbeat_ms: Option<u64>,
+        /// Over what `[policy]` says for all models.
         pub policy: Option<PolicyDraft>,
     }
 
-    #[derive(Debug)]
+    #[derive(Debug, Default)]
     pub struct CallerDraft {
         /// The name of the secret that holds the key.
         pub secret: Option<String>,
         /// SHA-256 of the key, in hex, in place of `secret`.
         pub sha256: Option<String>,
         pub requests_per_minute: Option<u32>,
+        /// Dollars in a calendar month (UTC), like `5.00`.
         pub spend_cap_usd: Option<String>,
         /// Whether a model whose price is not known may be asked under a cap.
         pub unpriced: bool = false,
@@ -484,6 +508,7 @@ mod tests {
 
     fn compile(json: &str, secrets: &[(&str, &str)]) -> Result<Config, Vec<String>> {
         let lookup = |name: &str| secrets.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        schema::tests::agree(json);
         Draft::from_json(Some(json))
             .and_then(|draft| Config::compile(&draft, lookup))
             .map_err(|mistakes| mistakes.into_iter().map(|Mistake(text)| text).collect())
@@ -704,7 +729,7 @@ mod tests {
             r#"{"body_bytes_max":7,"strict":true,"timeouts":{"idle_ms":1},"policy":{"order":"balanced","weights":{"p":2}},"#,
             r#""rules":[{"when":{"model":"x*","needs":["images"]},"use":"a"},{"when":{},"split":{"a":1}}],"media":{"fetch":"listed","hosts":["a"],"ms_max":2},"#,
             r#""providers":{"p":{"dialect":"gemini","dialects":["cohere"],"also":[{"dialect":"anthropic","base_url":"u"}],"#,
-            r#""platform":"vertex","query":"q","variables":{"v":"w"},"auth":"none","#,
+            r#""platform":"vertex","query":"q","variables":{"v":"w"},"keys":[{"secret":"K","weight":2}],"auth":"none","#,
             r#""headers":[{"name":"n","secret":"S","optional":true}],"follows_303":true,"first_byte_ms":4,"models":["m"],"#,
             r#""quirks":{"requests":[{"drop":["a"],"rename":[{"field":"b","to":"c"}],"spell":[{"field":"d","from":"e","to":"f"}]}],"think_tags":true}},"#,
             r#""q":{"auth":{"header":"h"}}},"#,

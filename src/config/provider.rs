@@ -51,11 +51,13 @@ objects! {
         pub timeouts: Option<Timeouts>,
         /// Whether it asks other providers in turn, and takes wishes for whom.
         pub gateway: Option<bool>,
+        /// What `GET /v1/models` lists of it; any other name is passed on too.
         pub models: Vec<String> = Vec::new(),
         pub quirks: Option<Quirks>,
     }
 
-    #[derive(Debug)]
+    /// One of a provider's keys.
+    #[derive(Debug, Clone)]
     pub struct KeyDraft {
         /// The name of the secret that holds it.
         pub secret: String,
@@ -600,7 +602,9 @@ mod tests {
     use crate::config::Config;
 
     fn compile(providers: &str, secrets: &[(&str, &str)]) -> Result<Config, String> {
-        let draft = Draft::from_json(Some(&format!(r#"{{"providers":{providers}}}"#))).unwrap();
+        let json = format!(r#"{{"providers":{providers}}}"#);
+        crate::config::schema::tests::agree(&json);
+        let draft = Draft::from_json(Some(&json)).unwrap();
         let lookup = |name: &str| secrets.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
         Config::compile(&draft, lookup).map_err(|mistakes| mistakes[0].0.clone())
     }
@@ -733,6 +737,7 @@ mod tests {
     #[test]
     fn every_secret_of_a_provider_is_asked_for() {
         let draft = r#"{"providers":{"p":{"base_url":"https://{account}.x","headers":[{"name":"a","secret":"H"}]}}}"#;
+        crate::config::schema::tests::agree(draft);
         let secrets = Draft::from_json(Some(draft)).unwrap().secrets();
         let known = ["AZURE_RESOURCE_NAME", "DATABRICKS_HOST", "MODAL_SECRET", "ANTHROPIC_AWS_WORKSPACE_ID"];
         for name in ["P_ACCOUNT", "P_API_KEY", "H"].into_iter().chain(known) {

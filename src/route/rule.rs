@@ -22,7 +22,7 @@ objects! {
         pub deny: Option<String>,
     }
 
-    #[derive(Debug, Default)]
+    #[derive(Debug, Default, Clone)]
     pub struct WhenDraft {
         pub model: Option<String>,
         pub caller: Option<String>,
