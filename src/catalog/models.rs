@@ -3,19 +3,18 @@
 //!
 //! A price that neither has is unknown. It is never taken as zero.
 
+mod line;
+
 use std::borrow::Cow;
 
+pub use self::line::Figures;
+use self::line::read;
 use crate::named::Named;
-use crate::price::{Picodollars, Price, Rates, Search, Service, Tokens};
+use crate::price::Price;
 
-/// By provider, `[name]`, a line for each model: `name 3/15 h.3 c200k m64k`, which is its name, what goes in and what comes
-/// out, then fields. Prices are in dollars per million tokens, and stand there where they differ: `h` and `w` of what is
-/// read from a cache and written to it, `W` for an hour, `r` of reasoning, `a` and `A` of audio in and out, `v` and `V` of
-/// images. `q` is dollars for each answer, `s` for one search, `S` for all searches of an answer. `c` and `m` are tokens of
-/// the prompt and of the answer. Behind `>` stand the rates of longer prompts, behind `@` those of another service. `#`
-/// begins a source other than the table's.
+/// By provider, `[name]`, a line for each model, as [`line`] says. Models of a provider are in the order of their names.
 ///
-/// So short, and without what nobody asks for, because it is the largest part of a Worker that is not code.
+/// It holds only what somebody asks for, because it is the largest part of a Worker that is not code.
 const TABLE: &str = include_str!("models.txt");
 const SOURCE: &str = "# Source: ";
 
@@ -108,124 +107,6 @@ fn name(line: &str) -> &str {
     line.split(' ').next().unwrap_or_default()
 }
 
-fn read(line: &'static str, source: &'static str) -> Model {
-    let (fields, source) = line.split_once(" # ").unwrap_or((line, source));
-    let mut model = Model::default();
-    // By service and by size, the last of which is filled.
-    let mut filled = vec![(Service::Standard, 0, Figures::default())];
-    let (mut request, mut search) = (0, None);
-    for field in fields.split(' ').skip(1) {
-        let mut letters = field.chars();
-        let (letter, figure) = (letters.next().unwrap_or_default(), letters.as_str());
-        let service = filled.last().map(|(service, ..)| *service).unwrap_or_default();
-        match letter {
-            'c' => model.context = thousands(figure),
-            'm' => model.most = thousands(figure),
-            'q' => request = dollars(figure).unwrap_or_default(),
-            's' => search = dollars(figure).map(Search::Each),
-            'S' => search = dollars(figure).map(Search::Once),
-            '>' => filled.push((service, thousands(figure).unwrap_or_default(), Figures::default())),
-            '@' if figure == "flex" => filled.push((Service::Flex, 0, Figures::default())),
-            '@' => filled.push((Service::Priority, 0, Figures::default())),
-            letter => {
-                let Some((.., figures)) = filled.last_mut() else { continue };
-                match field.split_once('/') {
-                    Some((input, output)) => {
-                        figures.set('i', input);
-                        figures.set('o', output);
-                    }
-                    None => figures.set(letter, figure),
-                }
-            }
-        }
-    }
-    let tokens = |service| tokens(&filled, service);
-    model.price = tokens(Service::Standard).map(|standard| {
-        let others = [Service::Flex, Service::Priority].into_iter();
-        let services = others.filter_map(|service| Some((service, tokens(service)?))).collect();
-        let price = Price { tokens: standard, services, request, search };
-        Priced { price, origin: Origin::Table(Cow::Borrowed(source)) }
-    });
-    model
-}
-
-/// `200k` and `131072`.
-fn thousands(figure: &str) -> Option<u64> {
-    match figure.strip_suffix('k') {
-        Some(thousands) => thousands.parse::<u64>().ok()?.checked_mul(1000),
-        None => figure.parse().ok(),
-    }
-}
-
-fn dollars(figure: &str) -> Option<u64> {
-    Picodollars::parse(figure, 1_000_000_000_000).map(|Picodollars(price)| price)
-}
-
-fn tokens(filled: &[(Service, u64, Figures)], service: Service) -> Option<Tokens> {
-    let mut sizes =
-        filled.iter().filter(|(own, ..)| *own == service).map(|(_, size, figures)| (*size, figures.rates()));
-    let (_, rates) = sizes.next()?;
-    let above = sizes.filter_map(|(size, rates)| Some((size, rates?))).collect();
-    Some(Tokens { rates: rates?, above })
-}
-
-/// Rates on their way, in the order of their names: what is not said is as the like of it.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Figures(pub [Option<u64>; Self::NAMES.len()]);
-
-impl Figures {
-    /// As the table calls them, and as the configuration does.
-    pub const NAMES: [(char, &str); 10] = [
-        ('i', "input"),
-        ('h', "cached_input"),
-        ('w', "cache_write"),
-        ('W', "cache_write_1h"),
-        ('o', "output"),
-        ('r', "reasoning"),
-        ('a', "audio_input"),
-        ('A', "audio_output"),
-        ('v', "image_input"),
-        ('V', "image_output"),
-    ];
-
-    fn set(&mut self, letter: char, dollars: &str) {
-        let named = Self::NAMES.iter().zip(&mut self.0).find(|((name, _), _)| *name == letter);
-        if let Some((_, place)) = named {
-            *place = Picodollars::parse(dollars, 1_000_000).map(|Picodollars(price)| price);
-        }
-    }
-
-    /// None without a price for what goes in and one for what comes out.
-    pub fn rates(&self) -> Option<Rates> {
-        let [
-            input,
-            cached_input,
-            cache_write,
-            cache_write_1h,
-            output,
-            reasoning,
-            audio_input,
-            audio_output,
-            image_input,
-            image_output,
-        ] = self.0;
-        let (input, output) = (input?, output?);
-        let cache_write = cache_write.unwrap_or(input);
-        Some(Rates {
-            input,
-            cached_input: cached_input.unwrap_or(input),
-            cache_write,
-            cache_write_1h: cache_write_1h.unwrap_or(cache_write),
-            output,
-            reasoning: reasoning.unwrap_or(output),
-            audio_input: audio_input.unwrap_or(input),
-            audio_output: audio_output.unwrap_or(output),
-            image_input: image_input.unwrap_or(input),
-            image_output: image_output.unwrap_or(output),
-        })
-    }
-}
-
 /// `gpt-5-2025-08-07` and `claude-haiku-4-5-20251001` without their dates.
 fn undated(model: &str) -> Option<&str> {
     let dash = model.rfind('-')?;
@@ -243,6 +124,7 @@ fn undated(model: &str) -> Option<&str> {
 mod tests {
     use super::*;
     use crate::catalog::providers;
+    use crate::price::{Rates, Tokens};
 
     #[test]
     fn the_table_is_in_order_and_its_figures_make_sense() {
@@ -272,33 +154,6 @@ mod tests {
             }
         }
         assert!(count > 2000, "{count}");
-    }
-
-    #[test]
-    fn a_line_says_what_a_model_costs_and_takes() {
-        let line = "m 1/5 h.1 w1.2 W2 a3 q.03 s.07 c1k m64 >200k 2/7.5 >500k 4/9 @priority 3/9.5 >100k 6/9.9 # a page, read 2026-11-21";
-        let rates = Rates {
-            cached_input: 100_000,
-            cache_write: 1_200_000,
-            cache_write_1h: 2_000_000,
-            audio_input: 3_000_000,
-            ..Rates::flat(1_000_000, 5_000_000)
-        };
-        let above = vec![(200_000, Rates::flat(2_000_000, 7_500_000)), (500_000, Rates::flat(4_000_000, 9_000_000))];
-        let fast = Tokens {
-            rates: Rates::flat(3_000_000, 9_500_000),
-            above: vec![(100_000, Rates::flat(6_000_000, 9_900_000))],
-        };
-        let price = Price {
-            tokens: Tokens { rates, above },
-            services: vec![(Service::Priority, fast)],
-            request: 30_000_000_000,
-            search: Some(Search::Each(70_000_000_000)),
-        };
-        let origin = Origin::Table("a page, read 2026-11-21".into());
-        let expected = Model { price: Some(Priced { price, origin }), context: Some(1000), most: Some(64) };
-        assert_eq!(read(line, "table"), expected);
-        assert_eq!(read("m h1 c5", "table"), Model { context: Some(5), ..Model::default() }, "half a price");
     }
 
     #[test]
