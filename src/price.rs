@@ -20,6 +20,8 @@ pub struct Price {
     pub request: u64,
     /// For searches of the web, where it is known.
     pub search: Option<Search>,
+    /// For answers that may take a day, where there are such.
+    pub batch: Option<Batch>,
 }
 
 /// Rates by the size of the prompt.
@@ -39,6 +41,13 @@ pub enum Service {
     Flex,
     /// Faster, and dearer.
     Priority,
+}
+
+/// In picodollars per token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Batch {
+    pub input: u64,
+    pub output: u64,
 }
 
 /// In picodollars.
@@ -271,6 +280,7 @@ mod tests {
             services: vec![(Service::Priority, fast)],
             request: 0,
             search: Some(Search::Each(10_000_000_000)),
+            batch: None,
         }
     }
 

@@ -11,6 +11,8 @@ pub use self::line::Figures;
 use self::line::read;
 use crate::named::Named;
 use crate::price::Price;
+use crate::route::need::Needs;
+use crate::wire::json::words;
 
 /// By provider, `[name]`, a line for each model, as [`line`] says. Models of a provider are in the order of their names.
 ///
@@ -35,6 +37,25 @@ pub struct Model {
     pub context: Option<u64>,
     /// The most tokens of an answer.
     pub most: Option<u64>,
+    pub kind: Option<Kind>,
+    /// What it is known to take and to do.
+    pub can: Needs,
+    /// What it is known not to. Everything else is not known, and asked.
+    pub cannot: Needs,
+}
+
+words! {
+    /// What a model is for.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Kind = "what a model is for" {
+        Chat as "chat",
+        /// It goes on with a text.
+        Completion as "completion",
+        Embedding as "embedding",
+        Rerank as "rerank",
+        /// It makes images.
+        Image as "image",
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +70,29 @@ pub enum Origin {
     Configuration,
     /// The catalogue's source and when it was read.
     Table(Cow<'static, str>),
+}
+
+impl Kind {
+    fn named(word: &str) -> Option<Self> {
+        [Self::Completion, Self::Embedding, Self::Rerank, Self::Image].into_iter().find(|kind| kind.word() == word)
+    }
+}
+
+impl Model {
+    /// Where this says nothing, `other` counts.
+    fn or(self, other: Self) -> Self {
+        // Who says anything of what a model can has said it all.
+        let is_told = self.can != Needs::default() || self.cannot != Needs::default();
+        let (can, cannot) = if is_told { (self.can, self.cannot) } else { (other.can, other.cannot) };
+        Self {
+            price: self.price.or(other.price),
+            context: self.context.or(other.context),
+            most: self.most.or(other.most),
+            kind: self.kind.or(other.kind),
+            can,
+            cannot,
+        }
+    }
 }
 
 impl Models {
@@ -68,9 +112,8 @@ impl Models {
     pub fn get(&self, model: &str) -> Model {
         let plain = undated(model);
         let own = self.own.get(model).or_else(|| self.own.get(plain?)).cloned();
-        let Model { price, context, most } = own.unwrap_or_default();
-        let listed = self.listed(model).or_else(|| self.listed(plain?)).unwrap_or_default();
-        Model { price: price.or(listed.price), context: context.or(listed.context), most: most.or(listed.most) }
+        let listed = self.listed(model).or_else(|| self.listed(plain?));
+        own.unwrap_or_default().or(listed.unwrap_or_default())
     }
 
     /// Whether it has a line of its own or one of its undated name.
@@ -124,7 +167,8 @@ fn undated(model: &str) -> Option<&str> {
 mod tests {
     use super::*;
     use crate::catalog::providers;
-    use crate::price::{Rates, Tokens};
+    use crate::price::{Batch, Rates, Tokens};
+    use crate::route::need::Need;
 
     #[test]
     fn the_table_is_in_order_and_its_figures_make_sense() {
@@ -138,13 +182,17 @@ mod tests {
             assert!(names.is_sorted_by(|a, b| a < b), "{provider}");
             for line in lines.lines() {
                 count += 1;
-                let Model { price, context, most } = read(line, "table");
-                assert!(context != Some(0) && most != Some(0), "{line}");
+                let Model { price, context, most, kind, can, cannot } = read(line, "table");
+                assert!(context != Some(0) && most != Some(0) && kind.is_some(), "{line}");
+                assert!(Need::all().all(|need| !(can.has(need) && cannot.has(need))), "{line}");
                 let Some(Priced { price, .. }) = price else { continue };
                 let tokens = price.services.iter().map(|(_, tokens)| tokens).chain([&price.tokens]);
                 let tiers =
                     tokens.flat_map(|tokens| tokens.above.iter().map(|(_, rates)| rates).chain([&tokens.rates]));
-                let Tokens { above, .. } = &price.tokens;
+                let Tokens { above, rates } = &price.tokens;
+                let is_dearer =
+                    price.batch.is_some_and(|batch| batch.input > rates.input || batch.output > rates.output);
+                assert!(!is_dearer, "{line}");
                 assert!(above.is_sorted_by(|a, b| a.0 < b.0) && above.iter().all(|tier| tier.0 > 0), "{line}");
                 for rates in tiers {
                     assert!(rates.cached_input <= rates.input, "{line}");
@@ -174,6 +222,24 @@ mod tests {
         assert_eq!((claude.context, claude.most), (Some(200_000), Some(64_000)));
         assert_eq!(claude.price.unwrap().price.tokens.rates.cache_write_1h, 6_000_000);
         assert_eq!(models.get("tollgate/echo").price.unwrap().price.tokens.rates, Rates::default());
+    }
+
+    #[test]
+    fn what_models_can_do_is_known_and_silence_is_no_denial() {
+        let models = Models::built_in();
+        let claude = models.get("anthropic/claude-sonnet-4-5");
+        assert!(
+            Need::all().filter(|need| *need != Need::Audio && *need != Need::Stream).all(|need| claude.can.has(need))
+        );
+        assert!(claude.cannot.has(Need::Audio) && claude.kind == Some(Kind::Chat));
+        let half = Batch { input: 1_500_000, output: 7_500_000 };
+        assert_eq!(claude.price.unwrap().price.batch, Some(half));
+        let old = models.get("azure/gpt-3.5-turbo");
+        assert!(old.can.has(Need::Tools) && old.cannot.has(Need::Images));
+        // Many rows do not speak of reasoning or schemas, and the models do them.
+        assert!(!old.cannot.has(Need::Reasoning) && !old.cannot.has(Need::Schema));
+        assert_eq!(models.get("openai/text-embedding-3-small").kind, Some(Kind::Embedding));
+        assert_eq!(models.get("cohere/rerank-v3.5").kind, Some(Kind::Rerank));
     }
 
     #[test]

@@ -47,6 +47,12 @@ impl Needs {
         self.0 & (1 << need as u8) != 0
     }
 
+    /// Those of all that are not in it.
+    #[must_use]
+    pub fn others(self) -> Self {
+        Need::all().filter(|need| !self.has(*need)).collect()
+    }
+
     pub fn all_of(self, others: Self) -> bool {
         self.0 & others.0 == others.0
     }
