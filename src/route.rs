@@ -9,6 +9,7 @@ pub mod plan;
 pub mod policy;
 pub mod rule;
 mod sketch;
+pub mod traits;
 pub mod wish;
 
 use std::fmt;

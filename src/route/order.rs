@@ -121,6 +121,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::catalog::DataPolicy;
     use crate::catalog::models::Model;
     use crate::config::{Provider, Reach};
     use crate::quirks::Quirks;
@@ -132,6 +133,9 @@ mod tests {
             models: Vec::new(),
             prefixes: Vec::new(),
             quirks: Quirks::default(),
+            region: None,
+            data: DataPolicy::default(),
+            agreed: DataPolicy::default(),
         };
         let mut candidate = Candidate {
             target: Target { provider: Arc::new(provider), model: "m".to_owned(), known: Model::default() },

@@ -8,26 +8,11 @@ use super::health::{Health, Key};
 use super::need::{Need, Needs};
 use super::order::{Candidate, Order, Stick, arrange};
 use super::policy::{Policy, Sticky};
+use super::traits::{Traits, is_within};
 use super::wish::Wishes;
 use crate::config::Target;
 use crate::host::Millis;
 use crate::price::Picodollars;
-
-/// What is known of a target besides its name. What is not known excludes it only where somebody asked for it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Traits {
-    /// Tokens of input and output together.
-    pub window: Option<u64>,
-    /// What it is known not to do.
-    pub cannot: Needs,
-    pub region: Option<String>,
-    pub keeps_nothing: Option<bool>,
-    pub never_trains: Option<bool>,
-    /// Per token of input and of output.
-    pub price: Option<(Picodollars, Picodollars)>,
-    /// The most that the request may cost there.
-    pub cost: Option<Picodollars>,
-}
 
 /// What a request needs of a target.
 #[derive(Debug, Clone, Copy, Default)]
@@ -180,11 +165,6 @@ fn unfit(target: &Target, traits: &Traits, policy: &Policy, wishes: &Wishes, dem
     (is_dear(wishes.max_price.0, input) || is_dear(wishes.max_price.1, output)).then_some(Unfit::TooDear)
 }
 
-/// `eu` holds `eu-west-1`.
-fn is_within(region: &str, wanted: &str) -> bool {
-    region.strip_prefix(wanted).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
-}
-
 /// Why a candidate stands where it does, for whoever asks.
 pub fn why(candidate: &Candidate, order: Order) -> String {
     use super::health::Standing;
@@ -219,6 +199,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::catalog::DataPolicy;
     use crate::catalog::models::Model;
     use crate::config::{Provider, Reach};
     use crate::quirks::Quirks;
@@ -235,6 +216,9 @@ mod tests {
                 models: Vec::new(),
                 prefixes: Vec::new(),
                 quirks: Quirks::default(),
+                region: None,
+                data: DataPolicy::default(),
+                agreed: DataPolicy::default(),
             };
             Target { provider: Arc::new(provider), model: model.to_owned(), known: Model::default() }
         };
