@@ -217,6 +217,12 @@ impl Picodollars {
         digits(whole)?.checked_mul(scale)?.checked_add(fraction).map(Self)
     }
 
+    /// In dollars, exactly and as briefly as it can be: `0.00000125`.
+    pub fn dollars(self) -> String {
+        let text = format!("{}.{:012}", self.0 / 1_000_000_000_000, self.0 % 1_000_000_000_000);
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    }
+
     /// Reads a JSON number of dollars as others print it, `3.7999999999999996e-07` too: to the nearest picodollar.
     pub fn nearest(dollars: &str) -> Option<Self> {
         let (decimal, exponent) = dollars.split_once(['e', 'E']).unwrap_or((dollars, "0"));
@@ -380,6 +386,11 @@ mod tests {
         ];
         for (text, scale, expected) in cases {
             assert_eq!(Picodollars::parse(text, scale), expected.map(Picodollars), "{text}");
+        }
+        for (picodollars, text) in [(0, "0"), (1, "0.000000000001"), (1_250_000, "0.00000125"), (10_u64.pow(13), "10")]
+        {
+            assert_eq!(Picodollars(picodollars).dollars(), text);
+            assert_eq!(Picodollars::parse(text, 1_000_000_000_000), Some(Picodollars(picodollars)));
         }
         assert_eq!(Picodollars(1).to_string(), "$0.000001");
         assert_eq!(Picodollars(5_000_000_000_000).to_string(), "$5.000000");

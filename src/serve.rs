@@ -23,7 +23,7 @@ use self::question::output_max;
 use crate::auth::{self, Keyless};
 use crate::config::{Caller, Config, Reach, Target};
 use crate::count;
-use crate::dialect::{Ask, Dialect, Inbound, Label, Model, ai_sdk};
+use crate::dialect::{Ask, Dialect, Inbound, Label, ai_sdk};
 use crate::error::{Error, Kind};
 use crate::host::{Body, Headers, Host, Incoming, Millis, Reply, ReplyBody};
 use crate::limit::{Admission, Ticket, spend_counter};
@@ -67,7 +67,7 @@ pub async fn serve<H: Host>(gateway: &Gateway, host: &H, request: Incoming) -> R
     let door = door(&request.path, request.query.as_deref(), &request.headers);
     let dialect = match &door {
         Some(Door::Call(call)) => call.dialect,
-        Some(Door::Models(Some(dialect))) => *dialect,
+        Some(Door::Models(Some(dialect)) | Door::Model(Some(dialect), _)) => *dialect,
         _ if ai_sdk::is_client(&request.headers) => Inbound::AiSdk(ai_sdk::Version::default()),
         _ if request.headers.get("anthropic-version").is_some() => Inbound::Anthropic,
         // Google's own clients list models under `/v1` too.
@@ -75,10 +75,9 @@ pub async fn serve<H: Host>(gateway: &Gateway, host: &H, request: Incoming) -> R
         _ => Inbound::OpenaiChat,
     };
     let answer = match door {
-        None => Err(Error::new(
-            Kind::UnknownPath,
-            format!("there is nothing at {}; GET / lists what there is", shown(&request.path)),
-        )),
+        // Below a model there are more verbs than are served.
+        Some(Door::Model(..)) if request.method == "POST" => Err(nowhere(&request.path)),
+        None => Err(nowhere(&request.path)),
         Some(Door::Call(call)) if request.method == "POST" => {
             let record = Record::open(id, call.path, host.now());
             return ask(gateway, host, call, record, request).await;
@@ -91,6 +90,7 @@ pub async fn serve<H: Host>(gateway: &Gateway, host: &H, request: Incoming) -> R
         Some(Door::Home) => Ok(home()),
         Some(Door::Health) => Ok(br#"{"status":"ok"}"#.to_vec()),
         Some(Door::Models(_)) => models(gateway, dialect, &request),
+        Some(Door::Model(_, name)) => model(gateway, dialect, &name, &request),
         Some(Door::Usage) => usage(gateway, host, &request).await,
     };
     match answer {
@@ -99,11 +99,15 @@ pub async fn serve<H: Host>(gateway: &Gateway, host: &H, request: Incoming) -> R
     }
 }
 
+fn nowhere(path: &str) -> Error {
+    Error::new(Kind::UnknownPath, format!("there is nothing at {}; GET / lists what there is", shown(path)))
+}
+
 fn home() -> Vec<u8> {
     let home = concat!(
         r#"{"name":"tollgate","version":""#,
         env!("CARGO_PKG_VERSION"),
-        r#"","endpoints":["POST /v1/chat/completions","POST /v1/responses","POST /v1/messages","POST /v1/messages/count_tokens","POST /v1beta/models/{model}:generateContent","POST /v1beta/models/{model}:streamGenerateContent","POST /v1beta/models/{model}:countTokens","POST /v1/completions","POST /v1/embeddings","POST /v1/rerank","POST /v4/ai/language-model","POST /v4/ai/embedding-model","POST /v4/ai/reranking-model","GET /v4/ai/config","GET /v1/models","GET /v1/usage","GET /health"],"#,
+        r#"","endpoints":["POST /v1/chat/completions","POST /v1/responses","POST /v1/messages","POST /v1/messages/count_tokens","POST /v1beta/models/{model}:generateContent","POST /v1beta/models/{model}:streamGenerateContent","POST /v1beta/models/{model}:countTokens","POST /v1/completions","POST /v1/embeddings","POST /v1/rerank","POST /v4/ai/language-model","POST /v4/ai/embedding-model","POST /v4/ai/reranking-model","GET /v4/ai/config","GET /v1/models","GET /v1/models/{model}","GET /v1/usage","GET /health"],"#,
         r#""try":"POST /v1/chat/completions with {\"model\":\"tollgate/echo\",\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}"}"#,
     );
     home.into()
@@ -115,9 +119,12 @@ fn caller(gateway: &Gateway, request: &Incoming) -> Result<Caller, Error> {
 
 fn models(gateway: &Gateway, dialect: Inbound, request: &Incoming) -> Result<Vec<u8>, Error> {
     caller(gateway, request)?;
-    let models: Vec<Model> =
-        route::listed(&gateway.config).into_iter().map(|(id, owner)| Model { id, owner }).collect();
-    Ok(dialect.write_models(&models))
+    Ok(dialect.write_models(&route::listed(&gateway.config)))
+}
+
+fn model(gateway: &Gateway, dialect: Inbound, name: &str, request: &Incoming) -> Result<Vec<u8>, Error> {
+    caller(gateway, request)?;
+    Ok(dialect.write_model(&route::shown(&gateway.config, name)?))
 }
 
 written! {

@@ -79,10 +79,23 @@ impl Kind {
 }
 
 impl Model {
+    /// What is true of this and of `other`.
+    #[must_use]
+    pub fn and(self, other: &Self) -> Self {
+        Self {
+            price: self.price.filter(|price| other.price.as_ref().is_some_and(|other| other.price == price.price)),
+            context: self.context.zip(other.context).map(|(one, other)| one.min(other)),
+            most: self.most.zip(other.most).map(|(one, other)| one.min(other)),
+            kind: self.kind.filter(|kind| other.kind == Some(*kind)),
+            can: self.can.and(other.can),
+            cannot: self.cannot.and(other.cannot),
+        }
+    }
+
     /// Where this says nothing, `other` counts.
     fn or(self, other: Self) -> Self {
         // Who says anything of what a model can has said it all.
-        let is_told = self.can != Needs::default() || self.cannot != Needs::default();
+        let is_told = !self.can.is_empty() || !self.cannot.is_empty();
         let (can, cannot) = if is_told { (self.can, self.cannot) } else { (other.can, other.cannot) };
         Self {
             price: self.price.or(other.price),
@@ -122,7 +135,25 @@ impl Models {
         has(model) || undated(model).is_some_and(has)
     }
 
-    /// Every model of `provider` that has a line, in the order of their names.
+    /// Every model of `provider` that has a line, in the order of their names, and what is known of it. Each line is read
+    /// once, which looking each model up would not.
+    pub fn list(&self, provider: &str) -> Vec<(&str, Model)> {
+        let own = |model: &str| {
+            let model = format!("{provider}/{model}");
+            self.own.get(&model).or_else(|| self.own.get(undated(&model)?)).cloned().unwrap_or_default()
+        };
+        let lines = self.section(provider).unwrap_or_default().lines();
+        let mut models: Vec<(&str, Model)> =
+            lines.map(|line| (name(line), own(name(line)).or(read(line, self.source)))).collect();
+        let more = self.own.names().filter_map(|model| Some((model, model.strip_prefix(provider)?.strip_prefix('/')?)));
+        let more: Vec<_> =
+            more.filter(|(_, name)| models.binary_search_by(|(listed, _)| listed.cmp(name)).is_err()).collect();
+        models.extend(more.into_iter().map(|(model, name)| (name, self.get(model))));
+        models.sort_unstable_by_key(|(name, _)| *name);
+        models
+    }
+
+    /// The names of those.
     pub fn of(&self, provider: &str) -> Vec<&str> {
         let own = self.own.names().filter_map(|model| model.strip_prefix(provider)?.strip_prefix('/'));
         let listed = self.section(provider).unwrap_or_default().lines().map(name);
@@ -270,6 +301,13 @@ mod tests {
         }
         assert_eq!(models.get("mine/llama"), Model { context: Some(9), ..Model::default() });
         assert_eq!(models.of("mine"), ["llama"]);
+        for provider in ["openai", "mine", "nobody"] {
+            let list = models.list(provider);
+            assert_eq!(list.iter().map(|(name, _)| *name).collect::<Vec<_>>(), models.of(provider));
+            for (name, model) in list {
+                assert_eq!(model, models.get(&format!("{provider}/{name}")), "{provider}/{name}");
+            }
+        }
         assert!(models.of("openai").contains(&"gpt-5") && models.of("nobody").is_empty());
     }
 }

@@ -47,6 +47,16 @@ impl Needs {
         self.0 & (1 << need as u8) != 0
     }
 
+    /// Those of both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
     /// Those of all that are not in it.
     #[must_use]
     pub fn others(self) -> Self {
