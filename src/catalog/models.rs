@@ -4,11 +4,14 @@
 //! A price that neither has is unknown. It is never taken as zero.
 
 mod line;
+pub mod refresh;
+mod table;
 
 use std::borrow::Cow;
 
 pub use self::line::Figures;
-use self::line::read;
+use self::refresh::Overlay;
+use self::table::Table;
 use crate::named::Named;
 use crate::price::Price;
 use crate::route::need::Needs;
@@ -18,14 +21,13 @@ use crate::wire::json::words;
 ///
 /// It holds only what somebody asks for, because it is the largest part of a Worker that is not code.
 const TABLE: &str = include_str!("models.txt");
-const SOURCE: &str = "# Source: ";
 
 /// What is known of all models.
 #[derive(Debug)]
 pub struct Models {
-    /// Providers and their lines.
-    table: Vec<(&'static str, &'static str)>,
-    source: &'static str,
+    table: Table,
+    /// What a refresh found since.
+    fresh: Option<Table>,
     /// What the configuration says, by `provider/model`.
     own: Named<Model>,
 }
@@ -68,7 +70,7 @@ pub struct Priced {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
     Configuration,
-    /// The catalogue's source and when it was read.
+    /// The source of the catalogue, or of a refresh, and when it was read.
     Table(Cow<'static, str>),
 }
 
@@ -92,6 +94,14 @@ impl Model {
         }
     }
 
+    /// With the price of `fresh`. Its limits and abilities count only where there were none: those of the table have been
+    /// looked at and corrected.
+    fn renewed(self, mut fresh: Self) -> Self {
+        let price = fresh.price.take();
+        let known = self.or(fresh);
+        Self { price: price.or(known.price), ..known }
+    }
+
     /// Where this says nothing, `other` counts.
     fn or(self, other: Self) -> Self {
         // Who says anything of what a model can has said it all.
@@ -110,10 +120,15 @@ impl Model {
 
 impl Models {
     pub fn built_in() -> Self {
-        // Brackets stand nowhere else: this is done at every start, and should be quick.
-        let table = TABLE.split('[').skip(1).filter_map(|section| section.split_once("]\n")).collect();
-        let source = TABLE.lines().find_map(|line| line.strip_prefix(SOURCE)).unwrap_or_default();
-        Self { table, source, own: Named::default() }
+        Self { table: Table::built_in(TABLE), fresh: None, own: Named::default() }
+    }
+
+    /// Has the prices that a refresh found go before those of the table, unless they are the older ones. What the table
+    /// does not know of a model is from there too.
+    pub fn refreshed(&mut self, overlay: &Overlay) {
+        if overlay.day() >= refresh::day_of(&self.table.source) {
+            self.fresh = Some(Table::of(&overlay.lines, overlay.source.clone()));
+        }
     }
 
     /// `model` is `provider/model`. What it leaves open is as the table has it.
@@ -123,62 +138,78 @@ impl Models {
 
     /// What is known of `provider/model`. A dated snapshot is like its model, unless it has its own line.
     pub fn get(&self, model: &str) -> Model {
-        let plain = undated(model);
-        let own = self.own.get(model).or_else(|| self.own.get(plain?)).cloned();
-        let listed = self.listed(model).or_else(|| self.listed(plain?));
-        own.unwrap_or_default().or(listed.unwrap_or_default())
+        let listed = self.listed(model).or_else(|| self.listed(undated(model)?));
+        self.own(model).or(listed.unwrap_or_default())
     }
 
     /// Whether it has a line of its own or one of its undated name.
     pub fn knows(&self, model: &str) -> bool {
-        let has = |model: &str| self.own.contains(model) || self.line(model).is_some();
+        let tables = || self.tables();
+        let has = |model: &str| self.own.contains(model) || tables().any(|table| table.has(model));
         has(model) || undated(model).is_some_and(has)
     }
 
     /// Every model of `provider` that has a line, in the order of their names, and what is known of it. Each line is read
     /// once, which looking each model up would not.
     pub fn list(&self, provider: &str) -> Vec<(&str, Model)> {
-        let own = |model: &str| {
-            let model = format!("{provider}/{model}");
-            self.own.get(&model).or_else(|| self.own.get(undated(&model)?)).cloned().unwrap_or_default()
-        };
-        let lines = self.section(provider).unwrap_or_default().lines();
-        let mut models: Vec<(&str, Model)> =
-            lines.map(|line| (name(line), own(name(line)).or(read(line, self.source)))).collect();
-        let more = self.own.names().filter_map(|model| Some((model, model.strip_prefix(provider)?.strip_prefix('/')?)));
-        let more: Vec<_> =
-            more.filter(|(_, name)| models.binary_search_by(|(listed, _)| listed.cmp(name)).is_err()).collect();
-        models.extend(more.into_iter().map(|(model, name)| (name, self.get(model))));
-        models.sort_unstable_by_key(|(name, _)| *name);
+        let mut models: Vec<(&str, Model)> = self.table.models(provider).collect();
+        for (name, fresh) in self.fresh.iter().flat_map(|fresh| fresh.models(provider)) {
+            match models.binary_search_by(|(listed, _)| listed.cmp(&name)) {
+                Ok(at) => {
+                    if let Some((_, known)) = models.get_mut(at) {
+                        *known = std::mem::take(known).renewed(fresh);
+                    }
+                }
+                Err(at) => models.insert(at, (name, fresh)),
+            }
+        }
+        if self.own.is_empty() {
+            return models;
+        }
+        for (name, known) in &mut models {
+            *known = self.own(&format!("{provider}/{name}")).or(std::mem::take(known));
+        }
+        for (model, name) in self.own_names(provider) {
+            if let Err(at) = models.binary_search_by(|(listed, _)| (*listed).cmp(name)) {
+                models.insert(at, (name, self.get(model)));
+            }
+        }
         models
     }
 
     /// The names of those.
     pub fn of(&self, provider: &str) -> Vec<&str> {
-        let own = self.own.names().filter_map(|model| model.strip_prefix(provider)?.strip_prefix('/'));
-        let listed = self.section(provider).unwrap_or_default().lines().map(name);
-        let mut models: Vec<&str> = listed.chain(own).collect();
+        let own = self.own_names(provider).map(|(_, name)| name);
+        let mut models: Vec<&str> = self.tables().flat_map(|table| table.names(provider)).chain(own).collect();
         models.sort_unstable();
         models.dedup();
         models
     }
 
-    fn section(&self, provider: &str) -> Option<&'static str> {
-        self.table.iter().find(|(name, _)| *name == provider).map(|(_, lines)| *lines)
+    fn tables(&self) -> impl Iterator<Item = &Table> {
+        [&self.table].into_iter().chain(&self.fresh)
     }
 
-    fn line(&self, model: &str) -> Option<&'static str> {
-        let (provider, model) = model.split_once('/')?;
-        self.section(provider)?.lines().find(|line| name(line) == model)
+    /// What the configuration says.
+    fn own(&self, model: &str) -> Model {
+        let own = self.own.get(model).or_else(|| self.own.get(undated(model)?));
+        own.cloned().unwrap_or_default()
     }
 
+    /// Of `provider`: `provider/model`, and `model` alone.
+    fn own_names(&self, provider: &str) -> impl Iterator<Item = (&str, &str)> {
+        let names = self.own.names();
+        names.filter_map(move |model| Some((model, model.strip_prefix(provider)?.strip_prefix('/')?)))
+    }
+
+    /// What the tables say.
     fn listed(&self, model: &str) -> Option<Model> {
-        self.line(model).map(|line| read(line, self.source))
+        let fresh = self.fresh.as_ref().and_then(|fresh| fresh.get(model));
+        match (self.table.get(model), fresh) {
+            (Some(known), Some(fresh)) => Some(known.renewed(fresh)),
+            (known, fresh) => known.or(fresh),
+        }
     }
-}
-
-fn name(line: &str) -> &str {
-    line.split(' ').next().unwrap_or_default()
 }
 
 /// `gpt-5-2025-08-07` and `claude-haiku-4-5-20251001` without their dates.
@@ -205,15 +236,16 @@ mod tests {
     fn the_table_is_in_order_and_its_figures_make_sense() {
         let models = Models::built_in();
         let known: Vec<String> = providers().into_iter().map(|row| row.name).collect();
-        assert!(models.table.len() > 40 && models.source.contains("read 20"), "{}", models.source);
+        let source = &models.table.source;
+        assert!(models.table.sections().count() > 40 && source.contains("read 20"), "{source}");
         let mut count = 0;
-        for (provider, lines) in &models.table {
-            assert!(*provider == "tollgate" || known.iter().any(|known| known == provider), "{provider}");
-            let names: Vec<&str> = lines.lines().map(name).collect();
+        for (provider, lines) in models.table.sections() {
+            assert!(provider == "tollgate" || known.iter().any(|known| known == provider), "{provider}");
+            let names: Vec<&str> = models.table.names(provider).collect();
             assert!(names.is_sorted_by(|a, b| a < b), "{provider}");
             for line in lines.lines() {
                 count += 1;
-                let Model { price, context, most, kind, can, cannot } = read(line, "table");
+                let Model { price, context, most, kind, can, cannot } = line::read(line, "table");
                 assert!(context != Some(0) && most != Some(0) && kind.is_some(), "{line}");
                 assert!(Need::all().all(|need| !(can.has(need) && cannot.has(need))), "{line}");
                 let Some(Priced { price, .. }) = price else { continue };

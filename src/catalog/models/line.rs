@@ -7,8 +7,6 @@
 //! those of another service. `+` is before what it is known to do, and then `-` before what not, in the letters of
 //! [`ABLE`]. Behind `:` stands its kind, if it does not chat. `#` begins a source other than the table's.
 
-use std::borrow::Cow;
-
 use super::{Kind, Model, Origin, Priced};
 use crate::price::{Batch, Picodollars, Price, Rates, Search, Service, Tokens};
 use crate::route::need::{Need, Needs};
@@ -22,47 +20,42 @@ const ABLE: [(char, Need); 6] = [
     ('t', Need::Tools),
 ];
 
-pub(super) fn read(line: &'static str, source: &'static str) -> Model {
+pub(super) fn read(line: &str, source: &str) -> Model {
     let (fields, source) = line.split_once(" # ").unwrap_or((line, source));
     let mut model = Model { kind: Some(Kind::Chat), ..Model::default() };
-    // By service and by size, the last of which is filled.
-    let mut filled = vec![(Service::Standard, 0, Figures::default())];
-    let (mut request, mut search, mut batch) = (0, None, None);
+    let mut sheet = Sheet::default();
+    // What the next figures are of.
+    let (mut service, mut size) = (Service::Standard, 0);
+    let mut batch = None;
     for field in fields.split(' ').skip(1) {
         let mut letters = field.chars();
         let (letter, figure) = (letters.next().unwrap_or_default(), letters.as_str());
-        let service = filled.last().map(|(service, ..)| *service).unwrap_or_default();
         match letter {
             'c' => model.context = thousands(figure),
             'm' => model.most = thousands(figure),
-            'q' => request = dollars(figure).unwrap_or_default(),
-            's' => search = dollars(figure).map(Search::Each),
-            'S' => search = dollars(figure).map(Search::Once),
+            'q' => sheet.request = dollars(figure).unwrap_or_default(),
+            's' => sheet.search = dollars(figure).map(Search::Each),
+            'S' => sheet.search = dollars(figure).map(Search::Once),
             'b' => batch = Some(figure),
             '+' | '-' => (model.can, model.cannot) = able(field),
             ':' => model.kind = Kind::named(figure),
-            '>' => filled.push((service, thousands(figure).unwrap_or_default(), Figures::default())),
-            '@' if figure == "flex" => filled.push((Service::Flex, 0, Figures::default())),
-            '@' => filled.push((Service::Priority, 0, Figures::default())),
+            '>' => size = thousands(figure).unwrap_or_default(),
+            '@' => (service, size) = (if figure == "flex" { Service::Flex } else { Service::Priority }, 0),
             letter => {
-                let Some((.., figures)) = filled.last_mut() else { continue };
+                let at = (service, size);
                 match field.split_once('/') {
                     Some((input, output)) => {
-                        figures.set('i', input);
-                        figures.set('o', output);
+                        sheet.set(at, 'i', per_token(input));
+                        sheet.set(at, 'o', per_token(output));
                     }
-                    None => figures.set(letter, figure),
+                    None => sheet.set(at, letter, per_token(figure)),
                 }
             }
         }
     }
-    let tokens = |service| tokens(&filled, service);
-    model.price = tokens(Service::Standard).map(|standard| {
-        let others = [Service::Flex, Service::Priority].into_iter();
-        let services = others.filter_map(|service| Some((service, tokens(service)?))).collect();
-        let batch = batch.and_then(|batch| read_batch(batch, &standard.rates));
-        let price = Price { tokens: standard, services, request, search, batch };
-        Priced { price, origin: Origin::Table(Cow::Borrowed(source)) }
+    model.price = sheet.price().map(|price| {
+        let batch = batch.and_then(|batch| read_batch(batch, &price.tokens.rates));
+        Priced { price: Price { batch, ..price }, origin: Origin::Table(source.to_owned().into()) }
     });
     model
 }
@@ -104,12 +97,145 @@ fn per_token(figure: &str) -> Option<u64> {
     Picodollars::parse(figure, 1_000_000).map(|Picodollars(price)| price)
 }
 
-fn tokens(filled: &[(Service, u64, Figures)], service: Service) -> Option<Tokens> {
-    let mut sizes =
-        filled.iter().filter(|(own, ..)| *own == service).map(|(_, size, figures)| (*size, figures.rates()));
-    let (_, rates) = sizes.next()?;
-    let above = sizes.filter_map(|(size, rates)| Some((size, rates?))).collect();
-    Some(Tokens { rates: rates?, above })
+/// The line of which [`read`] makes `model`, but for where its price is from.
+pub(super) fn write(name: &str, model: &Model) -> String {
+    let mut line = name.to_owned();
+    let mut add = |field: String| {
+        line.push(' ');
+        line.push_str(&field);
+    };
+    if let Some(Priced { price, .. }) = &model.price {
+        let tokens = |tokens: &Tokens, add: &mut dyn FnMut(String)| {
+            write_rates(&tokens.rates, add);
+            for (size, rates) in &tokens.above {
+                add(format!(">{size}"));
+                write_rates(rates, add);
+            }
+        };
+        let search = price.search.map(|search| match search {
+            Search::Each(price) => format!("s{}", decimal(price)),
+            Search::Once(price) => format!("S{}", decimal(price)),
+        });
+        // Before the sizes and services, which change what figures behind them are of.
+        let request = (price.request > 0).then(|| format!("q{}", decimal(price.request)));
+        let batch = price.batch.map(|batch| format!("b{}/{}", million(batch.input), million(batch.output)));
+        request.into_iter().chain(search).chain(batch).for_each(&mut add);
+        tokens(&price.tokens, &mut add);
+        for (service, rates) in &price.services {
+            match service {
+                Service::Standard => continue,
+                Service::Flex => add("@flex".to_owned()),
+                Service::Priority => add("@priority".to_owned()),
+            }
+            tokens(rates, &mut add);
+        }
+    }
+    let limits = [('c', model.context), ('m', model.most)];
+    limits.into_iter().filter_map(|(letter, limit)| Some(format!("{letter}{}", limit?))).for_each(&mut add);
+    let letters = |needs: Needs| ABLE.iter().filter(move |(_, need)| needs.has(*need)).map(|(letter, _)| *letter);
+    let able = |sign: char, needs: Needs| (!needs.is_empty()).then(|| [sign].into_iter().chain(letters(needs)));
+    let signs: String = able('+', model.can).into_iter().chain(able('-', model.cannot)).flatten().collect();
+    if !signs.is_empty() {
+        add(signs);
+    }
+    if let Some(kind) = model.kind.filter(|kind| *kind != Kind::Chat) {
+        add(format!(":{}", kind.word()));
+    }
+    line
+}
+
+/// Those that differ from the like of them.
+fn write_rates(rates: &Rates, add: &mut dyn FnMut(String)) {
+    let Rates { input, cached_input, cache_write, cache_write_1h, output, .. } = *rates;
+    add(format!("{}/{}", million(input), million(output)));
+    let others = [
+        ('h', cached_input, input),
+        ('w', cache_write, input),
+        ('W', cache_write_1h, cache_write),
+        ('r', rates.reasoning, output),
+        ('a', rates.audio_input, input),
+        ('A', rates.audio_output, output),
+        ('v', rates.image_input, input),
+        ('V', rates.image_output, output),
+    ];
+    others.into_iter().filter(|(_, price, same)| price != same).for_each(|(letter, price, _)| {
+        add(format!("{letter}{}", million(price)));
+    });
+}
+
+/// Dollars, but for a zero before the point.
+fn decimal(picodollars: u64) -> String {
+    let dollars = Picodollars(picodollars).dollars();
+    dollars.strip_prefix("0.").map(|fraction| format!(".{fraction}")).unwrap_or(dollars)
+}
+
+/// Of a million tokens.
+fn million(per_token: u64) -> String {
+    decimal(per_token.saturating_mul(1_000_000))
+}
+
+/// A price on its way.
+#[derive(Debug, Default)]
+pub(super) struct Sheet {
+    /// By service, and by the size above which they hold.
+    figures: Vec<(Service, u64, Figures)>,
+    pub(super) request: u64,
+    pub(super) search: Option<Search>,
+    pub(super) batch: Option<Batch>,
+}
+
+impl Sheet {
+    /// Writes the price of `letter` down, of answers that are served in this way, for prompts above this size.
+    pub(super) fn set(&mut self, (service, size): (Service, u64), letter: char, price: Option<u64>) {
+        let of_these = |(own, above, _): &&mut (Service, u64, Figures)| (*own, *above) == (service, size);
+        match self.figures.iter_mut().find(of_these) {
+            Some((.., figures)) => figures.set(letter, price),
+            None => {
+                let mut figures = Figures::default();
+                figures.set(letter, price);
+                self.figures.push((service, size, figures));
+            }
+        }
+    }
+
+    /// Those of the usual service, for prompts of any size.
+    pub(super) fn usual(&self, letter: char) -> Option<u64> {
+        self.figures.iter().find(|(service, size, _)| (*service, *size) == (Service::Standard, 0))?.2.get(letter)
+    }
+
+    /// Puts the figures of a service in the order of their sizes, and has what has no price at a size cost what it does
+    /// below. Services are left out that do not say what all costs that usually has a price: an answer that used a cache would
+    /// cost something unknown.
+    pub(super) fn complete(&mut self) {
+        self.figures.sort_by_key(|(service, size, _)| (*service as u8, *size));
+        let mut below: Option<(Service, Figures)> = None;
+        for (service, _, figures) in &mut self.figures {
+            figures.drop_alike();
+            if let Some((_, below)) = below.filter(|(same, _)| same == service) {
+                *figures = figures.over(&below);
+            }
+            below = Some((*service, figures.clone()));
+        }
+        let due: Vec<char> =
+            "ihwo".chars().filter(|letter| self.usual(*letter).is_some_and(|price| price > 0)).collect();
+        let is_whole = |figures: &Figures| due.iter().all(|letter| figures.get(*letter).is_some());
+        self.figures.retain(|(service, _, figures)| *service == Service::Standard || is_whole(figures));
+    }
+
+    /// None without rates of the usual service.
+    pub(super) fn price(&self) -> Option<Price> {
+        let others = [Service::Flex, Service::Priority].into_iter();
+        let services = others.filter_map(|service| Some((service, self.tokens(service)?))).collect();
+        let tokens = self.tokens(Service::Standard)?;
+        Some(Price { tokens, services, request: self.request, search: self.search, batch: self.batch })
+    }
+
+    fn tokens(&self, service: Service) -> Option<Tokens> {
+        let figures = self.figures.iter().filter(|(own, ..)| *own == service);
+        let rates = figures.filter_map(|(_, size, figures)| Some((*size, figures.rates()?)));
+        let (usual, above): (Vec<_>, Vec<_>) = rates.partition(|(size, _)| *size == 0);
+        Some(Tokens { rates: usual.first()?.1, above })
+    }
 }
 
 /// Rates on their way, in the order of their names: what is not said is as the like of it.
@@ -131,11 +257,34 @@ impl Figures {
         ('V', "image_output"),
     ];
 
-    fn set(&mut self, letter: char, dollars: &str) {
+    pub(super) fn set(&mut self, letter: char, price: Option<u64>) {
         let named = Self::NAMES.iter().zip(&mut self.0).find(|((name, _), _)| *name == letter);
         if let Some((_, place)) = named {
-            *place = per_token(dollars);
+            *place = price;
         }
+    }
+
+    pub(super) fn get(&self, letter: char) -> Option<u64> {
+        let named = Self::NAMES.iter().zip(&self.0).find(|((name, _), _)| *name == letter);
+        named.and_then(|(_, price)| *price)
+    }
+
+    /// What is as the like of it says nothing: where that is dearer, it is too.
+    pub(super) fn drop_alike(&mut self) {
+        for (letter, like) in [('W', 'w'), ('r', 'o'), ('a', 'i'), ('A', 'o'), ('v', 'i'), ('V', 'o')] {
+            if self.get(letter) == self.get(like) {
+                self.set(letter, None);
+            }
+        }
+    }
+
+    /// What has no price of its own has that of `below`.
+    pub(super) fn over(&self, below: &Self) -> Self {
+        let mut figures = self.clone();
+        for (own, below) in figures.0.iter_mut().zip(&below.0) {
+            *own = own.or(*below);
+        }
+        figures
     }
 
     /// None without a price for what goes in and one for what comes out.
@@ -207,6 +356,18 @@ mod tests {
         assert_eq!(read(line, "table"), expected);
         let half = Model { context: Some(5), kind: Some(Kind::Chat), ..Model::default() };
         assert_eq!(read("m h1 c5", "table"), half, "half a price");
+    }
+
+    #[test]
+    fn a_line_is_written_as_it_is_read() {
+        for line in include_str!("../models.txt").lines().filter(|line| !line.starts_with(['#', '['])) {
+            let name = line.split(' ').next().unwrap();
+            let (fields, source) = line.split_once(" # ").unwrap_or((line, "table"));
+            let model = read(line, "table");
+            let written = write(name, &model);
+            assert_eq!(read(&written, source), model, "{written}");
+            assert!(written.len() < fields.len() + 40, "{written} of {fields}");
+        }
     }
 
     #[test]

@@ -65,6 +65,8 @@ written! {
         completion: String,
         input_cache_read?: Option<String>,
         input_cache_write?: Option<String>,
+        input_cache_write_1h?: Option<String>,
+        internal_reasoning?: Option<String>,
     }
 
     struct Pair {
@@ -151,19 +153,26 @@ fn pricing(price: &Price) -> Pricing {
         audio: unlike(rates.audio_input, rates.input),
         request: unlike(price.request, 0),
         web_search: search.map(dollars),
-        overrides: price.tokens.above.iter().map(longer).collect(),
+        overrides: price.tokens.above.iter().map(|tier| longer(tier, rates)).collect(),
         batch: price.batch.map(|batch| Pair { prompt: dollars(batch.input), completion: dollars(batch.output) }),
     }
 }
 
-fn longer((size, rates): &(u64, Rates)) -> Override {
+fn longer((size, rates): &(u64, Rates), usual: &Rates) -> Override {
+    // What a shorter prompt has a price for has one here too, though it be the same: left out, it would be taken for that.
+    let told = |of: fn(&Rates) -> (u64, u64)| {
+        let is_told = [rates, usual].into_iter().map(of).any(|(price, like)| price != like);
+        is_told.then(|| dollars(of(rates).0))
+    };
     Override {
         // They hold above the size.
         min_prompt_tokens: size.saturating_add(1),
         prompt: dollars(rates.input),
         completion: dollars(rates.output),
-        input_cache_read: unlike(rates.cached_input, rates.input),
-        input_cache_write: unlike(rates.cache_write, rates.input),
+        input_cache_read: told(|rates| (rates.cached_input, rates.input)),
+        input_cache_write: told(|rates| (rates.cache_write, rates.input)),
+        input_cache_write_1h: told(|rates| (rates.cache_write_1h, rates.cache_write)),
+        internal_reasoning: told(|rates| (rates.reasoning, rates.output)),
     }
 }
 
@@ -199,7 +208,7 @@ mod tests {
                 "input_cache_read": "0.0000003", "input_cache_write": "0.00000375", "input_cache_write_1h": "0.000006",
                 "web_search": "0.01", "batch": {"prompt": "0.0000015", "completion": "0.0000075"},
                 "overrides": [{"min_prompt_tokens": 200_001, "prompt": "0.000006", "completion": "0.0000225",
-                    "input_cache_read": "0.0000006", "input_cache_write": "0.0000075"}]},
+                    "input_cache_read": "0.0000006", "input_cache_write": "0.0000075", "input_cache_write_1h": "0.000012"}]},
             "top_provider": {"context_length": 200_000, "max_completion_tokens": 64_000},
             "supported_parameters": ["tools", "tool_choice", "response_format", "structured_outputs", "reasoning"]});
         assert_eq!(written("bedrock-anthropic/anthropic.claude-sonnet-4-5-20250929-v1:0"), expected);
