@@ -201,7 +201,7 @@ mod tests {
     use super::*;
     use crate::catalog::DataPolicy;
     use crate::catalog::models::Model;
-    use crate::config::{Provider, Reach};
+    use crate::config::{Config, Draft, Provider, Reach};
     use crate::quirks::Quirks;
     use crate::route::health::Verdict;
 
@@ -378,6 +378,26 @@ mod tests {
             let told = placed(change, &Health::default());
             assert_eq!((told.0.as_str(), told.1.as_str()), (*asked, *left_out), "{name}");
         }
+    }
+
+    #[test]
+    fn what_the_catalogue_knows_leaves_targets_out() {
+        let draft = r#"{"models":{"any":{"targets":["anthropic/claude-sonnet-4-5","openai/gpt-4.1","azure/gpt-3.5-turbo","cohere/unknown"]}}}"#;
+        let draft = Draft::from_json(Some(draft)).unwrap();
+        let secret = |name: &str| (!name.ends_with("_BASE_URL")).then(|| name.to_ascii_lowercase().replace('_', "-"));
+        let config = Config::compile(&draft, secret).unwrap();
+        let targets = &config.aliases.get("any").unwrap().targets;
+        let asked = |demand: Demand<'_>| {
+            let (policy, wishes, health) = (Policy::default(), Wishes::default(), Health::default());
+            let places = place(targets, &policy, &wishes, &demand, Traits::of, &health, (&mut Dice::new(1), NOW));
+            places.candidates.iter().map(|candidate| candidate.target.to_string()).collect::<Vec<_>>().join(" ")
+        };
+        let long = Demand { input_tokens: 250_000, ..Demand::default() };
+        assert_eq!(asked(long), "openai/gpt-4.1 cohere/unknown");
+        let images = Demand { needs: Needs::default().with(Need::Images), ..Demand::default() };
+        assert_eq!(asked(images), "anthropic/claude-sonnet-4-5 openai/gpt-4.1 cohere/unknown");
+        let schema = Demand { needs: Needs::default().with(Need::Schema), ..Demand::default() };
+        assert!(asked(schema).contains("azure/gpt-3.5-turbo"), "nobody says that it cannot");
     }
 
     #[test]
