@@ -5,12 +5,13 @@
 
 mod line;
 pub mod refresh;
+mod sheet;
 mod table;
 
 use std::borrow::Cow;
 
-pub use self::line::Figures;
 use self::refresh::Overlay;
+pub use self::sheet::Figures;
 use self::table::Table;
 use crate::named::Named;
 use crate::price::Price;

@@ -2,7 +2,7 @@
 //!
 //! Sources: "Models", OpenRouter documentation; "REST API", Vercel AI Gateway documentation; read 2026-11.
 
-use super::super::line::Sheet;
+use super::super::sheet::Sheet;
 use super::super::{Kind, Model};
 use super::{Found, price, priced, tokens};
 use crate::price::{Batch, Search, Service};

@@ -2,7 +2,7 @@
 //!
 //! As `scripts/catalog` reads it, but for what that corrects, and for what models cannot: silence is judged there.
 
-use super::super::line::Sheet;
+use super::super::sheet::Sheet;
 use super::super::{Kind, Model};
 use super::{Found, price, priced, tokens};
 use crate::named::Named;
