@@ -29,7 +29,8 @@ const AUDIO: [(&str, char); 1] = [("audio", 'a')];
 
 pub(super) fn read(data: Raw<'_>, source: &str, found: &mut Found) -> Result<(), String> {
     let rows: Vec<Raw<'_>> = json::parse(data.get()).map_err(|error| format!("data: {error}"))?;
-    let owner = OWNERS.iter().find(|(host, _)| source.starts_with(host)).map(|(_, owner)| *owner);
+    let host = source.split(',').next().unwrap_or_default();
+    let owner = OWNERS.iter().find(|(own, _)| *own == host).map(|(_, owner)| *owner);
     for row in rows.iter().take(super::MODELS_MAX) {
         let Ok(row) = Fields::read(row.get().as_bytes()) else { continue };
         let Ok(Some(id)) = row.get::<String>("id") else { continue };
