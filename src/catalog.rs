@@ -47,6 +47,21 @@ objects! {
         pub gateway: bool = false,
         pub limits: LimitHeaders = LimitHeaders::None,
         pub quirks: Quirks = Quirks::default(),
+        /// Where its servers are, if they are in one place whoever asks.
+        pub region: Option<String>,
+        pub data: DataPolicy = DataPolicy::default(),
+    }
+
+    /// What becomes of what a provider is sent, by its own word and unless its customer has agreed otherwise. What is not
+    /// said is not known.
+    #[derive(Debug, Clone, Default, PartialEq, Eq)]
+    pub struct DataPolicy {
+        /// Whether it keeps nothing once it has answered.
+        pub zero_retention: Option<bool>,
+        /// Whether it trains no model on it.
+        pub no_training: Option<bool>,
+        /// How the names of models begin of which this is not said.
+        pub except: Vec<String> = Vec::new(),
     }
 
     #[derive(Debug, Clone)]
@@ -137,6 +152,18 @@ objects! {
     }
 }
 
+impl DataPolicy {
+    /// What is known where `model` is asked: whether nothing is kept, and whether no model is trained on it.
+    pub fn of(&self, model: &str) -> (Option<bool>, Option<bool>) {
+        if self.except.iter().any(|start| model.starts_with(start.as_str())) {
+            return (None, None);
+        }
+        // Nobody trains on what is not kept.
+        let no_training = self.no_training.or(self.zero_retention.filter(|keeps_nothing| *keeps_nothing));
+        (self.zero_retention, no_training)
+    }
+}
+
 impl Provider {
     /// How it is shown its key, unless the configuration says otherwise.
     pub fn auth(&self) -> Auth {
@@ -166,6 +193,8 @@ mod tests {
         struct Source {
             source: String,
             read: String,
+            /// Where its region is from and what it does with data.
+            data: Option<String>,
         }
     }
 
@@ -182,6 +211,8 @@ mod tests {
             let source = sources.get(name).unwrap_or_else(|| panic!("{name}: where is it from?"));
             assert!(!source.source.is_empty() && source.read.len() == 10, "{name}: when was it read?");
             assert!(row.base_url.is_some() || row.keyless, "{name}: where is it?");
+            let tells = row.region.is_some() || row.data != DataPolicy::default();
+            assert_eq!(tells, source.data.is_some(), "{name}: who says what it does with data?");
             let mut dialects = vec![row.dialect];
             dialects.extend(row.dialects.iter().chain(row.also.iter().map(|also| &also.dialect)));
             let once: HashSet<Dialect> = dialects.iter().copied().collect();
@@ -198,6 +229,25 @@ mod tests {
                     other.prefixes.iter().find(|prefix| row.prefixes.iter().any(|own| own.starts_with(*prefix)));
                 assert_eq!(shared, None, "{name} and {}", other.name);
             }
+        }
+    }
+
+    #[test]
+    fn what_becomes_of_data_depends_on_the_model_where_another_serves_it() {
+        let data = |zero_retention, no_training| DataPolicy {
+            zero_retention,
+            no_training,
+            except: vec!["google/".to_owned()],
+        };
+        let cases = [
+            (data(Some(true), None), "a", (Some(true), Some(true))),
+            (data(Some(true), Some(true)), "google/a", (None, None)),
+            (data(Some(false), Some(true)), "a", (Some(false), Some(true))),
+            (data(Some(false), None), "a", (Some(false), None)),
+            (data(None, Some(false)), "a", (None, Some(false))),
+        ];
+        for (policy, model, expected) in cases {
+            assert_eq!(policy.of(model), expected, "{policy:?} {model}");
         }
     }
 

@@ -117,7 +117,8 @@ fn print_json(file: &Path) -> Result<(), String> {
 
 fn print_report(file: &Path) -> Result<(), String> {
     let draft = read(file).draft.map_err(|mistakes| format!("{}: {}", file.display(), listed(&mistakes)))?;
-    let report = check::check(&draft, &elsewhere, &|name| std::env::var(name).ok()).map_err(|mistakes| listed(&mistakes))?;
+    let report =
+        check::check(&draft, &elsewhere, &|name| std::env::var(name).ok()).map_err(|mistakes| listed(&mistakes))?;
     println!("{}: no mistakes", file.display());
     for line in report.on {
         println!("{line}");

@@ -729,12 +729,12 @@ mod tests {
             r#"{"body_bytes_max":7,"strict":true,"timeouts":{"idle_ms":1},"policy":{"order":"balanced","weights":{"p":2}},"#,
             r#""rules":[{"when":{"model":"x*","needs":["images"]},"use":"a"},{"when":{},"split":{"a":1}}],"media":{"fetch":"listed","hosts":["a"],"ms_max":2},"#,
             r#""providers":{"p":{"dialect":"gemini","dialects":["cohere"],"also":[{"dialect":"anthropic","base_url":"u"}],"#,
-            r#""platform":"vertex","query":"q","variables":{"v":"w"},"keys":[{"secret":"K","weight":2}],"auth":"none","#,
+            r#""platform":"vertex","query":"q","region":"eu","zero_retention":false,"no_training":true,"variables":{"v":"w"},"keys":[{"secret":"K","weight":2}],"auth":"none","#,
             r#""headers":[{"name":"n","secret":"S","optional":true}],"follows_303":true,"first_byte_ms":4,"models":["m"],"#,
             r#""quirks":{"requests":[{"drop":["a"],"rename":[{"field":"b","to":"c"}],"spell":[{"field":"d","from":"e","to":"f"}]}],"think_tags":true}},"#,
             r#""q":{"auth":{"header":"h"}}},"#,
             r#""models":{"a":{"targets":["p/m"],"heartbeat_ms":0,"policy":{"fall_on":["5xx"],"hedge_ms":9}}},"callers":{"c":{"secret":"S","requests_per_minute":3,"unpriced":true}},"#,
-            r#""prices":{"p/m":{"input":"1","output":"2","above":[{"input_tokens":5,"input":"3","output":"4"}],"output_tokens":6}}}"#
+            r#""prices":{"p/m":{"input":"1","output":"2","above":[{"input_tokens":5,"input":"3","output":"4"}],"output_tokens":6,"takes":[],"kind":"chat"}}}"#
         );
         assert_eq!(json::to_string(&Draft::from_json(Some(text)).unwrap()), text);
         let text = r#"{"timeouts":{},"policy":{},"media":{}}"#;

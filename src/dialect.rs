@@ -15,6 +15,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use self::openai_chat::completions;
+use crate::catalog::models;
 use crate::chat;
 use crate::embed;
 use crate::error::Error;
@@ -129,6 +130,8 @@ pub struct Label {
 pub struct Model {
     pub id: String,
     pub owner: String,
+    /// What is not known is left out of the row.
+    pub known: models::Model,
 }
 
 impl Dialect {
@@ -520,6 +523,16 @@ impl Inbound {
             Self::Anthropic => anthropic::write_models(models),
             Self::Gemini => gemini::write_models(models),
             Self::AiSdk(version) => ai_sdk::write_models(models, version),
+        }
+    }
+
+    /// The body of `GET /v1/models/{id}`: a row of that list.
+    pub fn write_model(self, model: &Model) -> Vec<u8> {
+        match self {
+            Self::OpenaiChat | Self::OpenaiCompletions | Self::OpenaiResponses => openai_chat::write_model(model),
+            Self::Anthropic => anthropic::write_model(model),
+            Self::Gemini => gemini::write_model(model),
+            Self::AiSdk(version) => ai_sdk::write_model(model, version),
         }
     }
 

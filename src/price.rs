@@ -20,6 +20,8 @@ pub struct Price {
     pub request: u64,
     /// For searches of the web, where it is known.
     pub search: Option<Search>,
+    /// For answers that may take a day, where there are such.
+    pub batch: Option<Batch>,
 }
 
 /// Rates by the size of the prompt.
@@ -39,6 +41,13 @@ pub enum Service {
     Flex,
     /// Faster, and dearer.
     Priority,
+}
+
+/// In picodollars per token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Batch {
+    pub input: u64,
+    pub output: u64,
 }
 
 /// In picodollars.
@@ -208,6 +217,12 @@ impl Picodollars {
         digits(whole)?.checked_mul(scale)?.checked_add(fraction).map(Self)
     }
 
+    /// In dollars, exactly and as briefly as it can be: `0.00000125`.
+    pub fn dollars(self) -> String {
+        let text = format!("{}.{:012}", self.0 / 1_000_000_000_000, self.0 % 1_000_000_000_000);
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    }
+
     /// Reads a JSON number of dollars as others print it, `3.7999999999999996e-07` too: to the nearest picodollar.
     pub fn nearest(dollars: &str) -> Option<Self> {
         let (decimal, exponent) = dollars.split_once(['e', 'E']).unwrap_or((dollars, "0"));
@@ -271,6 +286,7 @@ mod tests {
             services: vec![(Service::Priority, fast)],
             request: 0,
             search: Some(Search::Each(10_000_000_000)),
+            batch: None,
         }
     }
 
@@ -370,6 +386,11 @@ mod tests {
         ];
         for (text, scale, expected) in cases {
             assert_eq!(Picodollars::parse(text, scale), expected.map(Picodollars), "{text}");
+        }
+        for (picodollars, text) in [(0, "0"), (1, "0.000000000001"), (1_250_000, "0.00000125"), (10_u64.pow(13), "10")]
+        {
+            assert_eq!(Picodollars(picodollars).dollars(), text);
+            assert_eq!(Picodollars::parse(text, 1_000_000_000_000), Some(Picodollars(picodollars)));
         }
         assert_eq!(Picodollars(1).to_string(), "$0.000001");
         assert_eq!(Picodollars(5_000_000_000_000).to_string(), "$5.000000");

@@ -11,6 +11,7 @@ pub mod plan;
 pub mod policy;
 pub mod rule;
 mod sketch;
+pub mod traits;
 pub mod watch;
 pub mod wish;
 
@@ -19,7 +20,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use self::policy::Policy;
+use crate::catalog;
 use crate::config::{BUILT_IN, Config, Provider, Target};
+use crate::dialect::Model;
 use crate::error::{Error, Kind};
 use crate::nearest::nearest;
 
@@ -65,8 +68,8 @@ pub fn resolve<'c>(config: &'c Config, model: &str) -> Result<Route<'c>, Error> 
             Ok(Route { targets: Cow::Owned(targets), policy: &config.policy })
         }
         _ => {
-            let names = listed(config);
-            let near = nearest(model, names.iter().map(|(name, _)| name.as_str()));
+            let names = names(config);
+            let near = nearest(model, names.iter().map(String::as_str));
             let hint = near.map_or_else(
                 || "GET /v1/models lists what there is".to_owned(),
                 |near| format!("did you mean \"{near}\"?"),
@@ -76,18 +79,43 @@ pub fn resolve<'c>(config: &'c Config, model: &str) -> Result<Route<'c>, Error> 
     }
 }
 
-/// Every model that can be asked for by a listed name, with its owner: aliases first.
-pub fn listed(config: &Config) -> Vec<(String, String)> {
-    let aliases = config
-        .aliases
-        .iter()
-        .filter(|(_, alias)| !alias.targets.is_empty())
-        .map(|(name, _)| (name.to_owned(), BUILT_IN.to_owned()));
+/// Every model that can be asked for by a listed name: aliases first.
+pub fn listed(config: &Config) -> Vec<Model> {
+    let aliases = config.aliases.iter().filter(|(_, alias)| !alias.targets.is_empty());
+    let aliases = aliases.map(|(name, alias)| described(name, BUILT_IN, &alias.targets));
     let own = config.providers.values().flat_map(|provider| {
-        let known = config.models.of(&provider.name);
-        let known = known.into_iter().filter(|known| provider.models.iter().all(|own| own != known));
-        let models = provider.models.iter().map(String::as_str).chain(known);
-        models.map(|model| (format!("{}/{model}", provider.name), provider.name.clone())).collect::<Vec<_>>()
+        let named = |model: &str| format!("{}/{model}", provider.name);
+        let known = config.models.list(&provider.name);
+        let is_known = |model: &String| known.iter().any(|(name, _)| name == model);
+        let more: Vec<String> = provider.models.iter().filter(|model| !is_known(model)).cloned().collect();
+        let known = known.into_iter().map(|(model, known)| (named(model), known));
+        let more = more.into_iter().map(|model| (named(&model), config.models.get(&named(&model))));
+        let models = more.chain(known).map(|(id, known)| Model { id, owner: provider.name.clone(), known });
+        models.collect::<Vec<_>>()
+    });
+    aliases.chain(own).collect()
+}
+
+/// The model that a caller's name stands for, as a row of the list.
+pub fn shown(config: &Config, model: &str) -> Result<Model, Error> {
+    let targets = resolve(config, model)?.targets;
+    let owner = targets.first().filter(|_| !config.aliases.contains(model));
+    Ok(described(model, owner.map_or(BUILT_IN, |target| &target.provider.name), &targets))
+}
+
+/// What is true of whichever of `targets` answers.
+fn described(id: &str, owner: &str, targets: &[Arc<Target>]) -> Model {
+    let mut known = targets.iter().map(|target| &*target.known);
+    let first = known.next().cloned().unwrap_or_default();
+    Model { id: id.to_owned(), owner: owner.to_owned(), known: known.fold(first, catalog::models::Model::and) }
+}
+
+/// The names of all that is listed, some of them twice.
+fn names(config: &Config) -> Vec<String> {
+    let aliases = config.aliases.iter().filter(|(_, alias)| !alias.targets.is_empty()).map(|(name, _)| name.to_owned());
+    let own = config.providers.values().flat_map(|provider| {
+        let models = provider.models.iter().map(String::as_str).chain(config.models.of(&provider.name));
+        models.map(|model| format!("{}/{model}", provider.name)).collect::<Vec<_>>()
     });
     aliases.chain(own).collect()
 }
@@ -143,6 +171,9 @@ impl fmt::Display for Target {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use super::need::Need;
     use super::*;
     use crate::config::Draft;
 
@@ -188,5 +219,29 @@ mod tests {
             let error = resolve(&config(), model).unwrap_err();
             assert_eq!((error.kind, error.message.as_str()), (Kind::UnknownModel, expected));
         }
+    }
+
+    #[test]
+    fn models_are_listed_with_what_is_true_whichever_target_answers() {
+        let draft = r#"{"models":{"both":{"targets":["openai/gpt-5","local/llama"]},"one":{"targets":["openai/gpt-5"]}},
+            "providers":{"local":{"dialect":"openai-chat","base_url":"http://localhost/v1","auth":"none","models":["llama"]}},
+            "prices":{"local/llama":{"context_tokens":9,"takes":["tools"]}}}"#;
+        let keys = |name: &str| (name == "OPENAI_API_KEY").then(|| "k".to_owned());
+        let config = Config::compile(&Draft::from_json(Some(draft)).unwrap(), keys).unwrap();
+        let list = listed(&config);
+        let named: BTreeSet<String> = names(&config).into_iter().collect();
+        assert_eq!(list.iter().map(|model| model.id.clone()).collect::<BTreeSet<_>>(), named);
+        assert_eq!(list.len(), named.len(), "none stands twice");
+        let row = |id: &str| list.iter().find(|model| model.id == id).unwrap();
+        assert_eq!((row("one").owner.as_str(), &row("one").known), (BUILT_IN, &row("openai/gpt-5").known));
+        let both = &row("both").known;
+        assert!(both.price.is_none() && both.most.is_none() && both.context == Some(9));
+        assert!(both.can.has(Need::Tools) && !both.can.has(Need::Images) && both.cannot.has(Need::Audio));
+        for model in ["one", "both", "openai/gpt-5", "local/llama", "tollgate/echo"] {
+            assert_eq!(shown(&config, model).as_ref(), Ok(row(model)), "{model}");
+        }
+        let bare = shown(&config, "gpt-5").unwrap();
+        assert_eq!((bare.id.as_str(), bare.owner.as_str(), &bare.known), ("gpt-5", "openai", &row("one").known));
+        assert_eq!(shown(&config, "nothing").unwrap_err().kind, Kind::UnknownModel);
     }
 }

@@ -27,7 +27,7 @@ use self::prepare::{Job, prepare};
 use self::sync::Sharing;
 use crate::auth::{self, Keyless};
 use crate::config::{Caller, Config};
-use crate::dialect::{Inbound, Model, ai_sdk};
+use crate::dialect::{Inbound, ai_sdk};
 use crate::error::{Error, Kind};
 use crate::host::{Headers, Host, Incoming, Reply, ReplyBody};
 use crate::limit::spend_counter;
@@ -69,7 +69,7 @@ pub async fn serve<H: Host>(gateway: &Gateway, host: &H, request: Incoming) -> R
     let door = door(&request.path, request.query.as_deref(), &request.headers);
     let dialect = match &door {
         Some(Door::Call(call) | Door::Explain(Some(call))) => call.dialect,
-        Some(Door::Models(Some(dialect))) => *dialect,
+        Some(Door::Models(Some(dialect)) | Door::Model(Some(dialect), _)) => *dialect,
         _ if ai_sdk::is_client(&request.headers) => Inbound::AiSdk(ai_sdk::Version::default()),
         _ if request.headers.get("anthropic-version").is_some() => Inbound::Anthropic,
         // Google's own clients list models under `/v1` too.
@@ -77,10 +77,9 @@ pub async fn serve<H: Host>(gateway: &Gateway, host: &H, request: Incoming) -> R
         _ => Inbound::OpenaiChat,
     };
     let answer = match door {
-        None => Err(Error::new(
-            Kind::UnknownPath,
-            format!("there is nothing at {}; GET / lists what there is", shown(&request.path)),
-        )),
+        // Below a model there are more verbs than are served.
+        Some(Door::Model(..)) if request.method == "POST" => Err(nowhere(&request.path)),
+        None => Err(nowhere(&request.path)),
         Some(Door::Call(call)) if request.method == "POST" => {
             let record = Record::open(id, call.path, host.now());
             return ask(gateway, host, call, record, request).await;
@@ -96,6 +95,7 @@ pub async fn serve<H: Host>(gateway: &Gateway, host: &H, request: Incoming) -> R
         Some(Door::Home) => Ok(home()),
         Some(Door::Health) => Ok(to_vec(&Status { status: "ok", configuration: &gateway.config.version })),
         Some(Door::Models(_)) => models(gateway, dialect, &request),
+        Some(Door::Model(_, name)) => model(gateway, dialect, &name, &request),
         Some(Door::Usage) => usage(gateway, host, &request).await,
     };
     match answer {
@@ -104,11 +104,15 @@ pub async fn serve<H: Host>(gateway: &Gateway, host: &H, request: Incoming) -> R
     }
 }
 
+fn nowhere(path: &str) -> Error {
+    Error::new(Kind::UnknownPath, format!("there is nothing at {}; GET / lists what there is", shown(path)))
+}
+
 fn home() -> Vec<u8> {
     let home = concat!(
         r#"{"name":"tollgate","version":""#,
         env!("CARGO_PKG_VERSION"),
-        r#"","endpoints":["POST /v1/chat/completions","POST /v1/responses","POST /v1/messages","POST /v1/messages/count_tokens","POST /v1beta/models/{model}:generateContent","POST /v1beta/models/{model}:streamGenerateContent","POST /v1beta/models/{model}:countTokens","POST /v1/completions","POST /v1/embeddings","POST /v1/rerank","POST /v1/explain","POST /v4/ai/language-model","POST /v4/ai/embedding-model","POST /v4/ai/reranking-model","GET /v4/ai/config","GET /v1/models","GET /v1/usage","GET /health"],"#,
+        r#"","endpoints":["POST /v1/chat/completions","POST /v1/responses","POST /v1/messages","POST /v1/messages/count_tokens","POST /v1beta/models/{model}:generateContent","POST /v1beta/models/{model}:streamGenerateContent","POST /v1beta/models/{model}:countTokens","POST /v1/completions","POST /v1/embeddings","POST /v1/rerank","POST /v1/explain","POST /v4/ai/language-model","POST /v4/ai/embedding-model","POST /v4/ai/reranking-model","GET /v4/ai/config","GET /v1/models","GET /v1/models/{model}","GET /v1/usage","GET /health"],"#,
         r#""try":"POST /v1/chat/completions with {\"model\":\"tollgate/echo\",\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}"}"#,
     );
     home.into()
@@ -128,9 +132,12 @@ fn caller(gateway: &Gateway, request: &Incoming) -> Result<Caller, Error> {
 
 fn models(gateway: &Gateway, dialect: Inbound, request: &Incoming) -> Result<Vec<u8>, Error> {
     caller(gateway, request)?;
-    let models: Vec<Model> =
-        route::listed(&gateway.config).into_iter().map(|(id, owner)| Model { id, owner }).collect();
-    Ok(dialect.write_models(&models))
+    Ok(dialect.write_models(&route::listed(&gateway.config)))
+}
+
+fn model(gateway: &Gateway, dialect: Inbound, name: &str, request: &Incoming) -> Result<Vec<u8>, Error> {
+    caller(gateway, request)?;
+    Ok(dialect.write_model(&route::shown(&gateway.config, name)?))
 }
 
 written! {

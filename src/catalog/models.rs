@@ -3,29 +3,32 @@
 //!
 //! A price that neither has is unknown. It is never taken as zero.
 
+mod line;
+pub mod refresh;
+mod sheet;
+mod table;
+
 use std::borrow::Cow;
 
+use self::refresh::Overlay;
+pub use self::sheet::Figures;
+use self::table::Table;
 use crate::named::Named;
-use crate::price::{Picodollars, Price, Rates, Search, Service, Tokens};
+use crate::price::Price;
 use crate::route::need::Needs;
+use crate::wire::json::words;
 
-/// By provider, `[name]`, a line for each model: `name 3/15 h.3 c200k m64k`, which is its name, what goes in and what comes
-/// out, then fields. Prices are in dollars per million tokens, and stand there where they differ: `h` and `w` of what is
-/// read from a cache and written to it, `W` for an hour, `r` of reasoning, `a` and `A` of audio in and out, `v` and `V` of
-/// images. `q` is dollars for each answer, `s` for one search, `S` for all searches of an answer. `c` and `m` are tokens of
-/// the prompt and of the answer. Behind `>` stand the rates of longer prompts, behind `@` those of another service. `#`
-/// begins a source other than the table's.
+/// By provider, `[name]`, a line for each model, as [`line`] says. Models of a provider are in the order of their names.
 ///
-/// So short, and without what nobody asks for, because it is the largest part of a Worker that is not code.
+/// It holds only what somebody asks for, because it is the largest part of a Worker that is not code.
 const TABLE: &str = include_str!("models.txt");
-const SOURCE: &str = "# Source: ";
 
 /// What is known of all models.
 #[derive(Debug)]
 pub struct Models {
-    /// Providers and their lines.
-    table: Vec<(&'static str, &'static str)>,
-    source: &'static str,
+    table: Table,
+    /// What a refresh found since.
+    fresh: Option<Table>,
     /// What the configuration says, by `provider/model`.
     own: Named<Model>,
 }
@@ -37,8 +40,25 @@ pub struct Model {
     pub context: Option<u64>,
     /// The most tokens of an answer.
     pub most: Option<u64>,
-    /// What it is known not to do.
+    pub kind: Option<Kind>,
+    /// What it is known to take and to do.
+    pub can: Needs,
+    /// What it is known not to. Everything else is not known, and asked.
     pub cannot: Needs,
+}
+
+words! {
+    /// What a model is for.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Kind = "what a model is for" {
+        Chat as "chat",
+        /// It goes on with a text.
+        Completion as "completion",
+        Embedding as "embedding",
+        Rerank as "rerank",
+        /// It makes images.
+        Image as "image",
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,16 +71,65 @@ pub struct Priced {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
     Configuration,
-    /// The catalogue's source and when it was read.
+    /// The source of the catalogue, or of a refresh, and when it was read.
     Table(Cow<'static, str>),
+}
+
+impl Kind {
+    fn named(word: &str) -> Option<Self> {
+        [Self::Completion, Self::Embedding, Self::Rerank, Self::Image].into_iter().find(|kind| kind.word() == word)
+    }
+}
+
+impl Model {
+    /// What is true of this and of `other`.
+    #[must_use]
+    pub fn and(self, other: &Self) -> Self {
+        Self {
+            price: self.price.filter(|price| other.price.as_ref().is_some_and(|other| other.price == price.price)),
+            context: self.context.zip(other.context).map(|(one, other)| one.min(other)),
+            most: self.most.zip(other.most).map(|(one, other)| one.min(other)),
+            kind: self.kind.filter(|kind| other.kind == Some(*kind)),
+            can: self.can.and(other.can),
+            cannot: self.cannot.and(other.cannot),
+        }
+    }
+
+    /// With the price of `fresh`. Its limits and abilities count only where there were none: those of the table have been
+    /// looked at and corrected.
+    fn renewed(self, mut fresh: Self) -> Self {
+        let price = fresh.price.take();
+        let known = self.or(fresh);
+        Self { price: price.or(known.price), ..known }
+    }
+
+    /// Where this says nothing, `other` counts.
+    fn or(self, other: Self) -> Self {
+        // Who says anything of what a model can has said it all.
+        let is_told = !self.can.is_empty() || !self.cannot.is_empty();
+        let (can, cannot) = if is_told { (self.can, self.cannot) } else { (other.can, other.cannot) };
+        Self {
+            price: self.price.or(other.price),
+            context: self.context.or(other.context),
+            most: self.most.or(other.most),
+            kind: self.kind.or(other.kind),
+            can,
+            cannot,
+        }
+    }
 }
 
 impl Models {
     pub fn built_in() -> Self {
-        // Brackets stand nowhere else: this is done at every start, and should be quick.
-        let table = TABLE.split('[').skip(1).filter_map(|section| section.split_once("]\n")).collect();
-        let source = TABLE.lines().find_map(|line| line.strip_prefix(SOURCE)).unwrap_or_default();
-        Self { table, source, own: Named::default() }
+        Self { table: Table::built_in(TABLE), fresh: None, own: Named::default() }
+    }
+
+    /// Has the prices that a refresh found go before those of the table, unless they are the older ones. What the table
+    /// does not know of a model is from there too.
+    pub fn refreshed(&mut self, overlay: &Overlay) {
+        if overlay.day() >= refresh::day_of(&self.table.source) {
+            self.fresh = Some(Table::of(&overlay.lines, overlay.source.clone()));
+        }
     }
 
     /// `model` is `provider/model`. What it leaves open is as the table has it.
@@ -70,167 +139,77 @@ impl Models {
 
     /// What is known of `provider/model`. A dated snapshot is like its model, unless it has its own line.
     pub fn get(&self, model: &str) -> Model {
-        let plain = undated(model);
-        let own = self.own.get(model).or_else(|| self.own.get(plain?)).cloned();
-        let Model { price, context, most, .. } = own.unwrap_or_default();
-        let listed = self.listed(model).or_else(|| self.listed(plain?)).unwrap_or_default();
-        Model {
-            price: price.or(listed.price),
-            context: context.or(listed.context),
-            most: most.or(listed.most),
-            cannot: listed.cannot,
-        }
+        let listed = self.listed(model).or_else(|| self.listed(undated(model)?));
+        self.own(model).or(listed.unwrap_or_default())
     }
 
     /// Whether it has a line of its own or one of its undated name.
     pub fn knows(&self, model: &str) -> bool {
-        let has = |model: &str| self.own.contains(model) || self.line(model).is_some();
+        let tables = || self.tables();
+        let has = |model: &str| self.own.contains(model) || tables().any(|table| table.has(model));
         has(model) || undated(model).is_some_and(has)
     }
 
-    /// Every model of `provider` that has a line, in the order of their names.
+    /// Every model of `provider` that has a line, in the order of their names, and what is known of it. Each line is read
+    /// once, which looking each model up would not.
+    pub fn list(&self, provider: &str) -> Vec<(&str, Model)> {
+        let mut models: Vec<(&str, Model)> = self.table.models(provider).collect();
+        for (name, fresh) in self.fresh.iter().flat_map(|fresh| fresh.models(provider)) {
+            match models.binary_search_by(|(listed, _)| listed.cmp(&name)) {
+                Ok(at) => {
+                    if let Some((_, known)) = models.get_mut(at) {
+                        *known = std::mem::take(known).renewed(fresh);
+                    }
+                }
+                Err(at) => models.insert(at, (name, fresh)),
+            }
+        }
+        if self.own.is_empty() {
+            return models;
+        }
+        for (name, known) in &mut models {
+            *known = self.own(&format!("{provider}/{name}")).or(std::mem::take(known));
+        }
+        for (model, name) in self.own_names(provider) {
+            if let Err(at) = models.binary_search_by(|(listed, _)| (*listed).cmp(name)) {
+                models.insert(at, (name, self.get(model)));
+            }
+        }
+        models
+    }
+
+    /// The names of those.
     pub fn of(&self, provider: &str) -> Vec<&str> {
-        let own = self.own.names().filter_map(|model| model.strip_prefix(provider)?.strip_prefix('/'));
-        let listed = self.section(provider).unwrap_or_default().lines().map(name);
-        let mut models: Vec<&str> = listed.chain(own).collect();
+        let own = self.own_names(provider).map(|(_, name)| name);
+        let mut models: Vec<&str> = self.tables().flat_map(|table| table.names(provider)).chain(own).collect();
         models.sort_unstable();
         models.dedup();
         models
     }
 
-    fn section(&self, provider: &str) -> Option<&'static str> {
-        self.table.iter().find(|(name, _)| *name == provider).map(|(_, lines)| *lines)
+    fn tables(&self) -> impl Iterator<Item = &Table> {
+        [&self.table].into_iter().chain(&self.fresh)
     }
 
-    fn line(&self, model: &str) -> Option<&'static str> {
-        let (provider, model) = model.split_once('/')?;
-        self.section(provider)?.lines().find(|line| name(line) == model)
+    /// What the configuration says.
+    fn own(&self, model: &str) -> Model {
+        let own = self.own.get(model).or_else(|| self.own.get(undated(model)?));
+        own.cloned().unwrap_or_default()
     }
 
+    /// Of `provider`: `provider/model`, and `model` alone.
+    fn own_names(&self, provider: &str) -> impl Iterator<Item = (&str, &str)> {
+        let names = self.own.names();
+        names.filter_map(move |model| Some((model, model.strip_prefix(provider)?.strip_prefix('/')?)))
+    }
+
+    /// What the tables say.
     fn listed(&self, model: &str) -> Option<Model> {
-        self.line(model).map(|line| read(line, self.source))
-    }
-}
-
-fn name(line: &str) -> &str {
-    line.split(' ').next().unwrap_or_default()
-}
-
-fn read(line: &'static str, source: &'static str) -> Model {
-    let (fields, source) = line.split_once(" # ").unwrap_or((line, source));
-    let mut model = Model::default();
-    // By service and by size, the last of which is filled.
-    let mut filled = vec![(Service::Standard, 0, Figures::default())];
-    let (mut request, mut search) = (0, None);
-    for field in fields.split(' ').skip(1) {
-        let mut letters = field.chars();
-        let (letter, figure) = (letters.next().unwrap_or_default(), letters.as_str());
-        let service = filled.last().map(|(service, ..)| *service).unwrap_or_default();
-        match letter {
-            'c' => model.context = thousands(figure),
-            'm' => model.most = thousands(figure),
-            'q' => request = dollars(figure).unwrap_or_default(),
-            's' => search = dollars(figure).map(Search::Each),
-            'S' => search = dollars(figure).map(Search::Once),
-            '>' => filled.push((service, thousands(figure).unwrap_or_default(), Figures::default())),
-            '@' if figure == "flex" => filled.push((Service::Flex, 0, Figures::default())),
-            '@' => filled.push((Service::Priority, 0, Figures::default())),
-            letter => {
-                let Some((.., figures)) = filled.last_mut() else { continue };
-                match field.split_once('/') {
-                    Some((input, output)) => {
-                        figures.set('i', input);
-                        figures.set('o', output);
-                    }
-                    None => figures.set(letter, figure),
-                }
-            }
+        let fresh = self.fresh.as_ref().and_then(|fresh| fresh.get(model));
+        match (self.table.get(model), fresh) {
+            (Some(known), Some(fresh)) => Some(known.renewed(fresh)),
+            (known, fresh) => known.or(fresh),
         }
-    }
-    let tokens = |service| tokens(&filled, service);
-    model.price = tokens(Service::Standard).map(|standard| {
-        let others = [Service::Flex, Service::Priority].into_iter();
-        let services = others.filter_map(|service| Some((service, tokens(service)?))).collect();
-        let price = Price { tokens: standard, services, request, search };
-        Priced { price, origin: Origin::Table(Cow::Borrowed(source)) }
-    });
-    model
-}
-
-/// `200k` and `131072`.
-fn thousands(figure: &str) -> Option<u64> {
-    match figure.strip_suffix('k') {
-        Some(thousands) => thousands.parse::<u64>().ok()?.checked_mul(1000),
-        None => figure.parse().ok(),
-    }
-}
-
-fn dollars(figure: &str) -> Option<u64> {
-    Picodollars::parse(figure, 1_000_000_000_000).map(|Picodollars(price)| price)
-}
-
-fn tokens(filled: &[(Service, u64, Figures)], service: Service) -> Option<Tokens> {
-    let mut sizes =
-        filled.iter().filter(|(own, ..)| *own == service).map(|(_, size, figures)| (*size, figures.rates()));
-    let (_, rates) = sizes.next()?;
-    let above = sizes.filter_map(|(size, rates)| Some((size, rates?))).collect();
-    Some(Tokens { rates: rates?, above })
-}
-
-/// Rates on their way, in the order of their names: what is not said is as the like of it.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Figures(pub [Option<u64>; Self::NAMES.len()]);
-
-impl Figures {
-    /// As the table calls them, and as the configuration does.
-    pub const NAMES: [(char, &str); 10] = [
-        ('i', "input"),
-        ('h', "cached_input"),
-        ('w', "cache_write"),
-        ('W', "cache_write_1h"),
-        ('o', "output"),
-        ('r', "reasoning"),
-        ('a', "audio_input"),
-        ('A', "audio_output"),
-        ('v', "image_input"),
-        ('V', "image_output"),
-    ];
-
-    fn set(&mut self, letter: char, dollars: &str) {
-        let named = Self::NAMES.iter().zip(&mut self.0).find(|((name, _), _)| *name == letter);
-        if let Some((_, place)) = named {
-            *place = Picodollars::parse(dollars, 1_000_000).map(|Picodollars(price)| price);
-        }
-    }
-
-    /// None without a price for what goes in and one for what comes out.
-    pub fn rates(&self) -> Option<Rates> {
-        let [
-            input,
-            cached_input,
-            cache_write,
-            cache_write_1h,
-            output,
-            reasoning,
-            audio_input,
-            audio_output,
-            image_input,
-            image_output,
-        ] = self.0;
-        let (input, output) = (input?, output?);
-        let cache_write = cache_write.unwrap_or(input);
-        Some(Rates {
-            input,
-            cached_input: cached_input.unwrap_or(input),
-            cache_write,
-            cache_write_1h: cache_write_1h.unwrap_or(cache_write),
-            output,
-            reasoning: reasoning.unwrap_or(output),
-            audio_input: audio_input.unwrap_or(input),
-            audio_output: audio_output.unwrap_or(output),
-            image_input: image_input.unwrap_or(input),
-            image_output: image_output.unwrap_or(output),
-        })
     }
 }
 
@@ -251,26 +230,33 @@ fn undated(model: &str) -> Option<&str> {
 mod tests {
     use super::*;
     use crate::catalog::providers;
+    use crate::price::{Batch, Rates, Tokens};
+    use crate::route::need::Need;
 
     #[test]
     fn the_table_is_in_order_and_its_figures_make_sense() {
         let models = Models::built_in();
         let known: Vec<String> = providers().into_iter().map(|row| row.name).collect();
-        assert!(models.table.len() > 40 && models.source.contains("read 20"), "{}", models.source);
+        let source = &models.table.source;
+        assert!(models.table.sections().count() > 40 && source.contains("read 20"), "{source}");
         let mut count = 0;
-        for (provider, lines) in &models.table {
-            assert!(*provider == "tollgate" || known.iter().any(|known| known == provider), "{provider}");
-            let names: Vec<&str> = lines.lines().map(name).collect();
+        for (provider, lines) in models.table.sections() {
+            assert!(provider == "tollgate" || known.iter().any(|known| known == provider), "{provider}");
+            let names: Vec<&str> = models.table.names(provider).collect();
             assert!(names.is_sorted_by(|a, b| a < b), "{provider}");
             for line in lines.lines() {
                 count += 1;
-                let Model { price, context, most, .. } = read(line, "table");
-                assert!(context != Some(0) && most != Some(0), "{line}");
+                let Model { price, context, most, kind, can, cannot } = line::read(line, "table");
+                assert!(context != Some(0) && most != Some(0) && kind.is_some(), "{line}");
+                assert!(Need::all().all(|need| !(can.has(need) && cannot.has(need))), "{line}");
                 let Some(Priced { price, .. }) = price else { continue };
                 let tokens = price.services.iter().map(|(_, tokens)| tokens).chain([&price.tokens]);
                 let tiers =
                     tokens.flat_map(|tokens| tokens.above.iter().map(|(_, rates)| rates).chain([&tokens.rates]));
-                let Tokens { above, .. } = &price.tokens;
+                let Tokens { above, rates } = &price.tokens;
+                let is_dearer =
+                    price.batch.is_some_and(|batch| batch.input > rates.input || batch.output > rates.output);
+                assert!(!is_dearer, "{line}");
                 assert!(above.is_sorted_by(|a, b| a.0 < b.0) && above.iter().all(|tier| tier.0 > 0), "{line}");
                 for rates in tiers {
                     assert!(rates.cached_input <= rates.input, "{line}");
@@ -280,34 +266,6 @@ mod tests {
             }
         }
         assert!(count > 2000, "{count}");
-    }
-
-    #[test]
-    fn a_line_says_what_a_model_costs_and_takes() {
-        let line = "m 1/5 h.1 w1.2 W2 a3 q.03 s.07 c1k m64 >200k 2/7.5 >500k 4/9 @priority 3/9.5 >100k 6/9.9 # a page, read 2026-11-21";
-        let rates = Rates {
-            cached_input: 100_000,
-            cache_write: 1_200_000,
-            cache_write_1h: 2_000_000,
-            audio_input: 3_000_000,
-            ..Rates::flat(1_000_000, 5_000_000)
-        };
-        let above = vec![(200_000, Rates::flat(2_000_000, 7_500_000)), (500_000, Rates::flat(4_000_000, 9_000_000))];
-        let fast = Tokens {
-            rates: Rates::flat(3_000_000, 9_500_000),
-            above: vec![(100_000, Rates::flat(6_000_000, 9_900_000))],
-        };
-        let price = Price {
-            tokens: Tokens { rates, above },
-            services: vec![(Service::Priority, fast)],
-            request: 30_000_000_000,
-            search: Some(Search::Each(70_000_000_000)),
-        };
-        let origin = Origin::Table("a page, read 2026-11-21".into());
-        let expected =
-            Model { price: Some(Priced { price, origin }), context: Some(1000), most: Some(64), ..Model::default() };
-        assert_eq!(read(line, "table"), expected);
-        assert_eq!(read("m h1 c5", "table"), Model { context: Some(5), ..Model::default() }, "half a price");
     }
 
     #[test]
@@ -328,6 +286,24 @@ mod tests {
         assert_eq!((claude.context, claude.most), (Some(200_000), Some(64_000)));
         assert_eq!(claude.price.unwrap().price.tokens.rates.cache_write_1h, 6_000_000);
         assert_eq!(models.get("tollgate/echo").price.unwrap().price.tokens.rates, Rates::default());
+    }
+
+    #[test]
+    fn what_models_can_do_is_known_and_silence_is_no_denial() {
+        let models = Models::built_in();
+        let claude = models.get("anthropic/claude-sonnet-4-5");
+        assert!(
+            Need::all().filter(|need| *need != Need::Audio && *need != Need::Stream).all(|need| claude.can.has(need))
+        );
+        assert!(claude.cannot.has(Need::Audio) && claude.kind == Some(Kind::Chat));
+        let half = Batch { input: 1_500_000, output: 7_500_000 };
+        assert_eq!(claude.price.unwrap().price.batch, Some(half));
+        let old = models.get("azure/gpt-3.5-turbo");
+        assert!(old.can.has(Need::Tools) && old.cannot.has(Need::Images));
+        // Many rows do not speak of reasoning or schemas, and the models do them.
+        assert!(!old.cannot.has(Need::Reasoning) && !old.cannot.has(Need::Schema));
+        assert_eq!(models.get("openai/text-embedding-3-small").kind, Some(Kind::Embedding));
+        assert_eq!(models.get("cohere/rerank-v3.5").kind, Some(Kind::Rerank));
     }
 
     #[test]
@@ -358,6 +334,13 @@ mod tests {
         }
         assert_eq!(models.get("mine/llama"), Model { context: Some(9), ..Model::default() });
         assert_eq!(models.of("mine"), ["llama"]);
+        for provider in ["openai", "mine", "nobody"] {
+            let list = models.list(provider);
+            assert_eq!(list.iter().map(|(name, _)| *name).collect::<Vec<_>>(), models.of(provider));
+            for (name, model) in list {
+                assert_eq!(model, models.get(&format!("{provider}/{name}")), "{provider}/{name}");
+            }
+        }
         assert!(models.of("openai").contains(&"gpt-5") && models.of("nobody").is_empty());
     }
 }

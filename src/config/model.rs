@@ -1,9 +1,9 @@
 //! What the configuration says of models: their prices and limits, before those of the catalogue.
 
 use super::{Draft, Known, Mistake};
-use crate::catalog::models::{Figures, Model, Models, Origin, Priced};
+use crate::catalog::models::{Figures, Kind, Model, Models, Origin, Priced};
 use crate::price::{Picodollars, Price, Rates, Search, Tokens};
-use crate::route::need::Needs;
+use crate::route::need::{Need, Needs};
 use crate::wire::json::{objects, written};
 
 objects! {
@@ -31,6 +31,9 @@ objects! {
         pub context_tokens: Option<u64>,
         /// The most tokens of an answer.
         pub output_tokens: Option<u64>,
+        /// All that it takes and does besides text, where it is said: what is not among it is not asked of it.
+        pub takes: Option<Vec<Need>>,
+        pub kind: Option<Kind>,
     }
 
     /// The same for a prompt of more than `input_tokens`.
@@ -53,7 +56,7 @@ objects! {
 written! {
     impl PriceDraft {
         input?, cached_input?, cache_write?, cache_write_1h?, output?, reasoning?, audio_input?, audio_output?,
-        image_input?, image_output?, request?, search?, above?, context_tokens?, output_tokens?,
+        image_input?, image_output?, request?, search?, above?, context_tokens?, output_tokens?, takes?, kind?,
     }
     impl TierDraft {
         input_tokens, input?, cached_input?, cache_write?, cache_write_1h?, output?, reasoning?, audio_input?,
@@ -116,14 +119,27 @@ fn read(model: &str, written: &PriceDraft, known: &Known) -> Result<Model, Mista
         return Err(half(&at));
     }
     let (request, search) = (request.unwrap_or_default(), search.map(Search::Each));
+    let (can, cannot) = read_takes(&at, written.takes.as_deref())?;
     // Whatever is served, and however, has these.
     let price = rates.map(|rates| Price { request, search, ..Price::of(Tokens { rates, above }) });
     Ok(Model {
-        cannot: Needs::default(),
         price: price.map(|price| Priced { price, origin: Origin::Configuration }),
         context: written.context_tokens,
         most: written.output_tokens,
+        kind: written.kind,
+        can,
+        cannot,
     })
+}
+
+/// What a model can do and what it cannot; neither where nothing is written.
+fn read_takes(at: &str, takes: Option<&[Need]>) -> Result<(Needs, Needs), Mistake> {
+    let Some(takes) = takes else { return Ok(Default::default()) };
+    if let Some(index) = takes.iter().position(|need| *need == Need::Stream) {
+        return Err(Mistake(format!("{at}.takes[{index}]: \"stream\" is what every model does; leave it out")));
+    }
+    let can: Needs = takes.iter().copied().collect();
+    Ok((can, can.with(Need::Stream).others()))
 }
 
 /// None where no price is named at all.
@@ -167,7 +183,8 @@ mod tests {
     #[test]
     fn prices_and_limits_are_written_by_model_and_provider() {
         let written = r#"{"input":"1","cached_input":"0.1","cache_write_1h":"2","output":"5","audio_output":"9",
-            "request":"0.005","search":"0.01","above":[{"input_tokens":200000,"input":"2","output":"10"}],"context_tokens":9,"output_tokens":7}"#;
+            "request":"0.005","search":"0.01","above":[{"input_tokens":200000,"input":"2","output":"10"}],"context_tokens":9,"output_tokens":7,
+            "takes":["images","tools"],"kind":"chat"}"#;
         let rates = Rates {
             cached_input: 100_000,
             cache_write_1h: 2_000_000,
@@ -178,8 +195,25 @@ mod tests {
         let (request, search) = (5_000_000_000, Some(Search::Each(10_000_000_000)));
         let price = Price { request, search, ..Price::of(Tokens { rates, above }) };
         let price = Some(Priced { price, origin: Origin::Configuration });
-        assert_eq!(model(written), Ok(Model { price, context: Some(9), most: Some(7), ..Model::default() }));
+        let can: Needs = [Need::Images, Need::Tools].into_iter().collect();
+        let cannot: Needs = [Need::Audio, Need::Documents, Need::Schema, Need::Reasoning].into_iter().collect();
+        let kind = Some(Kind::Chat);
+        assert_eq!(model(written), Ok(Model { price, context: Some(9), most: Some(7), kind, can, cannot }));
         assert_eq!(model(r#"{"output_tokens":7}"#), Ok(Model { most: Some(7), ..Model::default() }));
+        let text = model(r#"{"takes":[]}"#).unwrap();
+        assert!(Need::all().all(|need| text.cannot.has(need) == (need != Need::Stream)), "nothing but text");
+    }
+
+    #[test]
+    fn what_a_model_takes_is_written_in_known_words() {
+        let cases = [
+            (r#"{"takes":["image"]}"#, r#".takes[0]: no such word; did you mean "images"?"#),
+            (r#"{"takes":["tools","stream"]}"#, r#".takes[1]: "stream" is what every model does; leave it out"#),
+            (r#"{"kind":"embeddings"}"#, r#".kind: no such word; did you mean "embedding"?"#),
+        ];
+        for (written, expected) in cases {
+            assert_eq!(model(written), Err(format!("prices.\"openai/mine\"{expected}")), "{written}");
+        }
     }
 
     #[test]

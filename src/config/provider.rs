@@ -10,7 +10,7 @@ use super::{
     Timeouts, check_name,
 };
 use crate::auth::sigv4::Signer;
-use crate::catalog::{self, Auth, Base, Header};
+use crate::catalog::{self, Auth, Base, DataPolicy, Header};
 use crate::dialect::Dialect;
 use crate::named::Named;
 use crate::pause::LimitHeaders;
@@ -32,8 +32,12 @@ objects! {
         pub base_url: Option<String>,
         /// What every URL ends with, such as `api-version=v1`.
         pub query: Option<String>,
-        /// What stands for `{region}` in the base URL, and what requests are signed for.
+        /// Where its servers are: what stands for `{region}` in the base URL, and what requests are signed for.
         pub region: Option<String>,
+        /// Whether it has agreed to keep nothing of what it is sent.
+        pub zero_retention: Option<bool>,
+        /// Whether it has agreed to train no model on it.
+        pub no_training: Option<bool>,
         /// What stands for other names in the base URL.
         pub variables: Named<String> = Named::default(),
         /// The name of the secret that holds the key.
@@ -70,8 +74,8 @@ written! {
     impl KeyDraft { secret, weight }
 
     impl ProviderDraft {
-        dialect?, dialects?, also?, platform?, base_url?, query?, region?, variables?, secret?, keys?, auth?, headers?,
-        follows_303?, first_byte_ms?, timeouts?, gateway?, models?, quirks?,
+        dialect?, dialects?, also?, platform?, base_url?, query?, region?, zero_retention?, no_training?, variables?,
+        secret?, keys?, auth?, headers?, follows_303?, first_byte_ms?, timeouts?, gateway?, models?, quirks?,
     }
 }
 
@@ -86,6 +90,12 @@ pub struct Provider {
     /// Whether it asks other providers in turn, and takes wishes for whom.
     pub is_gateway: bool,
     pub quirks: Quirks,
+    /// Where its servers are, if that is known.
+    pub region: Option<String>,
+    /// What becomes of what it is sent, as it says itself.
+    pub data: DataPolicy,
+    /// As the configuration says that was agreed with it.
+    pub agreed: DataPolicy,
 }
 
 #[derive(Debug)]
@@ -201,6 +211,8 @@ impl Upstream {
 /// What stands in a base URL for the model that is asked.
 const MODEL: &str = "{model}";
 const REGION: &str = "region";
+/// What Google calls it.
+const LOCATION: &str = "location";
 const VALUE_LENGTH_MAX: usize = 253;
 
 pub(super) type Providers = Named<Arc<Provider>>;
@@ -227,6 +239,9 @@ pub(super) fn compile(
         prefixes: Vec::new(),
         is_gateway: false,
         quirks: Quirks::default(),
+        region: None,
+        data: DataPolicy { zero_retention: Some(true), ..DataPolicy::default() },
+        agreed: DataPolicy::default(),
     };
     providers.insert(BUILT_IN.to_owned(), Arc::new(echo));
 
@@ -270,7 +285,7 @@ impl Making<'_> {
         let service = row.and_then(|row| row.service.as_deref());
         let is_bedrock = dialect == Dialect::BedrockConverse || platform == Platform::Bedrock;
         let service = service.or(is_bedrock.then_some(BEDROCK));
-        let base_url = self.base_url(".base_url", template)?;
+        let base_url = self.base_url(".base_url", &template)?;
         let upstream = Upstream {
             platform,
             base_url,
@@ -291,6 +306,13 @@ impl Making<'_> {
             prefixes: row.map(|row| row.prefixes.clone()).unwrap_or_default(),
             is_gateway: written.gateway.or(row.map(|row| row.gateway)).unwrap_or(false),
             quirks: written.quirks.clone().or_else(|| row.map(|row| row.quirks.clone())).unwrap_or_default(),
+            region: self.place(&template)?,
+            data: self.row.filter(|_| !self.is_elsewhere()).map(|row| row.data.clone()).unwrap_or_default(),
+            agreed: DataPolicy {
+                zero_retention: written.zero_retention,
+                no_training: written.no_training,
+                except: Vec::new(),
+            },
         })
     }
 
@@ -360,13 +382,13 @@ impl Making<'_> {
     }
 
     fn base(&self, also: &Base) -> Result<Base, Unready> {
-        let base_url = self.base_url(".also.base_url", also.base_url.clone())?;
+        let base_url = self.base_url(".also.base_url", &also.base_url)?;
         Ok(Base { dialect: also.dialect, base_url })
     }
 
-    fn base_url(&self, field: &str, template: String) -> Result<String, Unready> {
+    fn base_url(&self, field: &str, template: &str) -> Result<String, Unready> {
         let mut url = String::with_capacity(template.len());
-        let mut rest = template.as_str();
+        let mut rest = template;
         while let Some((before, place, after)) = placeholder(rest) {
             url.push_str(before);
             match place {
@@ -407,6 +429,18 @@ impl Making<'_> {
             Some(region) => Err(self.wrong(".region", format_args!("\"{region}\" is not a region like \"us-east-1\""))),
             None => Ok(region),
         }
+    }
+
+    /// Where its servers are, as the configuration, the base URL or the catalogue has it.
+    fn place(&self, template: &str) -> Result<Option<String>, Unready> {
+        let stands = |name: &str| template.contains(&format!("{{{name}}}"));
+        if self.written.region.is_some() || stands(REGION) {
+            return self.region();
+        }
+        if stands(LOCATION) {
+            return self.variable(LOCATION).map(Some);
+        }
+        Ok(self.row.filter(|_| !self.is_elsewhere()).and_then(|row| row.region.clone()))
     }
 
     fn query(&self) -> Result<Option<String>, Unready> {

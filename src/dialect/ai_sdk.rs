@@ -25,6 +25,7 @@ pub use rerank::{tell_ranking, write_rerank};
 use super::Model;
 use crate::error::{Error, Kind};
 use crate::host::Headers;
+use crate::price::Picodollars;
 use crate::wire::json::{Fields, Read, to_vec, written};
 
 /// A version of the specification of models: AI SDK 5 has 2, 6 has 3, 7 has 4.
@@ -168,25 +169,54 @@ pub fn write_models(models: &[Model], version: Version) -> Vec<u8> {
         struct List<'a> {
             models: Vec<Row<'a>>,
         }
-
-        struct Row<'a> {
-            id: &'a str,
-            name: &'a str,
-            specification: Specification<'a>,
-        }
-
-        struct Specification<'a> {
-            specification_version as "specificationVersion": &'static str,
-            provider: &'a str,
-            model_id as "modelId": &'a str,
-        }
     }
-    let rows = models.iter().map(|Model { id, owner }| Row {
-        id,
-        name: id,
-        specification: Specification { specification_version: version.word(), provider: owner, model_id: id },
-    });
-    to_vec(&List { models: rows.collect() })
+    to_vec(&List { models: models.iter().map(|model| Row::of(model, version)).collect() })
+}
+
+/// A row of that list; its own clients do not ask for one.
+pub fn write_model(model: &Model, version: Version) -> Vec<u8> {
+    to_vec(&Row::of(model, version))
+}
+
+written! {
+    /// A model. Its type is not told: older clients refuse the whole list for a type that they do not know.
+    struct Row<'a> {
+        id: &'a str,
+        name: &'a str,
+        pricing?: Option<Pricing>,
+        specification: Specification<'a>,
+    }
+
+    /// Dollars for a token.
+    struct Pricing {
+        input: String,
+        output: String,
+        input_cache_read?: Option<String>,
+        input_cache_write?: Option<String>,
+    }
+
+    struct Specification<'a> {
+        specification_version as "specificationVersion": &'static str,
+        provider: &'a str,
+        model_id as "modelId": &'a str,
+    }
+}
+
+impl<'a> Row<'a> {
+    fn of(Model { id, owner, known }: &'a Model, version: Version) -> Self {
+        let pricing = known.price.as_ref().map(|priced| {
+            let rates = &priced.price.tokens.rates;
+            let unlike = |price| (price != rates.input).then(|| Picodollars(price).dollars());
+            Pricing {
+                input: Picodollars(rates.input).dollars(),
+                output: Picodollars(rates.output).dollars(),
+                input_cache_read: unlike(rates.cached_input),
+                input_cache_write: unlike(rates.cache_write),
+            }
+        });
+        let specification = Specification { specification_version: version.word(), provider: owner, model_id: id };
+        Self { id, name: id, pricing, specification }
+    }
 }
 
 /// A field of the body; `null` is absent.

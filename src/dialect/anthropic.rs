@@ -92,22 +92,43 @@ pub fn write_models(models: &[Model]) -> Vec<u8> {
             first_id: Option<&'a str>,
             last_id: Option<&'a str>,
         }
-
-        struct Row<'a> {
-            kind as "type": &'static str,
-            id: &'a str,
-            display_name: &'a str,
-            // Clients need the field, and nothing here knows the date.
-            created_at: &'static str,
-        }
     }
-    let row = |id| Row { kind: "model", id, display_name: id, created_at: "1970-01-01T00:00:00Z" };
     to_vec(&List {
-        data: models.iter().map(|model| row(model.id.as_str())).collect(),
+        data: models.iter().map(Row::of).collect(),
         has_more: false,
         first_id: models.first().map(|model| model.id.as_str()),
         last_id: models.last().map(|model| model.id.as_str()),
     })
+}
+
+pub fn write_model(model: &Model) -> Vec<u8> {
+    to_vec(&Row::of(model))
+}
+
+written! {
+    /// A model. Its `capabilities` are not told: clients read deep into them, and not all of it is known.
+    struct Row<'a> {
+        kind as "type": &'static str,
+        id: &'a str,
+        display_name: &'a str,
+        // Clients need the field, and nothing here knows the date.
+        created_at: &'static str,
+        max_input_tokens?: Option<u64>,
+        max_tokens?: Option<u64>,
+    }
+}
+
+impl<'a> Row<'a> {
+    fn of(Model { id, known, .. }: &'a Model) -> Self {
+        Self {
+            kind: "model",
+            id,
+            display_name: id,
+            created_at: "1970-01-01T00:00:00Z",
+            max_input_tokens: known.context,
+            max_tokens: known.most,
+        }
+    }
 }
 
 /// The body of `count_tokens`.
@@ -303,6 +324,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::catalog::models;
     use crate::error::Kind;
 
     #[test]
@@ -355,12 +377,18 @@ mod tests {
 
     #[test]
     fn models_are_listed_as_anthropic_lists_them() {
-        let model = |id: &str| Model { id: id.to_owned(), owner: "o".to_owned() };
+        let model = |id: &str| Model { id: id.to_owned(), owner: "o".to_owned(), known: models::Model::default() };
         let row =
             |id: &str| json!({"type": "model", "id": id, "display_name": id, "created_at": "1970-01-01T00:00:00Z"});
         let list = |models: &[Model]| serde_json::from_slice::<Value>(&write_models(models)).unwrap();
         let expected = json!({"data": [row("a"), row("b")], "has_more": false, "first_id": "a", "last_id": "b"});
         assert_eq!(list(&[model("a"), model("b")]), expected);
         assert_eq!(list(&[]), json!({"data": [], "has_more": false, "first_id": null, "last_id": null}));
+        let known = models::Model { context: Some(9), most: Some(7), ..models::Model::default() };
+        let told: Value = serde_json::from_slice(&write_model(&Model { known, ..model("a") })).unwrap();
+        let mut expected = row("a");
+        expected["max_input_tokens"] = json!(9);
+        expected["max_tokens"] = json!(7);
+        assert_eq!(told, expected);
     }
 }

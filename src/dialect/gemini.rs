@@ -25,6 +25,7 @@ pub use write_request::write_request;
 use super::{Ask, Model};
 use crate::chat::{Stop, StopReason, Usage};
 use crate::error::Error;
+use crate::route::need::Need;
 use crate::wire::frame::Framing;
 use crate::wire::json::{self, Fields, Raw, objects, quoted, to_vec, written};
 
@@ -200,19 +201,37 @@ pub fn write_models(models: &[Model]) -> Vec<u8> {
         struct List<'a> {
             models: Vec<Row<'a>>,
         }
+    }
+    to_vec(&List { models: models.iter().map(Row::of).collect() })
+}
 
-        struct Row<'a> {
-            name: String,
-            display_name as "displayName": &'a str,
-            supported_generation_methods as "supportedGenerationMethods": [&'static str; 3],
+pub fn write_model(model: &Model) -> Vec<u8> {
+    to_vec(&Row::of(model))
+}
+
+written! {
+    struct Row<'a> {
+        name: String,
+        display_name as "displayName": &'a str,
+        input_token_limit as "inputTokenLimit"?: Option<u64>,
+        output_token_limit as "outputTokenLimit"?: Option<u64>,
+        supported_generation_methods as "supportedGenerationMethods": [&'static str; 3],
+        thinking?: Option<bool>,
+    }
+}
+
+impl<'a> Row<'a> {
+    fn of(Model { id, known, .. }: &'a Model) -> Self {
+        let thinks = known.can.has(Need::Reasoning);
+        Self {
+            name: format!("models/{id}"),
+            display_name: id,
+            input_token_limit: known.context,
+            output_token_limit: known.most,
+            supported_generation_methods: ["generateContent", "streamGenerateContent", "countTokens"],
+            thinking: (thinks || known.cannot.has(Need::Reasoning)).then_some(thinks),
         }
     }
-    let row = |model| Row {
-        name: format!("models/{model}"),
-        display_name: model,
-        supported_generation_methods: ["generateContent", "streamGenerateContent", "countTokens"],
-    };
-    to_vec(&List { models: models.iter().map(|model| row(model.id.as_str())).collect() })
 }
 
 /// The body of `countTokens`.

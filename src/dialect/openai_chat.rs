@@ -9,6 +9,7 @@ mod decode;
 mod detail;
 mod embed;
 mod encode;
+mod models;
 mod read_request;
 mod write_request;
 
@@ -18,10 +19,10 @@ mod tests;
 pub use decode::{Decoder, read_response};
 pub use embed::{Embeddings, read_embeddings, splice_embeddings, write_embeddings};
 pub use encode::{Encoder, write_response};
+pub use models::{write_model, write_models};
 pub use read_request::{read_request, splice, usage_wanted};
 pub use write_request::write_request;
 
-use super::Model;
 use crate::error::Error;
 use crate::media::Files;
 use crate::wire::json::{Raw, objects, parse, quoted, read, to_vec, written};
@@ -56,14 +57,6 @@ pub fn read_error(body: &[u8]) -> Option<String> {
     fault.message.or_else(|| body.message.and_then(text)).or_else(|| body.detail.and_then(text))
 }
 
-pub fn write_models(models: &[Model]) -> Vec<u8> {
-    let data = models
-        .iter()
-        .map(|model| ModelRow { id: &model.id, object: "model", created: 0, owned_by: &model.owner })
-        .collect();
-    to_vec(&ModelList { object: "list", data })
-}
-
 written! {
     struct Failed<'a> {
         error: Failure<'a>,
@@ -74,18 +67,6 @@ written! {
         kind as "type": &'a str,
         param: Option<&'a str>,
         code: Option<&'a str>,
-    }
-
-    struct ModelList<'a> {
-        object: &'static str,
-        data: Vec<ModelRow<'a>>,
-    }
-
-    struct ModelRow<'a> {
-        id: &'a str,
-        object: &'static str,
-        created: u64,
-        owned_by: &'a str,
     }
 }
 

@@ -52,6 +52,22 @@ impl Needs {
         self.has(Need::Images) || self.has(Need::Audio) || self.has(Need::Documents)
     }
 
+    /// Those of both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Those of all that are not in it.
+    #[must_use]
+    pub fn others(self) -> Self {
+        Need::all().filter(|need| !self.has(*need)).collect()
+    }
+
     pub fn all_of(self, others: Self) -> bool {
         self.0 & others.0 == others.0
     }

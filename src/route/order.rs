@@ -144,6 +144,7 @@ fn keep(candidates: &mut [Candidate], stick: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::DataPolicy;
     use crate::config::{Provider, Reach};
     use crate::quirks::Quirks;
     use crate::route::health::Key;
@@ -156,6 +157,9 @@ mod tests {
             prefixes: Vec::new(),
             is_gateway: false,
             quirks: Quirks::default(),
+            region: None,
+            data: DataPolicy::default(),
+            agreed: DataPolicy::default(),
         };
         let mut candidate = Candidate {
             target: Arc::new(Target {

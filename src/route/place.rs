@@ -7,38 +7,14 @@ use std::sync::Arc;
 use super::demand::Demand;
 use super::dice::Dice;
 use super::health::{Health, Standing};
-use super::need::{Need, Needs};
+use super::need::Need;
 use super::order::{Candidate, Order, arrange, shuffle_accounts};
 use super::policy::Policy;
+use super::traits::{Traits, is_within};
 use super::wish::Wishes;
 use crate::config::{Account, Target};
 use crate::host::Millis;
 use crate::price::Picodollars;
-
-/// What is known of a target besides its name. What is not known excludes it only where somebody asked for it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Traits {
-    /// Tokens of input and output together.
-    pub window: Option<u64>,
-    /// What it is known not to do.
-    pub cannot: Needs,
-    pub region: Option<String>,
-    pub keeps_nothing: Option<bool>,
-    pub never_trains: Option<bool>,
-    /// Per token of input and of output.
-    pub price: Option<(Picodollars, Picodollars)>,
-}
-
-impl Traits {
-    pub fn of(target: &Target) -> Self {
-        let known = &target.known;
-        let price = known.price.as_ref().map(|priced| {
-            let rates = &priced.price.tokens.rates;
-            (Picodollars(rates.input), Picodollars(rates.output))
-        });
-        Self { window: known.context, cannot: known.cannot, price, ..Self::default() }
-    }
-}
 
 /// Why a target is left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,8 +60,8 @@ pub struct Places {
 }
 
 /// What is known beside the policy when targets are put in order.
-pub struct Known<'a, T, C> {
-    pub traits: T,
+pub struct Known<'a, C> {
+    pub traits: fn(&Target) -> Traits<'_>,
     /// The most that the request may cost there; `None` where no price is known.
     pub cost: C,
     pub health: &'a Health,
@@ -93,13 +69,13 @@ pub struct Known<'a, T, C> {
 }
 
 /// Puts the targets of one model in order.
-pub fn place<T: Fn(&Target) -> Traits, C: Fn(&Target) -> Option<Picodollars>>(
+pub fn place<C: Fn(&Target) -> Option<Picodollars>>(
     targets: &[Arc<Target>],
     policy: &Policy,
     order: Order,
     wishes: &Wishes,
     demand: &Demand,
-    known: &Known<'_, T, C>,
+    known: &Known<'_, C>,
     dice: &mut Dice,
 ) -> Places {
     let mut places = Places::default();
@@ -169,7 +145,7 @@ fn is_named(target: &Target, name: &str) -> bool {
             .is_some_and(|(named, rest)| named == provider && (rest == target.model || rest.is_empty()))
 }
 
-fn unfit(target: &Target, traits: &Traits, policy: &Policy, wishes: &Wishes, demand: &Demand) -> Option<Unfit> {
+fn unfit(target: &Target, traits: &Traits<'_>, policy: &Policy, wishes: &Wishes, demand: &Demand) -> Option<Unfit> {
     let among = |names: &[String]| names.iter().any(|name| is_named(target, name));
     let not_among = |names: &[String]| !names.is_empty() && !among(names);
     if not_among(&policy.only) || not_among(&wishes.only) {
@@ -184,11 +160,11 @@ fn unfit(target: &Target, traits: &Traits, policy: &Policy, wishes: &Wishes, dem
     if let Some(window) = traits.window.filter(|window| demand.input_tokens > *window) {
         return Some(Unfit::Window { tokens: demand.input_tokens, window });
     }
-    let elsewhere = |region: &String| traits.region.as_deref().is_none_or(|has| !is_within(has, region));
+    let elsewhere = |region: &String| traits.region.is_none_or(|has| !is_within(has, region));
     let is_elsewhere = (!policy.regions.is_empty() && policy.regions.iter().all(elsewhere))
         || wishes.region.as_ref().is_some_and(elsewhere);
     if is_elsewhere {
-        return Some(Unfit::Region { has: traits.region.clone() });
+        return Some(Unfit::Region { has: traits.region.map(str::to_owned) });
     }
     if (policy.zero_retention || wishes.zero_retention) && traits.keeps_nothing != Some(true) {
         return Some(Unfit::Retains { is_known: traits.keeps_nothing.is_some() });
@@ -201,11 +177,6 @@ fn unfit(target: &Target, traits: &Traits, policy: &Policy, wishes: &Wishes, dem
         most.is_some_and(|most| price.is_none_or(|price| price > most))
     };
     (is_dear(wishes.max_price.0, input) || is_dear(wishes.max_price.1, output)).then_some(Unfit::TooDear)
-}
-
-/// `eu` holds `eu-west-1`.
-fn is_within(region: &str, wanted: &str) -> bool {
-    region.strip_prefix(wanted).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
 }
 
 /// Why a candidate stands where it does, for whoever asks.
@@ -243,9 +214,11 @@ pub fn why(candidate: &Candidate, order: Order, now: Millis) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::DataPolicy;
     use crate::config::{Provider, Reach};
     use crate::quirks::Quirks;
     use crate::route::health::{Caution, Key, Verdict};
+    use crate::route::need::Needs;
     use crate::route::order::Stick;
 
     const NOW: Millis = 1_000_000;
@@ -260,6 +233,9 @@ mod tests {
                 prefixes: Vec::new(),
                 is_gateway: false,
                 quirks: Quirks::default(),
+                region: None,
+                data: DataPolicy::default(),
+                agreed: DataPolicy::default(),
             };
             let key = Key::of(&provider.name, model, 0);
             let (provider, model) = (Arc::new(provider), model.to_owned());
@@ -268,14 +244,14 @@ mod tests {
         names.iter().map(target).collect()
     }
 
-    fn traits(target: &Target) -> Traits {
+    fn traits(target: &Target) -> Traits<'_> {
         let price = |input, output| Some((Picodollars(input), Picodollars(output)));
         match target.provider.name.as_str() {
             "openai" => Traits {
                 window: Some(400_000),
                 keeps_nothing: Some(false),
                 never_trains: Some(true),
-                region: Some("us".to_owned()),
+                region: Some("us"),
                 price: price(1_250_000, 10_000_000),
                 ..Traits::default()
             },
@@ -283,7 +259,7 @@ mod tests {
                 window: Some(200_000),
                 keeps_nothing: Some(true),
                 never_trains: Some(true),
-                region: Some("eu-west-1".to_owned()),
+                region: Some("eu-west-1"),
                 price: price(3_000_000, 15_000_000),
                 ..Traits::default()
             },

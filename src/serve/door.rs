@@ -13,6 +13,8 @@ pub(super) enum Door {
     Explain(Option<Call>),
     /// The list of models, in a dialect's shape where the path is that dialect's alone.
     Models(Option<Inbound>),
+    /// One of them, by its name.
+    Model(Option<Inbound>, String),
     Usage,
     Home,
     Health,
@@ -84,7 +86,10 @@ fn plain(path: &str, query: Option<&str>, headers: &Headers) -> Option<Door> {
         "/usage" => Door::Usage,
         "" => Door::Home,
         "/health" => Door::Health,
-        _ => return None,
+        _ => {
+            let model = decoded(rest.strip_prefix("/models/")?).filter(|model| !model.is_empty())?;
+            Door::Model(path.starts_with("/v1beta").then_some(Inbound::Gemini), model)
+        }
     })
 }
 
@@ -174,8 +179,6 @@ mod tests {
             assert_eq!((call.dialect, call.model.as_deref(), call.ask), (Inbound::Gemini, Some(*model), Some(*ask)));
         }
         for path in [
-            "/v1beta/models/a",
-            "/v1beta/models/a:embedContent",
             "/v1/projects/p/models/a:generateContent",
             "/v1beta/models/%f:generateContent",
             "/v1beta/models/%ff:generateContent",
@@ -201,6 +204,11 @@ mod tests {
         }
         assert_eq!(door("/v1beta/models", None), Some(Door::Models(Some(Inbound::Gemini))));
         assert_eq!(door("/v1betax/models", None), None);
+        let named = |dialect, model: &str| Some(Door::Model(dialect, model.to_owned()));
+        assert_eq!(door("/v1/models/gpt-5", None), named(None, "gpt-5"));
+        assert_eq!(door("/models/openai%2Fgpt-5/", None), named(None, "openai/gpt-5"));
+        assert_eq!(door("/v1beta/models/a/b:8b", None), named(Some(Inbound::Gemini), "a/b:8b"));
+        assert_eq!(door("/v1/models/%ff", None), None);
         assert_eq!(door("/", None), Some(Door::Home));
     }
 

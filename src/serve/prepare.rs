@@ -23,10 +23,11 @@ use crate::route::dice::Dice;
 use crate::route::health::{HASH_START, hash};
 use crate::route::need::Needs;
 use crate::route::order::{Candidate, Order};
-use crate::route::place::{Known, Traits, Unfit, place};
+use crate::route::place::{Known, Unfit, place};
 use crate::route::plan::Plan;
 use crate::route::policy::Policy;
 use crate::route::rule::{Denied, Facts, Rule, follow};
+use crate::route::traits::Traits;
 use crate::route::watch::Shared;
 use crate::route::wish::{self, Wishes};
 use crate::route::{self, Route};
@@ -210,7 +211,7 @@ pub(super) fn lay<'a>(
         }
         let stick = route.policy.sticky.map(|sticky| asked.stick(sticky, wishes.session.as_deref()));
         let known = Known {
-            traits: Traits::of,
+            traits: |target| Traits::of(target),
             cost: |target: &Target| wished.asks_for_cost().then(|| size.worst(target)).flatten(),
             health: &gateway.health.lock(),
             now: record.started,

@@ -15,6 +15,7 @@ mod embed;
 mod event_stream;
 mod gemini;
 mod json;
+mod models;
 mod ollama;
 mod openai_chat;
 mod openai_completions;

@@ -16,6 +16,7 @@
 mod chance;
 mod frames;
 mod loops;
+mod models;
 mod operations;
 mod pieces;
 mod providers;

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::catalog::models::Models;
 use crate::chat::{
     Block, Content, Effort, Event, Format, Media, Part, Request, Response, Role, Stop, StopReason, ToolCall,
     ToolChoice, Usage,
@@ -436,11 +437,14 @@ fn an_error_has_the_word_of_its_class() {
 
 #[test]
 fn models_are_listed_as_the_client_describes_them() {
-    let models = [Model { id: "openai/gpt-5".into(), owner: "openai".into() }];
+    let known = Models::built_in().get("openai/gpt-5");
+    let models = [Model { id: "openai/gpt-5".into(), owner: "openai".into(), known }];
     let body: Value = serde_json::from_slice(&write_models(&models, Version::V3)).unwrap();
     let specification = json!({"specificationVersion": "v3", "provider": "openai", "modelId": "openai/gpt-5"});
-    let row = json!({"id": "openai/gpt-5", "name": "openai/gpt-5", "specification": specification});
-    assert_eq!(body, json!({"models": [row]}));
+    let row = json!({"id": "openai/gpt-5", "name": "openai/gpt-5", "specification": specification,
+        "pricing": {"input": "0.00000125", "output": "0.00001", "input_cache_read": "0.000000125"}});
+    assert_eq!(body, json!({"models": [&row]}));
+    assert_eq!(serde_json::from_slice::<Value>(&write_model(&models[0], Version::V3)).unwrap(), row);
 }
 
 #[test]

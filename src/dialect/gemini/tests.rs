@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::catalog::models;
 use crate::chat::{
     Block, Content, Effort, Event, Format, Grammar, Media, Message, Part, Request, Response, Role, Tool, ToolCall,
     ToolChoice,
@@ -154,11 +155,13 @@ fn an_upstreams_message_is_found_in_every_shape() {
 
 #[test]
 fn models_are_listed_as_google_lists_them() {
-    let models = [Model { id: "openai/gpt-5".into(), owner: "openai".into() }];
+    let known = models::Model { context: Some(9), can: [Need::Reasoning].into_iter().collect(), ..Default::default() };
+    let models = [Model { id: "openai/gpt-5".into(), owner: "openai".into(), known }];
     let list: Value = serde_json::from_slice(&write_models(&models)).unwrap();
-    let row = json!({"name": "models/openai/gpt-5", "displayName": "openai/gpt-5",
+    let row = json!({"name": "models/openai/gpt-5", "displayName": "openai/gpt-5", "inputTokenLimit": 9, "thinking": true,
         "supportedGenerationMethods": ["generateContent", "streamGenerateContent", "countTokens"]});
-    assert_eq!(list, json!({"models": [row]}));
+    assert_eq!(list, json!({"models": [&row]}));
+    assert_eq!(serde_json::from_slice::<Value>(&write_model(&models[0])).unwrap(), row);
     assert_eq!(write_count(7), br#"{"totalTokens":7}"#);
 }
 

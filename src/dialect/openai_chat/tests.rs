@@ -1372,11 +1372,3 @@ fn an_upstreams_error_is_found_in_any_shape() {
         assert_eq!(read_error(body.as_bytes()).as_deref(), *expected, "{body}");
     }
 }
-
-#[test]
-fn models_are_listed() {
-    let models = [Model { id: "a/b".to_owned(), owner: "a".to_owned() }];
-    let body: Value = serde_json::from_slice(&write_models(&models)).unwrap();
-    let row = json!({"id": "a/b", "object": "model", "created": 0, "owned_by": "a"});
-    assert_eq!(body, json!({"object": "list", "data": [row]}));
-}
