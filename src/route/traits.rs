@@ -36,10 +36,9 @@ impl<'t> Traits<'t> {
     }
 }
 
-/// How names of models on Bedrock begin that are served anywhere within a part of the world.
-///
-/// Source: "Supported Regions and models for inference profiles", Amazon Bedrock documentation, read 2026-11.
-const PROFILES: &[&str] = &["us", "us-gov", "eu", "apac", "au", "ca", "in", "jp", "global"];
+/// How names of models on Bedrock begin that are served anywhere within a part of the world: those in the table of models.
+/// A test holds them against it.
+const PROFILES: &[&str] = &["us", "us-gov", "eu", "apac", "au", "in", "jp", "global"];
 
 fn region<'t>(provider: &'t Provider, model: &'t str) -> Option<&'t str> {
     let is_bedrock = match &provider.reach {
@@ -72,9 +71,11 @@ fn parts(region: &str) -> (&str, &str) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::sync::Arc;
 
     use super::*;
+    use crate::catalog::models::Models;
     use crate::config::{Config, Draft};
     use crate::route::need::Need;
     use crate::route::resolve;
@@ -126,6 +127,19 @@ mod tests {
                 "{providers} {model}"
             );
         }
+    }
+
+    #[test]
+    fn every_profile_of_bedrock_in_the_table_is_known() {
+        let models = Models::built_in();
+        let names = models.of("amazon-bedrock");
+        // `us.anthropic.claude-…`: a part of the world before the maker.
+        let profiles = names.iter().filter(|name| {
+            let rest = name.split_once('.').map(|(_, rest)| rest).unwrap_or_default();
+            rest.contains('.') && names.contains(&rest)
+        });
+        let found: BTreeSet<&str> = profiles.filter_map(|name| Some(name.split_once('.')?.0)).collect();
+        assert_eq!(found, PROFILES.iter().copied().collect::<BTreeSet<_>>());
     }
 
     #[test]
