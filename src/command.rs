@@ -9,13 +9,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Parser, Subcommand};
 use tollgate::auth::Keyless;
+use tollgate::config::version::version;
 use tollgate::config::{Config, Draft, Mistake, Reach, schema};
-use tollgate::host::native::{Options, run};
+use tollgate::host::native::{Options, Source, Written, run};
 use tollgate::serve::Gateway;
 use tollgate::serve::explain::explain_for;
 use tollgate::wire::json;
 
-use crate::import::{Source, import};
+use crate::import;
 
 /// An AI gateway: one endpoint in front of every model provider.
 #[derive(Parser)]
@@ -57,7 +58,7 @@ enum Command {
         file: PathBuf,
         /// Whose it is [default: by its shape]
         #[arg(long, value_name = "GATEWAY")]
-        from: Option<Source>,
+        from: Option<import::Source>,
         /// The model that requests ask for, where a Portkey config does not say it
         #[arg(long)]
         model: Option<String>,
@@ -106,15 +107,19 @@ pub(crate) fn main() -> ExitCode {
 }
 
 fn print_json(file: &Path) -> Result<(), String> {
-    let draft = read(file)?;
+    let Written { version, draft } = read(file);
+    let draft = draft.map_err(|mistakes| format!("{}: {}", file.display(), listed(&mistakes)))?;
     Config::compile(&draft, elsewhere).map_err(|mistakes| listed(&mistakes))?;
     println!("{}", json::to_string(&draft));
+    eprintln!("configuration: {version}");
     Ok(())
 }
 
 fn print_report(file: &Path) -> Result<(), String> {
-    let draft = read(file)?;
-    let report = check::check(&draft, &elsewhere, &environment).map_err(|mistakes| listed(&mistakes))?;
+    let wrong = |mistakes: Vec<Mistake>| format!("{}: {}", file.display(), listed(&mistakes));
+    let draft = read(file).draft.map_err(wrong)?;
+    let here = |name: &str| std::env::var(name).ok();
+    let report = check::check(&draft, &elsewhere, &here).map_err(wrong)?;
     println!("{}: no mistakes", file.display());
     for line in report.on {
         println!("{line}");
@@ -125,10 +130,10 @@ fn print_report(file: &Path) -> Result<(), String> {
     Ok(())
 }
 
-fn print_imported(file: &Path, from: Option<Source>, model: Option<&str>) -> Result<(), String> {
-    let text = text(file)?;
+fn print_imported(file: &Path, from: Option<import::Source>, model: Option<&str>) -> Result<(), String> {
+    let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
     let name = file.file_stem().map(|stem| stem.to_string_lossy()).unwrap_or_default();
-    let imported = import(&text, from, &name, model)
+    let imported = import::import(&text, from, &name, model)
         .map_err(|mistakes| format!("{}: cannot be imported:\n  {}", file.display(), mistakes.join("\n  ")))?;
     // What is written must be what is read; whatever is not would be our mistake, and is told before it is used.
     let draft = from_toml(&imported.toml)?;
@@ -147,7 +152,9 @@ pub(crate) fn elsewhere(name: &str) -> Option<String> {
 }
 
 fn explain(request: &Path, config: Option<&Path>, path: &str, caller: Option<&str>) -> Result<(), String> {
-    let gateway = Gateway::new(configured(config)?, Keyless::Loopback);
+    let written = config.map_or_else(inline, read);
+    let config = written.compile().map_err(|mistakes| listed(&mistakes))?;
+    let gateway = Gateway::new(config, Keyless::Loopback);
     let body = std::fs::read(request).map_err(|error| format!("{}: {error}", request.display()))?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
@@ -157,17 +164,17 @@ fn explain(request: &Path, config: Option<&Path>, path: &str, caller: Option<&st
     Ok(())
 }
 
-fn configured(file: Option<&Path>) -> Result<Config, String> {
-    let draft = match file {
-        Some(file) => read(file)?,
-        None => Draft::from_json(environment(INLINE).as_deref())
-            .map_err(|mistakes| format!("{INLINE}: {}", listed(&mistakes)))?,
-    };
-    Config::compile(&draft, environment).map_err(|mistakes| listed(&mistakes))
-}
-
 fn start(arguments: &Arguments) -> Result<(), String> {
-    let config = configured(arguments.config.as_deref())?;
+    let file = arguments.config.clone();
+    let read = move || file.as_deref().map_or_else(inline, read);
+    let written = read();
+    let place = arguments.config.as_ref().map_or_else(|| INLINE.to_owned(), |file| file.display().to_string());
+    if let Err(mistakes) = &written.draft {
+        return Err(format!("{place}: {}", listed(mistakes)));
+    }
+    let config = written.compile().map_err(|mistakes| listed(&mistakes))?;
+    let config = Config { version: written.version, ..config };
+    let source = Source { file: arguments.config.clone(), read: Box::new(read) };
     let store = match &arguments.store {
         Some(path) if path.as_os_str() == ":memory:" => None,
         Some(path) => Some(path.clone()),
@@ -181,29 +188,46 @@ fn start(arguments: &Arguments) -> Result<(), String> {
     let options = Options { address: SocketAddr::new(arguments.host, arguments.port), store };
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
-    runtime.block_on(run(config, options, |config, address| banner(config, address, &kept)))
+    runtime.block_on(run(config, source, options, |config, address| banner(config, address, &kept)))
 }
 
-fn text(file: &Path) -> Result<String, String> {
-    std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))
-}
-
-fn read(file: &Path) -> Result<Draft, String> {
-    let text = text(file)?;
+fn read(file: &Path) -> Written {
+    let text = match std::fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) => return unusable("unreadable".to_owned(), format!("cannot be read: {error}")),
+    };
     let is_json = file.extension().is_some_and(|extension| extension == "json");
-    let draft =
-        if is_json { Draft::from_json(Some(&text)).map_err(|mistakes| listed(&mistakes)) } else { from_toml(&text) };
-    draft.map_err(|why| format!("{}: {why}", file.display()))
+    if is_json {
+        return of(Some(&text));
+    }
+    match as_json(&text) {
+        Ok(json) => of(Some(&json)),
+        Err(error) => unusable(version(Some(&text)), error),
+    }
 }
 
-/// By way of the JSON that all hosts read, so that the same mistake is told in the same words.
-pub(crate) fn from_toml(text: &str) -> Result<Draft, String> {
-    let value: serde_json::Value = toml::from_str(text).map_err(|error| error.to_string())?;
-    Draft::from_json(Some(&value.to_string())).map_err(|mistakes| listed(&mistakes))
+/// As the JSON that all hosts read, so that the same mistake is told in the same words.
+fn as_json(toml: &str) -> Result<String, String> {
+    toml::from_str::<serde_json::Value>(toml).map(|value| value.to_string()).map_err(|error| error.to_string())
 }
 
-fn environment(name: &str) -> Option<String> {
-    std::env::var(name).ok()
+pub(crate) fn from_toml(toml: &str) -> Result<Draft, String> {
+    Draft::from_json(Some(&as_json(toml)?)).map_err(|mistakes| listed(&mistakes))
+}
+
+fn inline() -> Written {
+    of(std::env::var(INLINE).ok().as_deref())
+}
+
+/// Its version is that of the JSON that [`print_json`] prints, however it was written.
+fn of(text: Option<&str>) -> Written {
+    let draft = Draft::from_json(text);
+    let printed = text.and(draft.as_ref().ok()).map(|draft| json::to_string(draft));
+    Written { version: version(printed.as_deref().or(text)), draft }
+}
+
+fn unusable(version: String, mistake: String) -> Written {
+    Written { version, draft: Err(vec![Mistake(mistake)]) }
 }
 
 fn listed(mistakes: &[Mistake]) -> String {
@@ -229,6 +253,7 @@ fn banner(config: &Config, address: SocketAddr, kept: &str) {
         "callers: {}",
         if callers.is_empty() { "this machine only, without a key".to_owned() } else { callers.join(", ") }
     );
+    println!("configuration: {}", config.version);
     println!("counters: {kept}");
     let key = if callers.is_empty() { "" } else { " -H \"authorization: Bearer KEY\"" };
     println!(

@@ -6,6 +6,7 @@
 mod model;
 mod provider;
 pub mod schema;
+pub mod version;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -123,6 +124,8 @@ written! {
 /// Ready to serve from.
 #[derive(Debug)]
 pub struct Config {
+    /// Which one it is ([`version::version`]); empty where nobody asks.
+    pub version: String,
     /// A longer body is refused.
     pub body_bytes_max: usize,
     /// Of models that have none of their own.
@@ -197,7 +200,7 @@ pub struct Caller {
 }
 
 /// One mistake in the configuration: where, what, and what would be right.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake(pub String);
 
 pub const BODY_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -265,8 +268,8 @@ impl Config {
         let callers = compile_callers(draft, &secret, &mut mistakes);
         if mistakes.is_empty() {
             let body_bytes_max = draft.body_bytes_max.unwrap_or(BODY_BYTES_MAX);
-            let policy = Arc::new(policy);
-            Ok(Self { body_bytes_max, policy, rules, media, providers, aliases, callers, models, off })
+            let (policy, version) = (Arc::new(policy), String::new());
+            Ok(Self { version, body_bytes_max, policy, rules, media, providers, aliases, callers, models, off })
         } else {
             Err(mistakes)
         }

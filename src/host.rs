@@ -52,6 +52,13 @@ pub trait Host {
     /// Every counter whose name starts with `prefix`, in no order.
     async fn totals(&self, prefix: &str) -> Result<Vec<(String, i64)>, StoreDown>;
 
+    /// What was last kept under `key`, as far as this host knows by now; nothing where it keeps nothing.
+    async fn recall(&self, key: &str) -> Result<Option<Bytes>, StoreDown>;
+
+    /// Keeps `value` under `key` for `seconds`, or longer where the store forgets nothing. Of two who write at once one
+    /// is lost, so this is for what can be learned again.
+    async fn remember(&self, key: &str, value: Bytes, seconds: u32) -> Result<(), StoreDown>;
+
     /// Writes one line for the operator.
     fn log(&self, line: &str);
 }

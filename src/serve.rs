@@ -3,16 +3,19 @@
 
 mod answer;
 mod attempt;
+pub mod current;
 mod door;
 pub mod explain;
 mod head;
 mod media;
 mod prepare;
 mod question;
+mod sync;
 
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 
 use futures::future::{Either, select};
 
@@ -21,6 +24,7 @@ use self::door::{Call, Door, door};
 use self::explain::explain;
 use self::head::{JSON, early_head, header_text, name_request};
 use self::prepare::{Job, prepare};
+use self::sync::Sharing;
 use crate::auth::{self, Keyless};
 use crate::config::{Caller, Config};
 use crate::dialect::{Inbound, Model, ai_sdk};
@@ -38,7 +42,9 @@ use crate::wire::json::{to_vec, written};
 pub struct Gateway {
     pub config: Config,
     pub keyless: Keyless,
+    /// These outlive a configuration.
     pub health: Shared,
+    sharing: Arc<Mutex<Sharing>>,
 }
 
 const MODEL_NAME_BYTES_MAX: usize = 200;
@@ -47,7 +53,12 @@ const HUNG_UP: u16 = 499;
 
 impl Gateway {
     pub fn new(config: Config, keyless: Keyless) -> Self {
-        Self { config, keyless, health: Shared::default() }
+        Self { config, keyless, health: Shared::default(), sharing: Arc::default() }
+    }
+
+    /// The same under another configuration: what was learned stays.
+    pub fn with(&self, config: Config) -> Self {
+        Self { config, keyless: self.keyless, health: self.health.clone(), sharing: self.sharing.clone() }
     }
 }
 
@@ -83,7 +94,7 @@ pub async fn serve<H: Host>(gateway: &Gateway, host: &H, request: Incoming) -> R
         Some(Door::Call(_) | Door::Explain(_)) => return wrong_method(dialect, &id, "POST"),
         Some(_) if !is_get => return wrong_method(dialect, &id, "GET"),
         Some(Door::Home) => Ok(home()),
-        Some(Door::Health) => Ok(br#"{"status":"ok"}"#.to_vec()),
+        Some(Door::Health) => Ok(to_vec(&Status { status: "ok", configuration: &gateway.config.version })),
         Some(Door::Models(_)) => models(gateway, dialect, &request),
         Some(Door::Usage) => usage(gateway, host, &request).await,
     };
@@ -101,6 +112,14 @@ fn home() -> Vec<u8> {
         r#""try":"POST /v1/chat/completions with {\"model\":\"tollgate/echo\",\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}"}"#,
     );
     home.into()
+}
+
+written! {
+    struct Status<'a> {
+        status: &'static str,
+        /// The version of the configuration.
+        configuration?: &'a str,
+    }
 }
 
 fn caller(gateway: &Gateway, request: &Incoming) -> Result<Caller, Error> {

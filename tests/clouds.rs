@@ -82,6 +82,14 @@ impl Host for Instant<'_> {
         Ok(Vec::new())
     }
 
+    async fn recall(&self, _: &str) -> Result<Option<Bytes>, StoreDown> {
+        Ok(None)
+    }
+
+    async fn remember(&self, _: &str, _: Bytes, _: u32) -> Result<(), StoreDown> {
+        Ok(())
+    }
+
     fn log(&self, _: &str) {}
 }
 

@@ -3,13 +3,13 @@
 //!
 //! One isolate serves many requests at once and may go away at any time: nothing here holds the only copy of a number.
 
+mod configuration;
 mod counters;
 mod early;
 mod gone;
 mod pumped;
 mod upstream;
 
-use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -23,6 +23,7 @@ use wasm_bindgen_futures::JsFuture;
 use web_sys::{AbortSignal, ReadableStream, ReadableStreamDefaultReader, Request, Response};
 use worker::{Context, Delay, Env, event};
 
+use self::configuration::gateway;
 use self::counters::Store;
 use self::early::Early;
 use self::gone::Gone;
@@ -31,10 +32,8 @@ use self::upstream::Upstream;
 use super::{
     Answer, Body, Broken, Headers, Host, Incoming, Millis, Outgoing, Reply, ReplyBody, StoreDown, Unreachable,
 };
-use crate::auth::Keyless;
-use crate::config::{Config, Draft, Mistake};
 use crate::limit::{Add, Admission, Bound};
-use crate::serve::{Gateway, serve};
+use crate::serve::serve;
 
 #[wasm_bindgen(module = "/src/host/cloudflare/host.js")]
 extern "C" {
@@ -66,9 +65,9 @@ extern "C" {
     #[wasm_bindgen(catch)]
     fn rows(sql: &JsValue, query: &str, values: &str) -> Result<String, JsValue>;
     #[wasm_bindgen(catch)]
-    async fn kept(namespace: &JsValue, key: &str) -> Result<JsValue, JsValue>;
+    async fn kept(namespace: &JsValue, key: &str, seconds: u32) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(catch)]
-    async fn keep(namespace: &JsValue, key: &str, value: &str, seconds: u32) -> Result<JsValue, JsValue>;
+    async fn keep(namespace: &JsValue, key: &str, value: &JsValue, seconds: u32) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(catch)]
     async fn texts(namespace: &JsValue, prefix: &str, except: &str) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(catch)]
@@ -83,23 +82,25 @@ extern "C" {
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<Response> {
     let (env, context) = (Rc::new(env), Rc::new(context));
-    let gateway = match gateway(&env, &context).await {
-        Ok(gateway) => gateway,
-        Err(mistakes) => {
-            worker::console_error!("the configuration cannot be used: {mistakes}");
-            let body = JsValue::from_str(
-                r#"{"error":{"message":"the gateway's configuration has a mistake; its log says which","type":"server_error","param":null,"code":"internal_error"}}"#,
-            );
-            return Ok(reply(500, "content-type\napplication/json", &body)?);
-        }
+    let Some(gateway) = gateway(&env, &context).await else {
+        let body = JsValue::from_str(
+            r#"{"error":{"message":"the gateway's configuration cannot be used; its log says why","type":"server_error","param":null,"code":"internal_error"}}"#,
+        );
+        return Ok(reply(500, "content-type\napplication/json", &body)?);
     };
     let store = Rc::new(Store::new(&env));
     let (early, begun) = oneshot::channel();
-    let host = Rc::new(Visit { caller: request.signal(), context: context.clone(), store, early: Early::new(early) });
+    let (caller, kv) = (request.signal(), namespace(&env));
+    let host = Rc::new(Visit { caller, context: context.clone(), store, kv, early: Early::new(early) });
     let incoming = incoming(&request, gateway.config.body_bytes_max).await?;
-    let visit = host.clone();
+    let (visit, sharing) = (host.clone(), gateway.clone());
     let served = Box::pin(async move { serve(&gateway, &*visit, incoming).await });
-    match select(served, begun).await {
+    let replied = select(served, begun).await;
+    if sharing.is_due(now()) {
+        let host = host.clone();
+        context.wait_until(async move { sharing.sync(&*host).await });
+    }
+    match replied {
         Either::Left((answer, _)) => Ok(respond(answer, host)?),
         Either::Right((Ok((head, opened)), served)) => {
             let readable = opened.readable();
@@ -112,51 +113,27 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
     }
 }
 
-thread_local! {
-    /// The last good configuration of this isolate, and when it was read.
-    static GATEWAY: RefCell<Option<(Rc<Gateway>, Millis)>> = const { RefCell::new(None) };
-}
-
-/// KV shows a change within a minute; reading it more often would only cost.
-const CONFIG_MS: Millis = 60_000;
-
-/// The gateway of this isolate. A stale one serves on while the next is read, and for as long as that fails.
-async fn gateway(env: &Rc<Env>, context: &Context) -> Result<Rc<Gateway>, String> {
-    let known = GATEWAY.with_borrow(Clone::clone);
-    let Some((gateway, read_at)) = known else {
-        let gateway = Rc::new(load(env).await?);
-        GATEWAY.set(Some((gateway.clone(), now())));
-        return Ok(gateway);
-    };
-    if now().saturating_sub(read_at) > CONFIG_MS {
-        GATEWAY.set(Some((gateway.clone(), now())));
-        let env = env.clone();
-        context.wait_until(async move {
-            match load(&env).await {
-                Ok(fresh) => GATEWAY.set(Some((Rc::new(fresh), now()))),
-                Err(mistakes) => worker::console_error!("the new configuration is not used: {mistakes}"),
-            }
-        });
-    }
-    Ok(gateway)
-}
-
-async fn load(env: &Env) -> Result<Gateway, String> {
-    let stored = match namespace(env) {
-        Some(kv) => kept(&kv, "config").await.map_err(|error| worker::Error::from(error).to_string())?.as_string(),
-        None => None,
-    };
-    let secret = |name: &str| env.var(name).ok().map(|value| value.to_string());
-    let text = stored.or_else(|| secret("TOLLGATE_CONFIG"));
-    let config = Draft::from_json(text.as_deref())
-        .and_then(|draft| Config::compile(&draft, secret))
-        .map_err(|mistakes| mistakes.into_iter().map(|Mistake(text)| text).collect::<Vec<_>>().join("; "))?;
-    Ok(Gateway::new(config, Keyless::Refused))
-}
-
 /// The namespace of KV, where the deployment has one.
 fn namespace(env: &Env) -> Option<JsValue> {
     js_sys::Reflect::get(env, &JsValue::from_str("TOLLGATE")).ok().filter(JsValue::is_object)
+}
+
+/// The least that KV takes. Where a key is read often, KV looks by itself whether its copy is still good.
+const KV_CACHE_SECONDS: u32 = 30;
+/// The least for which KV keeps anything.
+const KV_SECONDS_MIN: u32 = 60;
+
+async fn recall(kv: &JsValue, key: &str) -> Result<Option<Bytes>, StoreDown> {
+    let found = kept(kv, key, KV_CACHE_SECONDS).await.map_err(down)?;
+    Ok(found.is_object().then(|| bytes(&found)))
+}
+
+async fn remember(kv: &JsValue, key: &str, value: &[u8], seconds: u32) -> Result<(), StoreDown> {
+    keep(kv, key, &Uint8Array::from(value), seconds.max(KV_SECONDS_MIN)).await.map(drop).map_err(down)
+}
+
+fn down(error: JsValue) -> StoreDown {
+    StoreDown(worker::Error::from(error).to_string())
 }
 
 async fn incoming(request: &Request, body_bytes_max: usize) -> Result<Incoming, JsValue> {
@@ -216,6 +193,8 @@ pub struct Visit {
     caller: AbortSignal,
     context: Rc<Context>,
     store: Rc<Store>,
+    /// A namespace, where the deployment has one.
+    kv: Option<JsValue>,
     early: Early,
 }
 
@@ -262,6 +241,20 @@ impl Host for Visit {
 
     async fn totals(&self, prefix: &str) -> Result<Vec<(String, i64)>, StoreDown> {
         self.store.totals(prefix).await
+    }
+
+    async fn recall(&self, key: &str) -> Result<Option<Bytes>, StoreDown> {
+        match &self.kv {
+            Some(kv) => recall(kv, key).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn remember(&self, key: &str, value: Bytes, seconds: u32) -> Result<(), StoreDown> {
+        match &self.kv {
+            Some(kv) => remember(kv, key, &value, seconds).await,
+            None => Ok(()),
+        }
     }
 
     fn log(&self, line: &str) {

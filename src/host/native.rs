@@ -11,6 +11,7 @@ mod reply;
 mod request;
 mod store;
 mod upstream;
+mod watch;
 mod work;
 
 use std::convert::Infallible;
@@ -18,7 +19,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::num::NonZero;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use hyper::body::Incoming as Received;
@@ -35,11 +36,13 @@ use self::reply::Slot;
 use self::request::Request;
 use self::store::Store;
 use self::upstream::{Connections, PublicConnections, connections, public_connections};
+pub use self::watch::{Source, Written};
 use self::work::Work;
 use super::{Reply, ReplyBody};
 use crate::auth::Keyless;
 use crate::config::Config;
 use crate::relay::{Sink as _, pump};
+use crate::serve::current::{Current, Offered};
 use crate::serve::{Gateway, serve};
 
 /// Where to listen and keep counters.
@@ -50,15 +53,30 @@ pub struct Options {
     pub store: Option<PathBuf>,
 }
 
+/// How often it is asked whether there is something to keep.
+const SHARE: Duration = Duration::from_secs(1);
 /// As long as a store may take to count what was cut off.
 const HURRY: Duration = Duration::from_secs(2);
 /// What all threads have in common.
 struct Shared {
-    gateway: Gateway,
+    /// A request is served by what it finds here when it comes, to its end.
+    gateway: RwLock<Arc<Gateway>>,
     store: Store,
     tasks: TaskTracker,
     /// Cancelled when all connections are to break, as if their callers had hung up.
     hurry: CancellationToken,
+}
+
+impl Shared {
+    fn gateway(&self) -> Arc<Gateway> {
+        self.gateway.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn replace(&self, gateway: Option<Arc<Gateway>>) {
+        if let Some(gateway) = gateway {
+            *self.gateway.write().unwrap_or_else(PoisonError::into_inner) = gateway;
+        }
+    }
 }
 
 /// What the requests of one thread have in common.
@@ -76,7 +94,14 @@ struct Arrival {
 }
 
 /// Serves until the first Ctrl-C or SIGTERM, then lets end what is under way; a second one cuts it off, and counts it.
-pub async fn run(config: Config, options: Options, banner: impl FnOnce(&Config, SocketAddr)) -> Result<(), String> {
+///
+/// `config` is what `source` holds, and is served by until that changes.
+pub async fn run(
+    config: Config,
+    source: Source,
+    options: Options,
+    banner: impl FnOnce(&Config, SocketAddr),
+) -> Result<(), String> {
     let keyless = if options.address.ip().is_loopback() { Keyless::Loopback } else { Keyless::Refused };
     if config.callers.is_empty() && keyless == Keyless::Refused {
         return Err(format!(
@@ -91,15 +116,30 @@ pub async fn run(config: Config, options: Options, banner: impl FnOnce(&Config, 
         format!("{}: {error}{hint}", options.address)
     })?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
-    banner(&config, address);
+    let mut current = Current::new(keyless);
+    let version = config.version.clone();
+    if let Offered::Taken(line) = current.offer(&version, || Ok(config)) {
+        println!("{line}");
+    }
+    let gateway = current.gateway().ok_or("there is no configuration")?;
+    banner(&gateway.config, address);
 
-    let gateway = Gateway::new(config, keyless);
-    let shared = Arc::new(Shared { gateway, store, tasks: TaskTracker::new(), hurry: CancellationToken::new() });
+    let (gateway, hurry) = (RwLock::new(gateway), CancellationToken::new());
+    let shared = Arc::new(Shared { gateway, store, tasks: TaskTracker::new(), hurry });
     let mut lanes = Vec::new();
     for _ in 0..std::thread::available_parallelism().map_or(1, NonZero::get) {
         let lane = Arc::new(Lane { shared: shared.clone(), upstreams: connections(), public: public_connections() });
         lanes.push((lane, start().map_err(|error| error.to_string())?));
     }
+    let idle = Request::idle(Arc::new(Lane {
+        shared: shared.clone(),
+        upstreams: connections(),
+        public: public_connections(),
+    }));
+    // What was learned before a restart.
+    shared.gateway().sync(&idle).await;
+    let watch = tokio::spawn(watch::watch(source, current, shared.clone()));
+    let sharing = tokio::spawn(share(idle));
     let graceful = GracefulShutdown::new();
     let mut stop = std::pin::pin!(stop_signal());
     loop {
@@ -124,6 +164,8 @@ pub async fn run(config: Config, options: Options, banner: impl FnOnce(&Config, 
         }
     }
     drop(listener);
+    watch.abort();
+    sharing.abort();
     eprintln!("stopping: open requests end first; once more to stop at once");
     shared.tasks.close();
     tokio::select! {
@@ -133,7 +175,19 @@ pub async fn run(config: Config, options: Options, banner: impl FnOnce(&Config, 
             let _ = tokio::time::timeout(HURRY, shared.tasks.wait()).await;
         }
     }
+    let idle = lanes.into_iter().next().map(|(lane, _)| Request::idle(lane));
+    if let Some(idle) = idle {
+        shared.gateway().part(&idle).await;
+    }
     Ok(())
+}
+
+/// Keeps what is learned where the next process finds it. Never ends.
+async fn share(host: Request) {
+    loop {
+        tokio::time::sleep(SHARE).await;
+        host.lane.shared.gateway().sync(&host).await;
+    }
 }
 
 /// Starts a thread that serves the connections it is sent.
@@ -187,9 +241,9 @@ async fn handle(lane: Arc<Lane>, request: hyper::Request<Received>) -> hyper::Re
     let slot = Slot::new(gone.clone());
     let host = Request { lane, gone: gone.clone(), slot: slot.clone(), early: Mutex::new(Some(early)) };
     let mut served = Work::new(&tasks, gone.clone(), async move {
-        let gateway = &host.lane.shared.gateway;
-        let incoming = incoming(request, gateway).await;
-        (serve(gateway, &host, incoming).await, host)
+        let gateway = host.lane.shared.gateway();
+        let incoming = incoming(request, &gateway).await;
+        (serve(&gateway, &host, incoming).await, host)
     });
     let (status, headers, body) = tokio::select! {
         (Reply { status, headers, body }, host) = &mut served => (status, headers, match body {

@@ -5,12 +5,14 @@
 //! which Spin lets finish.
 
 mod body;
+mod configuration;
 mod counters;
 mod outlet;
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::RefCell;
 use std::io::Write as _;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -20,20 +22,18 @@ use futures::future::{Either, select};
 use http_body_util::BodyDataStream;
 use spin_sdk::http::body::IncomingBodyExt as _;
 use spin_sdk::http::{FullBody, Request};
-use spin_sdk::variables;
+use spin_sdk::key_value;
 use spin_sdk::wasip3::http::types::{ErrorCode, Fields, RequestOptions, Response};
 use spin_sdk::wasip3::http_compat::{IncomingResponseBody, RequestOptionsExtension};
 use spin_sdk::wasip3::{random, spawn, wit_future, wit_stream};
 
 use self::body::{bounded, drain};
+use self::configuration::gateway;
 use self::outlet::Outlet;
 use super::{Answer, Broken, Headers, Host, Incoming, Millis, Outgoing, Reply, ReplyBody, StoreDown, Unreachable};
-use crate::auth::Keyless;
-use crate::config::{Config, Draft, Mistake};
 use crate::dialect::Inbound;
 use crate::error::{Error, Kind};
 use crate::limit::{Add, Admission, Bound};
-use crate::named::Named;
 use crate::relay::{Gone, Sink, pump};
 use crate::serve::{Gateway, serve};
 
@@ -41,27 +41,22 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// Spin would give up on a silent upstream after ten minutes; how long is too long is for `serve` to say.
 const NO_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
 
-thread_local! {
-    /// Lives as long as the instance: at most 128 requests, or a second without one. So a changed variable is soon seen.
-    static GATEWAY: OnceCell<Rc<Gateway>> = const { OnceCell::new() };
-}
-
 #[spin_sdk::http_service]
 async fn handle(request: Request) -> Result<Response, ErrorCode> {
     let (early, begun) = oneshot::channel();
     let exchange = Rc::new(Exchange { early: RefCell::new(Some(early)), ..Exchange::default() });
-    let gateway = match gateway().await {
-        Ok(gateway) => gateway,
-        Err(mistakes) => {
-            for Mistake(mistake) in mistakes {
-                log(&format!("the configuration cannot be used: {mistake}"));
-            }
-            spawn(drain(request.into_body().stream()));
-            return Ok(respond(exchange, misconfigured()));
-        }
+    let Some(gateway) = gateway().await else {
+        spawn(drain(request.into_body().stream()));
+        return Ok(respond(exchange, misconfigured()));
     };
     let incoming = incoming(request, gateway.config.body_bytes_max).await;
-    let host = exchange.clone();
+    let (host, sharing) = (exchange.clone(), gateway.clone());
+    if sharing.is_due(now()) {
+        // An instance that has just begun learns what others know while it serves its first request.
+        let (host, gateway) = (exchange.clone(), gateway.clone());
+        spawn(async move { gateway.sync(&*host).await });
+    }
+    exchange.sharing.replace(Some(sharing));
     let served = Box::pin(async move { serve(&gateway, &*host, incoming).await });
     Ok(match select(served, begun).await {
         Either::Left((reply, _)) => respond(exchange, reply),
@@ -79,37 +74,8 @@ async fn handle(request: Request) -> Result<Response, ErrorCode> {
     })
 }
 
-async fn gateway() -> Result<Rc<Gateway>, Vec<Mistake>> {
-    if let Some(gateway) = GATEWAY.with(|cell| cell.get().cloned()) {
-        return Ok(gateway);
-    }
-    let one = |mistake| vec![mistake];
-    let text = variable("TOLLGATE_CONFIG").await.map_err(one)?;
-    let draft = Draft::from_json(text.as_deref())?;
-    let mut secrets = Named::default();
-    for name in draft.secrets() {
-        if let Some(value) = variable(&name).await.map_err(one)? {
-            secrets.insert(name, value);
-        }
-    }
-    let config = Config::compile(&draft, |name| secrets.get(name).cloned())?;
-    let gateway = Rc::new(Gateway::new(config, Keyless::Refused));
-    // Another request of this instance may have been here first, and has learned about targets since.
-    Ok(GATEWAY.with(|cell| cell.get_or_init(|| gateway).clone()))
-}
-
-/// Variables of Spin have lower-case names. One that the manifest does not declare, or that nothing could declare,
-/// is absent; whether it is needed is for the configuration to say.
-async fn variable(name: &str) -> Result<Option<String>, Mistake> {
-    match variables::get(name.to_ascii_lowercase()).await {
-        Ok(value) => Ok(Some(value)),
-        Err(variables::Error::Undefined(_) | variables::Error::InvalidName(_)) => Ok(None),
-        Err(error) => Err(Mistake(format!("variable {}: {error}", name.to_ascii_lowercase()))),
-    }
-}
-
 fn misconfigured<B>() -> Reply<B> {
-    let error = Error::new(Kind::Internal, "the configuration of this gateway has mistakes; its log names them");
+    let error = Error::new(Kind::Internal, "the configuration of this gateway cannot be used; its log says why");
     let headers = Headers::from_iter([("content-type", "application/json")]);
     let body = Inbound::OpenaiChat.error_body(&error, "");
     Reply { status: error.status(), headers, body: ReplyBody::Whole(body.into()) }
@@ -174,6 +140,9 @@ async fn finish(body: ReplyBody<Chunks>, exchange: &Exchange) {
     }
     let unsettled = exchange.unsettled.take();
     counters::settle(unsettled).await;
+    if let Some(gateway) = exchange.sharing.take() {
+        gateway.sync(exchange).await;
+    }
 }
 
 /// Takes a head that goes out before there is an answer, and the first frame behind it.
@@ -187,6 +156,8 @@ struct Exchange {
     body: Rc<Outlet>,
     /// Kept until the reply is out.
     unsettled: RefCell<Vec<Add>>,
+    /// Told when all is done what was learned.
+    sharing: RefCell<Option<Arc<Gateway>>>,
     early: RefCell<Option<Early>>,
 }
 
@@ -210,8 +181,7 @@ impl Host for Exchange {
     type Body = Chunks;
 
     fn now(&self) -> Millis {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Millis::try_from(since.as_millis()).unwrap_or(Millis::MAX)
+        now()
     }
 
     fn random(&self) -> u64 {
@@ -283,9 +253,37 @@ impl Host for Exchange {
         counters::totals(prefix).await
     }
 
+    async fn recall(&self, key: &str) -> Result<Option<Bytes>, StoreDown> {
+        recall(key).await
+    }
+
+    async fn remember(&self, key: &str, value: Bytes, _: u32) -> Result<(), StoreDown> {
+        remember(key, &value).await
+    }
+
     fn log(&self, line: &str) {
         log(line);
     }
+}
+
+fn now() -> Millis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Millis::try_from(since.as_millis()).unwrap_or(Millis::MAX)
+}
+
+/// Beside the counters, under names that none of them has.
+async fn recall(key: &str) -> Result<Option<Bytes>, StoreDown> {
+    let store = key_value::Store::open_default().await.map_err(down)?;
+    Ok(store.get(key).await.map_err(down)?.map(Bytes::from))
+}
+
+/// Forgets nothing: a key is written anew, or stays.
+async fn remember(key: &str, value: &[u8]) -> Result<(), StoreDown> {
+    key_value::Store::open_default().await.map_err(down)?.set(key, value).await.map_err(down)
+}
+
+fn down(error: key_value::Error) -> StoreDown {
+    StoreDown(format!("{error:?}"))
 }
 
 /// What the operator is told. Whom a caller's URL leads to only Spin sees, and refuses by its configuration.

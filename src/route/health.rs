@@ -4,6 +4,9 @@
 //! too, it stays closed twice as long. One that asks for a pause gets it and counts as well, and so does one whose
 //! account is empty: neither is an outage. What the caller did wrong says nothing of the target.
 
+pub mod shard;
+
+use self::shard::Shard;
 use super::sketch::Sketch;
 use crate::host::Millis;
 
@@ -30,6 +33,7 @@ pub fn hash(before: u64, bytes: &[u8]) -> u64 {
 pub struct Caution {
     /// Failures in a row.
     pub failures: u32,
+    /// The first time; 0 where no target is ever left alone, whatever it says.
     pub rest_ms: Millis,
 }
 
@@ -80,11 +84,27 @@ const WEIGHT: u32 = 256;
 /// Callers choose the names of models, and may choose millions.
 const COURSES_MAX: usize = 4096;
 
-/// Of all targets, as far as this process knows.
+/// Of all targets, as far as this process knows, by itself and from others.
 #[derive(Debug, Default)]
 pub struct Health {
-    /// By key.
+    /// By key, what requests of this process met.
     courses: Vec<(Key, Course)>,
+    /// Of other processes, the newest first.
+    shards: Vec<Shard>,
+    /// Their sum, by key.
+    elsewhere: Vec<(Key, Course)>,
+    news: News,
+}
+
+/// Whether others should be told, and how soon.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum News {
+    #[default]
+    None,
+    /// Something was measured.
+    Ordinary,
+    /// A target was closed, opened again, or asked for a pause.
+    Urgent,
 }
 
 /// Of one target.
@@ -96,12 +116,16 @@ struct Course {
     failed: u32,
     first_byte: Sketch,
     speed: Sketch,
-    /// The middle of both, which every request asks for and few change.
+    /// The middle of both, here and elsewhere, which every request asks for and few change.
     first_byte_ms: Option<u64>,
     tokens_per_second: Option<u64>,
     in_flight: u32,
     resting_until: Millis,
     breaker: Breaker,
+    /// When it was last tried after it had been closed, and answered.
+    well_at: Millis,
+    /// When anything was last heard of it.
+    heard_at: Millis,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,36 +164,55 @@ pub struct Measure {
 impl Health {
     /// A request goes out to the target.
     pub fn begin(&mut self, key: Key, now: Millis) {
-        self.course(key, now, |course| {
+        self.course(key, now, |course, elsewhere| {
             course.in_flight = course.in_flight.saturating_add(1);
-            if let Breaker::Open { until, rest_ms } = course.breaker
-                && until <= now
-            {
-                course.breaker = Breaker::Probing { since: now, rest_ms };
+            match course.breaker_with(elsewhere) {
+                Breaker::Open { until, rest_ms } if until <= now => {
+                    course.breaker = Breaker::Probing { since: now, rest_ms };
+                }
+                // Found well elsewhere since it was closed here, it counts anew.
+                closed @ Breaker::Closed { .. } => course.breaker = closed,
+                Breaker::Open { .. } | Breaker::Probing { .. } => {}
             }
         });
     }
 
     /// And this came of it. To be told once for each [`Self::begin`].
     pub fn end(&mut self, key: Key, verdict: Verdict, caution: Caution, now: Millis) {
-        self.course(key, now, |course| {
+        let mut news = News::Ordinary;
+        self.course(key, now, |course, _| {
+            let (breaker, resting_until) = (course.breaker, course.resting_until);
             course.in_flight = course.in_flight.saturating_sub(1);
             match verdict {
                 Verdict::Answered => course.answered = course.answered.saturating_add(WEIGHT),
                 Verdict::Failed => course.failed = course.failed.saturating_add(WEIGHT),
+                Verdict::Busy { .. } | Verdict::Unpaid | Verdict::Refused | Verdict::Abandoned => {}
+            }
+            if caution.rest_ms == 0 {
+                return;
+            }
+            match verdict {
                 Verdict::Busy { wait_ms } => course.rest(wait_ms.unwrap_or(BUSY_MS), now),
                 Verdict::Unpaid => course.rest(REST_MS_MAX, now),
-                Verdict::Refused | Verdict::Abandoned => {}
+                Verdict::Answered | Verdict::Failed | Verdict::Refused | Verdict::Abandoned => {}
             }
-            course.breaker = course.breaker.after(verdict, caution, now);
+            course.breaker = breaker.after(verdict, caution, now);
+            if matches!(breaker, Breaker::Probing { .. }) && course.breaker.is_closed() {
+                course.well_at = now;
+            }
+            let stays = breaker == course.breaker || breaker.is_closed() && course.breaker.is_closed();
+            if !stays || course.resting_until > resting_until {
+                news = News::Urgent;
+            }
         });
+        self.news = self.news.max(news);
     }
 
     /// How long the first content of an answer took.
     pub fn began_after(&mut self, key: Key, first_byte_ms: Millis, now: Millis) {
-        self.course(key, now, |course| {
+        self.course(key, now, |course, elsewhere| {
             course.first_byte.add(first_byte_ms, WEIGHT);
-            course.first_byte_ms = course.first_byte.percentile(50);
+            course.find_middle(elsewhere);
         });
     }
 
@@ -179,17 +222,22 @@ impl Health {
         if tokens >= 16
             && let Some(speed) = tokens.saturating_mul(1000).checked_div(ms)
         {
-            self.course(key, now, |course| {
+            self.course(key, now, |course, elsewhere| {
                 course.speed.add(speed, WEIGHT);
-                course.tokens_per_second = course.speed.percentile(50);
+                course.find_middle(elsewhere);
             });
         }
     }
 
     /// Whether it should be asked, and what is measured of it.
     pub fn seen(&self, key: Key, now: Millis) -> (Standing, Measure) {
-        let Some(course) = self.known(key) else { return (Standing::Up, Measure::default()) };
-        (course.standing(now), course.measure(now))
+        match (self.known(key), self.elsewhere(key)) {
+            (None, None) => (Standing::Up, Measure::default()),
+            (Some(course), elsewhere) | (None, elsewhere @ Some(course)) => {
+                let elsewhere = elsewhere.filter(|elsewhere| !std::ptr::eq(*elsewhere, course));
+                (course.standing(elsewhere, now), course.measure(elsewhere, now))
+            }
+        }
     }
 
     pub fn standing(&self, key: Key, now: Millis) -> Standing {
@@ -202,25 +250,42 @@ impl Health {
 
     /// The time in which so many in a hundred of its answers have begun.
     pub fn first_byte_within(&self, key: Key, percent: u32) -> Option<Millis> {
-        self.known(key)?.first_byte.percentile(percent)
+        let (here, elsewhere) = (self.known(key), self.elsewhere(key));
+        here.or(elsewhere)?.first_byte.percentile(elsewhere.map(|course| &course.first_byte), percent)
+    }
+
+    /// The speed that so many in a hundred of its answers reach.
+    pub fn tokens_per_second_of(&self, key: Key, percent: u32) -> Option<u64> {
+        let (here, elsewhere) = (self.known(key), self.elsewhere(key));
+        let slower = 100_u32.saturating_sub(percent);
+        here.or(elsewhere)?.speed.percentile(elsewhere.map(|course| &course.speed), slower)
     }
 
     fn known(&self, key: Key) -> Option<&Course> {
-        let at = self.courses.binary_search_by_key(&key, |(key, _)| *key).ok()?;
-        self.courses.get(at).map(|(_, course)| course)
+        self.courses.get(place(&self.courses, key).ok()?).map(|(_, course)| course)
     }
 
-    fn course(&mut self, key: Key, now: Millis, does: impl FnOnce(&mut Course)) {
+    fn elsewhere(&self, key: Key) -> Option<&Course> {
+        self.elsewhere.get(place(&self.elsewhere, key).ok()?).map(|(_, course)| course)
+    }
+
+    fn course(&mut self, key: Key, now: Millis, does: impl FnOnce(&mut Course, Option<&Course>)) {
         if self.courses.len() >= COURSES_MAX && self.known(key).is_none() {
             self.forget();
         }
-        let at = self.courses.binary_search_by_key(&key, |(key, _)| *key).unwrap_or_else(|at| {
+        let at = place(&self.courses, key).unwrap_or_else(|at| {
             self.courses.insert(at, (key, Course { age: age(now), ..Course::default() }));
             at
         });
+        let elsewhere = place(&self.elsewhere, key).ok().and_then(|at| self.elsewhere.get_mut(at));
+        let elsewhere = elsewhere.map(|(_, course)| {
+            course.age_to(age(now));
+            &*course
+        });
         if let Some((_, course)) = self.courses.get_mut(at) {
             course.age_to(age(now));
-            does(course);
+            course.heard_at = now;
+            does(course, elsewhere);
         }
     }
 
@@ -239,31 +304,40 @@ impl Health {
 }
 
 impl Course {
-    fn standing(&self, now: Millis) -> Standing {
-        match self.breaker {
+    fn standing(&self, elsewhere: Option<&Self>, now: Millis) -> Standing {
+        let resting_until = self.resting_until.max(elsewhere.map_or(0, |elsewhere| elsewhere.resting_until));
+        match self.breaker_with(elsewhere) {
             Breaker::Open { until, .. } if until > now => Standing::Down(until),
             Breaker::Probing { since, .. } if since.saturating_add(PROBE_MS_MAX) > now => {
                 Standing::Down(since.saturating_add(PROBE_MS_MAX))
             }
-            _ if self.resting_until > now => Standing::Resting(self.resting_until),
+            _ if resting_until > now => Standing::Resting(resting_until),
             _ => Standing::Up,
         }
     }
 
-    fn measure(&self, now: Millis) -> Measure {
+    fn measure(&self, elsewhere: Option<&Self>, now: Millis) -> Measure {
+        let of_elsewhere = |count: fn(&Self) -> u32| elsewhere.map_or(0, |elsewhere| u64::from(count(elsewhere)));
         // A sketch is aged when it is next added to. All counts of a target halve together, so its shares are right;
         // only what is so old that nothing is left of it must not be told.
-        if age(now).saturating_sub(self.age) >= u64::from(u32::BITS) {
+        let newest = self.age.max(elsewhere.map_or(0, |elsewhere| elsewhere.age));
+        if age(now).saturating_sub(newest) >= u64::from(u32::BITS) {
             return Measure { in_flight: self.in_flight, ..Measure::default() };
         }
-        let all = u64::from(self.answered) + u64::from(self.failed);
-        let success_permille = (u64::from(self.answered) * 1000).checked_div(all);
+        let answered = u64::from(self.answered) + of_elsewhere(|course| course.answered);
+        let all = answered + u64::from(self.failed) + of_elsewhere(|course| course.failed);
+        let success_permille = (answered * 1000).checked_div(all);
         Measure {
             first_byte_ms: self.first_byte_ms,
             tokens_per_second: self.tokens_per_second,
             success_permille: success_permille.and_then(|permille| u32::try_from(permille).ok()),
             in_flight: self.in_flight,
         }
+    }
+
+    fn find_middle(&mut self, elsewhere: Option<&Self>) {
+        self.first_byte_ms = self.first_byte.percentile(elsewhere.map(|course| &course.first_byte), 50);
+        self.tokens_per_second = self.speed.percentile(elsewhere.map(|course| &course.speed), 50);
     }
 
     fn age_to(&mut self, age: u64) {
@@ -283,6 +357,10 @@ impl Course {
 }
 
 impl Breaker {
+    fn is_closed(self) -> bool {
+        matches!(self, Self::Closed { .. })
+    }
+
     fn after(self, verdict: Verdict, caution: Caution, now: Millis) -> Self {
         let open = |rest_ms: Millis| Self::Open { until: now.saturating_add(rest_ms), rest_ms };
         match (self, verdict) {
@@ -298,6 +376,10 @@ impl Breaker {
             (_, Verdict::Answered | Verdict::Refused | Verdict::Busy { .. } | Verdict::Unpaid) => Self::default(),
         }
     }
+}
+
+fn place(courses: &[(Key, Course)], key: Key) -> Result<usize, usize> {
+    courses.binary_search_by_key(&key, |(key, _)| *key)
 }
 
 fn age(now: Millis) -> u64 {
@@ -339,6 +421,20 @@ mod tests {
         assert_eq!(health.standing(key, over), Standing::Up);
         ends(&mut health, key, Verdict::Failed, over);
         assert_eq!(health.standing(key, over), Standing::Up, "it counts anew");
+    }
+
+    #[test]
+    fn where_no_target_is_left_alone_none_is() {
+        let (mut health, key) = one();
+        let caution = Caution { rest_ms: 0, ..Caution::default() };
+        for verdict in [Verdict::Failed, Verdict::Busy { wait_ms: Some(9_000) }, Verdict::Unpaid, Verdict::Failed] {
+            for _ in 0..5 {
+                health.begin(key, NOW);
+                health.end(key, verdict, caution, NOW);
+            }
+        }
+        assert_eq!(health.standing(key, NOW), Standing::Up);
+        assert_eq!(health.measure(key, NOW).success_permille, Some(0), "but it is known how it does");
     }
 
     #[test]

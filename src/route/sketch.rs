@@ -23,6 +23,17 @@ impl Sketch {
         }
     }
 
+    /// The buckets that hold something.
+    pub(super) fn filled(&self) -> impl Iterator<Item = (usize, u32)> {
+        self.0.iter().copied().enumerate().filter(|(_, count)| *count > 0)
+    }
+
+    /// Puts `count` into bucket `at`; `None` where there is no such bucket.
+    pub(super) fn fill(&mut self, at: usize, count: u32) -> Option<()> {
+        *self.0.get_mut(at)? = count;
+        Some(())
+    }
+
     pub(super) fn merge(&mut self, other: &Self) {
         for (count, more) in self.0.iter_mut().zip(&other.0) {
             *count = count.saturating_add(*more);
@@ -36,13 +47,16 @@ impl Sketch {
         }
     }
 
-    /// The value that `percent` of what was seen does not pass; `None` where nothing was seen.
-    pub(super) fn percentile(&self, percent: u32) -> Option<u64> {
-        let total: u64 = self.0.iter().map(|count| u64::from(*count)).sum();
-        let wanted = (total * u64::from(percent.min(100))).div_ceil(100).max(1);
+    /// The value that `percent` of what was seen, here and in `other`, does not pass; `None` where nothing was seen.
+    pub(super) fn percentile(&self, other: Option<&Self>, percent: u32) -> Option<u64> {
+        let count = |(at, count): (usize, &u32)| {
+            u64::from(*count) + other.and_then(|other| other.0.get(at)).map_or(0, |more| u64::from(*more))
+        };
+        let counts = || self.0.iter().enumerate().map(count);
+        let wanted = (counts().sum::<u64>() * u64::from(percent.min(100))).div_ceil(100).max(1);
         let mut seen = 0_u64;
-        let at = self.0.iter().position(|count| {
-            seen += u64::from(*count);
+        let at = counts().position(|count| {
+            seen += count;
             seen >= wanted
         })?;
         Some(middle(at))
@@ -75,7 +89,7 @@ mod tests {
         for value in [1_u64, 2, 3, 5, 7, 12, 100, 999, 1_000, 4_242, 60_000, 131_071] {
             let mut sketch = Sketch::default();
             sketch.add(value, 1);
-            let told = sketch.percentile(50).unwrap();
+            let told = sketch.percentile(None, 50).unwrap();
             assert!(told.abs_diff(value) * 8 <= value + 7, "{value} was told as {told}");
         }
     }
@@ -91,17 +105,18 @@ mod tests {
     #[test]
     fn percentiles_are_in_order_and_what_is_too_large_is_the_largest() {
         let mut sketch = Sketch::default();
-        assert_eq!(sketch.percentile(50), None);
+        assert_eq!(sketch.percentile(None, 50), None);
         for value in 1..=1000 {
             sketch.add(value, 1);
         }
-        let told: Vec<u64> = [1, 25, 50, 75, 90, 99, 100].map(|percent| sketch.percentile(percent).unwrap()).into();
+        let told: Vec<u64> =
+            [1, 25, 50, 75, 90, 99, 100].map(|percent| sketch.percentile(None, percent).unwrap()).into();
         assert!(told.is_sorted(), "{told:?}");
         assert!((440..=560).contains(&told[2]), "{told:?}");
         sketch.add(u64::MAX, 1_000_000);
-        assert_eq!(sketch.percentile(50), Some(middle(BUCKETS - 1)));
+        assert_eq!(sketch.percentile(None, 50), Some(middle(BUCKETS - 1)));
         sketch.add(0, 100_000_000);
-        assert_eq!(sketch.percentile(50), Some(1));
+        assert_eq!(sketch.percentile(None, 50), Some(1));
     }
 
     #[test]
@@ -118,8 +133,8 @@ mod tests {
         one.merge(&other);
         assert_eq!(one, both);
         one.halve(6);
-        assert_eq!(one.percentile(100), both.percentile(100), "one in 64 is left of each");
+        assert_eq!(one.percentile(None, 100), both.percentile(None, 100), "one in 64 is left of each");
         one.halve(40);
-        assert_eq!(one.percentile(100), None);
+        assert_eq!(one.percentile(None, 100), None);
     }
 }

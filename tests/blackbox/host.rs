@@ -2,7 +2,7 @@
 //! of its own. Each runs in its own process group, and stopping it ends that group and nothing else.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -66,6 +66,25 @@ impl Kind {
             Self::Native => "native",
             Self::Workers => "workers",
             Self::Spin => "spin",
+        }
+    }
+
+    /// Changes the configuration of a host that runs, as its operator does.
+    pub(crate) fn configure(self, setup: &Setup, config: &Value) {
+        match self {
+            Self::Native => write_config(setup, config),
+            Self::Workers => put_in_kv(setup, config),
+            Self::Spin => {
+                // A row of the log that the store is: see `tests/spin-host/src/rows.rs`.
+                let (key, value) = ("config", config.to_string());
+                let mut row = Vec::new();
+                row.extend(u32::try_from(key.len()).expect("a short key").to_le_bytes());
+                row.extend(u32::try_from(value.len()).expect("a configuration").to_le_bytes());
+                row.extend_from_slice(key.as_bytes());
+                row.extend_from_slice(value.as_bytes());
+                let log = fs::OpenOptions::new().create(true).append(true).open(setup.store.join("store"));
+                log.and_then(|mut log| log.write_all(&row)).expect("the store's directory can be written");
+            }
         }
     }
 
@@ -218,9 +237,8 @@ fn native(setup: &Setup) -> Command {
     command.args(["--port", "0", "--store"]).arg(setup.store.join("tollgate.db"));
     if let Some(config) = setup.config.as_ref().filter(|_| !setup.config_in_variable) {
         // Linux gives no variable more than 128 KiB.
-        let file = setup.store.join("tollgate.json");
-        fs::write(&file, config.to_string()).expect("the store's directory can be written");
-        command.arg("--config").arg(file).envs(setup.secrets.iter().cloned());
+        write_config(setup, config);
+        command.arg("--config").arg(config_file(setup)).envs(setup.secrets.iter().cloned());
     } else {
         command.envs(setup.variables());
     }
@@ -228,34 +246,49 @@ fn native(setup: &Setup) -> Command {
     command
 }
 
+fn config_file(setup: &Setup) -> PathBuf {
+    setup.store.join("tollgate.json")
+}
+
+fn write_config(setup: &Setup, config: &Value) {
+    fs::write(config_file(setup), config.to_string()).expect("the store's directory can be written");
+}
+
 fn workers(setup: &Setup) -> Command {
-    let tools = root().join("node_modules/.bin");
-    let path = std::env::var("PATH").unwrap_or_default();
     let secrets = setup.store.join("secrets.env");
     let text: String = setup.variables().iter().map(|(name, value)| format!("{name}='{value}'\n")).collect();
     fs::write(&secrets, text).expect("the store's directory can be written");
+    if let Some(config) = setup.config.as_ref().filter(|_| setup.config_in_kv) {
+        put_in_kv(setup, config);
+    }
     // What an earlier start with this store left there must not be read as this one's.
     let _ = fs::remove_file(setup.store.join(WRANGLER_LOG));
-    let wrangler = |arguments: &[&str]| {
-        let mut command = Command::new(tools.join("wrangler"));
-        command.args(arguments).arg("--persist-to").arg(setup.store.join("state"));
-        command.env("PATH", format!("{}:{path}", tools.display()));
-        command.env("WRANGLER_LOG_PATH", setup.store.join(WRANGLER_LOG));
-        command.envs([("WRANGLER_SEND_METRICS", "false"), ("CI", "1"), ("CLOUDFLARE_CF_FETCH_ENABLED", "false")]);
-        if setup.kv_only {
-            command.args(["--config", "wrangler.kv.toml"]);
-        }
-        command
-    };
-    if let Some(config) = setup.config.as_ref().filter(|_| setup.config_in_kv) {
-        let mut put =
-            wrangler(&["kv", "key", "put", "--local", "--binding", "TOLLGATE", "config", &config.to_string()]);
-        let done = put.current_dir(root()).stdin(Stdio::null()).output().expect("wrangler runs");
-        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-        let _ = fs::remove_file(setup.store.join(WRANGLER_LOG));
-    }
-    let mut command = wrangler(&["dev", "--ip", "127.0.0.1", "--port", &free_port(), "--inspector-port", &free_port()]);
+    let mut command = wrangler(setup, WRANGLER_LOG);
+    command.args(["dev", "--ip", "127.0.0.1", "--port", &free_port(), "--inspector-port", &free_port()]);
     command.arg("--env-file").arg(&secrets);
+    command
+}
+
+fn put_in_kv(setup: &Setup, config: &Value) {
+    let file = setup.store.join("config.json");
+    fs::write(&file, config.to_string()).expect("the store's directory can be written");
+    let mut put = wrangler(setup, "put.log");
+    put.args(["kv", "key", "put", "--local", "--binding", "TOLLGATE", "config", "--path"]).arg(file);
+    let done = put.current_dir(root()).stdin(Stdio::null()).output().expect("wrangler runs");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+}
+
+fn wrangler(setup: &Setup, log: &str) -> Command {
+    let tools = root().join("node_modules/.bin");
+    let path = std::env::var("PATH").unwrap_or_default();
+    let mut command = Command::new(tools.join("wrangler"));
+    command.arg("--persist-to").arg(setup.store.join("state"));
+    command.env("PATH", format!("{}:{path}", tools.display()));
+    command.env("WRANGLER_LOG_PATH", setup.store.join(log));
+    command.envs([("WRANGLER_SEND_METRICS", "false"), ("CI", "1"), ("CLOUDFLARE_CF_FETCH_ENABLED", "false")]);
+    if setup.kv_only {
+        command.args(["--config", "wrangler.kv.toml"]);
+    }
     command
 }
 

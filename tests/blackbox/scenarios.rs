@@ -2,6 +2,7 @@
 
 mod agents;
 mod bytes;
+mod changes;
 mod clients;
 mod fallback;
 mod faults;
@@ -51,6 +52,7 @@ pub(crate) fn all() -> Suite {
         log::add,
         operations::add,
         starts::add,
+        changes::add,
         clients::add,
         agents::add,
     ];

@@ -36,6 +36,8 @@ pub struct World {
     /// The files that were asked for, each with the time.
     pub fetched: RefCell<Vec<(Millis, String)>>,
     pub counters: RefCell<BTreeMap<String, i64>>,
+    /// By key, what is remembered and until when.
+    pub remembered: RefCell<BTreeMap<String, (Bytes, Millis)>>,
     pub store_down: Cell<bool>,
     pub settle_ms: Cell<Millis>,
     pub admitted: Cell<u32>,
@@ -230,6 +232,23 @@ impl Host for Scripted {
         let counters = self.world.counters.borrow();
         let found = counters.iter().filter(|(counter, _)| counter.starts_with(prefix));
         Ok(found.map(|(counter, total)| (counter.clone(), *total)).collect())
+    }
+
+    async fn recall(&self, key: &str) -> Result<Option<Bytes>, StoreDown> {
+        if self.world.store_down.get() {
+            return Err(StoreDown("down".to_owned()));
+        }
+        let remembered = self.world.remembered.borrow();
+        Ok(remembered.get(key).filter(|(_, until)| *until > self.now()).map(|(value, _)| value.clone()))
+    }
+
+    async fn remember(&self, key: &str, value: Bytes, seconds: u32) -> Result<(), StoreDown> {
+        if self.world.store_down.get() {
+            return Err(StoreDown("down".to_owned()));
+        }
+        let until = self.now() + u64::from(seconds) * 1000;
+        self.world.remembered.borrow_mut().insert(key.to_owned(), (value, until));
+        Ok(())
     }
 
     fn log(&self, line: &str) {

@@ -68,7 +68,8 @@ export const close = ({ writer }) => writer.close().catch(() => {});
 // texts; so is each row, and the rows are a JSON list of them.
 export const rows = (sql, query, values) => JSON.stringify([...sql.exec(query, ...JSON.parse(values)).raw()]);
 
-export const kept = (namespace, key) => namespace.get(key);
+// An ArrayBuffer or null, not older than `seconds`, which are at least 30, as far as KV says.
+export const kept = (namespace, key, seconds) => namespace.get(key, { type: "arrayBuffer", cacheTtl: seconds });
 
 export const keep = (namespace, key, value, seconds) => namespace.put(key, value, { expirationTtl: seconds });
 

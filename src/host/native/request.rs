@@ -24,6 +24,14 @@ pub(super) struct Request {
     pub(super) early: Mutex<Option<oneshot::Sender<Headers>>>,
 }
 
+impl Request {
+    /// A host without a request, for what is done between them.
+    pub(super) fn idle(lane: Arc<Lane>) -> Self {
+        let gone = CancellationToken::new();
+        Self { lane, slot: Slot::new(gone.clone()), gone, early: Mutex::new(None) }
+    }
+}
+
 impl Host for Request {
     type Body = Received;
 
@@ -89,6 +97,14 @@ impl Host for Request {
 
     async fn totals(&self, prefix: &str) -> Result<Vec<(String, i64)>, StoreDown> {
         Ok(self.lane.shared.store.totals(prefix))
+    }
+
+    async fn recall(&self, key: &str) -> Result<Option<Bytes>, StoreDown> {
+        self.lane.shared.store.recall(key, self.now())
+    }
+
+    async fn remember(&self, key: &str, value: Bytes, seconds: u32) -> Result<(), StoreDown> {
+        self.lane.shared.store.remember(key, value, self.now().saturating_add(u64::from(seconds) * 1000))
     }
 
     fn log(&self, line: &str) {

@@ -1,20 +1,22 @@
 //! Counters in memory, written through to SQLite by whoever settles, where the file is free; else by whoever has it.
 //!
 //! What expires (rates, holds) stays in memory: after a restart no request is under way. Totals are on disk before the
-//! reply that they count has ended.
+//! reply that they count has ended. Beside them lies what the gateway remembers by key, for as long as it says.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
-use rusqlite::Connection;
+use bytes::Bytes;
+use rusqlite::{Connection, OptionalExtension as _};
 use tokio::sync::oneshot;
 
-use crate::host::Millis;
+use crate::host::{Millis, StoreDown};
 use crate::limit::{Add, Admission, Bound, decide};
 
 pub(super) struct Store {
     counters: Mutex<Counters>,
+    memory: Memory,
     /// `None` where nothing is kept.
     file: Option<Arc<File>>,
 }
@@ -27,13 +29,16 @@ struct Counters {
     swept: Millis,
 }
 
+/// By key, what is remembered and until when, where there is no file.
+type Memory = Mutex<HashMap<String, (Bytes, Millis)>>;
+
 const SWEEP_MS: Millis = 60_000;
 
 impl Store {
     /// Opens or creates the file, and reads every counter.
     pub(super) fn open(path: Option<&Path>) -> Result<Self, String> {
         let Some(path) = path else {
-            return Ok(Self { counters: Mutex::default(), file: None });
+            return Ok(Self { counters: Mutex::default(), memory: Memory::default(), file: None });
         };
         let unusable = |why: String| format!("counters cannot be kept in {}: {why}", path.display());
         if let Some(folder) = path.parent() {
@@ -46,7 +51,8 @@ impl Store {
             unusable(format!("{error}; {hint}--store names another file"))
         })?;
         let file = Arc::new(File { log: Mutex::new(Log { connection, writes: 0 }), waiting: Mutex::default() });
-        Ok(Self { counters: Mutex::new(Counters { kept, ..Counters::default() }), file: Some(file) })
+        let counters = Mutex::new(Counters { kept, ..Counters::default() });
+        Ok(Self { counters, memory: Memory::default(), file: Some(file) })
     }
 
     pub(super) fn admit(&self, bounds: &[Bound], now: Millis) -> Admission {
@@ -76,6 +82,27 @@ impl Store {
         let counters = self.counters();
         let from = counters.kept.range(prefix.to_owned()..);
         from.take_while(|(name, _)| name.starts_with(prefix)).map(|(name, total)| (name.clone(), *total)).collect()
+    }
+
+    pub(super) fn recall(&self, key: &str, now: Millis) -> Result<Option<Bytes>, StoreDown> {
+        match &self.file {
+            Some(file) => file.recall(key, now).map_err(|error| StoreDown(error.to_string())),
+            None => {
+                let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+                Ok(memory.get(key).filter(|(_, until)| *until > now).map(|(value, _)| value.clone()))
+            }
+        }
+    }
+
+    pub(super) fn remember(&self, key: &str, value: Bytes, until: Millis) -> Result<(), StoreDown> {
+        match &self.file {
+            Some(file) => file.remember(key, &value, until).map_err(|error| StoreDown(error.to_string())),
+            None => {
+                let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+                memory.insert(key.to_owned(), (value, until));
+                Ok(())
+            }
+        }
     }
 
     fn counters(&self) -> MutexGuard<'_, Counters> {
@@ -115,6 +142,7 @@ fn load(path: &Path) -> rusqlite::Result<(Connection, BTreeMap<String, i64>)> {
          pragma synchronous = normal;
          pragma wal_autocheckpoint = 0;
          create table if not exists counters (name text primary key, total integer not null) strict, without rowid;
+         create table if not exists remembered (key text primary key, value blob not null, until integer not null) strict;
          begin immediate; commit;",
     )?;
     let kept = connection
@@ -190,8 +218,37 @@ impl File {
         is_due
     }
 
+    fn recall(&self, key: &str, now: Millis) -> rusqlite::Result<Option<Bytes>> {
+        let log = self.log();
+        let found = log.connection.query_row(
+            "select value from remembered where key = ?1 and until > ?2",
+            (key, i64::try_from(now).unwrap_or(i64::MAX)),
+            |row| row.get::<_, Vec<u8>>(0),
+        );
+        drop(log);
+        self.drain();
+        Ok(found.optional()?.map(Bytes::from))
+    }
+
+    fn remember(&self, key: &str, value: &[u8], until: Millis) -> rusqlite::Result<()> {
+        let log = self.log();
+        let written = log.connection.execute(
+            "insert into remembered (key, value, until) values (?1, ?2, ?3)
+             on conflict (key) do update set value = excluded.value, until = excluded.until",
+            (key, value, i64::try_from(until).unwrap_or(i64::MAX)),
+        );
+        drop(log);
+        // Seldom, and large. Additions that came meanwhile found the file taken, and are written by this as well.
+        self.checkpoint();
+        written.map(|_| ())
+    }
+
+    fn log(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn checkpoint(&self) {
-        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut log = self.log();
         log.writes = 0;
         if let Err(error) = log.connection.execute_batch("pragma wal_checkpoint(passive)") {
             eprintln!("store: {error}; the write-ahead log is brought into the file later");

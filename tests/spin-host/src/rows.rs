@@ -1,12 +1,13 @@
 //! The key-value store itself: a map, and an optional file that lets it outlive the process. The file is a log of
 //! writes, replayed at start; a row is written with one call before the caller is answered, so killing the process
-//! loses nothing. There is no fsync: a power cut may.
+//! loses nothing. There is no fsync: a power cut may. Rows that another process appends are seen by the next read,
+//! as what `spin` or a second instance of it writes into a shared store would be.
 //!
 //! A row is key length, value length (both u32, little endian; `DELETED` for no value), key, value.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -22,6 +23,8 @@ pub struct Rows(Mutex<Inner>);
 struct Inner {
     rows: BTreeMap<String, Vec<u8>>,
     log: Option<File>,
+    /// How much of the log the rows hold.
+    replayed: u64,
 }
 
 impl Rows {
@@ -31,20 +34,13 @@ impl Rows {
 
     /// Replays the log. What a killed process left unfinished at its end is cut off.
     pub fn open(file: &Path) -> Result<Self> {
-        let mut log = OpenOptions::new().create(true).read(true).append(true).open(file)?;
-        let mut bytes = Vec::new();
-        log.read_to_end(&mut bytes)?;
-        let mut rows = BTreeMap::new();
-        let mut rest = bytes.as_slice();
-        while let Some((key, value)) = take_row(&mut rest) {
-            let key = str::from_utf8(key).context("not a log of this program")?.to_owned();
-            match value {
-                Some(value) => rows.insert(key, value.to_vec()),
-                None => rows.remove(&key),
-            };
+        let log = OpenOptions::new().create(true).read(true).append(true).open(file)?;
+        let mut inner = Inner { log: Some(log), ..Inner::default() };
+        inner.replay()?;
+        if let Some(log) = &inner.log {
+            log.set_len(inner.replayed)?;
         }
-        log.set_len((bytes.len() - rest.len()) as u64)?;
-        Ok(Self(Mutex::new(Inner { rows, log: Some(log) })))
+        Ok(Self(Mutex::new(inner)))
     }
 
     pub fn get(&self, key: &str) -> Option<Vec<u8>> {
@@ -87,11 +83,36 @@ impl Rows {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = inner.replay() {
+            eprintln!("spin-host: the store's log cannot be read: {error:#}");
+        }
+        inner
     }
 }
 
 impl Inner {
+    /// Takes in whole rows that stand in the log and were not seen yet.
+    fn replay(&mut self) -> Result<()> {
+        let Some(log) = &mut self.log else { return Ok(()) };
+        if log.metadata()?.len() <= self.replayed {
+            return Ok(());
+        }
+        let mut bytes = Vec::new();
+        log.seek(SeekFrom::Start(self.replayed))?;
+        log.read_to_end(&mut bytes)?;
+        let mut rest = bytes.as_slice();
+        while let Some((key, value)) = take_row(&mut rest) {
+            let key = str::from_utf8(key).context("not a log of this program")?.to_owned();
+            match value {
+                Some(value) => self.rows.insert(key, value.to_vec()),
+                None => self.rows.remove(&key),
+            };
+        }
+        self.replayed += (bytes.len() - rest.len()) as u64;
+        Ok(())
+    }
+
     fn put(&mut self, key: &str, value: Option<&[u8]>) -> Result<()> {
         if let Some(log) = &mut self.log {
             log.write_all(&row(key, value)?)?;

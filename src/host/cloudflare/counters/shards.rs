@@ -175,6 +175,6 @@ pub(super) async fn flush(kv: &JsValue) {
 }
 
 async fn put(kv: &JsValue, key: &str, counters: &Named<i64>) -> worker::Result<()> {
-    keep(kv, key, &json::to_string(counters), SHARD_SECONDS).await?;
+    keep(kv, key, &JsValue::from_str(&json::to_string(counters)), SHARD_SECONDS).await?;
     Ok(())
 }

@@ -1,0 +1,144 @@
+//! The configuration of an isolate: the key `config` in KV, or the variable where there is none.
+//!
+//! No request is served by one that was replaced more than a minute ago. KV's own copies are at most 30 s old, and an
+//! isolate believes what it has read for less than the other 30: for the first half it asks nobody, then it reads
+//! behind the request's back, and when it has slept for longer, the request waits. An isolate that is always busy reads 5,760
+//! times a day, of 100,000 that KV's free plan has.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::{Either, select};
+use worker::{Context, Delay, Env};
+
+use super::{namespace, now, recall, remember};
+use crate::auth::Keyless;
+use crate::config::version::version;
+use crate::config::{Config, Draft};
+use crate::host::{Millis, StoreDown};
+use crate::serve::Gateway;
+use crate::serve::current::{Current, LAST_GOOD, LAST_GOOD_SECONDS, Offered};
+
+/// Believed without a look.
+const FRESH_MS: Millis = 15_000;
+/// Served by while it is read again.
+const STALE_MS: Millis = 25_000;
+/// A request waits no longer for KV; then the last good one serves it.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// And so it does the requests after that, while KV may still be out of order.
+const TRUCE_MS: Millis = 10_000;
+
+thread_local! {
+    static CURRENT: RefCell<Current> = const { RefCell::new(Current::new(Keyless::Refused)) };
+    /// When the configuration was last known to be the newest.
+    static READ_AT: Cell<Millis> = const { Cell::new(0) };
+    /// When a request last waited for KV in vain.
+    static FAILED_AT: Cell<Millis> = const { Cell::new(0) };
+    /// When it was last begun to read it behind a request's back, until that is done.
+    static READING: Cell<Millis> = const { Cell::new(0) };
+}
+
+/// The gateway of this isolate; none without a good configuration.
+pub(super) async fn gateway(env: &Rc<Env>, context: &Context) -> Option<Arc<Gateway>> {
+    let now = now();
+    let age = now.saturating_sub(READ_AT.get());
+    if let Some(gateway) = known() {
+        if age < FRESH_MS {
+            return Some(gateway);
+        }
+        if age < STALE_MS || now.saturating_sub(FAILED_AT.get()) < TRUCE_MS {
+            if now.saturating_sub(READING.get()) > TRUCE_MS {
+                READING.set(now);
+                let env = env.clone();
+                context.wait_until(async move {
+                    let good = renew(&env).await;
+                    READING.set(0);
+                    keep_good(&env, good).await;
+                });
+            }
+            return Some(gateway);
+        }
+    }
+    match select(Box::pin(renew(env)), Delay::from(PATIENCE)).await {
+        Either::Left((good, _)) => {
+            let env = env.clone();
+            context.wait_until(async move { keep_good(&env, good).await });
+        }
+        Either::Right(_) => worker::console_error!("the configuration cannot be read: KV does not answer"),
+    }
+    if READ_AT.get() < now {
+        FAILED_AT.set(now);
+    }
+    known()
+}
+
+fn known() -> Option<Arc<Gateway>> {
+    CURRENT.with_borrow(Current::gateway)
+}
+
+/// Reads the configuration, and takes it if it is another one; then, if it is from KV, its text is returned.
+async fn renew(env: &Env) -> Option<Bytes> {
+    let stored = match namespace(env) {
+        Some(kv) => recall(&kv, "config").await,
+        None => Ok(None),
+    };
+    let stored = match stored {
+        Ok(stored) => stored,
+        Err(StoreDown(why)) => {
+            worker::console_error!("the configuration cannot be read: {why}");
+            return None;
+        }
+    };
+    READ_AT.set(now());
+    let Some(text) = stored else {
+        offer(env, secret(env, "TOLLGATE_CONFIG").unwrap_or_default().as_bytes());
+        return None;
+    };
+    match offer(env, &text) {
+        Offered::Taken(_) => return Some(text),
+        Offered::Known => {}
+        Offered::Refused(_) => {
+            // Isolates come and go, and the next ones should not fail for what was written after this one came.
+            if known().is_none()
+                && let Some(kv) = namespace(env)
+                && let Ok(Some(good)) = recall(&kv, LAST_GOOD).await
+            {
+                offer(env, &good);
+            }
+        }
+    }
+    None
+}
+
+fn offer(env: &Env, text: &[u8]) -> Offered {
+    let text = String::from_utf8_lossy(text);
+    let compile = || {
+        let draft = Draft::from_json(Some(&text))?;
+        Config::compile(&draft, |name| secret(env, name))
+    };
+    let offered = CURRENT.with_borrow_mut(|current| current.offer(&version(Some(&text)), compile));
+    match &offered {
+        Offered::Known => {}
+        Offered::Taken(line) => worker::console_log!("{line}"),
+        Offered::Refused(line) => worker::console_error!("{line}"),
+    }
+    offered
+}
+
+fn secret(env: &Env, name: &str) -> Option<String> {
+    env.var(name).ok().map(|value| value.to_string())
+}
+
+/// For isolates that begin when `config` holds a mistake.
+async fn keep_good(env: &Env, good: Option<Bytes>) {
+    let (Some(text), Some(kv)) = (good, namespace(env)) else { return };
+    // Written only if it is another one: every isolate comes by here when it begins.
+    if recall(&kv, LAST_GOOD).await.is_ok_and(|kept| kept.as_ref() != Some(&text))
+        && let Err(StoreDown(why)) = remember(&kv, LAST_GOOD, &text, LAST_GOOD_SECONDS).await
+    {
+        worker::console_error!("the configuration cannot be kept as the last good one: {why}");
+    }
+}

@@ -1,0 +1,145 @@
+//! The configuration of an instance: the key `config` in the key-value store, or the variable where there is none.
+//!
+//! An instance lives for 128 requests at most, or a second without one, and reads it when it begins. One that lives longer
+//! reads it again behind a request's back.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use spin_sdk::variables;
+use spin_sdk::wasip3::spawn;
+
+use super::{log, now, recall, remember};
+use crate::auth::Keyless;
+use crate::config::version::version;
+use crate::config::{Config, Draft, Mistake};
+use crate::host::{Millis, StoreDown};
+use crate::named::Named;
+use crate::serve::Gateway;
+use crate::serve::current::{Current, LAST_GOOD, Offered};
+
+const FRESH_MS: Millis = 30_000;
+
+thread_local! {
+    static CURRENT: RefCell<Current> = const { RefCell::new(Current::new(Keyless::Refused)) };
+    static READ_AT: Cell<Millis> = const { Cell::new(0) };
+}
+
+/// The gateway of this instance; none without a good configuration.
+pub(super) async fn gateway() -> Option<Arc<Gateway>> {
+    let now = now();
+    match known() {
+        Some(_) if now.saturating_sub(READ_AT.get()) < FRESH_MS => {}
+        Some(_) => {
+            READ_AT.set(now);
+            spawn(async { keep_good(renew().await).await });
+        }
+        None => {
+            let good = renew().await;
+            READ_AT.set(now);
+            spawn(keep_good(good));
+        }
+    }
+    known()
+}
+
+fn known() -> Option<Arc<Gateway>> {
+    CURRENT.with_borrow(Current::gateway)
+}
+
+/// Reads the configuration, and takes it if it is another one; then, if it is from the store, its text is returned.
+async fn renew() -> Option<Bytes> {
+    let stored = match recall("config").await {
+        Ok(stored) => stored,
+        Err(StoreDown(why)) => {
+            log(&format!("the configuration cannot be read from the store: {why}"));
+            if known().is_some() {
+                return None;
+            }
+            // What the deployment itself says is better than nothing.
+            None
+        }
+    };
+    let is_stored = stored.is_some();
+    let text = match stored {
+        Some(text) => text,
+        None => match variable("TOLLGATE_CONFIG").await {
+            Ok(text) => text.unwrap_or_default().into(),
+            Err(Mistake(why)) => {
+                log(&format!("the configuration cannot be read: {why}"));
+                return None;
+            }
+        },
+    };
+    match offer(&text).await {
+        Offered::Taken(_) if is_stored => return Some(text),
+        Offered::Taken(_) | Offered::Known => {}
+        Offered::Refused(_) => {
+            // Instances come and go, and the next ones should not fail for what was written after this one came.
+            if is_stored
+                && known().is_none()
+                && let Ok(Some(good)) = recall(LAST_GOOD).await
+            {
+                offer(&good).await;
+            }
+        }
+    }
+    None
+}
+
+async fn offer(text: &[u8]) -> Offered {
+    let text = String::from_utf8_lossy(text);
+    let version = version(Some(&text));
+    if CURRENT.with_borrow_mut(|current| current.knows(&version)) {
+        return Offered::Known;
+    }
+    // Secrets have to be waited for.
+    let (draft, secrets) = match Draft::from_json(Some(&text)) {
+        Ok(draft) => {
+            let secrets = secrets(&draft).await;
+            (Ok(draft), secrets)
+        }
+        Err(mistakes) => (Err(mistakes), Ok(Named::default())),
+    };
+    let compile = || {
+        let secrets = secrets?;
+        Config::compile(&draft?, |name| secrets.get(name).cloned())
+    };
+    let offered = CURRENT.with_borrow_mut(|current| current.offer(&version, compile));
+    if let Offered::Taken(line) | Offered::Refused(line) = &offered {
+        log(line);
+    }
+    offered
+}
+
+async fn secrets(draft: &Draft) -> Result<Named<String>, Vec<Mistake>> {
+    let mut secrets = Named::default();
+    for name in draft.secrets() {
+        if let Some(value) = variable(&name).await.map_err(|mistake| vec![mistake])? {
+            secrets.insert(name, value);
+        }
+    }
+    Ok(secrets)
+}
+
+/// Variables of Spin have lower-case names. One that the manifest does not declare, or that nothing could declare,
+/// is absent; whether it is needed is for the configuration to say.
+async fn variable(name: &str) -> Result<Option<String>, Mistake> {
+    match variables::get(name.to_ascii_lowercase()).await {
+        Ok(value) => Ok(Some(value)),
+        Err(variables::Error::Undefined(_) | variables::Error::InvalidName(_)) => Ok(None),
+        Err(error) => Err(Mistake(format!("variable {}: {error}", name.to_ascii_lowercase()))),
+    }
+}
+
+/// For instances that begin when `config` holds a mistake.
+async fn keep_good(good: Option<Bytes>) {
+    let Some(text) = good else { return };
+    // Written only if it is another one: every instance comes by here when it begins.
+    if recall(LAST_GOOD).await.is_ok_and(|kept| kept.as_ref() != Some(&text))
+        && let Err(StoreDown(why)) = remember(LAST_GOOD, &text).await
+    {
+        log(&format!("the configuration cannot be kept as the last good one: {why}"));
+    }
+}
