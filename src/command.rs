@@ -11,12 +11,12 @@ use clap::{Parser, Subcommand};
 use tollgate::auth::Keyless;
 use tollgate::config::version::version;
 use tollgate::config::{Config, Draft, Mistake, Reach, schema};
-use tollgate::host::native::{self, Options, Written, run};
+use tollgate::host::native::{Options, Source, Written, run};
 use tollgate::serve::Gateway;
 use tollgate::serve::explain::explain_for;
 use tollgate::wire::json;
 
-use crate::import::{Source, import};
+use crate::import;
 
 /// An AI gateway: one endpoint in front of every model provider.
 #[derive(Parser)]
@@ -58,7 +58,7 @@ enum Command {
         file: PathBuf,
         /// Whose it is [default: by its shape]
         #[arg(long, value_name = "GATEWAY")]
-        from: Option<Source>,
+        from: Option<import::Source>,
         /// The model that requests ask for, where a Portkey config does not say it
         #[arg(long)]
         model: Option<String>,
@@ -116,9 +116,10 @@ fn print_json(file: &Path) -> Result<(), String> {
 }
 
 fn print_report(file: &Path) -> Result<(), String> {
-    let draft = read(file).draft.map_err(|mistakes| format!("{}: {}", file.display(), listed(&mistakes)))?;
-    let report =
-        check::check(&draft, &elsewhere, &|name| std::env::var(name).ok()).map_err(|mistakes| listed(&mistakes))?;
+    let wrong = |mistakes: Vec<Mistake>| format!("{}: {}", file.display(), listed(&mistakes));
+    let draft = read(file).draft.map_err(wrong)?;
+    let here = |name: &str| std::env::var(name).ok();
+    let report = check::check(&draft, &elsewhere, &here).map_err(wrong)?;
     println!("{}: no mistakes", file.display());
     for line in report.on {
         println!("{line}");
@@ -129,10 +130,10 @@ fn print_report(file: &Path) -> Result<(), String> {
     Ok(())
 }
 
-fn print_imported(file: &Path, from: Option<Source>, model: Option<&str>) -> Result<(), String> {
-    let text = text(file)?;
+fn print_imported(file: &Path, from: Option<import::Source>, model: Option<&str>) -> Result<(), String> {
+    let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
     let name = file.file_stem().map(|stem| stem.to_string_lossy()).unwrap_or_default();
-    let imported = import(&text, from, &name, model)
+    let imported = import::import(&text, from, &name, model)
         .map_err(|mistakes| format!("{}: cannot be imported:\n  {}", file.display(), mistakes.join("\n  ")))?;
     // What is written must be what is read; whatever is not would be our mistake, and is told before it is used.
     let draft = from_toml(&imported.toml)?;
@@ -173,7 +174,7 @@ fn start(arguments: &Arguments) -> Result<(), String> {
     }
     let config = written.compile().map_err(|mistakes| listed(&mistakes))?;
     let config = Config { version: written.version, ..config };
-    let source = native::Source { file: arguments.config.clone(), read: Box::new(read) };
+    let source = Source { file: arguments.config.clone(), read: Box::new(read) };
     let store = match &arguments.store {
         Some(path) if path.as_os_str() == ":memory:" => None,
         Some(path) => Some(path.clone()),
@@ -190,29 +191,28 @@ fn start(arguments: &Arguments) -> Result<(), String> {
     runtime.block_on(run(config, source, options, |config, address| banner(config, address, &kept)))
 }
 
-fn text(file: &Path) -> Result<String, String> {
-    std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))
-}
-
 fn read(file: &Path) -> Written {
     let text = match std::fs::read_to_string(file) {
         Ok(text) => text,
         Err(error) => return unusable("unreadable".to_owned(), format!("cannot be read: {error}")),
     };
     let is_json = file.extension().is_some_and(|extension| extension == "json");
-    if is_json { of(Some(&text)) } else { in_toml(&text) }
-}
-
-/// By way of the JSON that all hosts read, so that the same mistake is told in the same words.
-fn in_toml(text: &str) -> Written {
-    match toml::from_str::<serde_json::Value>(text) {
-        Ok(value) => of(Some(&value.to_string())),
-        Err(error) => unusable(version(Some(text)), error.to_string()),
+    if is_json {
+        return of(Some(&text));
+    }
+    match as_json(&text) {
+        Ok(json) => of(Some(&json)),
+        Err(error) => unusable(version(Some(&text)), error),
     }
 }
 
-pub(crate) fn from_toml(text: &str) -> Result<Draft, String> {
-    in_toml(text).draft.map_err(|mistakes| listed(&mistakes))
+/// As the JSON that all hosts read, so that the same mistake is told in the same words.
+fn as_json(toml: &str) -> Result<String, String> {
+    toml::from_str::<serde_json::Value>(toml).map(|value| value.to_string()).map_err(|error| error.to_string())
+}
+
+pub(crate) fn from_toml(toml: &str) -> Result<Draft, String> {
+    Draft::from_json(Some(&as_json(toml)?)).map_err(|mistakes| listed(&mistakes))
 }
 
 fn inline() -> Written {

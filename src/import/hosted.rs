@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 use tollgate::catalog::models::Models;
-use tollgate::config::{AliasDraft, Draft};
+use tollgate::config::{AliasDraft, Draft, Timeouts};
 use tollgate::route::order::Order;
 use tollgate::route::policy::PolicyDraft;
 
@@ -91,7 +91,7 @@ pub(super) fn read(file: Value, hub: Hub, called: &str, draft: &mut Draft, notes
     common(&mut rest, &mut wish, notes);
     match hub {
         Hub::Openrouter => openrouter(&mut rest, &mut wish, &mut policy, &mut alias, notes),
-        Hub::Vercel => vercel(&mut rest, &mut policy, &mut alias, notes),
+        Hub::Vercel => vercel(&mut rest, &mut policy, draft, notes),
     }
     if is_alone || hub == Hub::Vercel {
         rest.close("not known here", notes);
@@ -215,18 +215,20 @@ fn openrouter(part: &mut Part, wish: &mut Wish, policy: &mut PolicyDraft, alias:
     part.lose(&["enforce_distillable_text"], "nothing is known of it here", notes);
 }
 
-fn vercel(part: &mut Part, policy: &mut PolicyDraft, alias: &mut AliasDraft, notes: &mut Notes) {
+fn vercel(part: &mut Part, policy: &mut PolicyDraft, draft: &mut Draft, notes: &mut Notes) {
     policy.zero_retention = part.flag("zeroDataRetention", notes).filter(|is_wished| *is_wished);
     policy.no_training = part.flag("disallowPromptTraining", notes).filter(|is_wished| *is_wished);
     policy.regions = part.text("inferenceRegion", notes).into_iter().collect();
     part.lose(&["byok"], "keys are not written; put each into its provider's secret", notes);
     if let Some(mut timeouts) = part.part("providerTimeouts", notes) {
-        if let Some(own) = timeouts.part("byok", notes) {
-            let at = own.place().to_owned();
-            let limits: Vec<Option<u64>> = own.into_fields().map(|(_, limit)| limit.as_u64()).collect();
-            match limits.first().copied().flatten().filter(|first| limits.iter().all(|limit| *limit == Some(*first))) {
-                Some(limit) => alias.first_byte_ms = Some(limit),
-                None => notes.lose(&at, "one for all targets of a model is what there is"),
+        for (provider, limit) in timeouts.part("byok", notes).into_iter().flat_map(Part::into_fields) {
+            let at = format!("{}.byok.{provider}", timeouts.place());
+            match (known(&provider), limit.as_u64()) {
+                (Some(provider), Some(ms @ 1..)) => draft.providers.change(&provider, |provider| {
+                    provider.timeouts = Some(Timeouts { first_byte_ms: Some(ms), ..Timeouts::default() });
+                }),
+                (None, _) => notes.lose(&at, &format!("no provider \"{provider}\" is known here")),
+                _ => notes.wrong(&at, "expected milliseconds, 1 or more"),
             }
         }
         timeouts.close("not known here", notes);

@@ -31,6 +31,33 @@ pub(super) struct Place {
     pub(super) headers: BTreeMap<String, Worth>,
     /// Asked without a key.
     pub(super) keyless: bool,
+    /// What the file says of it that is not written, and has to be put where it is looked for.
+    pub(super) unwritten: Vec<Unwritten>,
+}
+
+/// Something of a place that only the environment can say, or that is a key itself.
+#[derive(Debug, Clone)]
+pub(super) struct Unwritten {
+    pub(super) at: String,
+    pub(super) what: What,
+    /// The variable that holds it, or the key, which only tells it from others.
+    pub(super) value: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum What {
+    Key,
+    Address,
+    Region,
+    /// What stands for this name in the base URL, and where that is looked for of the known provider.
+    Variable(&'static str, &'static str),
+}
+
+/// Wherever it stands.
+impl PartialEq for Unwritten {
+    fn eq(&self, other: &Self) -> bool {
+        (self.what, &self.value) == (other.what, &other.value)
+    }
 }
 
 /// What a header is worth.
@@ -52,7 +79,16 @@ impl Place {
             variables: BTreeMap::new(),
             headers: BTreeMap::new(),
             keyless: false,
+            unwritten: Vec::new(),
         }
+    }
+
+    pub(super) fn leave(&mut self, at: String, what: What, value: String) {
+        self.unwritten.push(Unwritten { at, what, value });
+    }
+
+    fn leaves(&self, what: What) -> bool {
+        self.unwritten.iter().any(|unwritten| unwritten.what == what)
     }
 
     /// A server at `base_url` that is called after its host.
@@ -105,15 +141,50 @@ impl Place {
             draft.variables.insert(name.clone(), value.clone());
         }
         if let Some(row) = row(&self.name).filter(|_| name != self.name && self.dialect.is_none()) {
-            spell_out(&row, &mut draft);
+            spell_out(&row, self.leaves(What::Key), &mut draft);
+            if self.leaves(What::Address) {
+                draft.base_url = Some(format!("https://{{host}}{}", path(&row)));
+            }
         }
         draft.headers.extend(headers);
         draft
     }
+
+    /// Says where what is not written is looked for, now that it is called `name`.
+    fn tell(&self, name: &str, notes: &mut Notes) {
+        let is_known = name == self.name && self.dialect.is_none();
+        let own = shouted(name);
+        for Unwritten { at, what, value } in &self.unwritten {
+            let why = match what {
+                What::Key => {
+                    let known = secrets(&self.name).into_iter().next().filter(|_| is_known);
+                    let secret = known.unwrap_or_else(|| format!("{own}_API_KEY"));
+                    format!("keys are not written; put it into the secret {secret}")
+                }
+                What::Address if is_known => match row(name).map(|row| path(&row)).filter(|path| !path.is_empty()) {
+                    Some(path) => format!("set {own}_BASE_URL to what {value} holds, with {path} behind its host"),
+                    None => format!("set {own}_BASE_URL to what {value} holds"),
+                },
+                What::Address => format!("set {own}_HOST to the host of what {value} holds"),
+                What::Region if is_known => format!("set AWS_REGION to what {value} holds"),
+                What::Region => format!("write what {value} holds as providers.{name}.region"),
+                What::Variable(_, known) if is_known => format!("set {known} to what {value} holds"),
+                What::Variable(variable, _) => format!("set {own}_{} to what {value} holds", shouted(variable)),
+            };
+            notes.lose(at, &why);
+        }
+    }
+}
+
+/// What stands behind the host of a known provider's base URL.
+fn path(row: &catalog::Provider) -> String {
+    let url = row.base_url.as_deref().unwrap_or_default();
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.split_once('/').map(|(_, path)| format!("/{path}")).unwrap_or_default()
 }
 
 /// What `row` says, for a provider that is called otherwise.
-fn spell_out(row: &catalog::Provider, draft: &mut ProviderDraft) {
+fn spell_out(row: &catalog::Provider, has_own_key: bool, draft: &mut ProviderDraft) {
     draft.dialect = Some(row.dialect);
     if draft.base_url.is_none() {
         draft.dialects = row.dialects.clone();
@@ -130,7 +201,7 @@ fn spell_out(row: &catalog::Provider, draft: &mut ProviderDraft) {
         let is_keyless = row.keyless && draft.secret.is_none();
         draft.auth = if is_keyless { Some(Auth::None) } else { Some(row.auth()).filter(|auth| *auth != Auth::Key) };
     }
-    if draft.secret.is_none() && draft.auth.as_ref().is_none_or(|auth| *auth != Auth::None) {
+    if draft.secret.is_none() && !has_own_key && draft.auth.as_ref().is_none_or(|auth| *auth != Auth::None) {
         // Signed requests find their key where all of them do.
         draft.secret = secrets(&row.name).first().cloned().filter(|_| row.service.is_none());
     }
@@ -213,6 +284,7 @@ pub(super) fn settle(mut named: Vec<Named>, open: Vec<Open>, draft: &mut Draft, 
         }
     }
     for (place, name) in &places {
+        place.tell(name, notes);
         let mut provider = place.draft(name);
         if let Some((_, shared)) = keys.iter().find(|(keyless, _)| keyless == place) {
             provider.keys = shared.clone();

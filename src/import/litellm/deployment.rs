@@ -4,7 +4,7 @@ use tollgate::catalog;
 use tollgate::config::PriceDraft;
 
 use super::super::part::{Notes, Part};
-use super::super::place::{Deployment, Open, Place, Worth, row, secrets, shouted};
+use super::super::place::{Deployment, Open, Place, What, Worth, row, shouted};
 use super::super::price;
 use super::timeout;
 
@@ -173,13 +173,13 @@ fn place(params: &mut Part, notes: &mut Notes) -> Option<(Place, String)> {
             None => Place::server(&url),
             Some(variable) => {
                 // Of an address, the environment can give the host.
-                let server = Place::server(&format!("https://{}", host_name(&variable)));
-                let host = format!("{}_HOST", shouted(&server.name));
-                notes.lose(&params.at("api_base"), &format!("set {host} to the host of what {variable} holds"));
-                Place { base_url: Some("https://{host}/v1".to_owned()), ..server }
+                let mut server = Place::server(&format!("https://{}", host_name(&variable)));
+                server.base_url = Some("https://{host}/v1".to_owned());
+                server.leave(params.at("api_base"), What::Address, variable);
+                server
             }
         },
-        (url, Some(name)) => elsewhere(Place::known(&name), url, &params.at("api_base"), notes),
+        (url, Some(name)) => elsewhere(Place::known(&name), url, params.at("api_base")),
         (_, None) => {
             let why = format!("no provider \"{provider}\" is known here; name its server in [providers]");
             notes.lose(&params.at("model"), &why);
@@ -235,12 +235,11 @@ fn is_own(url: &str, name: &str) -> bool {
 }
 
 /// A known provider at another address.
-fn elsewhere(mut place: Place, url: Option<String>, at: &str, notes: &mut Notes) -> Place {
+fn elsewhere(mut place: Place, url: Option<String>, at: String) -> Place {
     let Some(url) = url.filter(|url| !is_own(url, &place.name)) else { return place };
-    let variable = format!("{}_BASE_URL", shouted(&place.name));
-    if let Some(secret) = secret(&url) {
-        if secret != variable {
-            notes.lose(at, &format!("set {variable} to what {secret} holds"));
+    if let Some(variable) = secret(&url) {
+        if variable != format!("{}_BASE_URL", shouted(&place.name)) {
+            place.leave(at, What::Address, variable);
         }
         return place;
     }
@@ -270,16 +269,14 @@ fn account(mut place: Place, params: &mut Part, notes: &mut Notes) -> Place {
                 place.variables.insert(name.to_owned(), value);
             }
             Some(secret) if secret == variable => {}
-            Some(secret) => notes.lose(&params.at(field), &format!("set {variable} to what {secret} holds")),
+            Some(secret) => place.leave(params.at(field), What::Variable(name, variable), secret),
         }
     }
     if let Some(region) = params.text("aws_region_name", notes) {
         match secret(&region) {
             None => place.region = Some(region),
             Some(secret) if secret == "AWS_REGION" => {}
-            Some(secret) => {
-                notes.lose(&params.at("aws_region_name"), &format!("set AWS_REGION to what {secret} holds"));
-            }
+            Some(secret) => place.leave(params.at("aws_region_name"), What::Region, secret),
         }
     }
     for (field, variable) in [
@@ -314,8 +311,7 @@ fn key(mut place: Place, params: &mut Part, notes: &mut Notes) -> Place {
             }
             None if NO_KEYS.contains(&value.to_ascii_lowercase().as_str()) => place,
             None => {
-                let name = secrets(&place.name).into_iter().next().unwrap_or_default();
-                notes.lose(&at, &format!("keys are not written; put it into the secret {name}"));
+                place.leave(at, What::Key, value);
                 place
             }
         },

@@ -3,7 +3,7 @@
 use tollgate::catalog;
 
 use super::super::part::{Notes, Part};
-use super::super::place::{Deployment, Place, row, secrets, shouted};
+use super::super::place::{Deployment, Place, What, row, shouted};
 
 /// Portkey's names of providers, where they are others than ours.
 const PROVIDERS: &[(&str, &str)] = &[
@@ -93,9 +93,8 @@ fn place(
         let secret = shouted(&slug);
         notes.lose(&at, &format!("put the key that Portkey keeps as \"{slug}\" into the secret {secret}"));
         place = place.keyed(&secret);
-    } else if api_key.is_some() {
-        let secret = secrets(&place.name).into_iter().next().unwrap_or_default();
-        notes.lose(&part.at("api_key"), &format!("keys are not written; put it into the secret {secret}"));
+    } else if let Some(key) = api_key {
+        place.leave(part.at("api_key"), What::Key, key);
     } else if place.dialect.is_some() {
         place.keyless = true;
     }

@@ -111,12 +111,14 @@ targets = ["openrouter/openrouter/auto"]
 "##,
         expected: r##"
 [models."anthropic/claude-sonnet-4.5"]
-first_byte_ms = 15000
 targets = ["amazon-bedrock/anthropic.claude-sonnet-4-5-20250929-v1:0", "anthropic/claude-sonnet-4-5", "openai/gpt-4o"]
 
 [models."anthropic/claude-sonnet-4.5".policy]
 fall_on = ["rate-limit", "overloaded", "server-error", "timeout", "unreachable", "bad-answer", "context", "filtered", "unpaid", "key", "no-model", "invalid"]
 zero_retention = true
+
+[providers.anthropic.timeouts]
+first_byte_ms = 15000
 
 # Not carried, or not quite:
 # - providerOptions.gateway.byok: keys are not written; put each into its provider's secret

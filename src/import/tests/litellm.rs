@@ -288,8 +288,8 @@ order = "weighted"
 "openai/gpt-4o" = 1
 
 # Not carried, or not quite:
-# - model_list[1].litellm_params.api_base: set AZURE_BASE_URL to what AZURE_API_BASE holds
 # - router_settings.context_window_fallbacks[0].small: stands behind the others, and is asked after their other failures too
+# - model_list[1].litellm_params.api_base: set AZURE_BASE_URL to what AZURE_API_BASE holds, with /openai/v1 behind its host
 "##,
     },
     Case {
@@ -726,7 +726,6 @@ name = "x-team"
 value = "search"
 
 # Not carried, or not quite:
-# - model_list[0].litellm_params.api_key: keys are not written; put it into the secret OPENAI_API_KEY
 # - model_list[0].litellm_params.extra_headers.x-api-token: keys are not written; put it into the secret OPENAI_X_API_TOKEN
 # - model_list[0].litellm_params.tags: tags choose a model by [[rules]] here
 # - model_list[0].litellm_params.temperature: what a request says is passed on, and nothing is added to it
@@ -739,6 +738,7 @@ value = "search"
 # - general_settings.alerting: not known here
 # - environment_variables: set these in the environment of the gateway
 # - guardrails: there is nothing like it here
+# - model_list[0].litellm_params.api_key: keys are not written; put it into the secret OPENAI_API_KEY
 "##,
     },
     Case {
@@ -760,6 +760,102 @@ targets = ["openai/gpt-5"]
 
 # Not carried, or not quite:
 # - general_settings.master_key: a caller like others here; it administers nothing
+"##,
+    },
+    Case {
+        holds: "keys and addresses that are not written are told apart",
+        name: "config",
+        model: None,
+        file: r##"
+model_list:
+  - model_name: gpt-4o
+    litellm_params: {model: azure/gpt-4o, api_base: os.environ/AZURE_EU_BASE, api_key: os.environ/AZURE_EU_KEY}
+  - model_name: gpt-4o
+    litellm_params: {model: azure/gpt-4o, api_base: os.environ/AZURE_US_BASE, api_key: os.environ/AZURE_US_KEY}
+  - model_name: gpt-5
+    litellm_params: {model: openai/gpt-5, api_key: sk-very-secret-1}
+  - model_name: gpt-5
+    litellm_params: {model: openai/gpt-5, api_key: sk-very-secret-2}
+  - model_name: gemini
+    litellm_params: {model: vertex_ai/gemini-2.5-pro, vertex_project: os.environ/PROJECT_A, vertex_location: us-east5}
+  - model_name: gemini
+    litellm_params: {model: vertex_ai/gemini-2.5-pro, vertex_project: os.environ/PROJECT_B, vertex_location: us-east5}
+  - model_name: nova
+    litellm_params: {model: bedrock/amazon.nova-pro-v1:0, aws_region_name: os.environ/REGION_A}
+"##,
+        expected: r##"
+[models.gemini]
+targets = ["google-vertex/gemini-2.5-pro", "google-vertex-2/gemini-2.5-pro"]
+
+[models.gemini.policy]
+order = "weighted"
+
+[models.gpt-4o]
+targets = ["azure/gpt-4o", "azure-2/gpt-4o"]
+
+[models.gpt-4o.policy]
+order = "weighted"
+
+[models.gpt-5]
+targets = ["openai/gpt-5", "openai-2/gpt-5"]
+
+[models.gpt-5.policy]
+order = "weighted"
+
+[models.nova]
+targets = ["amazon-bedrock/amazon.nova-pro-v1:0"]
+
+[prices."azure-2/gpt-4o"]
+cached_input = "1.25"
+context_tokens = 128000
+input = "2.5"
+output = "10"
+output_tokens = 16384
+
+[prices."openai-2/gpt-5"]
+cached_input = "0.125"
+context_tokens = 272000
+input = "1.25"
+output = "10"
+output_tokens = 128000
+
+[providers.azure]
+secret = "AZURE_EU_KEY"
+
+[providers.azure-2]
+base_url = "https://{host}/openai/v1"
+dialect = "openai-chat"
+dialects = ["openai-responses"]
+query = "api-version=v1"
+secret = "AZURE_US_KEY"
+
+[providers.azure-2.auth]
+header = "api-key"
+
+[providers.google-vertex.variables]
+location = "us-east5"
+
+[providers.google-vertex-2]
+base_url = "https://{location}-aiplatform.googleapis.com/v1/projects/{project}/locations/{location}/publishers/google"
+dialect = "gemini"
+secret = "GOOGLE_VERTEX_ACCESS_TOKEN"
+
+[providers.google-vertex-2.variables]
+location = "us-east5"
+
+[providers.openai-2]
+base_url = "https://api.openai.com/v1"
+dialect = "openai-chat"
+dialects = ["openai-responses"]
+
+# Not carried, or not quite:
+# - model_list[0].litellm_params.api_base: set AZURE_BASE_URL to what AZURE_EU_BASE holds, with /openai/v1 behind its host
+# - model_list[1].litellm_params.api_base: set AZURE_2_HOST to the host of what AZURE_US_BASE holds
+# - model_list[2].litellm_params.api_key: keys are not written; put it into the secret OPENAI_API_KEY
+# - model_list[3].litellm_params.api_key: keys are not written; put it into the secret OPENAI_2_API_KEY
+# - model_list[4].litellm_params.vertex_project: set GOOGLE_VERTEX_PROJECT to what PROJECT_A holds
+# - model_list[5].litellm_params.vertex_project: set GOOGLE_VERTEX_2_PROJECT to what PROJECT_B holds
+# - model_list[6].litellm_params.aws_region_name: set AWS_REGION to what REGION_A holds
 "##,
     },
     Case {
