@@ -1,7 +1,6 @@
 //! What becomes of a request before anything is asked: who sends it, what for, whom it may be put to, and whether its
 //! caller's limits have room for it.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -22,9 +21,9 @@ use crate::record::Record;
 use crate::route;
 use crate::route::demand::Asked;
 use crate::route::dice::Dice;
-use crate::route::health::{HASH_START, hash};
+use crate::route::health::{HASH_START, Key, hash};
 use crate::route::need::Needs;
-use crate::route::order::Candidate;
+use crate::route::order::{Candidate, Order};
 use crate::route::place::{Known, Traits, Unfit, place};
 use crate::route::plan::Plan;
 use crate::route::policy::Policy;
@@ -149,8 +148,8 @@ pub(super) async fn prepare<'a, H: Host>(
     // As much chance as is in its id.
     let mut dice = Dice::new(hash(HASH_START, record.id.as_bytes()));
     let asked = Asked { dialect, ask, body: &body, bytes };
-    let named = rule(&gateway.config, &caller, &wishes, request, &model, asked, &mut dice, record).map_err(plain)?;
-    let laid = lay(gateway, &named, &wishes, asked, record.started, &mut dice).map_err(plain)?;
+    let names = names(&gateway.config, &caller, &wishes, request, &model, asked, &mut dice, record).map_err(plain)?;
+    let laid = lay(gateway, &names, &wishes, asked, record.started, &mut dice).map_err(plain)?;
     let sealed = seal::is_in(bytes);
     let mut candidates = laid.candidates;
     if ask == Ask::TokenCount {
@@ -206,21 +205,27 @@ fn plain(error: Error) -> Refusal {
     (error, Vec::new())
 }
 
-/// The model that the rules have for a request, in place of the one that it named.
+/// A model to be asked for, once the rules have been followed.
+struct Name<'n> {
+    model: &'n str,
+    /// What an ending of the name that the caller wrote wants.
+    order: Option<Order>,
+    /// Where the caller wrote it, for a mistake: `None` for the first.
+    at: Option<String>,
+}
+
+/// The models that the rules have for a request, in place of the one that it named and of those that it wishes then.
 #[expect(clippy::too_many_arguments, reason = "they are what a rule may ask for, and nothing else has all of them")]
-fn rule<'c>(
-    config: &'c Config,
+fn names<'n>(
+    config: &'n Config,
     caller: &Caller,
-    wishes: &Wishes,
+    wishes: &'n Wishes,
     request: &Incoming,
-    model: &'c str,
+    model: &'n str,
     asked: Asked<'_>,
     dice: &mut Dice,
     record: &mut Record,
-) -> Result<Cow<'c, str>, Error> {
-    if config.rules.is_empty() {
-        return Ok(Cow::Borrowed(model));
-    }
+) -> Result<Vec<Name<'n>>, Error> {
     let tags: Vec<&str> = wishes.tags.iter().map(String::as_str).collect();
     let facts = Facts {
         caller: &caller.name,
@@ -230,15 +235,42 @@ fn rule<'c>(
         needs: if config.rules.iter().any(Rule::asks_for_needs) { asked.needs() } else { Needs::default() },
         now: record.started,
     };
-    match follow(&config.rules, model, &facts, dice) {
-        Ok(followed) => {
-            record.rules = followed.rules;
-            Ok(Cow::Borrowed(followed.model.unwrap_or(model)))
+    // Callers of OpenRouter name the first again.
+    let then = wishes.models.iter().enumerate().filter(|(_, name)| *name != model);
+    let then = then.map(|(index, name)| (name.as_str(), Some(format!("models[{index}]"))));
+    let mut names: Vec<Name<'n>> = Vec::new();
+    for (asked_for, at) in [(model, None)].into_iter().chain(then) {
+        match follow(&config.rules, asked_for, &facts, dice) {
+            Ok(followed) => {
+                record.rules.extend(followed.rules);
+                let (model, order) = named(config, asked_for, followed.model);
+                if names.iter().all(|name| name.model != model) {
+                    names.push(Name { model, order, at });
+                }
+            }
+            Err(Denied(rule, why)) => {
+                record.rules = vec![rule];
+                let error = Error::new(Kind::Forbidden, why.to_owned());
+                return Err(match at {
+                    Some(at) => error.at(at),
+                    None => error,
+                });
+            }
         }
-        Err(Denied(at, why)) => {
-            record.rules = vec![at];
-            Err(Error::new(Kind::Forbidden, why.to_owned()))
+    }
+    Ok(names)
+}
+
+/// The model that a name stands for after the rules, and the order that its ending wants. As a name of its own one with
+/// an ending goes before.
+fn named<'n>(config: &Config, model: &'n str, ruled: Option<&'n str>) -> (&'n str, Option<Order>) {
+    match (wish::variant(model), ruled) {
+        (Some((_, order)), Some(ruled)) => (ruled, Some(order)),
+        (None, Some(ruled)) => (ruled, None),
+        (Some((plain, order)), None) if !config.aliases.contains(model) && config.aliases.contains(plain) => {
+            (plain, Some(order))
         }
+        (_, None) => (model, None),
     }
 }
 
@@ -249,32 +281,28 @@ struct Laid<'c> {
     policy: &'c Arc<Policy>,
 }
 
-/// Lays out the targets of `model`, and behind them those of the models that the caller wishes then.
+/// Lays out the targets of the first model, and behind them those of the others.
 fn lay<'c>(
     gateway: &'c Gateway,
-    model: &str,
+    names: &[Name<'_>],
     wishes: &Wishes,
     asked: Asked<'_>,
     now: Millis,
     dice: &mut Dice,
 ) -> Result<Laid<'c>, Error> {
     let config = &gateway.config;
-    let (model, order) = match wish::variant(model) {
-        // As a name of its own it goes before.
-        Some((plain, order)) if !config.aliases.contains(model) && config.aliases.contains(plain) => {
-            (plain, Some(order))
-        }
-        _ => (model, None),
-    };
-    let first = route::resolve(config, model)?;
-    let policy = first.policy;
-    let mut routes = vec![first];
-    for (index, model) in wishes.models.iter().enumerate().filter(|(_, name)| *name != model) {
-        routes.push(route::resolve(config, model).map_err(|error| error.at(format!("models[{index}]")))?);
+    let mut routes = Vec::new();
+    for Name { model, order, at } in names {
+        let route = route::resolve(config, model).map_err(|error| match at {
+            Some(at) => error.at(at.clone()),
+            None => error,
+        })?;
+        routes.push((route, *order));
     }
+    let policy = routes.first().map_or(&config.policy, |(first, _)| first.policy);
     let size = Size::of(asked, asked.ask);
     let mut laid = Laid { candidates: Vec::new(), left_out: Vec::new(), policy };
-    for route in routes {
+    for (route, order) in routes {
         let sticky = route.policy.sticky.map(|sticky| asked.stick(sticky, wishes.session.as_deref()));
         let demand = asked.demand(&route.targets, sticky);
         let order = wishes.sort.or(order).unwrap_or(route.policy.order);
@@ -285,7 +313,10 @@ fn lay<'c>(
             now,
         };
         let places = place(&route.targets, route.policy, order, wishes, &demand, &known, dice);
-        laid.candidates.extend(places.candidates);
+        // Whoever stands behind two names is asked once.
+        let before: Vec<Key> = laid.candidates.iter().map(|candidate| candidate.target.key).collect();
+        let is_new = |candidate: &Candidate| !before.contains(&candidate.target.key);
+        laid.candidates.extend(places.candidates.into_iter().filter(is_new));
         laid.left_out.extend(places.left_out);
     }
     Ok(laid)
