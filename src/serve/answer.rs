@@ -72,7 +72,9 @@ pub(super) async fn answer<H: Host>(host: &H, job: &Job<'_>, mut plan: Plan, mut
             }
             Tried::Failed { outcome, failure, upset } => {
                 note(outcome, &upset.cause);
-                if let Some(Sent { watch, .. }) = sent {
+                if let Some(Sent { watch, began }) = sent
+                    && !(outcome == Outcome::TimedOut && job.cuts_short(began, ended))
+                {
                     watch.end(failure.class.verdict(failure.wait_ms), ended);
                 }
                 let upset = upset.without_key(&target, outcome);

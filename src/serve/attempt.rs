@@ -346,13 +346,14 @@ impl Reading<'_> {
     /// `None` when nothing came for too long.
     async fn whole<H: Host>(self, host: &H, answer: Answer<H::Body>) -> Option<Tried<H::Body>> {
         let Answer { headers: upstream, mut body, .. } = answer;
-        let bytes =
-            match read_whole(host, &mut body, self.deadline, Some(self.patience.idle_ms), ANSWER_BYTES_MAX).await {
-                Read::Whole(bytes) => bytes,
-                Read::Broken => return Some(self.failed(format!("the answer of {} broke off", self.provider))),
-                Read::TimedOut => return None,
-                Read::Gone { length } => return Some(Tried::Gone(Some(self.guess(length)))),
-            };
+        let until = self.job.until;
+        let waits = Waits { deadline: self.deadline, idle_ms: Some(self.patience.idle_ms), until };
+        let bytes = match read_whole(host, &mut body, waits, ANSWER_BYTES_MAX).await {
+            Read::Whole(bytes) => bytes,
+            Read::Broken => return Some(self.failed(format!("the answer of {} broke off", self.provider))),
+            Read::TimedOut => return None,
+            Read::Gone { length } => return Some(Tried::Gone(Some(self.guess(length)))),
+        };
         let mut headers = self.reply_headers(&upstream);
         Some(match self.spoken(&bytes) {
             Ok(Spoken { kind, body, tally }) => {
@@ -377,7 +378,8 @@ impl Reading<'_> {
         let Answer { status, headers: upstream, mut body } = answer;
         // The next target waits for these words: they have as long as a first byte, all together.
         let deadline = host.now().saturating_add(patience.first_byte_ms.min(patience.idle_ms));
-        let bytes = match read_whole(host, &mut body, deadline, None, ERROR_BYTES_MAX).await {
+        let waits = Waits { deadline, idle_ms: None, until: job.until };
+        let bytes = match read_whole(host, &mut body, waits, ERROR_BYTES_MAX).await {
             Read::Whole(bytes) => bytes,
             Read::Broken | Read::TimedOut => Bytes::new(),
             Read::Gone { .. } => return Tried::Gone(None),
@@ -431,18 +433,21 @@ enum Read {
     },
 }
 
-/// Each piece moves the deadline, if it has `idle_ms` to move it to.
-async fn read_whole<H: Host>(
-    host: &H,
-    body: &mut H::Body,
-    mut deadline: Millis,
+/// How long a body is waited for.
+struct Waits {
+    deadline: Millis,
+    /// After each piece it is waited for so long again.
     idle_ms: Option<Millis>,
-    most: usize,
-) -> Read {
+    /// But no longer than until then.
+    until: Millis,
+}
+
+async fn read_whole<H: Host>(host: &H, body: &mut H::Body, waits: Waits, most: usize) -> Read {
+    let Waits { mut deadline, idle_ms, until } = waits;
     let mut pieces: Vec<Bytes> = Vec::new();
     let mut length = 0_usize;
     loop {
-        match race(host, deadline.saturating_sub(host.now()), host.read(body)).await {
+        match race(host, deadline.min(until).saturating_sub(host.now()), host.read(body)).await {
             Raced::Done(Ok(Some(piece))) => {
                 length = length.saturating_add(piece.len());
                 if length > most {

@@ -79,6 +79,12 @@ impl Job<'_> {
         }
     }
 
+    /// Whether an attempt that ended at `ended` ran out of the time for all together, and had had less than half of it:
+    /// it might have been about to answer. One that had more counts as slow, or it would always be asked first.
+    pub(super) fn cuts_short(&self, began: Millis, ended: Millis) -> bool {
+        ended >= self.until && ended.saturating_sub(began).saturating_mul(2) < self.policy.patience.total_ms
+    }
+
     pub(super) fn streams(&self) -> bool {
         matches!(self.ask, Ask::Stream(_))
     }
@@ -177,7 +183,8 @@ pub(super) async fn prepare<'a, H: Host>(
     let strict = policy.strict
         || wishes.strict
         || request.headers.get("x-tollgate-strict").is_some_and(|value| value != "false");
-    let plan = Plan::new(candidates, policy.clone(), dice);
+    let until = record.started.saturating_add(policy.patience.total_ms);
+    let plan = Plan::new(candidates, policy.clone(), dice).until(until);
     let job = Job {
         dialect,
         ask,
@@ -189,7 +196,7 @@ pub(super) async fn prepare<'a, H: Host>(
         health: &gateway.health,
         policy,
         started: record.started,
-        until: record.started.saturating_add(policy.patience.total_ms),
+        until,
         label,
         strict,
         seal,
