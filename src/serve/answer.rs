@@ -79,7 +79,10 @@ pub(super) async fn answer<H: Host>(host: &H, job: &Job<'_>, mut plan: Plan, mut
                 }
                 let upset = upset.without_key(&target, outcome);
                 match plan.after(&target, failure, ended) {
-                    Then::Stop => return unanswered(host, job, record, upset).await,
+                    Then::Stop => {
+                        outrun(job, &mut record, &under_way, ended);
+                        return unanswered(host, job, record, upset).await;
+                    }
                     Then::Again(pause_ms) => {
                         let began = ended.saturating_add(pause_ms);
                         under_way.push(Runner::new(target.clone(), began, run(host, job, target, &files, pause_ms)));
@@ -92,6 +95,7 @@ pub(super) async fn answer<H: Host>(host: &H, job: &Job<'_>, mut plan: Plan, mut
                 if sent.is_some() {
                     note(Outcome::HungUp, "");
                 }
+                cancelled(&mut record, &under_way, Outcome::HungUp, ended);
                 if tally.is_some() {
                     served(&mut record, &target, &[], sent, ended);
                     record.first_byte_ms = None;
@@ -102,7 +106,7 @@ pub(super) async fn answer<H: Host>(host: &H, job: &Job<'_>, mut plan: Plan, mut
                 plan.unasked();
                 match tried {
                     Tried::Lossy(error) => last = Some(Upset::of(error)),
-                    Tried::Unhad(upset) if record.attempts.is_empty() => {
+                    Tried::Unhad(upset) if record.attempts.is_empty() && under_way.is_empty() => {
                         record.unfetched = upset.cause.clone();
                         return unanswered(host, job, record, upset).await;
                     }
@@ -182,11 +186,17 @@ async fn first_of<H: Host, F: Future>(
 
 /// Writes down those who were slower than another that was asked beside them, and are cancelled.
 fn outrun<F>(job: &Job<'_>, record: &mut Record, runners: &[Runner<F>], now: Millis) {
-    for Runner { target, began, .. } in runners {
-        let ms = now.saturating_sub(*began);
+    for Runner { target, began, .. } in runners.iter().filter(|runner| runner.began <= now) {
         // It would have taken longer still. Left out, the slow would seem to be as quick as their quick answers.
-        job.health.lock().began_after(target.key, ms, now);
-        let outcome = Outcome::Outrun;
+        job.health.lock().began_after(target.key, now.saturating_sub(*began), now);
+    }
+    cancelled(record, runners, Outcome::Outrun, now);
+}
+
+/// Writes down those who are still being asked; whoever waits to be asked again is not.
+fn cancelled<F>(record: &mut Record, runners: &[Runner<F>], outcome: Outcome, now: Millis) {
+    for Runner { target, began, .. } in runners.iter().filter(|runner| runner.began <= now) {
+        let ms = now.saturating_sub(*began);
         record.attempts.push(Attempt { target: target.to_string(), outcome, ms, cause: String::new() });
     }
 }
