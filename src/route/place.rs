@@ -60,8 +60,8 @@ impl fmt::Display for Unfit {
             f.write_str(if is_known { known } else { unknown })
         };
         match self {
-            Self::NotAmong => f.write_str("not among the providers that may be asked"),
-            Self::Ignored => f.write_str("among the providers that may not be asked"),
+            Self::NotAmong => f.write_str("is not among the providers that may be asked"),
+            Self::Ignored => f.write_str("is among the providers that may not be asked"),
             Self::Cannot(need) => write!(f, "does not take {}", need.name()),
             Self::Window { tokens, window } => write!(f, "has a window of {window} tokens for about {tokens}"),
             Self::Region { has: Some(region) } => write!(f, "is in {region}"),
@@ -71,7 +71,7 @@ impl fmt::Display for Unfit {
                 unknown(f, *is_known, "trains on what it is sent", "may train on what it is sent")
             }
             Self::TooDear => f.write_str("costs more than was wished, or an unknown amount"),
-            Self::NotFirst => f.write_str("only the first may be asked"),
+            Self::NotFirst => f.write_str("is not the first, and no other may be asked"),
         }
     }
 }
