@@ -66,6 +66,8 @@ pub enum End {
     Complete,
     /// The upstream broke off, fell silent, or ended without its protocol's end.
     Cut,
+    /// The time for all together was over, whatever the upstream did with it.
+    Late,
     /// The upstream said, inside its stream, that it failed.
     Failed,
     HungUp,
@@ -146,7 +148,7 @@ impl Record {
             match end {
                 End::Complete => watch.told(tally.map_or(0, |tally| tally.usage.output), answered_ms, now),
                 End::Cut | End::Failed => watch.end(Verdict::Failed, now),
-                End::HungUp | End::Unanswered | End::Refused => drop(watch),
+                End::Late | End::HungUp | End::Unanswered | End::Refused => drop(watch),
             }
         }
         let stated = tally.as_ref().and_then(|tally| self.cost(tally));
@@ -210,7 +212,7 @@ impl End {
     fn name(self) -> &'static str {
         match self {
             Self::Complete => "complete",
-            Self::Cut => "cut",
+            Self::Cut | Self::Late => "cut",
             Self::HungUp => "hangup",
             Self::Failed | Self::Unanswered => "error",
             Self::Refused => "refused",
