@@ -182,16 +182,23 @@ impl Job<'_> {
         Fields::read(&body).map(|fields| fields.without(wish::FIELDS)).unwrap_or(body)
     }
 
+    /// What of `unread` fields, and of the wishes, nobody gets.
+    fn lost(&self, mut unread: Vec<String>) -> Vec<String> {
+        unread.retain(|name| !wish::is_field(name));
+        unread.extend(self.wishes.unmet.iter().cloned());
+        unread
+    }
+
     fn embeddings(&self, target: &Target, dialect: Dialect, base_url: &str) -> Result<Question, Error> {
         let embeddings = dialect.embeddings().ok_or_else(|| unknown_to(target, self.ask))?;
         let url = embeddings.url(base_url.trim_end_matches('/'), &target.model);
         if self.embeds_as(dialect) {
-            let body = openai_chat::splice_embeddings(&self.body, &target.model);
-            return Ok(Question { url, body, ..Question::default() });
+            let body = self.without_wishes(openai_chat::splice_embeddings(&self.body, &target.model), target);
+            return Ok(Question { url, body, lost: self.wishes.unmet.clone(), ..Question::default() });
         }
         let mut request = self.dialect.read_embeddings(&self.body)?;
         request.model.clone_from(&target.model);
-        let mut lost = std::mem::take(&mut request.unread);
+        let mut lost = self.lost(std::mem::take(&mut request.unread));
         let body = embeddings.write(&request, &mut lost)?;
         Ok(Question { url, body, encoding: request.encoding, lost, ..Question::default() })
     }
@@ -204,7 +211,8 @@ impl Job<'_> {
     fn rerank(&self, target: &Target, dialect: Dialect, base_url: &str) -> Result<Question, Error> {
         let url = dialect.rerank_url(base_url).ok_or_else(|| unknown_to(target, self.ask))?;
         let mut lost = Vec::new();
-        let body = self.dialect.rerank(&self.body, &target.model, &mut lost)?;
+        let body = self.without_wishes(self.dialect.rerank(&self.body, &target.model, &mut lost)?, target);
+        let lost = self.lost(lost);
         Ok(Question { url, body, lost, ..Question::default() })
     }
 }
