@@ -75,6 +75,8 @@ pub enum End {
     Complete,
     /// The upstream broke off, fell silent, or ended without its protocol's end.
     Cut,
+    /// The time for all together was over, whatever the upstream did with it.
+    Late,
     /// The upstream said, inside its stream, that it failed.
     Failed,
     HungUp,
@@ -164,7 +166,7 @@ impl Record {
             match end {
                 End::Complete => watch.told(tally.map_or(0, |tally| tally.usage.output), answered_ms, now),
                 End::Cut | End::Failed => watch.end(Verdict::Failed, now),
-                End::HungUp | End::Unanswered | End::Refused => drop(watch),
+                End::Late | End::HungUp | End::Unanswered | End::Refused => drop(watch),
             }
         }
         let stated = tally.as_ref().and_then(|tally| self.cost(tally));
@@ -175,9 +177,11 @@ impl Record {
         let spent = |ticket: &Ticket| cost.or_else(|| tally.as_ref().and(ticket.held()));
         let mut adds = self.ticket.as_ref().map(|ticket| ticket.close(spent(ticket))).unwrap_or_default();
         if let (Some(served), Some(tally)) = (&self.served, &tally) {
-            let own = self.answer_cost(tally).map(|(cost, _)| cost);
+            // What is not known as a whole is counted in no part, so that the totals are the sum of the lines.
+            let own = cost.and(self.answer_cost(tally)).map(|(cost, _)| cost);
             adds.extend(usage_adds(&self.caller, &served.target, self.started, end, &tally.usage, own));
-            adds.extend(self.attempts.iter().filter_map(|attempt| self.outrun_add(attempt)));
+            let outrun = self.attempts.iter().filter(|_| own.is_some());
+            adds.extend(outrun.filter_map(|attempt| self.outrun_add(attempt)));
         }
         Settlement { line, adds }
     }
@@ -239,7 +243,7 @@ impl End {
     fn name(self) -> &'static str {
         match self {
             Self::Complete => "complete",
-            Self::Cut => "cut",
+            Self::Cut | Self::Late => "cut",
             Self::HungUp => "hangup",
             Self::Failed | Self::Unanswered => "error",
             Self::Refused => "refused",

@@ -267,6 +267,12 @@ impl Relay {
             (Grammar::Ended, _) => End::Complete,
             _ if self.failure.is_some() => End::Failed,
             (_, Stopped::HungUp) => End::HungUp,
+            (_, Stopped::Idle) if self.until <= self.heard.saturating_add(self.patience.idle_ms) => {
+                let error =
+                    Error::new(Kind::UpstreamTimeout, "the answer was not complete in the time that it may take");
+                self.fail(error, &mut out);
+                End::Late
+            }
             (_, Stopped::Idle) => {
                 let error = Error::new(Kind::UpstreamTimeout, "the upstream fell silent in the middle of its answer");
                 self.fail(error, &mut out);

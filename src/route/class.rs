@@ -90,6 +90,8 @@ impl Class {
         let words = words.to_lowercase();
         let told = |class: Self| class.is_in(&words);
         match status {
+            // No answer to a model call, and nothing that the caller could change.
+            ..400 => Self::BadAnswer,
             402 => Self::Unpaid,
             // A quota that no wait refills; Google's refills, and says so in the same words.
             429 if told(Self::Unpaid) && !words.contains("ai.google.dev") => Self::Unpaid,
@@ -238,6 +240,7 @@ mod tests {
             (403, "permission_error", Class::Key),
             (404, "model_not_found", Class::NoModel),
             (408, "", Class::Timeout),
+            (302, "", Class::BadAnswer),
             (400, "Invalid schema for function: In context=()", Class::Invalid),
             (400, "max_tokens: Field required", Class::Invalid),
         ];

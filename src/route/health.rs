@@ -156,7 +156,8 @@ impl Default for Breaker {
 pub struct Measure {
     pub first_byte_ms: Option<u64>,
     pub tokens_per_second: Option<u64>,
-    /// Answers among attempts that say something, in thousandths.
+    /// Answers among attempts that say something, in thousandths; one answer more than were seen, so that whoever failed
+    /// once is not passed over for good.
     pub success_permille: Option<u32>,
     pub in_flight: u32,
 }
@@ -321,12 +322,16 @@ impl Course {
         // A sketch is aged when it is next added to. All counts of a target halve together, so its shares are right;
         // only what is so old that nothing is left of it must not be told.
         let newest = self.age.max(elsewhere.map_or(0, |elsewhere| elsewhere.age));
-        if age(now).saturating_sub(newest) >= u64::from(u32::BITS) {
+        let times = u32::try_from(age(now).saturating_sub(newest)).unwrap_or(u32::MAX);
+        if times >= u32::BITS {
             return Measure { in_flight: self.in_flight, ..Measure::default() };
         }
-        let answered = u64::from(self.answered) + of_elsewhere(|course| course.answered);
-        let all = answered + u64::from(self.failed) + of_elsewhere(|course| course.failed);
-        let success_permille = (answered * 1000).checked_div(all);
+        let answered = (u64::from(self.answered) + of_elsewhere(|course| course.answered)) >> times;
+        let failed = (u64::from(self.failed) + of_elsewhere(|course| course.failed)) >> times;
+        // The one more does not age: what was seen fades before it.
+        let with_one_more = answered + u64::from(WEIGHT);
+        let success_permille =
+            (answered + failed > 0).then(|| with_one_more.saturating_mul(1000) / with_one_more.saturating_add(failed));
         Measure {
             first_byte_ms: self.first_byte_ms,
             tokens_per_second: self.tokens_per_second,
@@ -434,7 +439,7 @@ mod tests {
             }
         }
         assert_eq!(health.standing(key, NOW), Standing::Up);
-        assert_eq!(health.measure(key, NOW).success_permille, Some(0), "but it is known how it does");
+        assert!(health.measure(key, NOW).success_permille < Some(100), "but it is known how it does");
     }
 
     #[test]
@@ -500,7 +505,7 @@ mod tests {
         health.told(key, 500, 1_000, NOW);
         health.told(key, 3, 0, NOW);
         let measure = health.measure(key, NOW);
-        assert_eq!(measure.success_permille, Some(666));
+        assert_eq!(measure.success_permille, Some(750));
         assert!((175..=225).contains(&measure.first_byte_ms.unwrap()), "{measure:?}");
         assert!((440..=560).contains(&measure.tokens_per_second.unwrap()), "{measure:?}");
         for _ in 0..8 {

@@ -36,8 +36,8 @@ impl fmt::Display for Unfit {
             f.write_str(if is_known { known } else { unknown })
         };
         match self {
-            Self::NotAmong => f.write_str("not among the providers that may be asked"),
-            Self::Ignored => f.write_str("among the providers that may not be asked"),
+            Self::NotAmong => f.write_str("is not among the providers that may be asked"),
+            Self::Ignored => f.write_str("is among the providers that may not be asked"),
             Self::Cannot(need) => write!(f, "does not take {}", need.name()),
             Self::Window { tokens, window } => write!(f, "has a window of {window} tokens for about {tokens}"),
             Self::Region { has: Some(region) } => write!(f, "is in {region}"),
@@ -47,7 +47,7 @@ impl fmt::Display for Unfit {
                 unknown(f, *is_known, "trains on what it is sent", "may train on what it is sent")
             }
             Self::TooDear => f.write_str("costs more than was wished, or an unknown amount"),
-            Self::NotFirst => f.write_str("only the first may be asked"),
+            Self::NotFirst => f.write_str("is not the first, and no other may be asked"),
         }
     }
 }
@@ -332,7 +332,7 @@ mod tests {
                 "only some",
                 |case| case.wishes.only = names(&["groq", "local"]),
                 "groq local",
-                "openai not among the providers that may be asked; bedrock not among the providers that may be asked",
+                "openai is not among the providers that may be asked; bedrock is not among the providers that may be asked",
             ),
             (
                 "a wish does not widen what the policy allows",
@@ -341,14 +341,14 @@ mod tests {
                     case.wishes.only = names(&["openai", "groq"]);
                 },
                 "openai",
-                "bedrock not among the providers that may be asked; groq not among the providers that may be asked; \
-                 local not among the providers that may be asked",
+                "bedrock is not among the providers that may be asked; groq is not among the providers that may be asked; \
+                 local is not among the providers that may be asked",
             ),
             (
                 "all but some",
                 |case| case.wishes.ignore = names(&["openai", "local"]),
                 "bedrock groq",
-                "openai among the providers that may not be asked; local among the providers that may not be asked",
+                "openai is among the providers that may not be asked; local is among the providers that may not be asked",
             ),
             (
                 "what a model cannot do",
@@ -393,7 +393,7 @@ mod tests {
                     case.policy.order = Order::Cheapest;
                 },
                 "groq",
-                "openai only the first may be asked; bedrock only the first may be asked; local only the first may be asked",
+                "openai is not the first, and no other may be asked; bedrock is not the first, and no other may be asked; local is not the first, and no other may be asked",
             ),
         ];
         for (name, change, asked, left_out) in rows {

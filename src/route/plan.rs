@@ -21,6 +21,8 @@ pub struct Plan {
     began: Option<Millis>,
     /// Attempts at the target that was asked last, after its first.
     retried: u32,
+    /// When the answer must have ended.
+    until: Millis,
     dice: Dice,
 }
 
@@ -49,7 +51,13 @@ const PAUSE_MS_MAX: Millis = 30_000;
 
 impl Plan {
     pub fn new(candidates: Vec<Candidate>, policy: Arc<Policy>, dice: Dice) -> Self {
-        Self { waiting: candidates.into(), policy, asked: 0, began: None, retried: 0, dice }
+        Self { waiting: candidates.into(), policy, asked: 0, began: None, retried: 0, until: Millis::MAX, dice }
+    }
+
+    /// No attempt begins at `until` or later: whoever was asked then would be given no time.
+    #[must_use]
+    pub fn until(self, until: Millis) -> Self {
+        Self { until, ..self }
     }
 
     /// Who would be asked, in order.
@@ -122,7 +130,7 @@ impl Plan {
     fn may_begin(&self, now: Millis) -> bool {
         let budget = self.policy.budget;
         let spent_ms = self.began.map_or(0, |began| now.saturating_sub(began));
-        self.asked < budget.attempts && spent_ms < budget.ms
+        self.asked < budget.attempts && spent_ms < budget.ms && now < self.until
     }
 
     fn begin(&mut self, now: Millis) {

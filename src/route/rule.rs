@@ -4,6 +4,7 @@
 
 use super::dice::Dice;
 use super::need::{Need, Needs};
+use super::wish::variant;
 use crate::config::Mistake;
 use crate::host::{Headers, Millis};
 use crate::named::Named;
@@ -125,7 +126,8 @@ impl Hours {
 impl When {
     fn holds(&self, model: &str, facts: &Facts<'_>) -> bool {
         let all = |glob: &Option<Glob>, text: &str| glob.as_ref().is_none_or(|glob| glob.matches(text));
-        all(&self.model, model)
+        // An ending says how a model's targets are put in order; it makes no other model of it.
+        (all(&self.model, model) || variant(model).is_some_and(|(plain, _)| all(&self.model, plain)))
             && all(&self.caller, facts.caller)
             && self.tag.as_ref().is_none_or(|glob| facts.tags.iter().any(|tag| glob.matches(tag)))
             && self.body_bytes_over.is_none_or(|least| facts.body_bytes > least)
@@ -352,6 +354,16 @@ mod tests {
             fail(&mut when);
             assert!(!when.holds("claude-opus-5", &facts), "{when:?}");
         }
+    }
+
+    #[test]
+    fn an_ending_hides_no_model_from_a_rule() {
+        let headers = Headers::default();
+        let when = When { model: Some(Glob::new("gpt-5")), ..When::default() };
+        for model in ["gpt-5", "gpt-5:floor", "gpt-5:nitro"] {
+            assert!(when.holds(model, &facts(&headers)), "{model}");
+        }
+        assert!(!when.holds("gpt-5:8b", &facts(&headers)), "this is another model");
     }
 
     #[test]

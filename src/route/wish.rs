@@ -74,8 +74,11 @@ objects! {
 
     /// Dollars per million tokens.
     struct MaxPrice {
-        prompt: Option<Number>,
-        completion: Option<Number>,
+        prompt: Option<Amount>,
+        completion: Option<Amount>,
+        request: Option<Amount>,
+        image: Option<Amount>,
+        audio: Option<Amount>,
     }
 
     struct Percentiles {
@@ -87,6 +90,7 @@ objects! {
 
     struct SortBy {
         by: Option<String>,
+        partition: Option<String>,
     }
 
     struct Options<'a> {
@@ -95,11 +99,33 @@ objects! {
 }
 
 /// `"price"`, or `{"by": "price"}`.
-struct Sort(String);
+#[derive(Default)]
+struct Sort {
+    by: String,
+    /// Whether the targets of all models are to be put in one order.
+    over_models: bool,
+}
 
 impl<'a> Read<'a> for Sort {
     fn read(at: &mut Cursor<'a>) -> Self {
-        Self(if at.peek() == b'{' { SortBy::read(at).by.unwrap_or_default() } else { String::read(at) })
+        if at.peek() != b'{' {
+            return Self { by: String::read(at), over_models: false };
+        }
+        let SortBy { by, partition } = SortBy::read(at);
+        Self { by: by.unwrap_or_default(), over_models: partition.as_deref() == Some("none") }
+    }
+
+    fn blank() -> Self {
+        Self::default()
+    }
+}
+
+/// A number, or as OpenRouter's own client writes it, a text.
+struct Amount(String);
+
+impl<'a> Read<'a> for Amount {
+    fn read(at: &mut Cursor<'a>) -> Self {
+        Self(if at.peek() == b'"' { String::read(at) } else { Number::read(at).text().to_owned() })
     }
 
     fn blank() -> Self {
@@ -173,14 +199,14 @@ impl Wishes {
         let models: Option<Vec<String>> = body.get("models").map_err(wrong("models"))?;
         wishes.models = models.unwrap_or_default();
         if let Some(provider) = body.get::<Provider>("provider").map_err(wrong("provider"))? {
-            wishes.take(provider);
+            wishes.take("provider", provider)?;
             wishes.miss("provider", body.raw("provider"));
         }
         let options: Option<Options<'_>> = body.get("providerOptions").map_err(wrong("providerOptions"))?;
         if let Some(raw) = options.and_then(|options| options.gateway) {
             let path = "providerOptions.gateway";
             let gateway = parse(raw.get()).map_err(|error: json::Error| Error::field(path, error))?;
-            wishes.take(gateway);
+            wishes.take(path, gateway)?;
             wishes.miss(path, Some(raw));
         }
         wishes.in_body = FIELDS.iter().any(|name| body.raw(name).is_some());
@@ -201,7 +227,8 @@ impl Wishes {
         self.unmet.extend(missed.map(|name| format!("{path}.{name}")));
     }
 
-    fn take(&mut self, given: Provider) {
+    /// What stands in the object at `path`.
+    fn take(&mut self, path: &str, given: Provider) -> Result<(), Error> {
         let extend = |list: &mut Vec<String>, more: Option<Vec<String>>| list.extend(more.unwrap_or_default());
         extend(&mut self.models, given.models);
         extend(&mut self.order, given.order);
@@ -218,20 +245,27 @@ impl Wishes {
         // In seconds.
         self.first_byte_ms.extend(given.preferred_max_latency.map(|wish| wish.scaled(1000.0)).unwrap_or_default());
         self.tokens_per_second.extend(given.preferred_min_throughput.map(|wish| wish.scaled(1.0)).unwrap_or_default());
-        if let Some(Sort(by)) = given.sort {
-            self.sort_by(&by, "provider.sort");
+        if let Some(Sort { by, over_models }) = given.sort {
+            self.sort_by(&by, &format!("{path}.sort"));
+            if over_models {
+                self.unmet.push(format!("{path}.sort.partition"));
+            }
         }
-        if let Some(MaxPrice { prompt, completion }) = given.max_price {
-            self.max_price = (self.price(prompt.as_ref()), self.price(completion.as_ref()));
+        if let Some(MaxPrice { prompt, completion, request, image, audio }) = given.max_price {
+            let price = |name: &str, dollars: Option<Amount>| {
+                let Some(Amount(text)) = dollars else { return Ok(None) };
+                let price = per_million(&text).map(Some);
+                // A ceiling that is not understood must not be taken for none.
+                price.ok_or_else(|| {
+                    Error::field(format!("{path}.max_price.{name}"), "must be dollars per million tokens, like 0.5")
+                })
+            };
+            self.max_price = (price("prompt", prompt)?, price("completion", completion)?);
+            let others = [("request", request), ("image", image), ("audio", audio)];
+            let others = others.into_iter().filter(|(_, price)| price.is_some());
+            self.unmet.extend(others.map(|(name, _)| format!("{path}.max_price.{name}")));
         }
-    }
-
-    fn price(&mut self, dollars: Option<&Number>) -> Option<Picodollars> {
-        let price = Picodollars::parse(dollars?.text(), 1_000_000);
-        if price.is_none() {
-            self.unmet.push("provider.max_price".to_owned());
-        }
-        price
+        Ok(())
     }
 
     /// By the name that OpenRouter, Vercel or our own configuration has for it.
@@ -284,6 +318,12 @@ impl Wishes {
     }
 }
 
+/// Dollars per million tokens, in picodollars per token; what is smaller than one is none.
+fn per_million(dollars: &str) -> Option<Picodollars> {
+    let rounded = || Picodollars::nearest(dollars).map(|Picodollars(price)| Picodollars(price / 1_000_000));
+    Picodollars::parse(dollars, 1_000_000).or_else(rounded)
+}
+
 /// How a model's name may end to say how its targets are put in order, as at OpenRouter.
 const VARIANTS: &[(&str, Order)] = &[(":nitro", Order::Throughput), (":floor", Order::Cheapest)];
 
@@ -314,7 +354,7 @@ mod tests {
     fn openrouters_words_are_understood() {
         let body = r#"{"models":["a","b"],"session_id":"s","provider":{"order":["p"],"only":["p","q"],"ignore":["r"],
             "allow_fallbacks":false,"require_parameters":true,"data_collection":"deny","zdr":true,
-            "sort":{"by":"price","partition":"none"},"max_price":{"prompt":0.5,"completion":2},
+            "sort":{"by":"price","partition":"model"},"max_price":{"prompt":0.5,"completion":2},
             "preferred_max_latency":{"p90":1.5},"preferred_min_throughput":40}}"#;
         let expected = Wishes {
             models: names(&["a", "b"]),
@@ -386,13 +426,27 @@ mod tests {
 
     #[test]
     fn what_cannot_be_met_is_named_and_what_is_wrong_is_refused() {
-        let unmet = read(r#"{"provider":{"sort":"exacto","max_price":{"prompt":1e-9}}}"#, &[]).unwrap().unmet;
-        assert_eq!(unmet, ["provider.sort", "provider.max_price"]);
+        let body = r#"{"provider":{"sort":{"by":"exacto","partition":"none"},"max_price":{"request":1,"prompt":2}}}"#;
+        let unmet = read(body, &[]).unwrap().unmet;
+        assert_eq!(unmet, ["provider.sort", "provider.sort.partition", "provider.max_price.request"]);
         let long = format!(r#"{{"models":[{}]}}"#, vec![r#""m""#; NAMES_MAX + 1].join(","));
         for body in [r#"{"models":"a"}"#, r#"{"provider":{"order":"p"}}"#, r#"{"session_id":1}"#, &long] {
             assert!(read(body, &[]).is_err(), "{body}");
         }
+        let body = r#"{"providerOptions":{"gateway":{"max_price":{"completion":"-1"}}}}"#;
+        let param = read(body, &[]).unwrap_err().param;
+        assert_eq!(param.as_deref(), Some("providerOptions.gateway.max_price.completion"));
         assert!(read("{}", &[("x-tollgate-no-fallback", "perhaps")]).is_err());
+    }
+
+    #[test]
+    fn a_ceiling_is_a_number_or_a_text() {
+        let cases =
+            [("0.5", 500_000), ("\"0.5\"", 500_000), ("1e-9", 0), ("0.30000000000000004", 300_000), ("2", 2_000_000)];
+        for (written, expected) in cases {
+            let wishes = read(&format!(r#"{{"provider":{{"max_price":{{"prompt":{written}}}}}}}"#), &[]).unwrap();
+            assert_eq!(wishes.max_price, (Some(Picodollars(expected)), None), "{written}");
+        }
     }
 
     #[test]

@@ -81,12 +81,17 @@ pub(super) async fn answer<H: Host>(host: &H, job: &Job<'_>, mut plan: Plan, mut
             }
             Tried::Failed { outcome, failure, upset } => {
                 note(outcome, &upset.cause);
-                if let Some(Sent { watch, .. }) = sent {
+                if let Some(Sent { watch, began }) = sent
+                    && !(outcome == Outcome::TimedOut && job.cuts_short(began, ended))
+                {
                     watch.end(failure.class.verdict(failure.wait_ms), ended);
                 }
                 let upset = upset.without_key(&target, outcome);
                 match plan.after(&target, failure, ended) {
-                    Then::Stop => return unanswered(host, job, record, upset).await,
+                    Then::Stop => {
+                        outrun(job, &mut record, &under_way, ended);
+                        return unanswered(host, job, record, upset).await;
+                    }
                     Then::Again(pause_ms) => {
                         let began = ended.saturating_add(pause_ms);
                         under_way.push(Runner::new(target.clone(), began, run(host, job, target, &files, pause_ms)));
@@ -99,6 +104,7 @@ pub(super) async fn answer<H: Host>(host: &H, job: &Job<'_>, mut plan: Plan, mut
                 if sent.is_some() {
                     note(Outcome::HungUp, "");
                 }
+                hung_up_on(&mut record, &under_way, ended);
                 if tally.is_some() {
                     served(&mut record, &target, &[], sent, ended);
                     record.first_byte_ms = None;
@@ -109,7 +115,7 @@ pub(super) async fn answer<H: Host>(host: &H, job: &Job<'_>, mut plan: Plan, mut
                 plan.unasked();
                 match tried {
                     Tried::Lossy(error) => last = Some(Upset::of(error)),
-                    Tried::Unhad(upset) if record.attempts.is_empty() => {
+                    Tried::Unhad(upset) if record.attempts.is_empty() && under_way.is_empty() => {
                         record.unfetched = upset.cause.clone();
                         return unanswered(host, job, record, upset).await;
                     }
@@ -189,19 +195,32 @@ async fn first_of<H: Host, F: Future>(
 
 /// Writes down those who were slower than another that was asked beside them, and are cancelled.
 fn outrun<F>(job: &Job<'_>, record: &mut Record, runners: &[Runner<F>], now: Millis) {
-    for Runner { target, began, .. } in runners {
-        let ms = now.saturating_sub(*began);
+    for Runner { target, began, .. } in runners.iter().filter(|runner| runner.began <= now) {
         // It would have taken longer still. Left out, the slow would seem to be as quick as their quick answers.
-        job.health.lock().began_after(target.key, ms, now);
+        job.health.lock().began_after(target.key, now.saturating_sub(*began), now);
         let input = Usage { input: estimate(job.bytes.len() as u64), ..Usage::default() };
         let price = target.known.price.as_ref();
         let outrun = Outrun { cost: price.and_then(|priced| cost(&input, &Bill::default(), &priced.price)) };
+        let ms = now.saturating_sub(*began);
         record.attempts.push(Attempt {
             target: target.in_full(),
             outcome: Outcome::Outrun,
             ms,
             cause: String::new(),
             outrun: Some(outrun),
+        });
+    }
+}
+
+/// Writes down those who are still being asked; whoever waits to be asked again is not.
+fn hung_up_on<F>(record: &mut Record, runners: &[Runner<F>], now: Millis) {
+    for Runner { target, began, .. } in runners.iter().filter(|runner| runner.began <= now) {
+        record.attempts.push(Attempt {
+            target: target.in_full(),
+            outcome: Outcome::HungUp,
+            ms: now.saturating_sub(*began),
+            cause: String::new(),
+            outrun: None,
         });
     }
 }

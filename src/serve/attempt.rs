@@ -351,15 +351,8 @@ impl Reading<'_> {
     /// `None` when nothing came for too long.
     async fn whole<H: Host>(self, host: &H, answer: Answer<H::Body>) -> Option<Tried<H::Body>> {
         let Answer { headers: upstream, mut body, .. } = answer;
-        let bytes = match read_whole(
-            host,
-            &mut body,
-            self.deadline,
-            Some((self.patience.idle_ms, self.until)),
-            ANSWER_BYTES_MAX,
-        )
-        .await
-        {
+        let waits = Waits { deadline: self.deadline, idle_ms: Some(self.patience.idle_ms), until: self.until };
+        let bytes = match read_whole(host, &mut body, waits, ANSWER_BYTES_MAX).await {
             Read::Whole(bytes) => bytes,
             Read::Broken => return Some(self.failed(format!("the answer of {} broke off", self.provider))),
             Read::TimedOut => return None,
@@ -389,7 +382,8 @@ impl Reading<'_> {
         let Answer { status, headers: upstream, mut body } = answer;
         // The next target waits for these words: they have as long as a first byte, all together.
         let deadline = host.now().saturating_add(patience.first_byte_ms.min(patience.idle_ms));
-        let bytes = match read_whole(host, &mut body, deadline, None, ERROR_BYTES_MAX).await {
+        let waits = Waits { deadline, idle_ms: None, until: job.until };
+        let bytes = match read_whole(host, &mut body, waits, ERROR_BYTES_MAX).await {
             Read::Whole(bytes) => bytes,
             Read::Broken | Read::TimedOut => Bytes::new(),
             Read::Gone { .. } => return Tried::Gone(None),
@@ -443,25 +437,28 @@ enum Read {
     },
 }
 
-/// Each piece moves the deadline on, by so long and at most until then, if it is given.
-async fn read_whole<H: Host>(
-    host: &H,
-    body: &mut H::Body,
-    mut deadline: Millis,
-    moves: Option<(Millis, Millis)>,
-    most: usize,
-) -> Read {
+/// How long a body is waited for.
+struct Waits {
+    deadline: Millis,
+    /// After each piece it is waited for so long again.
+    idle_ms: Option<Millis>,
+    /// But no longer than until then.
+    until: Millis,
+}
+
+async fn read_whole<H: Host>(host: &H, body: &mut H::Body, waits: Waits, most: usize) -> Read {
+    let Waits { mut deadline, idle_ms, until } = waits;
     let mut pieces: Vec<Bytes> = Vec::new();
     let mut length = 0_usize;
     loop {
-        match race(host, deadline.saturating_sub(host.now()), host.read(body)).await {
+        match race(host, deadline.min(until).saturating_sub(host.now()), host.read(body)).await {
             Raced::Done(Ok(Some(piece))) => {
                 length = length.saturating_add(piece.len());
                 if length > most {
                     return Read::Broken;
                 }
                 pieces.push(piece);
-                deadline = moves.map_or(deadline, |(idle_ms, until)| host.now().saturating_add(idle_ms).min(until));
+                deadline = idle_ms.map_or(deadline, |idle_ms| host.now().saturating_add(idle_ms));
             }
             Raced::Done(Ok(None)) => break,
             Raced::Done(Err(_)) => return Read::Broken,

@@ -2,7 +2,7 @@
 //! told. Nothing is asked, counted or fetched.
 
 use super::door::{Call, Door, door};
-use super::prepare::{Job, Laid, dearest, lay};
+use super::prepare::{Job, Request, dearest, read};
 use super::question::Obstacle;
 use super::{Gateway, caller};
 use crate::catalog::models::Origin;
@@ -109,7 +109,7 @@ pub(super) fn explain_to(
     record: &mut Record,
 ) -> Result<Vec<u8>, Error> {
     let call = call.unwrap_or_else(|| Call::of(by_shape(request)));
-    let Laid { job, model, order, candidates, left_out, .. } = lay(gateway, caller, call, request, record)?;
+    let Request { job, model, order, candidates, left_out, .. } = read(gateway, caller, call, request, record)?;
     let now = record.started;
     let policy = job.policy;
     let held = dearest(&job, &candidates);
@@ -310,7 +310,7 @@ mod tests {
         assert_eq!(told["targets"], places);
         let left_out = json!([
             {"target": "small/m", "why": "has a window of 10 tokens for about 39"},
-            {"target": "tollgate/echo", "why": "among the providers that may not be asked"},
+            {"target": "tollgate/echo", "why": "is among the providers that may not be asked"},
         ]);
         assert_eq!(told["left_out"], left_out);
         assert_eq!(told["attempts"]["fall_on"], json!(["rate-limit"]));

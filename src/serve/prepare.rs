@@ -7,30 +7,27 @@ use std::sync::atomic::AtomicBool;
 use bytes::Bytes;
 
 use super::door::Call;
-use super::question::output_max;
 use super::{Gateway, MODEL_NAME_BYTES_MAX, caller};
-use crate::config::{Caller, Config, Reach, Target};
+use crate::config::{Caller, Reach, Target};
 use crate::dialect::{Ask, Dialect, Inbound, Label};
 use crate::error::{Error, Kind};
 use crate::host::{Body, Headers, Host, Incoming, Millis};
 use crate::limit::{Admission, Ticket};
 use crate::media;
 use crate::platform::Platform;
-use crate::price::{Picodollars, Service, worst};
+use crate::price::Picodollars;
 use crate::record::Record;
 use crate::route::demand::Asked;
 use crate::route::dice::Dice;
 use crate::route::health::{HASH_START, hash};
-use crate::route::need::Needs;
+use crate::route::lay::{Laid, Wanted, lay};
 use crate::route::order::{Candidate, Order};
-use crate::route::place::{Known, Unfit, place};
+use crate::route::place::Unfit;
 use crate::route::plan::Plan;
 use crate::route::policy::Policy;
-use crate::route::rule::{Denied, Facts, Rule, follow};
-use crate::route::traits::Traits;
+use crate::route::size::Size;
 use crate::route::watch::Shared;
-use crate::route::wish::{self, Wishes};
-use crate::route::{self, Route};
+use crate::route::wish::Wishes;
 use crate::seal::{self, Seal};
 use crate::wire::array;
 use crate::wire::frame::Framing;
@@ -81,6 +78,12 @@ impl Job<'_> {
         }
     }
 
+    /// Whether an attempt that ended at `ended` ran out of the time for all together, and had had less than half of it:
+    /// it might have been about to answer. One that had more counts as slow, or it would always be asked first.
+    pub(super) fn cuts_short(&self, began: Millis, ended: Millis) -> bool {
+        ended >= self.until && ended.saturating_sub(began).saturating_mul(2) < self.policy.patience.total_ms
+    }
+
     pub(super) fn streams(&self) -> bool {
         matches!(self.ask, Ask::Stream(_))
     }
@@ -109,8 +112,8 @@ pub(super) async fn prepare<'a, H: Host>(
 ) -> Result<(Job<'a>, Plan), Refusal> {
     let caller = caller(gateway, request).map_err(plain)?;
     record.caller.clone_from(&caller.name);
-    let Laid { mut job, candidates, left_out, dice, .. } =
-        lay(gateway, &caller, call, request, record).map_err(plain)?;
+    let read = read(gateway, &caller, call, request, record).map_err(plain)?;
+    let Request { mut job, candidates, left_out, dice, .. } = read;
     let most = match job.ask {
         // Providers count for nothing, and where none does, we do.
         Ask::TokenCount => Some(Picodollars::default()),
@@ -119,12 +122,12 @@ pub(super) async fn prepare<'a, H: Host>(
         _ => dearest(&job, &candidates),
     };
     job.limits = admit(host, &caller, most, record).await?;
-    let plan = Plan::new(candidates, job.policy.clone(), dice);
+    let plan = Plan::new(candidates, job.policy.clone(), dice).until(job.until);
     Ok((job, plan))
 }
 
 /// A request that has been read, and whom it may be put to.
-pub(super) struct Laid<'a> {
+pub(super) struct Request<'a> {
     pub(super) job: Job<'a>,
     /// The model's name that the rules have for it.
     pub(super) model: String,
@@ -136,13 +139,13 @@ pub(super) struct Laid<'a> {
 }
 
 /// Reads a request as far as anybody has to, and lays out whom it may be put to.
-pub(super) fn lay<'a>(
+pub(super) fn read<'a>(
     gateway: &'a Gateway,
     caller: &Caller,
     call: Call,
     request: &'a Incoming,
     record: &mut Record,
-) -> Result<Laid<'a>, Error> {
+) -> Result<Request<'a>, Error> {
     let dialect = call.dialect;
     if let Some(fault) = call.fault {
         return Err(fault);
@@ -182,45 +185,19 @@ pub(super) fn lay<'a>(
     // As much chance as is in its id.
     let mut dice = Dice::new(hash(HASH_START, record.id.as_bytes()));
     let asked = Asked { dialect, ask, body: &body, bytes };
-    let rules = &gateway.config.rules;
-    let facts = Facts {
+    let size = Size::of(asked);
+    let wanted = Wanted {
         caller: &caller.name,
-        tags: &wishes.tags,
+        model: &model,
         headers: &request.headers,
-        body_bytes: bytes.len(),
-        needs: if rules.iter().any(Rule::asks_for_needs) { asked.needs() } else { Needs::default() },
+        wishes: &wishes,
+        asked,
+        size: &size,
         now: record.started,
     };
-    let followed = follow(rules, &model, &facts, &mut dice).map_err(|Denied(at, why)| {
-        record.rules = vec![at];
-        Error::new(Kind::Forbidden, why.to_owned())
-    })?;
-    record.rules = followed.rules;
-    let model = followed.model.unwrap_or(&model).to_owned();
+    let Laid { model, order, policy, mut candidates, left_out } =
+        lay(&gateway.config, &gateway.health, &wanted, &mut dice, &mut record.rules)?;
     let sealed = seal::is_in(bytes);
-    let size = Size::of(asked);
-    let Named { routes, order: by_name } = named(&gateway.config, &model, &wishes)?;
-    let mut policy = &gateway.config.policy;
-    let mut order = Order::default();
-    let (mut candidates, mut left_out) = (Vec::new(), Vec::new());
-    for (index, route) in routes.into_iter().enumerate() {
-        let wished = wishes.sort.or(by_name.filter(|_| index == 0)).unwrap_or(route.policy.order);
-        // How often and how long is tried is for the model that was asked for to say.
-        if index == 0 {
-            (policy, order) = (route.policy, wished);
-        }
-        let stick = route.policy.sticky.map(|sticky| asked.stick(sticky, wishes.session.as_deref()));
-        let known = Known {
-            traits: |target| Traits::of(target),
-            cost: |target: &Target| wished.asks_for_cost().then(|| size.worst(target)).flatten(),
-            health: &gateway.health.lock(),
-            now: record.started,
-        };
-        let demand = asked.demand(&route.targets, stick);
-        let places = place(&route.targets, route.policy, wished, &wishes, &demand, &known, &mut dice);
-        candidates.extend(places.candidates);
-        left_out.extend(places.left_out);
-    }
     if ask == Ask::TokenCount {
         candidates.retain(|candidate| may_count(dialect, sealed, &candidate.target));
     }
@@ -256,33 +233,11 @@ pub(super) fn lay<'a>(
         limits: Vec::new(),
         begun: AtomicBool::new(false),
     };
-    Ok(Laid { job, model, order, candidates, left_out, dice })
+    Ok(Request { job, model, order, candidates, left_out, dice })
 }
 
 fn plain(error: Error) -> Refusal {
     (error, Vec::new())
-}
-
-/// The models of a request: the one that is asked for, and those that the caller wishes then.
-struct Named<'c> {
-    routes: Vec<Route<'c>>,
-    /// How the name of the first ends, if it says how its targets are put in order.
-    order: Option<Order>,
-}
-
-fn named<'c>(config: &'c Config, model: &str, wishes: &Wishes) -> Result<Named<'c>, Error> {
-    let (model, order) = match wish::variant(model) {
-        // As a name of its own it goes before.
-        Some((plain, order)) if !config.aliases.contains(model) && config.aliases.contains(plain) => {
-            (plain, Some(order))
-        }
-        _ => (model, None),
-    };
-    let mut routes = vec![route::resolve(config, model)?];
-    for (index, then) in wishes.models.iter().enumerate().filter(|(_, name)| *name != model) {
-        routes.push(route::resolve(config, then).map_err(|error| error.at(format!("models[{index}]")))?);
-    }
-    Ok(Named { routes, order })
 }
 
 /// What the caller is told when nobody is left: why each was left out.
@@ -295,30 +250,6 @@ pub(super) fn nobody(model: &str, left_out: &[(Arc<Target>, Unfit)]) -> Error {
 
 /// A message is read by people.
 const WHYS_MAX: usize = 5;
-
-/// How much a request may come to.
-pub(super) struct Size {
-    pub(super) input: u64,
-    pub(super) output: u64,
-    service: Service,
-}
-
-impl Size {
-    fn of(asked: Asked<'_>) -> Self {
-        let service = match asked.body.get::<String>("service_tier") {
-            Ok(Some(tier)) if tier == "priority" => Service::Priority,
-            _ => Service::Standard,
-        };
-        // No tokenizer makes two tokens of one byte pair of prose; what it makes of a prompt of symbols is billed all the same.
-        let input = (asked.bytes.len() as u64).div_ceil(2);
-        Self { input, output: output_max(asked.dialect, asked.ask, asked.body), service }
-    }
-
-    /// The most that it may cost at `target`; `None` where no price is known.
-    pub(super) fn worst(&self, target: &Target) -> Option<Picodollars> {
-        worst(self.input, self.output, self.service, &target.known.price.as_ref()?.price)
-    }
-}
 
 /// The most that a request may cost; `None` where a price is not known. Two that are asked beside one another are both
 /// paid.

@@ -182,16 +182,23 @@ impl Job<'_> {
         Fields::read(&body).map(|fields| fields.without(wish::FIELDS)).unwrap_or(body)
     }
 
+    /// What of `unread` fields, and of the wishes, nobody gets.
+    fn lost(&self, mut unread: Vec<String>) -> Vec<String> {
+        unread.retain(|name| !wish::is_field(name));
+        unread.extend(self.wishes.unmet.iter().cloned());
+        unread
+    }
+
     fn embeddings(&self, target: &Target, dialect: Dialect, base_url: &str) -> Result<Question, Error> {
         let embeddings = dialect.embeddings().ok_or_else(|| unknown_to(target, self.ask))?;
         let url = embeddings.url(base_url.trim_end_matches('/'), &target.model);
         if self.embeds_as(dialect) {
-            let body = openai_chat::splice_embeddings(&self.body, &target.model);
-            return Ok(Question { url, body, ..Question::default() });
+            let body = self.without_wishes(openai_chat::splice_embeddings(&self.body, &target.model), target);
+            return Ok(Question { url, body, lost: self.wishes.unmet.clone(), ..Question::default() });
         }
         let mut request = self.dialect.read_embeddings(&self.body)?;
         request.model.clone_from(&target.model);
-        let mut lost = std::mem::take(&mut request.unread);
+        let mut lost = self.lost(std::mem::take(&mut request.unread));
         let body = embeddings.write(&request, &mut lost)?;
         Ok(Question { url, body, encoding: request.encoding, lost, ..Question::default() })
     }
@@ -204,7 +211,8 @@ impl Job<'_> {
     fn rerank(&self, target: &Target, dialect: Dialect, base_url: &str) -> Result<Question, Error> {
         let url = dialect.rerank_url(base_url).ok_or_else(|| unknown_to(target, self.ask))?;
         let mut lost = Vec::new();
-        let body = self.dialect.rerank(&self.body, &target.model, &mut lost)?;
+        let body = self.without_wishes(self.dialect.rerank(&self.body, &target.model, &mut lost)?, target);
+        let lost = self.lost(lost);
         Ok(Question { url, body, lost, ..Question::default() })
     }
 }
@@ -342,22 +350,6 @@ pub(super) fn told(dialect: Inbound, label: &Label, response: &chat::Response, s
     out.into()
 }
 
-/// The most tokens that an answer is held to have.
-pub(super) fn output_max(dialect: Inbound, ask: Ask, body: &Fields<'_>) -> u64 {
-    match ask {
-        Ask::Answer | Ask::Stream(_) => {
-            let (stated, answers) = dialect.output_asked(body);
-            // Neither of the counts may be 0, which some take for no bound.
-            let stated = stated.filter(|tokens| *tokens > 0).unwrap_or(OUTPUT_TOKENS_HELD);
-            stated.saturating_mul(answers.unwrap_or(1).max(1))
-        }
-        Ask::TokenCount | Ask::Embeddings | Ask::Rerank => 0,
-    }
-}
-
-/// For a request that states no most.
-const OUTPUT_TOKENS_HELD: u64 = 4096;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -375,25 +367,6 @@ mod tests {
         ];
         for (asked, most, dialect, expected) in cases {
             assert_eq!(most_tokens(asked, most, dialect), expected, "{asked:?} {most:?} {dialect:?}");
-        }
-    }
-
-    #[test]
-    fn every_answer_that_is_asked_for_is_held() {
-        let cases = [
-            (Inbound::OpenaiChat, Ask::Answer, r#"{"messages":[]}"#, OUTPUT_TOKENS_HELD),
-            (Inbound::Anthropic, Ask::Answer, r#"{"max_tokens":0}"#, OUTPUT_TOKENS_HELD),
-            (Inbound::OpenaiChat, Ask::Answer, r#"{"max_tokens":5,"max_completion_tokens":7,"n":2}"#, 14),
-            (Inbound::OpenaiResponses, Ask::Stream(Framing::Sse), r#"{"max_output_tokens":5}"#, 5),
-            (Inbound::OpenaiCompletions, Ask::Answer, r#"{"max_tokens":5,"prompt":"a","best_of":3,"n":2}"#, 15),
-            (Inbound::OpenaiCompletions, Ask::Answer, r#"{"max_tokens":5,"prompt":["a","b"]}"#, 10),
-            (Inbound::OpenaiCompletions, Ask::Answer, r#"{"max_tokens":5,"prompt":[1,2,3]}"#, 5),
-            (Inbound::OpenaiCompletions, Ask::Answer, r#"{"max_tokens":5,"prompt":[[1],[2],[3]]}"#, 15),
-            (Inbound::OpenaiChat, Ask::Embeddings, r#"{"input":"a","max_tokens":5}"#, 0),
-            (Inbound::OpenaiChat, Ask::Rerank, r#"{"query":"a"}"#, 0),
-        ];
-        for (dialect, ask, body, most) in cases {
-            assert_eq!(output_max(dialect, ask, &Fields::read(body.as_bytes()).unwrap()), most, "{body}");
         }
     }
 }

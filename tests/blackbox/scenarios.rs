@@ -14,6 +14,7 @@ mod log;
 mod media;
 mod operations;
 mod pairs;
+mod routing;
 mod starts;
 mod streaming;
 mod surface;
@@ -42,6 +43,7 @@ pub(crate) fn all() -> Suite {
         bytes::add,
         streaming::add,
         fallback::add,
+        routing::add,
         faults::add,
         hangup::add,
         heartbeats::add,

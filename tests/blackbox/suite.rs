@@ -30,6 +30,7 @@ const BEATING_MS: u64 = 200;
 pub(crate) struct Suite {
     pub(crate) scenarios: Vec<Scenario>,
     aliases: serde_json::Map<String, Value>,
+    rules: Vec<Value>,
 }
 
 pub(crate) struct Scenario {
@@ -84,6 +85,16 @@ impl Suite {
         self.aliases.insert(name.to_owned(), json!({"targets": targets, "heartbeat_ms": BEATING_MS}));
     }
 
+    /// The same for targets that are asked by a policy.
+    pub(crate) fn policed_alias(&mut self, name: &str, targets: &[String], policy: Value) {
+        self.aliases.insert(name.to_owned(), json!({"targets": targets, "policy": policy}));
+    }
+
+    /// Is asked before any target, in the order in which rules are added.
+    pub(crate) fn rule(&mut self, rule: Value) {
+        self.rules.push(rule);
+    }
+
     /// The configuration of all hosts. `dead` is an address where nobody listens.
     pub(crate) fn config(&self, upstream: SocketAddr, dead: SocketAddr) -> Value {
         let mut callers = serde_json::Map::new();
@@ -115,6 +126,9 @@ impl Suite {
             "body_bytes_max": BODY_BYTES_MAX,
             "media": {"hosts": [format!("http://{upstream}")], "file_bytes_max": FILE_BYTES_MAX, "ms_max": HASTY_MS},
             "timeouts": {"first_byte_ms": 15_000, "idle_ms": 15_000},
+            // Scenarios share targets that fail by name, and each counts on asking them.
+            "policy": {"rest_after": u32::MAX},
+            "rules": self.rules,
             "providers": providers,
             "models": self.aliases,
             "callers": callers,

@@ -68,6 +68,14 @@ impl Test {
         self.open(dialect, request).await.whole().await
     }
 
+    /// The same with more headers.
+    pub(crate) async fn ask_with(&self, dialect: Dialect, request: &Value, more: &[(&'static str, &str)]) -> Whole {
+        let (path, body) = dialect.sent(request);
+        let mut headers = dialect.headers(&self.key);
+        headers.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
+        client::send(self.host.address, "POST", &path, &headers, body).await.whole().await
+    }
+
     /// Asks and expects an answer rather than an error.
     pub(crate) async fn answer(&self, dialect: Dialect, request: &Value) -> Whole {
         let reply = self.ask(dialect, request).await;

@@ -91,6 +91,18 @@ fn a_caller_who_waits_is_told_so() {
     check("heartbeats");
 }
 
+/// Rows D1 to D20 of the goal table; each title begins with its row.
+#[test]
+fn a_request_is_routed_as_its_operator_and_its_caller_want() {
+    check("routing");
+}
+
+/// Rows E1 to E7.
+#[test]
+fn what_fails_costs_no_more_than_it_must() {
+    check("resilience");
+}
+
 #[test]
 fn limits_refuse_without_a_trace() {
     check("limits");
@@ -151,6 +163,7 @@ struct Run {
     world: Rc<World>,
     /// Whether what the targets were sent is told.
     shows_sent: bool,
+    brief: bool,
     replies: Vec<Told>,
 }
 
@@ -191,7 +204,8 @@ impl Run {
         };
         world.run(scenario.asks.iter().zip(&told).map(task).collect());
         let replies = told.into_iter().map(|told| told.into_inner().expect("its task has ended")).collect();
-        Self { world, replies, shows_sent: scenario.settings.shows_sent }
+        let Settings { shows_sent, brief, .. } = scenario.settings;
+        Self { world, replies, shows_sent, brief }
     }
 
     /// What must hold whatever happened.
@@ -207,11 +221,19 @@ impl Run {
             let cost = line["cost_picodollars"].as_i64();
             spent += cost.unwrap_or(0);
             unpriced += i32::from(cost.is_none());
+            // Those who were outrun are paid too, each under its own name.
+            let mut outrun = 0;
+            for attempt in line["attempts"].as_array().unwrap().iter().filter(|_| cost.is_some()) {
+                let Some(cost) = attempt["cost_picodollars"].as_i64().filter(|cost| *cost > 0) else { continue };
+                let other = attempt["target"].as_str().unwrap();
+                *counted.entry(format!("usage/ci/2026-11-21/cost_picodollars/{other}")).or_default() += cost;
+                outrun += cost;
+            }
             let mut count = |field: &str, add: i64| {
                 *counted.entry(format!("usage/ci/2026-11-21/{field}/{target}")).or_default() += add;
             };
             count("requests", 1);
-            count("cost_picodollars", cost.unwrap_or(0));
+            count("cost_picodollars", cost.map_or(0, |cost| cost - outrun));
             count("unpriced_requests", i64::from(cost.is_none()));
             count("cut_requests", i64::from(line["end"] != "complete"));
             for field in TOKENS {
@@ -240,7 +262,11 @@ impl Run {
     fn told(&self) -> String {
         let mut out = String::new();
         for told in &self.replies {
-            told.tell(&mut out);
+            if self.brief {
+                told.tell_briefly(&mut out);
+            } else {
+                told.tell(&mut out);
+            }
         }
         let fetched = self.world.fetched.borrow();
         for (at, url) in fetched.iter() {
@@ -252,7 +278,8 @@ impl Run {
         for (at, target) in self.world.cancelled.borrow().iter() {
             writeln!(out, "  {target} was cancelled at {at}").unwrap();
         }
-        for (counter, total) in self.world.counters.borrow().iter().filter(|(counter, _)| counter.starts_with("spend/"))
+        for (counter, total) in
+            self.world.counters.borrow().iter().filter(|(counter, _)| counter.starts_with("spend/") && !self.brief)
         {
             writeln!(out, "  {counter}: {total}").unwrap();
         }
@@ -298,6 +325,40 @@ impl Told {
         pieces.concat().into()
     }
 
+    /// What became of the request; of its answer only what is no answer.
+    fn tell_briefly(&self, out: &mut String) {
+        let line = &self.line;
+        let tried = format!("tried [{}]", attempts_of(line));
+        let rules = line["rules"].as_array().map(|_| format!(", by the rules {}", line["rules"]));
+        let end = line["end"].as_str().filter(|end| *end != "complete").map(|end| format!(", {end}"));
+        let ms = format!(", {} ms", line["ms"]);
+        let status = if self.status == 499 { "no reply".to_owned() } else { format!("{} at {}", self.status, self.at) };
+        writeln!(out, "  {status}, {tried}{}{}{ms}", rules.unwrap_or_default(), end.unwrap_or_default()).unwrap();
+        self.tell_headers(&["x-tollgate-cost", "request-id"], out);
+        if self.status != 200 && self.status != 499 {
+            writeln!(out, "  {}", frames::told(self.dialect, &self.body())).unwrap();
+        }
+    }
+
+    /// Those that do not go without saying, besides these.
+    fn tell_headers(&self, beside: &[&str], out: &mut String) {
+        let line = &self.line;
+        for (name, value) in self.headers.iter() {
+            let usual = match name {
+                "x-tollgate-id" | "x-tollgate-attempts" | "cache-control" => true,
+                "x-request-id" => value.starts_with("req_"),
+                "content-type" if self.relayed => value.starts_with("text/event-stream"),
+                "content-type" => value == "application/json",
+                "x-tollgate-target" => line["target"] == value,
+                _ => beside.contains(&name),
+            };
+            if !usual {
+                let value = if value.len() > 300 { format!("({} bytes)", value.len()) } else { value.to_owned() };
+                writeln!(out, "  {name}: {value}").unwrap();
+            }
+        }
+    }
+
     fn tell(&self, out: &mut String) {
         let line = &self.line;
         let tried = format!("tried [{}]", attempts_of(line));
@@ -306,20 +367,7 @@ impl Told {
         } else {
             writeln!(out, "  {} at {}, {tried}", self.status, self.at).unwrap();
         }
-        for (name, value) in self.headers.iter() {
-            let usual = match name {
-                "x-tollgate-id" | "x-tollgate-attempts" | "cache-control" => true,
-                "x-request-id" => value.starts_with("req_"),
-                "content-type" if self.relayed => value.starts_with("text/event-stream"),
-                "content-type" => value == "application/json",
-                "x-tollgate-target" => line["target"] == value,
-                _ => false,
-            };
-            if !usual {
-                let value = if value.len() > 300 { format!("({} bytes)", value.len()) } else { value.to_owned() };
-                writeln!(out, "  {name}: {value}").unwrap();
-            }
-        }
+        self.tell_headers(&[], out);
         for (at, piece) in self.received.pieces.iter().filter(|(_, piece)| !piece.is_empty()) {
             let at = if self.relayed { format!("at {at}: ") } else { String::new() };
             writeln!(out, "  {at}{}", frames::told(self.dialect, piece)).unwrap();
@@ -360,11 +408,12 @@ async fn asked(gateway: &Gateway, world: Rc<World>, ask: &Ask) -> Told {
     world.until(ask.at).await;
     let (lines, settled, begun, beats) = Default::default();
     let host = Scripted { world: world.clone(), gone_at: ask.gone_at, lines, settled, begun, beats };
+    let own = ask.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let request = Incoming {
         method: "POST".to_owned(),
-        path: ask.path.to_owned(),
+        path: ask.path.clone(),
         query: ask.query.map(str::to_owned),
-        headers: [("authorization", "Bearer the key of ci")].iter().chain(&ask.headers).copied().collect(),
+        headers: [("authorization", "Bearer the key of ci")].into_iter().chain(own).collect(),
         body: Body::Whole(ask.body.clone().into()),
     };
     let reply = serve(gateway, &host, request).await;
@@ -401,7 +450,8 @@ async fn asked(gateway: &Gateway, world: Rc<World>, ask: &Ask) -> Told {
 }
 
 fn gateway(scenario: &Scenario) -> Gateway {
-    let Settings { cap, rpm, first, idle, heartbeat, strict, fetch, unpriced, .. } = &scenario.settings;
+    let Settings { cap, rpm, first, idle, heartbeat, strict, fetch, unpriced, total, .. } = &scenario.settings;
+    let Settings { policy, policies, rules, .. } = &scenario.settings;
     let provider = |name| {
         let dialect = script::dialect_of(name);
         json!({
@@ -414,10 +464,22 @@ fn gateway(scenario: &Scenario) -> Gateway {
     let providers: HashMap<&str, Value> = ["oa", "ob", "oi", "aa", "ab", "ra", "ga", "gb", "anthropic", "openai"]
         .map(|name| (name, provider(name)))
         .into();
-    let draft = json!({
+    let timeouts = json!({"first_byte_ms": first, "idle_ms": idle, "total_ms": total, "heartbeat_ms": heartbeat});
+    let alias = |targets: &[String], policy: &Option<Value>| {
+        let mut alias = timeouts.clone();
+        merge(&mut alias, &json!({"targets": targets, "strict": strict, "policy": policy}));
+        alias
+    };
+    let mut models = json!({"try": alias(&scenario.route, policy)});
+    for (name, targets, policy) in &scenario.aliases {
+        models[name] = alias(targets, policy);
+    }
+    let mut draft = json!({
+        "policy": policies.clone().unwrap_or_else(|| json!({})),
+        "rules": rules,
         "providers": providers,
         "media": {"fetch": fetch, "hosts": FILES.map(|host| format!("http://{host}")), "files_max": 3, "file_bytes_max": 100, "bytes_max": 150, "ms_max": 1000},
-        "models": {"try": {"targets": scenario.route, "first_byte_ms": first, "idle_ms": idle, "heartbeat_ms": heartbeat, "strict": strict}},
+        "models": models,
         "callers": {"ci": {"secret": "the key of ci", "requests_per_minute": rpm, "spend_cap_usd": cap, "unpriced": unpriced}},
         "prices": {
             "oa/m": {"input": "2.50", "cached_input": "1.25", "output": "10"},
@@ -429,7 +491,20 @@ fn gateway(scenario: &Scenario) -> Gateway {
             "ab/m": {"input": "1", "cached_input": "0.10", "cache_write": "1.25", "output": "5.000001"},
         },
     });
+    for (name, fields) in &scenario.settings.providers {
+        merge(&mut draft["providers"][name], fields);
+    }
+    for (model, fields) in &scenario.settings.prices {
+        merge(&mut draft["prices"][model], fields);
+    }
     let draft = Draft::from_json(Some(&draft.to_string())).expect("a configuration");
     let secret = |name: &str| name.starts_with("the key of").then(|| name.to_owned());
     Gateway::new(Config::compile(&draft, secret).expect("no mistake"), Keyless::Refused)
+}
+
+/// Puts the fields of one object over those of another.
+fn merge(under: &mut Value, over: &Value) {
+    for (name, value) in over.as_object().expect("an object") {
+        under[name] = value.clone();
+    }
 }

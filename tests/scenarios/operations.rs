@@ -132,6 +132,27 @@ fn embeddings_of_the_callers_own_shape_go_through_as_they_are() {
 }
 
 #[test]
+fn wishes_for_the_route_reach_no_upstream_with_what_is_no_chat() {
+    let wishes =
+        json!({"provider": {"order": ["up"], "quantizations": ["fp8"]}, "models": ["up/m"], "session_id": "s"});
+    let embeddings = r#"{"object":"list","data":[{"embedding":[0.10],"index":0}],"usage":{"total_tokens":7}}"#;
+    let ranking = r#"{"results":[{"index":0,"relevance_score":0.1}]}"#;
+    let cases = [
+        ("openai-chat", "/v1/embeddings", json!({"model": "up/m", "input": ["a"]}), embeddings),
+        ("cohere", "/v1/rerank", json!({"model": "up/m", "query": "q", "documents": ["a"]}), ranking),
+    ];
+    for (dialect, path, plain, answer) in cases {
+        let mut ask = plain.clone();
+        ask.as_object_mut().unwrap().extend(wishes.as_object().unwrap().clone());
+        let told = exchange(dialect, path, &ask, (200, JSON, answer));
+        let mut sent = plain;
+        sent["model"] = "m".into();
+        assert_eq!(told.sent[0].1, sent, "{path}");
+        assert_eq!((told.status, told.headers.get("x-tollgate-lost")), (200, Some("provider.quantizations")), "{path}");
+    }
+}
+
+#[test]
 fn embeddings_of_another_shape_are_translated_and_packed() {
     let ask =
         json!({"model": "up/m", "input": ["a", "b"], "encoding_format": "base64", "user": "u", "truncate": "END"});
@@ -169,7 +190,7 @@ fn the_ai_sdk_gets_embeddings_and_rankings_in_its_own_shape_from_all() {
         let told = exchange_with(&head, dialect, "/v4/ai/embedding-model", &ask, (200, JSON, answer));
         assert_eq!(told.sent[0].1["model"], "m", "{dialect}");
         assert_eq!((told.status, told.body.as_str()), (200, r#"{"embeddings":[[0.10]],"usage":{"tokens":7}}"#));
-        assert_eq!(told.headers.get("x-tollgate-lost"), Some("providerOptions.gateway.order"));
+        assert_eq!(told.headers.get("x-tollgate-lost"), None, "it was heard");
         assert_eq!(told.headers.get("x-tollgate-cost"), Some("7000000"));
     }
     let ask = json!({"documents": {"type": "text", "values": ["a", "b"]}, "query": "q", "topN": 1});

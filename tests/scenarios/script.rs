@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use serde_json::Value;
 use tollgate::dialect::Inbound;
 use tollgate::dialect::ai_sdk::Version;
 use tollgate::host::Millis;
@@ -30,7 +31,10 @@ pub type Script = VecDeque<(Millis, Act)>;
 
 #[derive(Debug)]
 pub struct Scenario {
+    /// What the model `try` stands for.
     pub route: Vec<String>,
+    /// More models: name, targets, and policy where it has one.
+    pub aliases: Vec<(String, Vec<String>, Option<Value>)>,
     pub settings: Settings,
     pub targets: Vec<(String, Script)>,
     pub asks: Vec<Ask>,
@@ -50,14 +54,24 @@ pub struct Settings {
     /// Whence files are fetched; left out, from wherever the default allows.
     pub fetch: Option<String>,
     pub unpriced: bool,
+    pub total: Option<Millis>,
+    /// Of the model `try`, and of all models.
+    pub policy: Option<Value>,
+    pub policies: Option<Value>,
+    pub rules: Vec<Value>,
+    /// Fields of providers, and of prices, over the usual ones.
+    pub providers: Vec<(String, Value)>,
+    pub prices: Vec<(String, Value)>,
+    /// Whether of an answer only the head is told.
+    pub brief: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Ask {
     pub dialect: Inbound,
-    pub path: &'static str,
+    pub path: String,
     pub query: Option<&'static str>,
-    pub headers: Vec<(&'static str, &'static str)>,
+    pub headers: Vec<(String, String)>,
     pub stream: bool,
     pub at: Millis,
     pub gone_at: Option<Millis>,
@@ -67,15 +81,21 @@ pub struct Ask {
 
 impl Scenario {
     pub fn read(text: &str) -> Self {
-        let mut scenario =
-            Self { route: Vec::new(), settings: Settings::default(), targets: Vec::new(), asks: Vec::new() };
+        let mut scenario = Self {
+            route: Vec::new(),
+            aliases: Vec::new(),
+            settings: Settings::default(),
+            targets: Vec::new(),
+            asks: Vec::new(),
+        };
         for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
             let words = words(line);
             let (first, rest) = words.split_first().expect("a word");
             match first.as_str() {
                 "route" => scenario.route = rest.to_vec(),
-                "with" => scenario.settings = settings(rest),
-                "ask" => scenario.asks.push(ask(rest)),
+                "alias" => scenario.aliases.push(alias(rest)),
+                "with" => set(&mut scenario.settings, rest),
+                "ask" => ask(rest, &mut scenario.asks),
                 target => scenario.targets.push((target.to_owned(), script(dialect_of(target), rest))),
             }
         }
@@ -121,8 +141,25 @@ fn number<T: std::str::FromStr>(text: &str) -> T {
     text.parse().unwrap_or_else(|_| panic!("{text} is no number"))
 }
 
-fn settings(words: &[String]) -> Settings {
-    let mut settings = Settings::default();
+/// JSON, in backticks where a space in it stands outside a text.
+fn json(text: &str) -> Value {
+    serde_json::from_str(text.trim_matches('`')).unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+/// `oa:{"gateway":true}`.
+fn of(text: &str) -> (String, Value) {
+    let (name, fields) = text.trim_matches('`').split_once(':').unwrap_or_else(|| panic!("{text}: of whom?"));
+    (name.to_owned(), json(fields))
+}
+
+fn alias(words: &[String]) -> (String, Vec<String>, Option<Value>) {
+    let (name, rest) = words.split_first().expect("a name");
+    let (policy, targets): (Vec<_>, Vec<_>) = rest.iter().partition(|word| word.starts_with("policy="));
+    let policy = policy.first().and_then(|word| word.strip_prefix("policy=")).map(json);
+    (name.clone(), targets.into_iter().cloned().collect(), policy)
+}
+
+fn set(settings: &mut Settings, words: &[String]) {
     for word in words {
         match word.split_once('=').unwrap_or((word, "")) {
             ("cap", usd) => settings.cap = Some(usd.to_owned()),
@@ -136,16 +173,24 @@ fn settings(words: &[String]) -> Settings {
             ("fetch", whence) => settings.fetch = Some(whence.to_owned()),
             ("unpriced", _) => settings.unpriced = true,
             ("store-down", _) => settings.store_down = true,
+            ("total", ms) => settings.total = Some(number(ms)),
+            ("policy", policy) => settings.policy = Some(json(policy)),
+            ("policies", policy) => settings.policies = Some(json(policy)),
+            ("rule", rule) => settings.rules.push(json(rule)),
+            ("provider", fields) => settings.providers.push(of(fields)),
+            ("price", fields) => settings.prices.push(of(fields)),
+            ("brief", _) => settings.brief = true,
             _ => panic!("{word}?"),
         }
     }
-    settings
 }
 
-fn ask(words: &[String]) -> Ask {
+/// One request, or with `times=3 every=100` several.
+fn ask(words: &[String], asks: &mut Vec<Ask>) {
+    let (mut times, mut every) = (1, 0);
     let mut ask = Ask {
         dialect: Inbound::OpenaiChat,
-        path: "/v1/chat/completions",
+        path: "/v1/chat/completions".to_owned(),
         query: None,
         headers: Vec::new(),
         stream: false,
@@ -161,41 +206,46 @@ fn ask(words: &[String]) -> Ask {
             ("openai-chat", _) => {}
             ("openai-responses", _) => {
                 ask.dialect = Inbound::OpenaiResponses;
-                ask.path = "/v1/responses";
+                "/v1/responses".clone_into(&mut ask.path);
                 fields[1] = INPUT.to_owned();
             }
             // Sends Responses to the path of Chat Completions.
             ("cursor", _) => fields[1] = INPUT.to_owned(),
             ("anthropic", _) => {
                 ask.dialect = Inbound::Anthropic;
-                ask.path = "/v1/messages";
+                "/v1/messages".clone_into(&mut ask.path);
                 fields.push(r#""max_tokens":100"#.to_owned());
             }
             ("gemini", _) => {
                 ask.dialect = Inbound::Gemini;
-                ask.path = "/v1beta/models/try:generateContent";
+                "/v1beta/models/try:generateContent".clone_into(&mut ask.path);
                 fields = vec![r#""contents":[{"parts":[{"text":"Hello?"}]}]"#.to_owned()];
             }
             ("ai-sdk", version) => {
-                let version = if version.is_empty() { "4" } else { version };
-                ask.dialect = Inbound::AiSdk(if version == "2" { Version::V2 } else { Version::V4 });
-                ask.path = "/v4/ai/language-model";
-                ask.headers = vec![("ai-language-model-id", "try")];
-                ask.headers.extend((version == "2").then_some(("ai-language-model-specification-version", "2")));
+                let version = if version == "2" { Version::V2 } else { Version::V4 };
+                ask.dialect = Inbound::AiSdk(version);
+                "/v4/ai/language-model".clone_into(&mut ask.path);
+                let mut has = |name: &str, value: &str| ask.headers.push((name.to_owned(), value.to_owned()));
+                has("ai-language-model-id", "try");
+                if version == Version::V2 {
+                    has("ai-language-model-specification-version", "2");
+                }
                 fields = vec![r#""prompt":[{"role":"user","content":[{"type":"text","text":"Hello?"}]}]"#.to_owned()];
             }
             ("stream", _) if matches!(ask.dialect, Inbound::AiSdk(_)) => {
                 ask.stream = true;
-                ask.headers.push(("ai-language-model-streaming", "true"));
+                ask.headers.push(("ai-language-model-streaming".to_owned(), "true".to_owned()));
             }
-            ("count", _) if ask.dialect == Inbound::Gemini => ask.path = "/v1beta/models/try:countTokens",
+            ("count", _) if ask.dialect == Inbound::Gemini => {
+                "/v1beta/models/try:countTokens".clone_into(&mut ask.path);
+            }
             ("count", _) => {
-                ask.path = "/v1/messages/count_tokens";
+                "/v1/messages/count_tokens".clone_into(&mut ask.path);
                 fields.retain(|field| !field.contains("max_tokens"));
             }
             ("stream", how) if ask.dialect == Inbound::Gemini => {
                 ask.stream = true;
-                ask.path = "/v1beta/models/try:streamGenerateContent";
+                "/v1beta/models/try:streamGenerateContent".clone_into(&mut ask.path);
                 ask.query = if how == "list" { Some("key=secret") } else { Some("alt=sse&key=secret") };
             }
             ("stream", _) => {
@@ -206,6 +256,14 @@ fn ask(words: &[String]) -> Ask {
             ("at", ms) => ask.at = number(ms),
             ("hangs-up", ms) => ask.gone_at = Some(number(ms)),
             ("slow", ms) => ask.slow_ms = number(ms),
+            ("times", count) => times = number(count),
+            ("every", ms) => every = number(ms),
+            ("header", header) => {
+                let (name, value) = header.trim_matches('`').split_once(':').expect("a header");
+                ask.headers.push((name.to_owned(), value.to_owned()));
+            }
+            ("model", model) if ask.dialect == Inbound::Gemini => ask.path = ask.path.replace("try", model),
+            ("model", model) if matches!(ask.dialect, Inbound::AiSdk(_)) => model.clone_into(&mut ask.headers[0].1),
             ("model", model) => fields[0] = format!(r#""model":"{model}""#),
             // In place of the question, the parts of one.
             ("say", parts) => fields[1] = said(ask.dialect, parts.trim_matches('`')),
@@ -215,7 +273,7 @@ fn ask(words: &[String]) -> Ask {
         }
     }
     ask.body = format!("{{{}}}", fields.join(","));
-    ask
+    asks.extend((0..times).map(|n| Ask { at: ask.at + n * every, ..ask.clone() }));
 }
 
 fn said(dialect: Inbound, parts: &str) -> String {

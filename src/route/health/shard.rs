@@ -442,7 +442,8 @@ mod tests {
         let heard = here.hear(&own, 1, NOW);
         assert_eq!(heard, Heard { newest: NOW, own: Some(NOW) });
         let measure = here.measure(key(), NOW);
-        assert_eq!(measure.success_permille, Some(500));
+        // One answer and one failure, and the one more that everyone is given.
+        assert_eq!(measure.success_permille, Some(666));
         assert!(measure.first_byte_ms.is_some_and(|ms| (87..=113).contains(&ms)), "{measure:?}");
         // The target's other users saw it fail longer ago, and that counts less.
         for _ in 0..3 {

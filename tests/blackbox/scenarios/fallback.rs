@@ -12,13 +12,15 @@ use crate::upstream::Provider;
 use crate::upstream::script::FAILURE;
 
 /// Model of the first target, the outcome of its attempt, and whether it can only happen to a stream.
-const FALLS: [(&str, &str, bool); 15] = [
+const FALLS: [(&str, &str, bool); 16] = [
     ("dead", "unreachable", false),
     ("slow-first-byte", "timeout", false),
     ("slow-content", "timeout", true),
+    // What another provider may know, or have room for.
+    ("status-404", "404", false),
+    ("status-413", "413", false),
     ("status-408", "408", false),
     ("status-409", "409", false),
-    ("status-429", "429", false),
     ("status-500", "500", false),
     ("status-502", "502", false),
     ("status-503", "503", false),
@@ -30,12 +32,22 @@ const FALLS: [(&str, &str, bool); 15] = [
     ("cut-early", "error", false),
 ];
 
+/// Failures after which a target is left alone for a while, so that no two scenarios may share one: model, outcome.
+const RESTS: [(&str, &str); 6] = [
+    ("retry-after-1", "429"),
+    ("retry-after-3600", "429"),
+    ("status-429", "429"),
+    ("status-401", "401"),
+    ("status-402", "402"),
+    ("status-403", "403"),
+];
+
 /// Caller; who fails, how, and what that is called; who answers then.
 const ACROSS: [(Dialect, Provider, &str, &str, Provider); 8] = [
     (Dialect::Gemini, Provider::Cohere, "status-500", "500", Provider::Anthropic),
     (Dialect::Gemini, Provider::Ollama, "end-first", "error", Provider::AnthropicOnVertex),
     (Dialect::OpenaiResponses, Provider::Gemini, "error-event-first", "error", Provider::AnthropicOnBedrock),
-    (Dialect::OpenaiResponses, Provider::OpenaiResponses, "status-429", "429", Provider::Cohere),
+    (Dialect::OpenaiResponses, Provider::OpenaiResponses, "status-503", "503", Provider::Cohere),
     (Dialect::OpenaiChat, Provider::BedrockConverse, "error-event-early", "error", Provider::Gemini),
     (Dialect::OpenaiChat, Provider::OpenaiResponses, "error-event-early", "error", Provider::Ollama),
     (Dialect::Anthropic, Provider::AnthropicOnBedrock, "cut-early", "error", Provider::OpenaiResponses),
@@ -73,17 +85,16 @@ pub(crate) fn add(suite: &mut Suite) {
             });
         }
     }
-    for (first, seconds) in [(Provider::OpenaiChat, 1), (Provider::Anthropic, 3600)] {
+    for ((model, outcome), first) in RESTS.into_iter().zip(Provider::BOTH.into_iter().cycle()) {
         for caller in Dialect::BOTH {
-            // A target that asked for a pause may be left out for a while: no two scenarios share one.
-            let model: &'static str = format!("retry-after-{seconds}-{}", caller.name()).leak();
-            let alias: &'static str = format!("fall-{model}").leak();
-            suite.alias(alias, &[first.target(model), first.other().target("text")]);
-            let name = format!("fallback::retry_after_{seconds}_at_{}::{}::nobody_waits", first.name(), caller.name());
+            let own: &'static str = format!("{model}-{}", caller.name()).leak();
+            let alias: &'static str = format!("fall-{own}").leak();
+            suite.alias(alias, &[first.target(own), first.other().target("text")]);
+            let name = format!("fallback::{model}_at_{}::{}::nobody_waits", first.name(), caller.name());
             suite.add(&name, move |test| async move {
                 let began = Instant::now();
                 let pair = Pair { caller, upstream: first.other() };
-                falls(test, pair, alias, first.target(model), "429", true).await;
+                falls(test, pair, alias, first.target(own), outcome, true).await;
                 assert!(began.elapsed() < Duration::from_secs(10), "the gateway waited for {:?}", began.elapsed());
             });
         }

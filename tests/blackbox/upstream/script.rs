@@ -3,7 +3,7 @@
 //! | model | what happens |
 //! | --- | --- |
 //! | `text` `tools` `thinking` `length` `stop-sequence` `cheap` `bash` `exec-command` | the [`Answer`] of that name, whole or streamed |
-//! | `status-N`, `retry-after-N` | an error; the latter a 429 that names the seconds, and may have a name of its own (`retry-after-7-x`) |
+//! | `status-N`, `retry-after-N` | an error; the latter a 429 that names the seconds; both may have a name of their own (`retry-after-7-x`) |
 //! | `slow-first-byte`, `slow-content` | silence before the head; before the first content |
 //! | `error-event-first`, `error-event-early` | an error event as first frame; after the opening frame |
 //! | `end-first`, `cut-early` | a clean end without a frame; a cut after the opening frame |
@@ -82,7 +82,8 @@ pub(crate) fn steps(asked: &Asked, request: &Value) -> Vec<Step> {
 
 fn plain_steps(asked: &Asked, name: &str, model: &str, request: &Value) -> Vec<Step> {
     let provider = asked.provider;
-    if let Some(status) = model.strip_prefix("status-").and_then(|status| status.parse().ok()) {
+    let status = model.strip_prefix("status-").and_then(|rest| rest.split('-').next());
+    if let Some(status) = status.and_then(|status| status.parse().ok()) {
         return failed(provider, status, FAILURE, Vec::new());
     }
     if let Some(seconds) = model.strip_prefix("retry-after-").and_then(|rest| rest.split('-').next()) {

@@ -1,0 +1,153 @@
+//! Whom a request may be put to, and in which order: what rules, names, wishes, policy and health make of it. Pure.
+
+use std::sync::Arc;
+
+use super::demand::Asked;
+use super::dice::Dice;
+use super::health::Key;
+use super::need::Needs;
+use super::order::{Candidate, Order};
+use super::place::{Known, Unfit, place};
+use super::policy::Policy;
+use super::resolve;
+use super::rule::{Denied, Facts, Rule, follow};
+use super::size::Size;
+use super::traits::Traits;
+use super::watch::Shared;
+use super::wish::{Wishes, variant};
+use crate::config::{Config, Target};
+use crate::error::{Error, Kind};
+use crate::host::{Headers, Millis};
+
+/// What the route of a request depends on.
+#[derive(Clone, Copy)]
+pub struct Wanted<'a> {
+    /// The caller's name.
+    pub caller: &'a str,
+    /// As the caller names it.
+    pub model: &'a str,
+    pub headers: &'a Headers,
+    pub wishes: &'a Wishes,
+    pub asked: Asked<'a>,
+    pub size: &'a Size,
+    pub now: Millis,
+}
+
+/// Who may be asked, in order, and by which policy.
+#[derive(Debug)]
+pub struct Laid<'c> {
+    /// The name that the rules have for the first model.
+    pub model: String,
+    /// By which its targets are put in order.
+    pub order: Order,
+    /// How often and how long is tried: of the first model too.
+    pub policy: &'c Arc<Policy>,
+    pub candidates: Vec<Candidate>,
+    pub left_out: Vec<(Arc<Target>, Unfit)>,
+}
+
+/// A model to be asked for, once the rules have been followed.
+struct Name<'n> {
+    model: &'n str,
+    /// What an ending of the name that the caller wrote wants.
+    order: Option<Order>,
+    /// Where the caller wrote it, for a mistake: `None` for the first.
+    at: Option<String>,
+}
+
+/// Lays out the targets of the model that a request names, and behind them those of the models that its caller wishes
+/// then. `rules` are the places of the rules that applied, or of the one that refused it.
+pub fn lay<'c>(
+    config: &'c Config,
+    health: &Shared,
+    wanted: &Wanted<'_>,
+    dice: &mut Dice,
+    rules: &mut Vec<usize>,
+) -> Result<Laid<'c>, Error> {
+    let Wanted { wishes, asked, size, now, .. } = *wanted;
+    let mut laid: Option<Laid<'c>> = None;
+    for Name { model, order, at } in names(config, wanted, dice, rules)? {
+        let route = resolve(config, model).map_err(|error| placed(error, at))?;
+        let stick = route.policy.sticky.map(|sticky| asked.stick(sticky, wishes.session.as_deref()));
+        let demand = asked.demand(&route.targets, stick);
+        let order = wishes.sort.or(order).unwrap_or(route.policy.order);
+        let known = Known {
+            traits: |target| Traits::of(target),
+            cost: |target: &Target| order.asks_for_cost().then(|| size.worst(target)).flatten(),
+            health: &health.lock(),
+            now,
+        };
+        let places = place(&route.targets, route.policy, order, wishes, &demand, &known, dice);
+        let laid = laid.get_or_insert_with(|| Laid {
+            model: model.to_owned(),
+            order,
+            policy: route.policy,
+            candidates: Vec::new(),
+            left_out: Vec::new(),
+        });
+        // Whoever stands behind two names is asked once.
+        let before: Vec<Key> = laid.candidates.iter().map(|candidate| candidate.target.key).collect();
+        let is_new = |candidate: &Candidate| !before.contains(&candidate.target.key);
+        laid.candidates.extend(places.candidates.into_iter().filter(is_new));
+        laid.left_out.extend(places.left_out);
+    }
+    laid.ok_or_else(|| Error::new(Kind::Internal, "no model was named"))
+}
+
+/// The models that the rules have for a request, in place of the one that it named and of those that it wishes then.
+fn names<'n>(
+    config: &'n Config,
+    wanted: &Wanted<'n>,
+    dice: &mut Dice,
+    rules: &mut Vec<usize>,
+) -> Result<Vec<Name<'n>>, Error> {
+    let Wanted { caller, model, headers, wishes, asked, now, .. } = *wanted;
+    let facts = Facts {
+        caller,
+        tags: &wishes.tags,
+        headers,
+        body_bytes: asked.bytes.len(),
+        needs: if config.rules.iter().any(Rule::asks_for_needs) { asked.needs() } else { Needs::default() },
+        now,
+    };
+    // Callers of OpenRouter name the first again.
+    let then = wishes.models.iter().enumerate().filter(|(_, name)| *name != model);
+    let then = then.map(|(index, name)| (name.as_str(), Some(format!("models[{index}]"))));
+    let mut names: Vec<Name<'n>> = Vec::new();
+    for (asked_for, at) in [(model, None)].into_iter().chain(then) {
+        match follow(&config.rules, asked_for, &facts, dice) {
+            Ok(followed) => {
+                rules.extend(followed.rules);
+                let (model, order) = named(config, asked_for, followed.model);
+                if names.iter().all(|name| name.model != model) {
+                    names.push(Name { model, order, at });
+                }
+            }
+            Err(Denied(rule, why)) => {
+                *rules = vec![rule];
+                return Err(placed(Error::new(Kind::Forbidden, why.to_owned()), at));
+            }
+        }
+    }
+    Ok(names)
+}
+
+/// The model that a name stands for after the rules, and the order that its ending wants. As a name of its own one with
+/// an ending goes before.
+fn named<'n>(config: &Config, model: &'n str, ruled: Option<&'n str>) -> (&'n str, Option<Order>) {
+    match (variant(model), ruled) {
+        (Some((_, order)), Some(ruled)) => (ruled, Some(order)),
+        (None, Some(ruled)) => (ruled, None),
+        (Some((plain, order)), None) if !config.aliases.contains(model) && config.aliases.contains(plain) => {
+            (plain, Some(order))
+        }
+        (_, None) => (model, None),
+    }
+}
+
+fn placed(error: Error, at: Option<String>) -> Error {
+    match at {
+        Some(at) => error.at(at),
+        None => error,
+    }
+}
