@@ -19,6 +19,7 @@ use self::answer::answer;
 use self::door::{Call, Door, door};
 use self::head::{JSON, early_head, header_text, name_request};
 use self::prepare::{Job, prepare};
+pub use self::prepare::{Laid, Wanted, lay};
 use crate::auth::{self, Keyless};
 use crate::config::{Caller, Config};
 use crate::dialect::{Inbound, Model, ai_sdk};

@@ -1,7 +1,6 @@
 //! What becomes of a request before anything is asked: who sends it, what for, whom it may be put to, and whether its
 //! caller's limits have room for it.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -149,8 +148,15 @@ pub(super) async fn prepare<'a, H: Host>(
     // As much chance as is in its id.
     let mut dice = Dice::new(hash(HASH_START, record.id.as_bytes()));
     let asked = Asked { dialect, ask, body: &body, bytes };
-    let named = rule(&gateway.config, &caller, &wishes, request, &model, asked, &mut dice, record).map_err(plain)?;
-    let laid = lay(gateway, &named, &wishes, asked, record.started, &mut dice).map_err(plain)?;
+    let wanted = Wanted {
+        caller: &caller.name,
+        model: &model,
+        headers: &request.headers,
+        wishes: &wishes,
+        asked,
+        now: record.started,
+    };
+    let laid = lay(gateway, &wanted, &mut dice, &mut record.rules).map_err(plain)?;
     let sealed = seal::is_in(bytes);
     let mut candidates = laid.candidates;
     if ask == Ask::TokenCount {
@@ -206,59 +212,37 @@ fn plain(error: Error) -> Refusal {
     (error, Vec::new())
 }
 
-/// The model that the rules have for a request, in place of the one that it named.
-#[expect(clippy::too_many_arguments, reason = "they are what a rule may ask for, and nothing else has all of them")]
-fn rule<'c>(
-    config: &'c Config,
-    caller: &Caller,
-    wishes: &Wishes,
-    request: &Incoming,
-    model: &'c str,
-    asked: Asked<'_>,
-    dice: &mut Dice,
-    record: &mut Record,
-) -> Result<Cow<'c, str>, Error> {
-    if config.rules.is_empty() {
-        return Ok(Cow::Borrowed(model));
-    }
-    let tags: Vec<&str> = wishes.tags.iter().map(String::as_str).collect();
-    let facts = Facts {
-        caller: &caller.name,
-        tags: &tags,
-        headers: &request.headers,
-        body_bytes: asked.bytes.len(),
-        needs: if config.rules.iter().any(Rule::asks_for_needs) { asked.needs() } else { Needs::default() },
-        now: record.started,
-    };
-    match follow(&config.rules, model, &facts, dice) {
-        Ok(followed) => {
-            record.rules = followed.rules;
-            Ok(Cow::Borrowed(followed.model.unwrap_or(model)))
-        }
-        Err(Denied(at, why)) => {
-            record.rules = vec![at];
-            Err(Error::new(Kind::Forbidden, why.to_owned()))
-        }
-    }
+/// What the route of a request depends on.
+#[derive(Clone, Copy)]
+pub struct Wanted<'a> {
+    /// The caller's name.
+    pub caller: &'a str,
+    /// As the caller names it.
+    pub model: &'a str,
+    pub headers: &'a Headers,
+    pub wishes: &'a Wishes,
+    pub asked: Asked<'a>,
+    pub now: Millis,
 }
 
 /// Who may be asked, in order, and by which policy.
-struct Laid<'c> {
-    candidates: Vec<Candidate>,
-    left_out: Vec<(Arc<Target>, Unfit)>,
-    policy: &'c Arc<Policy>,
+pub struct Laid<'c> {
+    pub candidates: Vec<Candidate>,
+    pub left_out: Vec<(Arc<Target>, Unfit)>,
+    pub policy: &'c Arc<Policy>,
 }
 
-/// Lays out the targets of `model`, and behind them those of the models that the caller wishes then.
-fn lay<'c>(
+/// Lays out the targets of the model that the rules have for a request, and behind them those of the models that its
+/// caller wishes then. `rules` are the places of the rules that applied, one that refused it included.
+pub fn lay<'c>(
     gateway: &'c Gateway,
-    model: &str,
-    wishes: &Wishes,
-    asked: Asked<'_>,
-    now: Millis,
+    wanted: &Wanted<'_>,
     dice: &mut Dice,
+    rules: &mut Vec<usize>,
 ) -> Result<Laid<'c>, Error> {
+    let Wanted { wishes, asked, now, .. } = *wanted;
     let config = &gateway.config;
+    let model = rule(config, wanted, dice, rules)?;
     let (model, order) = match wish::variant(model) {
         // As a name of its own it goes before.
         Some((plain, order)) if !config.aliases.contains(model) && config.aliases.contains(plain) => {
@@ -289,6 +273,38 @@ fn lay<'c>(
         laid.left_out.extend(places.left_out);
     }
     Ok(laid)
+}
+
+/// The model that the rules have for a request, in place of the one that it named.
+fn rule<'r>(
+    config: &'r Config,
+    wanted: &Wanted<'r>,
+    dice: &mut Dice,
+    rules: &mut Vec<usize>,
+) -> Result<&'r str, Error> {
+    let Wanted { caller, model, headers, wishes, asked, now } = *wanted;
+    if config.rules.is_empty() {
+        return Ok(model);
+    }
+    let tags: Vec<&str> = wishes.tags.iter().map(String::as_str).collect();
+    let facts = Facts {
+        caller,
+        tags: &tags,
+        headers,
+        body_bytes: asked.bytes.len(),
+        needs: if config.rules.iter().any(Rule::asks_for_needs) { asked.needs() } else { Needs::default() },
+        now,
+    };
+    match follow(&config.rules, model, &facts, dice) {
+        Ok(followed) => {
+            *rules = followed.rules;
+            Ok(followed.model.unwrap_or(model))
+        }
+        Err(Denied(at, why)) => {
+            *rules = vec![at];
+            Err(Error::new(Kind::Forbidden, why.to_owned()))
+        }
+    }
 }
 
 /// What the caller is told when nobody is left: why each was left out.
