@@ -69,7 +69,8 @@ pub enum Standing {
 pub const REST_MS_MAX: Millis = 60_000;
 /// For one that says that it is too busy and not for how long.
 const BUSY_MS: Millis = 5_000;
-const DOWN_MS_MAX: Millis = 5 * 60_000;
+/// Nobody is left alone for longer without being tried.
+pub const DOWN_MS_MAX: Millis = 5 * 60_000;
 /// A request that tries a closed target and is never heard of again holds it closed for as long.
 const PROBE_MS_MAX: Millis = 60_000;
 /// What was seen so long ago counts half.
@@ -283,13 +284,16 @@ impl Course {
 
 impl Breaker {
     fn after(self, verdict: Verdict, caution: Caution, now: Millis) -> Self {
-        let open = |rest_ms: Millis| Self::Open { until: now.saturating_add(rest_ms), rest_ms };
+        let open = |rest_ms: Millis| {
+            let rest_ms = rest_ms.min(DOWN_MS_MAX);
+            Self::Open { until: now.saturating_add(rest_ms), rest_ms }
+        };
         match (self, verdict) {
             (Self::Closed { failures }, Verdict::Failed) if failures.saturating_add(1) >= caution.failures => {
                 open(caution.rest_ms)
             }
             (Self::Closed { failures }, Verdict::Failed) => Self::Closed { failures: failures.saturating_add(1) },
-            (Self::Probing { rest_ms, .. }, Verdict::Failed) => open(rest_ms.saturating_mul(2).min(DOWN_MS_MAX)),
+            (Self::Probing { rest_ms, .. }, Verdict::Failed) => open(rest_ms.saturating_mul(2)),
             // The one that tried it went away without an outcome: another may.
             (Self::Probing { rest_ms, .. }, Verdict::Abandoned) => Self::Open { until: now, rest_ms },
             // Sent before it closed; or nothing was learned.
