@@ -173,6 +173,14 @@ impl Health {
         });
     }
 
+    /// Another that was asked later was sooner, `ms` after this one was asked. It would have taken longer still: left out,
+    /// the slow would seem to be as quick as their quick answers, and whoever never answers would never be found out.
+    /// So it counts as a failure in a row. The attempt's end is told besides.
+    pub fn outrun(&mut self, key: Key, ms: Millis, caution: Caution, now: Millis) {
+        self.began_after(key, ms, now);
+        self.course(key, now, |course| course.breaker = course.breaker.after(Verdict::Failed, caution, now));
+    }
+
     /// How long the answer took from its first content to its end.
     pub fn told(&mut self, key: Key, tokens: u64, ms: Millis, now: Millis) {
         // Of a few tokens the time is that of one packet.
@@ -355,6 +363,21 @@ mod tests {
                 now = until;
             }
         }
+    }
+
+    #[test]
+    fn whoever_is_outrun_again_and_again_is_closed() {
+        let (mut health, key) = one();
+        for _ in 0..3 {
+            assert_eq!(health.standing(key, NOW), Standing::Up);
+            health.begin(key, NOW);
+            health.outrun(key, 2_000, Caution::default(), NOW);
+            health.end(key, Verdict::Abandoned, Caution::default(), NOW);
+        }
+        assert_eq!(health.standing(key, NOW), Standing::Down(NOW + 15_000));
+        let measure = health.measure(key, NOW);
+        assert_eq!((measure.success_permille, measure.in_flight), (None, 0));
+        assert!(measure.first_byte_ms > Some(1_700), "{measure:?}");
     }
 
     #[test]

@@ -54,7 +54,7 @@ pub(super) async fn answer<H: Host>(host: &H, job: &Job<'_>, mut plan: Plan, mut
         match tried {
             Tried::Whole { mut headers, body, tally, lost } => {
                 note(Outcome::Status(200), "");
-                outrun(job, &mut record, &under_way, ended);
+                outrun(job, &mut record, &under_way, sent.as_ref(), ended);
                 served(&mut record, &target, &lost, sent, ended);
                 let cost = record.cost(&tally).map_or_else(|| "unknown".to_owned(), |(cost, _)| cost.0.to_string());
                 headers.push("x-tollgate-cost", cost);
@@ -64,7 +64,7 @@ pub(super) async fn answer<H: Host>(host: &H, job: &Job<'_>, mut plan: Plan, mut
             }
             Tried::Stream { mut headers, upstream, relay, lost } => {
                 note(Outcome::Status(200), "");
-                outrun(job, &mut record, &under_way, ended);
+                outrun(job, &mut record, &under_way, sent.as_ref(), ended);
                 served(&mut record, &target, &lost, sent, ended);
                 label(&mut headers, &record, job);
                 let record = Box::new(record);
@@ -179,11 +179,13 @@ async fn first_of<H: Host, F: Future>(
 }
 
 /// Writes down those who were slower than another that was asked beside them, and are cancelled.
-fn outrun<F>(job: &Job<'_>, record: &mut Record, runners: &[Runner<F>], now: Millis) {
+fn outrun<F>(job: &Job<'_>, record: &mut Record, runners: &[Runner<F>], winner: Option<&Sent>, now: Millis) {
     for Runner { target, began, .. } in runners {
         let ms = now.saturating_sub(*began);
-        // It would have taken longer still. Left out, the slow would seem to be as quick as their quick answers.
-        job.health.lock().began_after(target.key, ms, now);
+        // One that was asked after the winner has had less time, which says nothing of it.
+        if winner.is_some_and(|winner| *began < winner.began) {
+            job.health.lock().outrun(target.key, ms, job.policy.caution, now);
+        }
         let outcome = Outcome::Outrun;
         record.attempts.push(Attempt { target: target.to_string(), outcome, ms, cause: String::new() });
     }
