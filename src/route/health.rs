@@ -83,8 +83,8 @@ const COURSES_MAX: usize = 4096;
 /// Of all targets, as far as this process knows.
 #[derive(Debug, Default)]
 pub struct Health {
-    /// By key.
-    courses: Vec<(Key, Course)>,
+    /// By key. Each in a place of its own, so that the keys lie close together: every request looks for many.
+    courses: Vec<(Key, Box<Course>)>,
 }
 
 /// Of one target.
@@ -215,7 +215,7 @@ impl Health {
 
     fn known(&self, key: Key) -> Option<&Course> {
         let at = self.courses.binary_search_by_key(&key, |(key, _)| *key).ok()?;
-        self.courses.get(at).map(|(_, course)| course)
+        self.courses.get(at).map(|(_, course)| &**course)
     }
 
     fn course(&mut self, key: Key, now: Millis, does: impl FnOnce(&mut Course)) {
@@ -223,7 +223,7 @@ impl Health {
             self.forget();
         }
         let at = self.courses.binary_search_by_key(&key, |(key, _)| *key).unwrap_or_else(|at| {
-            self.courses.insert(at, (key, Course { age: age(now), ..Course::default() }));
+            self.courses.insert(at, (key, Box::new(Course { age: age(now), ..Course::default() })));
             at
         });
         if let Some((_, course)) = self.courses.get_mut(at) {

@@ -1,6 +1,5 @@
 //! The order in which targets are tried: a policy, over what is known of each.
 
-use std::cmp::Reverse;
 use std::sync::Arc;
 
 use super::dice::{Dice, mixed};
@@ -65,38 +64,35 @@ const WEIGHT_MAX: u32 = 100;
 /// Puts `candidates` in order. Those who rest or are down go last, and never out: a caller with one target wants
 /// it tried.
 pub fn arrange(candidates: &mut [Candidate], order: Order, stick: Option<Stick>, dice: &mut Dice) {
-    match order {
-        Order::Listed => {}
-        Order::Weighted => shuffle(candidates, |candidate| u64::from(candidate.weight), dice),
-        Order::Cheapest => candidates.sort_by_key(|candidate| (candidate.cost.is_none(), candidate.cost)),
+    let dearest = candidates.iter().filter_map(|candidate| candidate.cost).max().unwrap_or_default();
+    let mut rank = |candidate: &Candidate| match order {
+        Order::Listed => 0,
+        Order::Weighted => wait(u64::from(candidate.weight), dice),
+        Order::Cheapest => candidate.cost.map_or(u64::MAX, |cost| cost.0),
         // What is not known yet has to be tried to be known.
-        Order::FirstByte => candidates.sort_by_key(|candidate| candidate.measure.first_byte_ms),
-        Order::Throughput => {
-            candidates.sort_by_key(|candidate| Reverse(candidate.measure.tokens_per_second.unwrap_or(u64::MAX)));
-        }
-        Order::LeastBusy => candidates.sort_by_key(|candidate| candidate.measure.in_flight),
-        Order::Balanced => {
-            let dearest = candidates.iter().filter_map(|candidate| candidate.cost).max().unwrap_or_default();
-            shuffle(candidates, |candidate| attraction(candidate, dearest), dice);
-        }
-    }
+        Order::FirstByte => candidate.measure.first_byte_ms.map_or(0, |ms| ms.saturating_add(1)),
+        Order::Throughput => candidate.measure.tokens_per_second.map_or(0, |speed| u64::MAX - speed),
+        Order::LeastBusy => u64::from(candidate.measure.in_flight),
+        Order::Balanced => wait(attraction(candidate, dearest), dice),
+    };
+    // As they are listed where one rank is as good as another.
+    candidates.sort_by_cached_key(|candidate| (candidate.standing, rank(candidate)));
     if let Some(Stick(stick)) = stick {
         keep(candidates, stick);
     }
-    // Stable, so that the order stands among those of one standing.
-    candidates.sort_by_key(|candidate| candidate.standing);
 }
 
-/// By chance: the first, then of those that are left, and so on. Those without weight stay behind in their order.
-fn shuffle(candidates: &mut [Candidate], weight: impl Fn(&Candidate) -> u64, dice: &mut Dice) {
-    let mut rest = candidates;
-    while let Some(at) = dice.weighed(rest.iter().map(&weight)) {
-        // The others keep their order.
-        let (Some(head), next) = (rest.get_mut(..=at), 1) else { return };
-        head.rotate_right(1);
-        let Some(tail) = std::mem::take(&mut rest).get_mut(next..) else { return };
-        rest = tail;
+/// How long chance lets one with this weight wait: whoever waits for the shortest time is the first, each as often as it
+/// weighs, and so on among those that are left (Efraimidis and Spirakis, "Weighted random sampling with a reservoir",
+/// 2006). One without weight waits for ever.
+fn wait(weight: u64, dice: &mut Dice) -> u64 {
+    if weight == 0 {
+        return u64::MAX;
     }
+    // Of 53 bits, above 0 and up to 1.
+    let chance = ((dice.roll() >> 11) + 1) as f64 / (1_u64 << 53) as f64;
+    // The bits of two numbers that are not negative are in the order of the numbers.
+    (-chance.ln() / weight as f64).abs().to_bits()
 }
 
 /// How strongly a balanced order is drawn to a target: with the square of how cheap it is, and in the measure in

@@ -102,7 +102,7 @@ pub fn place<T: Fn(&Target) -> Traits, C: Fn(&Target) -> Option<Picodollars>>(
     known: &Known<'_, T, C>,
     dice: &mut Dice,
 ) -> Places {
-    let mut places = Places::default();
+    let mut places = Places { candidates: Vec::with_capacity(targets.len()), ..Places::default() };
     for target in targets {
         if let Some(unfit) = unfit(target, &(known.traits)(target), policy, wishes, demand) {
             places.left_out.push((target.clone(), unfit));
@@ -152,7 +152,7 @@ fn unfit(target: &Target, traits: &Traits, policy: &Policy, wishes: &Wishes, dem
     if among(&policy.ignore) || among(&wishes.ignore) {
         return Some(Unfit::Ignored);
     }
-    if let Some(need) = Need::all().find(|need| demand.needs.has(*need) && traits.cannot.has(*need)) {
+    if let Some(need) = demand.needs.first_of(traits.cannot) {
         return Some(Unfit::Cannot(need));
     }
     if let Some(window) = traits.window.filter(|window| demand.input_tokens > *window) {
