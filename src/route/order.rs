@@ -105,17 +105,21 @@ fn attraction(candidate: &Candidate, dearest: Picodollars) -> u64 {
     u64::try_from(cheaper * cheaper / 1000 * success / 1000).unwrap_or(u64::MAX)
 }
 
-/// Moves one candidate to the front: by its weight, always the same for a stick, and another only for those whose
-/// candidate is gone (rendezvous hashing; Thaler and Ravishankar, 1996).
+/// Moves two candidates to the front, the second for when the first does not answer: by weight, always the same for a
+/// stick, and others only for those whose candidate is gone (rendezvous hashing; Thaler and Ravishankar, 1996).
 fn keep(candidates: &mut [Candidate], stick: u64) {
+    let may = |candidate: &Candidate| candidate.standing == Standing::Up && candidate.weight > 0;
     let drawn = |candidate: &Candidate| {
-        let copies = 0..u64::from(candidate.weight.clamp(1, WEIGHT_MAX));
+        let copies = 0..u64::from(candidate.weight.min(WEIGHT_MAX));
         copies.map(|copy| mixed(mixed(stick ^ candidate.target.key.0).wrapping_add(copy))).max()
     };
-    let up = candidates.iter().enumerate().filter(|(_, candidate)| candidate.standing == Standing::Up);
-    let best = up.max_by_key(|(_, candidate)| drawn(candidate)).map(|(at, _)| at);
-    if let Some(head) = best.and_then(|at| candidates.get_mut(..=at)) {
-        head.rotate_right(1);
+    for front in 0..2 {
+        let Some(rest) = candidates.get_mut(front..) else { return };
+        let up = rest.iter().enumerate().filter(|(_, candidate)| may(candidate));
+        let best = up.max_by_key(|(_, candidate)| drawn(candidate)).map(|(at, _)| at);
+        if let Some(head) = best.and_then(|at| rest.get_mut(..=at)) {
+            head.rotate_right(1);
+        }
     }
 }
 
