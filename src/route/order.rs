@@ -48,6 +48,13 @@ pub struct Candidate {
     pub cost: Option<Picodollars>,
 }
 
+impl Candidate {
+    /// Whether both are one target.
+    pub fn is_as(&self, other: &Self) -> bool {
+        self.target.key == other.target.key
+    }
+}
+
 /// What keeps a conversation with the target that has its prompt in a cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stick(u64);

@@ -268,8 +268,14 @@ pub fn lay<'c>(
             health: &gateway.health.lock(),
             now,
         };
-        let places = place(&route.targets, route.policy, order, wishes, &demand, &known, dice);
-        laid.candidates.extend(places.candidates);
+        let mut places = place(&route.targets, route.policy, order, wishes, &demand, &known, dice);
+        if laid.candidates.is_empty() {
+            laid.candidates = places.candidates;
+        } else {
+            // Whoever has failed as one model's target would fail as another's.
+            places.candidates.retain(|candidate| laid.candidates.iter().all(|before| !candidate.is_as(before)));
+            laid.candidates.extend(places.candidates);
+        }
         laid.left_out.extend(places.left_out);
     }
     Ok(laid)
