@@ -26,14 +26,19 @@ fn one_of_three() -> Vec<(&'static str, &'static [usize], Value)> {
     vec![("three", &[FIRST, 1, 2], json!({}))]
 }
 
-/// Three requests a second to three targets that are alike, of which the first fails for some minutes.
-fn outage(fault: Fault, minutes: Millis, after: Millis, mode: &Mode) -> (Run, Run) {
+/// Requests to three targets that are alike, of which the first is ill for some minutes, or never.
+fn played(fault: Option<Fault>, minutes: Millis, after: Millis, mode: &Mode) -> Run {
     let models = one_of_three();
     let (from, until) = (BEFORE, BEFORE + minutes * MINUTE);
-    let spells = [Spell { target: FIRST, from, until, fault, percent: 100 }];
+    let spell = |fault| Spell { target: FIRST, from, until, fault, percent: 100 };
+    let spells: Vec<Spell> = fault.map(spell).into_iter().collect();
     let plan =
         Plan { seed: 7, length: until + after, every_ms: 300, models: &models, spells: &spells, wrong_percent: 5 };
-    (Run::of(&Plan { spells: &[], ..plan }, mode), Run::of(&plan, mode))
+    Run::of(&plan, mode)
+}
+
+fn outage(fault: Fault, minutes: Millis, after: Millis, mode: &Mode) -> Run {
+    played(Some(fault), minutes, after, mode)
 }
 
 const BEFORE: Millis = MINUTE;
@@ -45,7 +50,7 @@ const FAULTS: [Fault; 5] =
 #[test]
 fn the_first_failure_costs_one_attempt() {
     for fault in FAULTS.into_iter().chain([Fault::Silent]) {
-        let (_, run) = outage(fault, 1, 0, &Mode::default());
+        let run = outage(fault, 1, 0, &Mode::default());
         let first = run.within(BEFORE, Millis::MAX).next().expect("a request");
         assert!(first.is_complete, "{fault:?}: {first:?}");
         assert_eq!((first.attempts.len(), first.attempts[1].0), (2, 1), "{fault:?}: {first:?}");
@@ -55,19 +60,17 @@ fn the_first_failure_costs_one_attempt() {
 /// The caller's median wait for a first byte in the outage, beside that without one; only once it is known.
 #[test]
 fn an_outage_of_the_first_of_three_is_hardly_noticed() {
-    for fault in FAULTS.into_iter().chain([Fault::Silent]) {
-        for mode in [Mode::default(), Mode { policy: json!({"hedge_ms": 1_500}), ..Mode::default() }] {
-            let (calm, run) = outage(fault, 2, 0, &mode);
-            let until = BEFORE + 2 * MINUTE;
+    for mode in [Mode::default(), Mode { policy: json!({"hedge_ms": 1_500}), ..Mode::default() }] {
+        let until = BEFORE + 2 * MINUTE;
+        // After three who had to wait for silence to become a failure.
+        let known = BEFORE + 11 * SECOND;
+        let first_byte_ms = |told: &Told| told.first_byte_ms.expect("an answer").cast_signed();
+        let calm: Vec<i64> = played(None, 2, 0, &mode).within(known, until).map(first_byte_ms).collect();
+        for fault in FAULTS.into_iter().chain([Fault::Silent]) {
+            let run = outage(fault, 2, 0, &mode);
             assert!(run.right().all(|told| told.is_complete), "{fault:?}: not all were answered");
-            // After three who had to wait for silence to become a failure.
-            let known = BEFORE + 11 * SECOND;
-            let calm = calm.within(known, until).map(|told| told.first_byte_ms.expect("an answer"));
-            let mut added: Vec<i64> = run
-                .within(known, until)
-                .zip(calm)
-                .map(|(told, calm)| told.first_byte_ms.expect("an answer").cast_signed() - calm.cast_signed())
-                .collect();
+            let mut added: Vec<i64> =
+                run.within(known, until).zip(&calm).map(|(told, calm)| first_byte_ms(told) - calm).collect();
             added.sort_unstable();
             assert!(added.len() > 250 && added[added.len() / 2] < 1, "{fault:?}: {}", added[added.len() / 2]);
             let vain = run.within(known, until).filter(|told| told.sent[0].1 == FIRST).count();
@@ -79,7 +82,7 @@ fn an_outage_of_the_first_of_three_is_hardly_noticed() {
 #[test]
 fn the_first_target_gets_its_traffic_back() {
     for (fault, within) in [
-        // After a short outage the rest is short too.
+        // Those who failed are tried when their rest is over, which is at its longest by then.
         (Fault::Refused, DOWN_MAX),
         (Fault::Status(500), DOWN_MAX),
         (Fault::Silent, DOWN_MAX),
@@ -87,7 +90,7 @@ fn the_first_target_gets_its_traffic_back() {
         (Fault::Busy { seconds: 20 }, 21 * SECOND),
         (Fault::Unpaid, 61 * SECOND),
     ] {
-        let (_, run) = outage(fault, 10, DOWN_MAX + MINUTE, &Mode::default());
+        let run = outage(fault, 10, DOWN_MAX + MINUTE / 2, &Mode::default());
         let over = BEFORE + 10 * MINUTE;
         // The first to try it may be a stream, and says what it found at its end.
         let back = over + within + 5 * SECOND;
@@ -99,7 +102,7 @@ fn the_first_target_gets_its_traffic_back() {
     }
 }
 
-/// How often a target that is not asked first in its turn had been closed shows in who was tried.
+/// Were the first one closed, others would be asked.
 #[test]
 fn what_a_caller_does_wrong_closes_no_target() {
     let models = one_of_three();
@@ -115,7 +118,7 @@ fn what_a_caller_does_wrong_closes_no_target() {
 /// An account without credit is left alone for a minute at a time, and no longer however long that lasts.
 #[test]
 fn a_provider_out_of_credit_is_no_outage() {
-    let (_, run) = outage(Fault::Unpaid, 10, 0, &Mode::default());
+    let run = outage(Fault::Unpaid, 10, 0, &Mode::default());
     let is_in = |told: &&Told| (BEFORE..BEFORE + 10 * MINUTE).contains(&told.at) && told.attempts[0].0 == FIRST;
     let tried: Vec<Millis> = run.told.iter().filter(is_in).map(|told| told.at).collect();
     let longest = tried.windows(2).map(|two| two[1] - two[0]).max().expect("it is tried");
@@ -127,7 +130,7 @@ fn a_provider_out_of_credit_is_no_outage() {
 #[test]
 fn the_same_seed_is_the_same_run() {
     let told = || {
-        let (_, run) = outage(Fault::Status(500), 1, 0, &Mode::default());
+        let run = outage(Fault::Status(500), 1, 0, &Mode::default());
         run.told.iter().map(|told| (told.at, told.first_byte_ms, told.attempts.clone())).collect::<Vec<_>>()
     };
     assert_eq!(told(), told());

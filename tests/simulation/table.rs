@@ -8,7 +8,7 @@ use tollgate::host::Millis;
 use crate::run::{Mode, Plan, Run};
 use crate::upstreams::{Fault, MINUTE, Spell};
 
-/// Each model has a target that is never ill. The first one is the case of the fewest words: three alike, as listed.
+/// Each model has a target that is never ill.
 pub fn models() -> Vec<(&'static str, &'static [usize], Value)> {
     vec![
         ("three", &[0, 1, 2], json!({})),
@@ -45,12 +45,12 @@ pub fn spells(length: Millis) -> Vec<Spell> {
 
 /// The ways of routing that are compared. Another is another row.
 pub fn modes() -> Vec<Mode> {
-    let hedge = |name, hedge| Mode { name, policy: hedge, ..Mode::default() };
+    let by = |name, policy| Mode { name, policy, ..Mode::default() };
     vec![
         Mode { name: "without health", policy: json!({}), forgets: true, ..Mode::default() },
-        hedge("health", json!({})),
-        hedge("health, hedge after 2 s", json!({"hedge_ms": 2_000})),
-        hedge("health, hedge at p95", json!({"hedge_percentile": 95})),
+        by("health", json!({})),
+        by("health, hedge after 2 s", json!({"hedge_ms": 2_000})),
+        by("health, hedge at p95", json!({"hedge_percentile": 95})),
     ]
 }
 
@@ -59,7 +59,7 @@ pub fn modes() -> Vec<Mode> {
 pub struct Row {
     pub name: String,
     pub requests: usize,
-    /// In thousandths of a percent.
+    /// In percent.
     pub success: f64,
     pub median_added_ms: i64,
     pub p99_added_ms: i64,
@@ -118,7 +118,7 @@ pub fn written(rows: &[Row]) -> String {
     out
 }
 
-/// Every minute is two seconds, so that a test has its answer soon: outages are short, and their beginnings count more.
+/// Two hours in twelve minutes, so that a test has its answer soon: outages are short, and their beginnings count more.
 #[test]
 fn health_and_hedging_make_outages_cheaper() {
     let rows = rows(1, 12 * MINUTE, 400);

@@ -121,9 +121,10 @@ fn gateway(policy: &str) -> Gateway {
     let providers = list(&mut (0..PROVIDERS).map(|at| {
         format!(r#""p{at}":{{"dialect":"openai-chat","base_url":"https://p{at}.example.com/v1","auth":"none"}}"#)
     }));
-    let prices = list(&mut (0..TARGETS).map(|at| {
-        format!(r#""{}":{{"input":"{}.5","output":"{}"}}"#, target(at), at * 7 % 13, at * 11 % 29 + 1)
-    }));
+    let prices = list(
+        &mut (0..TARGETS)
+            .map(|at| format!(r#""{}":{{"input":"{}.5","output":"{}"}}"#, target(at), at * 7 % 13, at * 11 % 29 + 1)),
+    );
     // All are read, and the last one applies; it leaves each name what it is.
     let rules = list(&mut (0..NAMES - 1).map(|at| match at + 2 == NAMES {
         false => format!(r#"{{"when":{{"caller":"team-{at}-*","model":"*-{at}"}},"use":"model-{}"}}"#, at % 100),
