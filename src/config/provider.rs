@@ -164,6 +164,21 @@ pub enum Credential {
 }
 
 impl Provider {
+    /// Answered here.
+    pub fn built_in(name: &str, models: Vec<String>) -> Self {
+        Self {
+            name: name.to_owned(),
+            reach: Reach::Echo,
+            models,
+            prefixes: Vec::new(),
+            is_gateway: false,
+            quirks: Quirks::default(),
+            region: None,
+            data: DataPolicy { zero_retention: Some(true), ..DataPolicy::default() },
+            agreed: DataPolicy::default(),
+        }
+    }
+
     /// None where it is built in.
     pub fn accounts(&self) -> &[Account] {
         match &self.reach {
@@ -232,17 +247,7 @@ pub(super) fn compile(
 ) -> (Providers, Named<Missing>) {
     let mut providers = Providers::default();
     let mut off = Named::default();
-    let echo = Provider {
-        name: BUILT_IN.to_owned(),
-        reach: Reach::Echo,
-        models: vec!["echo".to_owned()],
-        prefixes: Vec::new(),
-        is_gateway: false,
-        quirks: Quirks::default(),
-        region: None,
-        data: DataPolicy { zero_retention: Some(true), ..DataPolicy::default() },
-        agreed: DataPolicy::default(),
-    };
+    let echo = Provider::built_in(BUILT_IN, vec!["echo".to_owned()]);
     providers.insert(BUILT_IN.to_owned(), Arc::new(echo));
 
     let unwritten = ProviderDraft::default();

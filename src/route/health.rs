@@ -74,7 +74,8 @@ pub enum Standing {
 pub const REST_MS_MAX: Millis = 60_000;
 /// For one that says that it is too busy and not for how long.
 const BUSY_MS: Millis = 5_000;
-const DOWN_MS_MAX: Millis = 5 * 60_000;
+/// Nobody is left alone for longer without being tried.
+pub const DOWN_MS_MAX: Millis = 5 * 60_000;
 /// A request that tries a closed target and is never heard of again holds it closed for as long.
 const PROBE_MS_MAX: Millis = 60_000;
 /// What was seen so long ago counts half.
@@ -87,8 +88,9 @@ const COURSES_MAX: usize = 4096;
 /// Of all targets, as far as this process knows, by itself and from others.
 #[derive(Debug, Default)]
 pub struct Health {
-    /// By key, what requests of this process met.
-    courses: Vec<(Key, Course)>,
+    /// By key, what requests of this process met. Each in a place of its own, so that the keys lie close together: every
+    /// request looks for many.
+    courses: Vec<(Key, Box<Course>)>,
     /// Of other processes, the newest first.
     shards: Vec<Shard>,
     /// Their sum, by key.
@@ -217,6 +219,17 @@ impl Health {
         });
     }
 
+    /// Another that was asked later was sooner, `ms` after this one was asked. It would have taken longer still: left out,
+    /// the slow would seem to be as quick as their quick answers, and whoever never answers would never be found out.
+    /// So it counts as a failure in a row. The attempt's end is told besides.
+    pub fn outrun(&mut self, key: Key, ms: Millis, caution: Caution, now: Millis) {
+        self.began_after(key, ms, now);
+        if caution.rest_ms > 0 {
+            self.course(key, now, |course, _| course.breaker = course.breaker.after(Verdict::Failed, caution, now));
+            self.news = News::Urgent;
+        }
+    }
+
     /// How long the answer took from its first content to its end.
     pub fn told(&mut self, key: Key, tokens: u64, ms: Millis, now: Millis) {
         // Of a few tokens the time is that of one packet.
@@ -263,7 +276,7 @@ impl Health {
     }
 
     fn known(&self, key: Key) -> Option<&Course> {
-        self.courses.get(place(&self.courses, key).ok()?).map(|(_, course)| course)
+        self.courses.get(place(&self.courses, key).ok()?).map(|(_, course)| &**course)
     }
 
     fn elsewhere(&self, key: Key) -> Option<&Course> {
@@ -275,7 +288,7 @@ impl Health {
             self.forget();
         }
         let at = place(&self.courses, key).unwrap_or_else(|at| {
-            self.courses.insert(at, (key, Course { age: age(now), ..Course::default() }));
+            self.courses.insert(at, (key, Box::new(Course { age: age(now), ..Course::default() })));
             at
         });
         let elsewhere = place(&self.elsewhere, key).ok().and_then(|at| self.elsewhere.get_mut(at));
@@ -367,13 +380,16 @@ impl Breaker {
     }
 
     fn after(self, verdict: Verdict, caution: Caution, now: Millis) -> Self {
-        let open = |rest_ms: Millis| Self::Open { until: now.saturating_add(rest_ms), rest_ms };
+        let open = |rest_ms: Millis| {
+            let rest_ms = rest_ms.min(DOWN_MS_MAX);
+            Self::Open { until: now.saturating_add(rest_ms), rest_ms }
+        };
         match (self, verdict) {
             (Self::Closed { failures }, Verdict::Failed) if failures.saturating_add(1) >= caution.failures => {
                 open(caution.rest_ms)
             }
             (Self::Closed { failures }, Verdict::Failed) => Self::Closed { failures: failures.saturating_add(1) },
-            (Self::Probing { rest_ms, .. }, Verdict::Failed) => open(rest_ms.saturating_mul(2).min(DOWN_MS_MAX)),
+            (Self::Probing { rest_ms, .. }, Verdict::Failed) => open(rest_ms.saturating_mul(2)),
             // The one that tried it went away without an outcome: another may.
             (Self::Probing { rest_ms, .. }, Verdict::Abandoned) => Self::Open { until: now, rest_ms },
             // Sent before it closed; or nothing was learned.
@@ -383,7 +399,7 @@ impl Breaker {
     }
 }
 
-fn place(courses: &[(Key, Course)], key: Key) -> Result<usize, usize> {
+fn place<T>(courses: &[(Key, T)], key: Key) -> Result<usize, usize> {
     courses.binary_search_by_key(&key, |(key, _)| *key)
 }
 
@@ -453,6 +469,21 @@ mod tests {
                 now = until;
             }
         }
+    }
+
+    #[test]
+    fn whoever_is_outrun_again_and_again_is_closed() {
+        let (mut health, key) = one();
+        for _ in 0..3 {
+            assert_eq!(health.standing(key, NOW), Standing::Up);
+            health.begin(key, NOW);
+            health.outrun(key, 2_000, Caution::default(), NOW);
+            health.end(key, Verdict::Abandoned, Caution::default(), NOW);
+        }
+        assert_eq!(health.standing(key, NOW), Standing::Down(NOW + 15_000));
+        let measure = health.measure(key, NOW);
+        assert_eq!((measure.success_permille, measure.in_flight), (None, 0));
+        assert!(measure.first_byte_ms > Some(1_700), "{measure:?}");
     }
 
     #[test]

@@ -68,6 +68,13 @@ impl Needs {
         Need::all().filter(|need| !self.has(*need)).collect()
     }
 
+    /// The first that is in both.
+    pub fn first_of(self, others: Self) -> Option<Need> {
+        let both = Self(self.0 & others.0);
+        // Most have nothing in common, and every target of every request is asked.
+        if both == Self::default() { None } else { Need::all().find(|need| both.has(*need)) }
+    }
+
     pub fn all_of(self, others: Self) -> bool {
         self.0 & others.0 == others.0
     }

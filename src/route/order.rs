@@ -1,6 +1,5 @@
 //! The order in which targets are tried: a policy, over what is known of each.
 
-use std::cmp::Reverse;
 use std::sync::Arc;
 
 use super::dice::{Dice, mixed};
@@ -51,6 +50,13 @@ pub struct Candidate {
     pub cost: Option<Picodollars>,
 }
 
+impl Candidate {
+    /// Whether both are one target.
+    pub fn is_as(&self, other: &Self) -> bool {
+        self.target.key == other.target.key
+    }
+}
+
 /// What keeps a conversation with the target that has its prompt in a cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stick(u64);
@@ -76,45 +82,42 @@ pub fn shuffle_accounts(candidates: &mut [Candidate], dice: &mut Dice) {
         Arc::ptr_eq(&one.target.provider, &other.target.provider) && one.target.model == other.target.model
     };
     for accounts in candidates.chunk_by_mut(is_same).filter(|accounts| accounts.len() > 1) {
-        shuffle(accounts, |candidate| u64::from(candidate.share_permille), dice);
+        accounts.sort_by_cached_key(|candidate| wait(u64::from(candidate.share_permille), dice));
     }
 }
 
 /// Puts `candidates` in order. Those who rest or are down go last, and never out: a caller with one target wants
 /// it tried.
 pub fn arrange(candidates: &mut [Candidate], order: Order, stick: Option<Stick>, dice: &mut Dice) {
-    match order {
-        Order::Listed => {}
-        Order::Weighted => shuffle(candidates, |candidate| part(candidate, u64::from(candidate.weight)), dice),
-        Order::Cheapest => candidates.sort_by_key(|candidate| (candidate.cost.is_none(), candidate.cost)),
+    let dearest = candidates.iter().filter_map(|candidate| candidate.cost).max().unwrap_or_default();
+    let mut rank = |candidate: &Candidate| match order {
+        Order::Listed => 0,
+        Order::Weighted => wait(part(candidate, u64::from(candidate.weight)), dice),
+        Order::Cheapest => candidate.cost.map_or(u64::MAX, |cost| cost.0),
         // What is not known yet has to be tried to be known.
-        Order::FirstByte => candidates.sort_by_key(|candidate| candidate.measure.first_byte_ms),
-        Order::Throughput => {
-            candidates.sort_by_key(|candidate| Reverse(candidate.measure.tokens_per_second.unwrap_or(u64::MAX)));
-        }
-        Order::LeastBusy => candidates.sort_by_key(|candidate| candidate.measure.in_flight),
-        Order::Balanced => {
-            let dearest = candidates.iter().filter_map(|candidate| candidate.cost).max().unwrap_or_default();
-            shuffle(candidates, |candidate| part(candidate, attraction(candidate, dearest)), dice);
-        }
-    }
+        Order::FirstByte => candidate.measure.first_byte_ms.map_or(0, |ms| ms.saturating_add(1)),
+        Order::Throughput => candidate.measure.tokens_per_second.map_or(0, |speed| u64::MAX - speed),
+        Order::LeastBusy => u64::from(candidate.measure.in_flight),
+        Order::Balanced => wait(part(candidate, attraction(candidate, dearest)), dice),
+    };
+    // As they are listed where one rank is as good as another.
+    candidates.sort_by_cached_key(|candidate| (candidate.standing, rank(candidate)));
     if let Some(Stick(stick)) = stick {
         keep(candidates, stick);
     }
-    // Stable, so that the order stands among those of one standing.
-    candidates.sort_by_key(|candidate| candidate.standing);
 }
 
-/// By chance: the first, then of those that are left, and so on. Those without weight stay behind in their order.
-fn shuffle(candidates: &mut [Candidate], weight: impl Fn(&Candidate) -> u64, dice: &mut Dice) {
-    let mut rest = candidates;
-    while let Some(at) = dice.weighed(rest.iter().map(&weight)) {
-        // The others keep their order.
-        let (Some(head), next) = (rest.get_mut(..=at), 1) else { return };
-        head.rotate_right(1);
-        let Some(tail) = std::mem::take(&mut rest).get_mut(next..) else { return };
-        rest = tail;
+/// How long chance lets one with this weight wait: whoever waits for the shortest time is the first, each as often as it
+/// weighs, and so on among those that are left (Efraimidis and Spirakis, "Weighted random sampling with a reservoir",
+/// 2006). One without weight waits for ever.
+fn wait(weight: u64, dice: &mut Dice) -> u64 {
+    if weight == 0 {
+        return u64::MAX;
     }
+    // Of 53 bits, above 0 and up to 1.
+    let chance = ((dice.roll() >> 11) + 1) as f64 / (1_u64 << 53) as f64;
+    // The bits of two numbers that are not negative are in the order of the numbers.
+    (-chance.ln() / weight as f64).abs().to_bits()
 }
 
 /// How strongly a balanced order is drawn to a target: with the square of how cheap it is, and in the measure in
@@ -127,40 +130,32 @@ fn attraction(candidate: &Candidate, dearest: Picodollars) -> u64 {
     u64::try_from(cheaper * cheaper / 1000 * success / 1000).unwrap_or(u64::MAX)
 }
 
-/// Moves one candidate to the front: by its weight, always the same for a stick, and another only for those whose
-/// candidate is gone (rendezvous hashing; Thaler and Ravishankar, 1996).
+/// Moves two candidates to the front, the second for when the first does not answer: by weight, always the same for a
+/// stick, and others only for those whose candidate is gone (rendezvous hashing; Thaler and Ravishankar, 1996).
 fn keep(candidates: &mut [Candidate], stick: u64) {
+    let may = |candidate: &Candidate| candidate.standing == Standing::Up && candidate.weight > 0;
     let drawn = |candidate: &Candidate| {
-        let copies = 0..u64::from(candidate.weight.clamp(1, WEIGHT_MAX));
+        let copies = 0..u64::from(candidate.weight.min(WEIGHT_MAX));
         copies.map(|copy| mixed(mixed(stick ^ candidate.target.key.0).wrapping_add(copy))).max()
     };
-    let up = candidates.iter().enumerate().filter(|(_, candidate)| candidate.standing == Standing::Up);
-    let best = up.max_by_key(|(_, candidate)| drawn(candidate)).map(|(at, _)| at);
-    if let Some(head) = best.and_then(|at| candidates.get_mut(..=at)) {
-        head.rotate_right(1);
+    for front in 0..2 {
+        let Some(rest) = candidates.get_mut(front..) else { return };
+        let up = rest.iter().enumerate().filter(|(_, candidate)| may(candidate));
+        let best = up.max_by_key(|(_, candidate)| drawn(candidate)).map(|(at, _)| at);
+        if let Some(head) = best.and_then(|at| rest.get_mut(..=at)) {
+            head.rotate_right(1);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::DataPolicy;
-    use crate::config::{Provider, Reach};
-    use crate::quirks::Quirks;
+    use crate::config::Provider;
     use crate::route::health::Key;
 
     fn candidate(name: &str, change: impl FnOnce(&mut Candidate)) -> Candidate {
-        let provider = Provider {
-            name: name.to_owned(),
-            reach: Reach::Echo,
-            models: Vec::new(),
-            prefixes: Vec::new(),
-            is_gateway: false,
-            quirks: Quirks::default(),
-            region: None,
-            data: DataPolicy::default(),
-            agreed: DataPolicy::default(),
-        };
+        let provider = Provider::built_in(name, Vec::new());
         let mut candidate = Candidate {
             target: Arc::new(Target {
                 key: Key::of(name, "m", 0),

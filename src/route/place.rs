@@ -78,7 +78,7 @@ pub fn place<C: Fn(&Target) -> Option<Picodollars>>(
     known: &Known<'_, C>,
     dice: &mut Dice,
 ) -> Places {
-    let mut places = Places::default();
+    let mut places = Places { candidates: Vec::with_capacity(targets.len()), ..Places::default() };
     for target in targets {
         if let Some(unfit) = unfit(target, &(known.traits)(target), policy, wishes, demand) {
             places.left_out.push((target.clone(), unfit));
@@ -154,7 +154,7 @@ fn unfit(target: &Target, traits: &Traits<'_>, policy: &Policy, wishes: &Wishes,
     if among(&policy.ignore) || among(&wishes.ignore) {
         return Some(Unfit::Ignored);
     }
-    if let Some(need) = Need::all().find(|need| demand.needs.has(*need) && traits.cannot.has(*need)) {
+    if let Some(need) = demand.needs.first_of(traits.cannot) {
         return Some(Unfit::Cannot(need));
     }
     if let Some(window) = traits.window.filter(|window| demand.input_tokens > *window) {
@@ -214,9 +214,7 @@ pub fn why(candidate: &Candidate, order: Order, now: Millis) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::DataPolicy;
-    use crate::config::{Provider, Reach};
-    use crate::quirks::Quirks;
+    use crate::config::Provider;
     use crate::route::health::{Caution, Key, Verdict};
     use crate::route::need::Needs;
     use crate::route::order::Stick;
@@ -226,17 +224,7 @@ mod tests {
     fn targets(names: &[&str]) -> Vec<Arc<Target>> {
         let target = |name: &&str| {
             let (provider, model) = name.split_once('/').unwrap();
-            let provider = Provider {
-                name: provider.to_owned(),
-                reach: Reach::Echo,
-                models: Vec::new(),
-                prefixes: Vec::new(),
-                is_gateway: false,
-                quirks: Quirks::default(),
-                region: None,
-                data: DataPolicy::default(),
-                agreed: DataPolicy::default(),
-            };
+            let provider = Provider::built_in(provider, Vec::new());
             let key = Key::of(&provider.name, model, 0);
             let (provider, model) = (Arc::new(provider), model.to_owned());
             Arc::new(Target { provider, model, account: 0, known: Arc::default(), key })

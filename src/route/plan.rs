@@ -19,8 +19,8 @@ pub struct Plan {
     /// How many attempts have begun, and when the first did.
     asked: u32,
     began: Option<Millis>,
-    /// Attempts at the target that was asked last, after its first.
-    retried: u32,
+    /// How often each was asked again: two may be under way.
+    retried: Vec<(Key, u32)>,
     /// When the answer must have ended.
     until: Millis,
     dice: Dice,
@@ -51,7 +51,8 @@ const PAUSE_MS_MAX: Millis = 30_000;
 
 impl Plan {
     pub fn new(candidates: Vec<Candidate>, policy: Arc<Policy>, dice: Dice) -> Self {
-        Self { waiting: candidates.into(), policy, asked: 0, began: None, retried: 0, until: Millis::MAX, dice }
+        let retried = Vec::new();
+        Self { waiting: candidates.into(), policy, asked: 0, began: None, retried, until: Millis::MAX, dice }
     }
 
     /// No attempt begins at `until` or later: whoever was asked then would be given no time.
@@ -72,7 +73,6 @@ impl Plan {
         }
         let candidate = self.waiting.pop_front()?;
         self.begin(now);
-        self.retried = 0;
         Some(candidate.target)
     }
 
@@ -104,23 +104,25 @@ impl Plan {
                 _ => other.target.model != target.model,
             });
         }
-        match self.pause(failure, now) {
+        let retried = self.retried.iter().find(|(key, _)| *key == target.key).map_or(0, |(_, times)| *times);
+        match self.pause(retried, failure, now) {
             Some(pause) => {
                 self.begin(now);
-                self.retried = self.retried.saturating_add(1);
+                self.retried.retain(|(key, _)| *key != target.key);
+                self.retried.push((target.key, retried.saturating_add(1)));
                 Then::Again(pause)
             }
             None => Then::Next,
         }
     }
 
-    /// How long to wait before the same target is asked again; `None` where it should not be.
-    fn pause(&mut self, failure: Failure, now: Millis) -> Option<Millis> {
+    /// How long to wait before a target is asked again that was so often already; `None` where it should not be.
+    fn pause(&mut self, retried: u32, failure: Failure, now: Millis) -> Option<Millis> {
         let budget = self.policy.budget;
-        if self.retried >= budget.retries || !failure.class.passes() || !self.may_begin(now) {
+        if retried >= budget.retries || !failure.class.passes() || !self.may_begin(now) {
             return None;
         }
-        let backoff = budget.retry_ms.saturating_mul(1 << self.retried.min(16));
+        let backoff = budget.retry_ms.saturating_mul(1 << retried.min(16));
         // Half of it by chance, so that those who failed together do not come back together.
         let backoff = backoff - self.dice.below(backoff / 2 + 1);
         let pause = failure.wait_ms.unwrap_or_default().max(backoff);
@@ -136,5 +138,63 @@ impl Plan {
     fn begin(&mut self, now: Millis) {
         self.asked = self.asked.saturating_add(1);
         self.began.get_or_insert(now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Provider;
+    use crate::route::health::{Measure, Standing};
+    use crate::route::policy::Budget;
+
+    const NOW: Millis = 1_000_000;
+    const BUSY: Failure = Failure { class: Class::ServerError, status: Some(500), wait_ms: None };
+
+    fn plan(names: &[&str], budget: Budget) -> Plan {
+        let candidate = |name: &&str| {
+            let provider = Provider::built_in(name, Vec::new());
+            let (key, provider) = (Key::of(name, "m", 0), Arc::new(provider));
+            let target = Target { provider, model: "m".to_owned(), account: 0, known: Arc::default(), key };
+            Candidate {
+                target: Arc::new(target),
+                weight: 1,
+                share_permille: 1000,
+                standing: Standing::Up,
+                measure: Measure::default(),
+                cost: None,
+            }
+        };
+        let policy = Policy { budget, ..Policy::default() };
+        Plan::new(names.iter().map(candidate).collect(), Arc::new(policy), Dice::new(1))
+    }
+
+    #[test]
+    fn each_target_is_asked_again_as_often_as_it_may_be() {
+        let mut plan = plan(&["a", "b"], Budget { attempts: 9, ms: 60_000, retries: 1, retry_ms: 100 });
+        let first = plan.next(NOW).unwrap();
+        assert!(matches!(plan.after(&first, BUSY, NOW), Then::Again(50..=100)));
+        // Asked beside it.
+        let second = plan.next(NOW).unwrap();
+        assert_eq!(plan.after(&first, BUSY, NOW), Then::Next, "it had its turn, whoever else was asked meanwhile");
+        assert!(matches!(plan.after(&second, BUSY, NOW), Then::Again(_)), "and the other has its own");
+        assert_eq!(plan.after(&second, BUSY, NOW), Then::Next);
+        assert!(plan.next(NOW).is_none());
+    }
+
+    #[test]
+    fn neither_attempts_nor_time_are_overdrawn() {
+        let budget = Budget { attempts: 2, ms: 60_000, retries: 5, retry_ms: 100 };
+        let mut few = plan(&["a", "b", "c"], budget);
+        let first = few.next(NOW).unwrap();
+        assert!(matches!(few.after(&first, BUSY, NOW), Then::Again(_)));
+        assert_eq!(few.after(&first, BUSY, NOW), Then::Next);
+        assert!(few.next(NOW).is_none());
+        few.unasked();
+        assert!(few.next(NOW + 59_999).is_some(), "one that was sent nothing cost nothing");
+        let mut late = plan(&["a", "b"], budget);
+        let first = late.next(NOW).unwrap();
+        assert_eq!(late.after(&first, BUSY, NOW + 59_950), Then::Next, "no time to wait for");
+        assert!(late.next(NOW + 60_000).is_none());
     }
 }

@@ -1,7 +1,7 @@
 //! How a model's targets are tried: written in the configuration, field by field over what holds for all models.
 
 use super::class::{Class, Classes};
-use super::health::Caution;
+use super::health::{Caution, DOWN_MS_MAX};
 use super::order::Order;
 use crate::config::{Mistake, PATIENCE, Patience};
 use crate::host::Millis;
@@ -168,6 +168,11 @@ impl Policy {
         least("attempts", written.attempts.map_or(1, u64::from), "that nothing is asked");
         least("attempts_ms", written.attempts_ms.unwrap_or(1), "that nothing is asked");
         least("rest_after", written.rest_after.map_or(1, u64::from), "that every target is left alone");
+        if written.rest_ms.is_some_and(|rest_ms| rest_ms > DOWN_MS_MAX) {
+            mistakes.push(Mistake(format!(
+                "{at}.rest_ms: at most {DOWN_MS_MAX}; a target is tried every five minutes at least"
+            )));
+        }
         let hedge = match (written.hedge_ms, written.hedge_percentile) {
             (None, None) => otherwise.hedge,
             // 0 is never, for a model that is an exception.
@@ -221,8 +226,11 @@ impl Policy {
 
     /// How often a target is the first where that is up to chance.
     pub fn weight(&self, provider: &str, model: &str) -> u32 {
-        let own = self.weights.iter().find(|(name, _)| name.split_once('/') == Some((provider, model)));
-        own.map(|(_, weight)| weight).or_else(|| self.weights.get(provider)).copied().unwrap_or(1)
+        if self.weights.is_empty() {
+            return 1;
+        }
+        let own = self.weights.get(&format!("{provider}/{model}"));
+        own.or_else(|| self.weights.get(provider)).copied().unwrap_or(1)
     }
 }
 
@@ -278,6 +286,7 @@ mod tests {
                 r#"{"attempts":0}"#,
                 "policy.attempts: 0 would mean that nothing is asked; leave it out or take 1 or more",
             ),
+            (r#"{"rest_ms":3600000}"#, "policy.rest_ms: at most 300000; a target is tried every five minutes at least"),
             (r#"{"hedge_percentile":100}"#, "policy.hedge_percentile: from 1 to 99, like 95"),
             (r#"{"hedge_ms":1,"hedge_percentile":90}"#, "policy: has hedge_ms and hedge_percentile; leave one out"),
         ];

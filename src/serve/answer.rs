@@ -63,7 +63,7 @@ pub(super) async fn answer<H: Host>(host: &H, job: &Job<'_>, mut plan: Plan, mut
         match tried {
             Tried::Whole { mut headers, body, tally, lost } => {
                 note(Outcome::Status(200), "");
-                outrun(job, &mut record, &under_way, ended);
+                outrun(job, &mut record, &under_way, sent.as_ref(), ended);
                 served(&mut record, &target, &lost, sent, ended);
                 let cost = record.cost(&tally).map_or_else(|| "unknown".to_owned(), |(cost, _)| cost.0.to_string());
                 headers.push("x-tollgate-cost", cost);
@@ -73,7 +73,7 @@ pub(super) async fn answer<H: Host>(host: &H, job: &Job<'_>, mut plan: Plan, mut
             }
             Tried::Stream { mut headers, upstream, relay, lost } => {
                 note(Outcome::Status(200), "");
-                outrun(job, &mut record, &under_way, ended);
+                outrun(job, &mut record, &under_way, sent.as_ref(), ended);
                 served(&mut record, &target, &lost, sent, ended);
                 label(&mut headers, &record, job);
                 let record = Box::new(record);
@@ -89,7 +89,7 @@ pub(super) async fn answer<H: Host>(host: &H, job: &Job<'_>, mut plan: Plan, mut
                 let upset = upset.without_key(&target, outcome);
                 match plan.after(&target, failure, ended) {
                     Then::Stop => {
-                        outrun(job, &mut record, &under_way, ended);
+                        outrun(job, &mut record, &under_way, None, ended);
                         return unanswered(host, job, record, upset).await;
                     }
                     Then::Again(pause_ms) => {
@@ -194,14 +194,16 @@ async fn first_of<H: Host, F: Future>(
 }
 
 /// Writes down those who were slower than another that was asked beside them, and are cancelled.
-fn outrun<F>(job: &Job<'_>, record: &mut Record, runners: &[Runner<F>], now: Millis) {
+fn outrun<F>(job: &Job<'_>, record: &mut Record, runners: &[Runner<F>], winner: Option<&Sent>, now: Millis) {
     for Runner { target, began, .. } in runners.iter().filter(|runner| runner.began <= now) {
-        // It would have taken longer still. Left out, the slow would seem to be as quick as their quick answers.
-        job.health.lock().began_after(target.key, now.saturating_sub(*began), now);
+        let ms = now.saturating_sub(*began);
+        // One that was asked after the winner has had less time, which says nothing of it.
+        if winner.is_some_and(|winner| *began < winner.began) {
+            job.health.lock().outrun(target.key, ms, job.policy.caution, now);
+        }
         let input = Usage { input: estimate(job.bytes.len() as u64), ..Usage::default() };
         let price = target.known.price.as_ref();
         let outrun = Outrun { cost: price.and_then(|priced| cost(&input, &Bill::default(), &priced.price)) };
-        let ms = now.saturating_sub(*began);
         record.attempts.push(Attempt {
             target: target.in_full(),
             outcome: Outcome::Outrun,

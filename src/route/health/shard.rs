@@ -53,14 +53,20 @@ impl Health {
     /// Our own shard, the newest of the others behind it. `owner` is ours.
     pub fn tell(&mut self, owner: u64, now: Millis) -> Vec<u8> {
         self.news = News::None;
-        let mut heard: Vec<&(Key, Course)> =
-            self.courses.iter().filter(|(_, course)| course.heard_at.saturating_add(SHARD_MS) > now).collect();
+        let courses = self.courses.iter().map(|(key, course)| (*key, &**course));
+        let mut heard: Vec<(Key, &Course)> =
+            courses.filter(|(_, course)| course.heard_at.saturating_add(SHARD_MS) > now).collect();
         heard.sort_by_key(|(_, course)| std::cmp::Reverse(course.heard_at));
         let mut document = vec![FORM];
         let own = write_shard(owner, now, heard.into_iter(), SHARD_BYTES_MAX);
         document.extend_from_slice(&own);
         for shard in &self.shards {
-            let shard = write_shard(shard.owner, shard.made, shard.courses.iter(), SHARD_BYTES_MAX);
+            let shard = write_shard(
+                shard.owner,
+                shard.made,
+                shard.courses.iter().map(|(key, course)| (*key, course)),
+                SHARD_BYTES_MAX,
+            );
             if document.len() + shard.len() > DOCUMENT_BYTES_MAX {
                 break;
             }
@@ -128,13 +134,13 @@ impl Health {
 fn write_shard<'a>(
     owner: u64,
     made: Millis,
-    courses: impl Iterator<Item = &'a (Key, Course)>,
+    courses: impl Iterator<Item = (Key, &'a Course)>,
     bytes_max: usize,
 ) -> Vec<u8> {
     let (mut body, mut count) = (Vec::new(), 0);
     for (key, course) in courses {
         let before = body.len();
-        write_course(*key, course, &mut body);
+        write_course(key, course, &mut body);
         if body.len() > bytes_max {
             body.truncate(before);
             break;
