@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use tollgate::config::version::version;
 use tollgate::config::{Config, Draft, Mistake, Reach};
 use tollgate::host::native::{Options, Source, Written, run};
+use tollgate::serve::prices::Prices;
 use tollgate::wire::json;
 
 /// An AI gateway: one endpoint in front of every model provider.
@@ -80,7 +81,7 @@ fn start(arguments: &Arguments) -> Result<(), String> {
     if let Err(mistakes) = &written.draft {
         return Err(format!("{place}: {}", listed(mistakes)));
     }
-    let config = written.compile().map_err(|mistakes| listed(&mistakes))?;
+    let config = written.compile(&Prices::default()).map_err(|mistakes| listed(&mistakes))?;
     let config = Config { version: written.version, ..config };
     let source = Source { file: arguments.config.clone(), read: Box::new(read) };
     let store = match &arguments.store {

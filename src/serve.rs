@@ -8,6 +8,7 @@ mod door;
 mod head;
 mod media;
 mod prepare;
+pub mod prices;
 mod question;
 mod sync;
 

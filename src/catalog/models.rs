@@ -3,8 +3,11 @@
 //!
 //! A price that neither has is unknown. It is never taken as zero.
 
+pub mod refresh;
+
 use std::borrow::Cow;
 
+use self::refresh::Overlay;
 use crate::named::Named;
 use crate::price::{Picodollars, Price, Rates, Search, Service, Tokens};
 use crate::route::need::Needs;
@@ -61,6 +64,18 @@ impl Models {
         let table = TABLE.split('[').skip(1).filter_map(|section| section.split_once("]\n")).collect();
         let source = TABLE.lines().find_map(|line| line.strip_prefix(SOURCE)).unwrap_or_default();
         Self { table, source, own: Named::default() }
+    }
+
+    /// Has prices that were read anew go before those of the table. To be called before [`Self::set`].
+    pub fn refreshed(&mut self, overlay: &Overlay) {
+        for line in overlay.lines.lines() {
+            let mut words = line.split(' ');
+            let (Some(model), Some(input), Some(output)) = (words.next(), words.next(), words.next()) else { continue };
+            let (Ok(input), Ok(output)) = (input.parse(), output.parse()) else { continue };
+            let price = Price::of(Tokens { rates: Rates::flat(input, output), above: Vec::new() });
+            let priced = Priced { price, origin: Origin::Table(Cow::Owned(overlay.source.clone())) };
+            self.own.insert(model.to_owned(), Model { price: Some(priced), ..Model::default() });
+        }
     }
 
     /// `model` is `provider/model`. What it leaves open is as the table has it.
