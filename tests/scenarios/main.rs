@@ -18,6 +18,7 @@ mod frames;
 mod loops;
 mod operations;
 mod pieces;
+mod prices;
 mod providers;
 mod quirks;
 mod script;
