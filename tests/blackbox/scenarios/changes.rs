@@ -43,7 +43,9 @@ async fn refused(mut test: Test) {
     test.kind.configure(&setup, &with_targets(&setup, "up-openia/text"));
     let refusals = || -> Vec<Value> {
         let log = test.host.log();
-        let lines = log.iter().filter_map(|line| serde_json::from_str::<Value>(line.trim()).ok());
+        // wrangler puts a sign of its own before errors.
+        let json = log.iter().filter_map(|line| line.get(line.find('{')?..));
+        let lines = json.filter_map(|line| serde_json::from_str::<Value>(line.trim()).ok());
         lines.filter(|line| line["event"] == "configuration" && !line["refused"].is_null()).collect()
     };
     let deadline = Instant::now() + EFFECT;
