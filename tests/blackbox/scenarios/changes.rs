@@ -43,9 +43,9 @@ async fn refused(mut test: Test) {
     test.kind.configure(&setup, &with_targets(&setup, "up-openia/text"));
     let refusals = || -> Vec<Value> {
         let log = test.host.log();
-        // wrangler puts a sign of its own before errors.
-        let json = log.iter().filter_map(|line| line.get(line.find('{')?..));
-        let lines = json.filter_map(|line| serde_json::from_str::<Value>(line.trim()).ok());
+        // wrangler puts signs of its own around errors.
+        let first = |text: &str| serde_json::Deserializer::from_str(text).into_iter::<Value>().next()?.ok();
+        let lines = log.iter().filter_map(|line| first(line.get(line.find('{')?..)?));
         lines.filter(|line| line["event"] == "configuration" && !line["refused"].is_null()).collect()
     };
     let deadline = Instant::now() + EFFECT;
@@ -62,11 +62,10 @@ async fn refused(mut test: Test) {
 }
 
 async fn last_good(mut test: Test) {
-    let setup = start(&mut test).await;
-    let good = with_targets(&setup, "up-openai/text");
-    test.host.kill();
+    let good = with_targets(&test.setup, "up-openai/text");
+    let setup = Setup { config: None, store: test.scratch.clone(), ..test.setup.clone() };
+    std::fs::create_dir_all(&setup.store).expect("the build's own directory can be written");
     test.kind.configure(&setup, &good);
-    let setup = Setup { config: None, ..setup };
     test.start(&setup).await;
     assert_eq!(ask(&test, "new-name").await, 200);
     let before = version(&test).await;
