@@ -23,6 +23,7 @@ pub(crate) fn add(suite: &mut Suite) {
         .add("changes::who_starts_when_it_has_a_mistake_goes_on_with_the_last_good_one", last_good)
         .only_on(&[Kind::Workers, Kind::Spin]);
     suite.add("changes::a_target_that_was_closed_is_closed_to_who_starts_next", health);
+    suite.add("changes::prices_are_refreshed_and_kept", prices).only_on(&[Kind::Native, Kind::Spin]);
 }
 
 async fn changed(mut test: Test) {
@@ -114,6 +115,28 @@ async fn health(mut test: Test) {
     version(&test).await;
     sleep(Duration::from_millis(300)).await;
     assert_eq!(asked(&test).await, 1);
+}
+
+/// On Workers a cron asks for it, which a black box has not.
+async fn prices(mut test: Test) {
+    let mut config = test.setup.config.clone().expect("the suite has a configuration");
+    let url = format!("http://{}/files/{}/prices.json", test.upstream.address, test.marker);
+    config["catalog"] = json!({"refresh_url": url});
+    let setup = Setup { config: Some(config), store: test.scratch.clone(), ..test.setup.clone() };
+    test.start(&setup).await;
+    let deadline = Instant::now() + EFFECT;
+    let refreshed = loop {
+        let version = version(&test).await;
+        if version.contains('+') {
+            break version;
+        }
+        wait(deadline, "the prices are not refreshed").await;
+    };
+    // They are kept, and are there again after a start.
+    test.host.kill();
+    test.start(&setup).await;
+    sleep(Duration::from_millis(300)).await;
+    assert_eq!(version(&test).await, refreshed);
 }
 
 /// How many targets it takes until one answers.
