@@ -6,7 +6,7 @@ use crate::dialect::Dialect;
 use crate::pause::LimitHeaders;
 use crate::platform::Platform;
 use crate::quirks::Quirks;
-use crate::wire::json::{self, Cursor, Read, objects, written};
+use crate::wire::json::{self, Cursor, Read, Shape, objects, written};
 
 objects! {
     /// A provider whose key alone turns it on, unless it needs none.
@@ -97,7 +97,6 @@ written! {
 /// A word, or an object of one field.
 impl<'a> Read<'a> for Auth {
     fn read(at: &mut Cursor<'a>) -> Self {
-        const WORDS: &[&str] = &["key", "bearer", "sigv4", "none"];
         if at.peek() == b'{' {
             return match Shown::read(at) {
                 Shown { header: Some(name), query: None } => Self::Header(name),
@@ -108,7 +107,7 @@ impl<'a> Read<'a> for Auth {
                 }
             };
         }
-        match at.one_of(WORDS, "a way to authenticate") {
+        match at.one_of(&AUTH_WORDS, "a way to authenticate") {
             1 => Self::Bearer,
             2 => Self::Sigv4,
             3 => Self::None,
@@ -119,7 +118,16 @@ impl<'a> Read<'a> for Auth {
     fn blank() -> Self {
         Self::Key
     }
+
+    fn shape() -> Shape {
+        let words = Shape::words(&[], AUTH_WORDS.map(|word| (word, &[""][..])));
+        Shape::any_of(vec![words, Shown::shape().one_field()]).under(&[
+            "How a provider is shown its key: a word, or the name of a header or of a part of the URL's query.",
+        ])
+    }
 }
+
+const AUTH_WORDS: [&str; 4] = ["key", "bearer", "sigv4", "none"];
 
 objects! {
     /// Under which name a key is shown.

@@ -1,15 +1,23 @@
-//! `tollgate`: reads flags, environment and file, says what is on, and serves.
+//! `tollgate`: reads flags, environment and file, says what is on, and serves. And what else is done with configurations.
+
+mod check;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Parser, Subcommand};
+use tollgate::auth::Keyless;
 use tollgate::config::version::version;
-use tollgate::config::{Config, Draft, Mistake, Reach};
-use tollgate::host::native::{Options, Source, Written, run};
+use tollgate::config::{Config, Draft, Mistake, Reach, schema};
+use tollgate::host::native::{self, Options, Written, run};
+use tollgate::serve::Gateway;
+use tollgate::serve::explain::explain_for;
 use tollgate::serve::prices::Prices;
 use tollgate::wire::json;
+
+use crate::import::{Source, import};
 
 /// An AI gateway: one endpoint in front of every model provider.
 #[derive(Parser)]
@@ -38,6 +46,38 @@ enum Command {
         /// Configuration in TOML, or in JSON by its name
         file: PathBuf,
     },
+    /// Check a configuration and say what it turns on here; every mistake is named with its place
+    Check {
+        /// Configuration in TOML, or in JSON by its name
+        file: PathBuf,
+    },
+    /// Print the JSON Schema of the configuration, for editors
+    Schema,
+    /// Print another gateway's configuration as one of this; what it cannot carry goes to standard error, too
+    Import {
+        /// LiteLLM's YAML, a Portkey config, or a request to OpenRouter or Vercel in JSON
+        file: PathBuf,
+        /// Whose it is [default: by its shape]
+        #[arg(long, value_name = "GATEWAY")]
+        from: Option<Source>,
+        /// The model that requests ask for, where a Portkey config does not say it
+        #[arg(long)]
+        model: Option<String>,
+    },
+    /// Say whom a request would be put to and why, what it may cost and what would be lost; nothing is asked
+    Explain {
+        /// The body of the request, in JSON
+        request: PathBuf,
+        /// Configuration in TOML, or in JSON by its name [default: the JSON in TOLLGATE_CONFIG, or none]
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// The path that it is meant for, such as /v1/messages [default: by the shape of the body]
+        #[arg(long, value_name = "PATH", default_value = "")]
+        path: String,
+        /// The caller, by its name in the configuration [default: the first]
+        #[arg(long, value_name = "NAME")]
+        caller: Option<String>,
+    },
 }
 
 /// The variable that may hold the whole configuration.
@@ -47,6 +87,15 @@ pub(crate) fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match &arguments.command {
         Some(Command::Config { file }) => print_json(file),
+        Some(Command::Check { file }) => print_report(file),
+        Some(Command::Schema) => {
+            print!("{}", schema::text());
+            Ok(())
+        }
+        Some(Command::Import { file, from, model }) => print_imported(file, *from, model.as_deref()),
+        Some(Command::Explain { request, config, path, caller }) => {
+            explain(request, config.as_deref(), path, caller.as_deref())
+        }
         None => start(&arguments),
     };
     match done {
@@ -67,10 +116,52 @@ fn print_json(file: &Path) -> Result<(), String> {
     Ok(())
 }
 
+fn print_report(file: &Path) -> Result<(), String> {
+    let draft = read(file).draft.map_err(|mistakes| format!("{}: {}", file.display(), listed(&mistakes)))?;
+    let report =
+        check::check(&draft, &elsewhere, &|name| std::env::var(name).ok()).map_err(|mistakes| listed(&mistakes))?;
+    println!("{}: no mistakes", file.display());
+    for line in report.on {
+        println!("{line}");
+    }
+    for warning in report.warnings {
+        println!("warning: {warning}");
+    }
+    Ok(())
+}
+
+fn print_imported(file: &Path, from: Option<Source>, model: Option<&str>) -> Result<(), String> {
+    let text = text(file)?;
+    let name = file.file_stem().map(|stem| stem.to_string_lossy()).unwrap_or_default();
+    let imported = import(&text, from, &name, model)
+        .map_err(|mistakes| format!("{}: cannot be imported:\n  {}", file.display(), mistakes.join("\n  ")))?;
+    // What is written must be what is read; whatever is not would be our mistake, and is told before it is used.
+    let draft = from_toml(&imported.toml)?;
+    Config::compile(&draft, elsewhere).map_err(|mistakes| listed(&mistakes))?;
+    print!("{}", imported.toml);
+    for note in imported.lost {
+        eprintln!("tollgate: not carried, or not quite: {note}");
+    }
+    Ok(())
+}
+
 /// Secrets live where the gateway will run, so any will do for a check, if each is another.
-fn elsewhere(name: &str) -> Option<String> {
+pub(crate) fn elsewhere(name: &str) -> Option<String> {
     let own = name.to_ascii_lowercase().replace('_', "-");
     Some(if name.ends_with("_URL") { format!("https://{own}.elsewhere") } else { own })
+}
+
+fn explain(request: &Path, config: Option<&Path>, path: &str, caller: Option<&str>) -> Result<(), String> {
+    let written = config.map_or_else(inline, read);
+    let config = written.compile(&Prices::default()).map_err(|mistakes| listed(&mistakes))?;
+    let gateway = Gateway::new(config, Keyless::Loopback);
+    let body = std::fs::read(request).map_err(|error| format!("{}: {error}", request.display()))?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+    let explanation = explain_for(&gateway, caller, path, body, now).map_err(|error| error.message)?;
+    let explanation: serde_json::Value = serde_json::from_slice(&explanation).map_err(|error| error.to_string())?;
+    println!("{explanation:#}");
+    Ok(())
 }
 
 fn start(arguments: &Arguments) -> Result<(), String> {
@@ -83,7 +174,7 @@ fn start(arguments: &Arguments) -> Result<(), String> {
     }
     let config = written.compile(&Prices::default()).map_err(|mistakes| listed(&mistakes))?;
     let config = Config { version: written.version, ..config };
-    let source = Source { file: arguments.config.clone(), read: Box::new(read) };
+    let source = native::Source { file: arguments.config.clone(), read: Box::new(read) };
     let store = match &arguments.store {
         Some(path) if path.as_os_str() == ":memory:" => None,
         Some(path) => Some(path.clone()),
@@ -100,20 +191,29 @@ fn start(arguments: &Arguments) -> Result<(), String> {
     runtime.block_on(run(config, source, options, |config, address| banner(config, address, &kept)))
 }
 
+fn text(file: &Path) -> Result<String, String> {
+    std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))
+}
+
 fn read(file: &Path) -> Written {
     let text = match std::fs::read_to_string(file) {
         Ok(text) => text,
         Err(error) => return unusable("unreadable".to_owned(), format!("cannot be read: {error}")),
     };
     let is_json = file.extension().is_some_and(|extension| extension == "json");
-    if is_json {
-        return of(Some(&text));
-    }
-    // As the JSON that all hosts read, so that the same mistake is told in the same words.
-    match toml::from_str::<serde_json::Value>(&text) {
+    if is_json { of(Some(&text)) } else { in_toml(&text) }
+}
+
+/// By way of the JSON that all hosts read, so that the same mistake is told in the same words.
+fn in_toml(text: &str) -> Written {
+    match toml::from_str::<serde_json::Value>(text) {
         Ok(value) => of(Some(&value.to_string())),
-        Err(error) => unusable(version(Some(&text)), error.to_string()),
+        Err(error) => unusable(version(Some(text)), error.to_string()),
     }
+}
+
+pub(crate) fn from_toml(text: &str) -> Result<Draft, String> {
+    in_toml(text).draft.map_err(|mistakes| listed(&mistakes))
 }
 
 fn inline() -> Written {

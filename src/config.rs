@@ -6,6 +6,7 @@
 mod model;
 mod provider;
 mod refresh;
+pub mod schema;
 pub mod version;
 
 use std::collections::BTreeSet;
@@ -13,8 +14,8 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-pub use self::model::PriceDraft;
-pub use self::provider::{Account, Credential, Provider, ProviderDraft, Reach, Upstream};
+pub use self::model::{PriceDraft, TierDraft};
+pub use self::provider::{Account, Credential, KeyDraft, Provider, ProviderDraft, Reach, Upstream};
 use self::provider::{Providers, secret_names};
 pub use self::refresh::{CatalogDraft, Refresh};
 use crate::catalog;
@@ -28,32 +29,44 @@ use crate::nearest::nearest;
 use crate::price::Picodollars;
 use crate::route::health::Key;
 use crate::route::policy::{Policy, PolicyDraft};
-use crate::route::rule::{Rule, RuleDraft};
+use crate::route::rule::{Glob, Rule, RuleDraft};
 use crate::wire::json::{objects, parse_strictly, written};
 
 objects! {
-    /// The file as it is written; field by field in README.md.
+    /// The configuration of Tollgate, an AI gateway; field by field in README.md.
     #[derive(Debug, Default)]
     pub struct Draft {
+        /// Longer requests are refused; 32 MiB by default.
         pub body_bytes_max: Option<usize>,
+        /// Whether a target is passed over that could be given only part of a request.
         pub strict: Option<bool>,
         pub timeouts: Timeouts = Timeouts::default(),
         pub policy: PolicyDraft = PolicyDraft::default(),
+        /// In order: what a request asks for instead, by who asks, for what, and when.
         pub rules: Vec<RuleDraft> = Vec::new(),
         pub media: MediaDraft = MediaDraft::default(),
+        /// Those that are known need only what is yours.
         pub providers: Named<ProviderDraft> = Named::default(),
+        /// Names for callers, and where they are tried.
         pub models: Named<AliasDraft> = Named::default(),
+        /// Who may ask, by a name that stands in the log.
         pub callers: Named<CallerDraft> = Named::default(),
+        /// By `provider/model`; before those of the catalogue.
         pub prices: Named<PriceDraft> = Named::default(),
+        /// Prices newer than those that came with the gateway.
         pub catalog: CatalogDraft = CatalogDraft::default(),
     }
 
+    /// How long upstreams and callers wait.
     #[derive(Debug, Default, Clone)]
     pub struct Timeouts {
+        /// Until the first byte of an answer, in milliseconds.
         pub first_byte_ms: Option<u64>,
+        /// Between two pieces of an answer, in milliseconds.
         pub idle_ms: Option<u64>,
+        /// Until the end of an answer, in milliseconds, all attempts together.
         pub total_ms: Option<u64>,
-        /// 0 is never.
+        /// Until a streaming caller is told that it waits, in milliseconds; 0 is never.
         pub heartbeat_ms: Option<u64>,
     }
 
@@ -61,32 +74,44 @@ objects! {
     #[derive(Debug, Default)]
     pub struct MediaDraft {
         pub fetch: Option<Fetch>,
+        /// From these too, wherever they are, like `*.example.com`; https if not said.
         pub hosts: Vec<String> = Vec::new(),
+        /// In one request.
         pub files_max: Option<usize>,
+        /// Of one file.
         pub file_bytes_max: Option<usize>,
+        /// Of all files of a request.
         pub bytes_max: Option<usize>,
+        /// For all files of a request, which are fetched at the same time.
         pub ms_max: Option<u64>,
     }
 
-    #[derive(Debug)]
+    #[derive(Debug, Default, Clone)]
     pub struct AliasDraft {
+        /// Each `provider/model`; tried in this order unless the policy says another.
         pub targets: Vec<String>,
+        /// As `strict` of the whole configuration.
         pub strict: Option<bool>,
+        /// Until the first byte of an answer, in milliseconds.
         pub first_byte_ms: Option<u64>,
+        /// Between two pieces of an answer, in milliseconds.
         pub idle_ms: Option<u64>,
+        /// Until the end of an answer, in milliseconds, all attempts together.
         pub total_ms: Option<u64>,
-        /// 0 is never.
+        /// Until a streaming caller is told that it waits, in milliseconds; 0 is never.
         pub heartbeat_ms: Option<u64>,
+        /// Over what `[policy]` says for all models.
         pub policy: Option<PolicyDraft>,
     }
 
-    #[derive(Debug)]
+    #[derive(Debug, Default)]
     pub struct CallerDraft {
         /// The name of the secret that holds the key.
         pub secret: Option<String>,
         /// SHA-256 of the key, in hex, in place of `secret`.
         pub sha256: Option<String>,
         pub requests_per_minute: Option<u32>,
+        /// Dollars in a calendar month (UTC), like `5.00`.
         pub spend_cap_usd: Option<String>,
         /// Whether a model whose price is not known may be asked under a cap.
         pub unpriced: bool = false,
@@ -364,17 +389,9 @@ fn compile_aliases(
         let mut targets = Vec::new();
         for (index, target) in alias.targets.iter().enumerate() {
             let at = format!("models.{name}.targets[{index}]");
-            let Some((name, model)) = target.split_once('/').filter(|(_, model)| !model.is_empty()) else {
-                mistakes.push(Mistake(format!("{at}: \"{target}\" is not of the form \"provider/model\"")));
-                continue;
-            };
-            match providers.get(name) {
-                Some(provider) if provider.answers(model) => {
-                    targets.extend(Target::all(provider, model, models));
-                }
-                Some(_) => mistakes.push(Mistake(format!("{at}: there is no built-in model \"{target}\""))),
-                // Off, or named as a mistake already.
-                None => mistakes.extend(known.check(name).err().map(|why| Mistake(format!("{at}: {why}")))),
+            match compile_target(target, known, providers, models) {
+                Ok(found) => targets.extend(found),
+                Err(why) => mistakes.push(Mistake(format!("{at}: {why}"))),
             }
         }
         let AliasDraft { first_byte_ms, idle_ms, total_ms, heartbeat_ms, .. } = *alias;
@@ -390,6 +407,44 @@ fn compile_aliases(
         aliases.insert(name.to_owned(), Alias { targets, policy: Arc::new(policy) });
     }
     aliases
+}
+
+/// What `provider/model` stands for: none where the provider is off, several where it has several keys or a star stands
+/// in the name.
+fn compile_target(
+    text: &str,
+    known: &Known,
+    providers: &Providers,
+    models: &Models,
+) -> Result<Vec<Arc<Target>>, String> {
+    let of_form = text.split_once('/').filter(|(_, model)| !model.is_empty());
+    let (name, model) = of_form.ok_or_else(|| format!("\"{text}\" is not of the form \"provider/model\""))?;
+    match providers.get(name) {
+        _ if name.contains('*') => Ok(matching(name, model, providers, models)),
+        Some(_) if model.contains('*') => match matching(name, model, providers, models) {
+            none if none.is_empty() => Err(format!("no known model is like \"{text}\"")),
+            found => Ok(found),
+        },
+        Some(provider) if provider.answers(model) => Ok(Target::all(provider, model, models).collect()),
+        Some(_) => Err(format!("there is no built-in model \"{text}\"")),
+        // Off, or a mistake.
+        None => known.check(name).map(|()| Vec::new()),
+    }
+}
+
+/// Every known model whose provider and name are like these, in their order. The built-in one is for trying, and never
+/// meant.
+fn matching(provider: &str, model: &str, providers: &Providers, models: &Models) -> Vec<Arc<Target>> {
+    let (provider, model) = (Glob::new(provider), Glob::new(model));
+    let mut targets = Vec::new();
+    for own in providers.values().filter(|own| own.name != BUILT_IN && provider.matches(&own.name)) {
+        let listed = own.models.iter().map(String::as_str).chain(models.of(&own.name));
+        let mut names: Vec<&str> = listed.filter(|name| model.matches(name)).collect();
+        names.sort_unstable();
+        names.dedup();
+        targets.extend(names.into_iter().flat_map(|name| Target::all(own, name, models)));
+    }
+    targets
 }
 
 fn compile_rules(draft: &Draft, known: &Known, mistakes: &mut Vec<Mistake>) -> Vec<Rule> {
@@ -483,6 +538,7 @@ mod tests {
 
     fn compile(json: &str, secrets: &[(&str, &str)]) -> Result<Config, Vec<String>> {
         let lookup = |name: &str| secrets.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        schema::tests::agree(json);
         Draft::from_json(Some(json))
             .and_then(|draft| Config::compile(&draft, lookup))
             .map_err(|mistakes| mistakes.into_iter().map(|Mistake(text)| text).collect())
@@ -672,12 +728,38 @@ mod tests {
     }
 
     #[test]
+    fn a_star_in_a_target_stands_for_known_models() {
+        let targets = |target: &str| {
+            let text = format!(
+                r#"{{"providers":{{"own":{{"dialect":"openai-chat","base_url":"http://x","auth":"none","models":["b","a","c-1"]}},
+                    "other":{{"dialect":"openai-chat","base_url":"http://y","auth":"none","models":["a"]}}}},
+                    "models":{{"m":{{"targets":["{target}"]}}}}}}"#
+            );
+            let config = compile(&text, &[]).map_err(|mistakes| mistakes[0].clone())?;
+            let targets: Vec<String> =
+                config.aliases.get("m").unwrap().targets.iter().map(ToString::to_string).collect();
+            Ok::<_, String>(targets.join(" "))
+        };
+        assert_eq!(targets("own/*").unwrap(), "own/a own/b own/c-1");
+        assert_eq!(targets("*/a").unwrap(), "other/a own/a");
+        assert_eq!(targets("own/c-*").unwrap(), "own/c-1");
+        assert_eq!(targets("openai/*").unwrap(), "", "it is off");
+        let mistakes = [
+            ("own/x*", r#"models.m.targets[0]: no known model is like "own/x*""#),
+            ("opnai/*", r#"models.m.targets[0]: no provider "opnai"; did you mean "openai"?"#),
+        ];
+        for (target, expected) in mistakes {
+            assert_eq!(targets(target).unwrap_err(), expected);
+        }
+    }
+
+    #[test]
     fn a_configuration_is_printed_as_it_is_written() {
         let text = concat!(
             r#"{"body_bytes_max":7,"strict":true,"timeouts":{"idle_ms":1},"policy":{"order":"balanced","weights":{"p":2}},"#,
             r#""rules":[{"when":{"model":"x*","needs":["images"]},"use":"a"},{"when":{},"split":{"a":1}}],"media":{"fetch":"listed","hosts":["a"],"ms_max":2},"#,
             r#""providers":{"p":{"dialect":"gemini","dialects":["cohere"],"also":[{"dialect":"anthropic","base_url":"u"}],"#,
-            r#""platform":"vertex","query":"q","variables":{"v":"w"},"auth":"none","#,
+            r#""platform":"vertex","query":"q","variables":{"v":"w"},"keys":[{"secret":"K","weight":2}],"auth":"none","#,
             r#""headers":[{"name":"n","secret":"S","optional":true}],"follows_303":true,"first_byte_ms":4,"models":["m"],"#,
             r#""quirks":{"requests":[{"drop":["a"],"rename":[{"field":"b","to":"c"}],"spell":[{"field":"d","from":"e","to":"f"}]}],"think_tags":true}},"#,
             r#""q":{"auth":{"header":"h"}}},"#,

@@ -2,6 +2,8 @@
 
 #[cfg(not(target_family = "wasm"))]
 mod command;
+#[cfg(not(target_family = "wasm"))]
+mod import;
 
 #[cfg(not(target_family = "wasm"))]
 fn main() -> std::process::ExitCode {

@@ -2,7 +2,7 @@
 //!
 //! Not a `BTreeMap`, of which every type of value is 5 KB of code: what is kept here is short or seldom changed.
 
-use crate::wire::json::{Cursor, Read, Write, close, open};
+use crate::wire::json::{Cursor, Read, Shape, Write, close, open};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Named<T>(Vec<(String, T)>);
@@ -87,6 +87,10 @@ impl<'a, T: Read<'a>> Read<'a> for Named<T> {
 
     fn blank() -> Self {
         Self::default()
+    }
+
+    fn shape() -> Shape {
+        Shape::named(T::shape())
     }
 }
 

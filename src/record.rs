@@ -51,6 +51,15 @@ pub struct Attempt {
     pub ms: Millis,
     /// Why it could not be reached, as the host has it; else empty.
     pub cause: String,
+    /// Of one that was outrun: what its input costs, by our estimate. Providers bill what they have read.
+    pub outrun: Option<Outrun>,
+}
+
+/// An attempt that is paid for without an answer.
+#[derive(Debug, Clone, Copy)]
+pub struct Outrun {
+    /// `None` where no price is known.
+    pub cost: Option<Picodollars>,
 }
 
 /// Who answers, and what it asks for it.
@@ -127,8 +136,17 @@ impl Record {
 
     /// The cost of an answer of this size, and who says so; `None` where no price is known for it.
     ///
-    /// The operator's own price goes before the upstream's word, and that before the catalogue.
+    /// With what those ask for their part who were outrun. The operator's own price goes before the upstream's word, and
+    /// that before the catalogue.
     pub fn cost(&self, tally: &Tally) -> Option<(Picodollars, &str)> {
+        let (answer, source) = self.answer_cost(tally)?;
+        let others = self.attempts.iter().filter_map(|attempt| attempt.outrun);
+        let all = others.map(|outrun| outrun.cost).try_fold(answer.0, |sum, cost| Some(sum.saturating_add(cost?.0)));
+        Some((Picodollars(all?), source))
+    }
+
+    /// The answer's alone.
+    fn answer_cost(&self, tally: &Tally) -> Option<(Picodollars, &str)> {
         let served = self.served.as_ref()?;
         let priced = |priced: &Priced| cost(&tally.usage, &tally.bill, &priced.price);
         match (&served.price, tally.bill.cost) {
@@ -157,9 +175,19 @@ impl Record {
         let spent = |ticket: &Ticket| cost.or_else(|| tally.as_ref().and(ticket.held()));
         let mut adds = self.ticket.as_ref().map(|ticket| ticket.close(spent(ticket))).unwrap_or_default();
         if let (Some(served), Some(tally)) = (&self.served, &tally) {
-            adds.extend(usage_adds(&self.caller, &served.target, self.started, end, &tally.usage, cost));
+            let own = self.answer_cost(tally).map(|(cost, _)| cost);
+            adds.extend(usage_adds(&self.caller, &served.target, self.started, end, &tally.usage, own));
+            adds.extend(self.attempts.iter().filter_map(|attempt| self.outrun_add(attempt)));
         }
         Settlement { line, adds }
+    }
+
+    fn outrun_add(&self, attempt: &Attempt) -> Option<Add> {
+        let cost = attempt.outrun?.cost.filter(|cost| cost.0 > 0)?;
+        // Under the model's name, whichever account it was.
+        let target = attempt.target.split('#').next().unwrap_or_default();
+        let counter = format!("{}{}/cost_picodollars/{target}", usage_prefix(&self.caller), day(self.started));
+        Some(Add { counter, add: cost.as_i64(), expires: None })
     }
 
     fn line(&self, end: End, tally: Option<&Tally>, cost: Option<(Picodollars, &str)>, now: Millis) -> String {
@@ -171,6 +199,7 @@ impl Record {
                 outcome: attempt.outcome.to_string(),
                 ms: attempt.ms,
                 cause: &attempt.cause,
+                cost_picodollars: attempt.outrun.and_then(|outrun| outrun.cost),
             })
             .collect();
         let usage = tally.map(|tally| tally.usage).unwrap_or_default();
@@ -255,6 +284,7 @@ written! {
         outcome: String,
         ms: Millis,
         cause?: &'a str,
+        cost_picodollars?: Option<Picodollars>,
     }
 }
 

@@ -5,6 +5,7 @@ mod answer;
 mod attempt;
 pub mod current;
 mod door;
+pub mod explain;
 mod head;
 mod media;
 mod prepare;
@@ -21,6 +22,7 @@ use futures::future::{Either, select};
 
 use self::answer::answer;
 use self::door::{Call, Door, door};
+use self::explain::explain;
 use self::head::{JSON, early_head, header_text, name_request};
 use self::prepare::{Job, prepare};
 use self::sync::Sharing;
@@ -67,7 +69,7 @@ pub async fn serve<H: Host>(gateway: &Gateway, host: &H, request: Incoming) -> R
     let is_get = matches!(request.method.as_str(), "GET" | "HEAD");
     let door = door(&request.path, request.query.as_deref(), &request.headers);
     let dialect = match &door {
-        Some(Door::Call(call)) => call.dialect,
+        Some(Door::Call(call) | Door::Explain(Some(call))) => call.dialect,
         Some(Door::Models(Some(dialect))) => *dialect,
         _ if ai_sdk::is_client(&request.headers) => Inbound::AiSdk(ai_sdk::Version::default()),
         _ if request.headers.get("anthropic-version").is_some() => Inbound::Anthropic,
@@ -87,7 +89,10 @@ pub async fn serve<H: Host>(gateway: &Gateway, host: &H, request: Incoming) -> R
         Some(Door::Call(_)) if asks_for_websocket(&request.headers) => {
             Err(Error::new(Kind::NoWebSocket, "this path takes POST; there is no WebSocket here"))
         }
-        Some(Door::Call(_)) => return wrong_method(dialect, &id, "POST"),
+        Some(Door::Explain(call)) if request.method == "POST" => {
+            explain(gateway, call, &request, &mut Record::open(id.clone(), "/v1/explain", host.now()))
+        }
+        Some(Door::Call(_) | Door::Explain(_)) => return wrong_method(dialect, &id, "POST"),
         Some(_) if !is_get => return wrong_method(dialect, &id, "GET"),
         Some(Door::Home) => Ok(home()),
         Some(Door::Health) => Ok(to_vec(&Status { status: "ok", configuration: &gateway.config.version })),
@@ -104,7 +109,7 @@ fn home() -> Vec<u8> {
     let home = concat!(
         r#"{"name":"tollgate","version":""#,
         env!("CARGO_PKG_VERSION"),
-        r#"","endpoints":["POST /v1/chat/completions","POST /v1/responses","POST /v1/messages","POST /v1/messages/count_tokens","POST /v1beta/models/{model}:generateContent","POST /v1beta/models/{model}:streamGenerateContent","POST /v1beta/models/{model}:countTokens","POST /v1/completions","POST /v1/embeddings","POST /v1/rerank","POST /v4/ai/language-model","POST /v4/ai/embedding-model","POST /v4/ai/reranking-model","GET /v4/ai/config","GET /v1/models","GET /v1/usage","GET /health"],"#,
+        r#"","endpoints":["POST /v1/chat/completions","POST /v1/responses","POST /v1/messages","POST /v1/messages/count_tokens","POST /v1beta/models/{model}:generateContent","POST /v1beta/models/{model}:streamGenerateContent","POST /v1beta/models/{model}:countTokens","POST /v1/completions","POST /v1/embeddings","POST /v1/rerank","POST /v1/explain","POST /v4/ai/language-model","POST /v4/ai/embedding-model","POST /v4/ai/reranking-model","GET /v4/ai/config","GET /v1/models","GET /v1/usage","GET /health"],"#,
         r#""try":"POST /v1/chat/completions with {\"model\":\"tollgate/echo\",\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}"}"#,
     );
     home.into()

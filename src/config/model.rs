@@ -10,7 +10,7 @@ use crate::wire::json::{objects, written};
 objects! {
     /// Dollars per million tokens, as decimal strings. What is left out is as the like of it, or without any price as the
     /// catalogue has it.
-    #[derive(Debug, Default)]
+    #[derive(Debug, Default, Clone)]
     pub struct PriceDraft {
         pub input: Option<String>,
         pub cached_input: Option<String>,
@@ -35,7 +35,7 @@ objects! {
     }
 
     /// The same for a prompt of more than `input_tokens`.
-    #[derive(Debug)]
+    #[derive(Debug, Clone)]
     pub struct TierDraft {
         pub input_tokens: u64,
         pub input: Option<String>,
@@ -166,7 +166,9 @@ mod tests {
     use crate::config::Config;
 
     fn model(prices: &str) -> Result<Model, String> {
-        let draft = Draft::from_json(Some(&format!(r#"{{"prices":{{"openai/mine":{prices}}}}}"#)));
+        let json = format!(r#"{{"prices":{{"openai/mine":{prices}}}}}"#);
+        crate::config::schema::tests::agree(&json);
+        let draft = Draft::from_json(Some(&json));
         let config = draft.and_then(|draft| Config::compile(&draft, |_| None));
         config.map(|config| config.models.get("openai/mine")).map_err(|mistakes| mistakes[0].0.clone())
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::{
     AWS_ACCESS_KEY, AWS_REGION, AWS_SECRET_KEY, AWS_SESSION_TOKEN, BUILT_IN, Draft, Missing, Mistake, Secrets,
-    check_name,
+    Timeouts, check_name,
 };
 use crate::auth::sigv4::Signer;
 use crate::catalog::{self, Auth, Base, Header};
@@ -47,13 +47,17 @@ objects! {
         pub follows_303: Option<bool>,
         /// The least that its answers are waited for: what starts from cold takes its time.
         pub first_byte_ms: Option<u64>,
+        /// For its targets, before those of their models.
+        pub timeouts: Option<Timeouts>,
         /// Whether it asks other providers in turn, and takes wishes for whom.
         pub gateway: Option<bool>,
+        /// What `GET /v1/models` lists of it; any other name is passed on too.
         pub models: Vec<String> = Vec::new(),
         pub quirks: Option<Quirks>,
     }
 
-    #[derive(Debug)]
+    /// One of a provider's keys.
+    #[derive(Debug, Clone)]
     pub struct KeyDraft {
         /// The name of the secret that holds it.
         pub secret: String,
@@ -67,7 +71,7 @@ written! {
 
     impl ProviderDraft {
         dialect?, dialects?, also?, platform?, base_url?, query?, region?, variables?, secret?, keys?, auth?, headers?,
-        follows_303?, first_byte_ms?, gateway?, models?, quirks?,
+        follows_303?, first_byte_ms?, timeouts?, gateway?, models?, quirks?,
     }
 }
 
@@ -109,6 +113,8 @@ pub struct Upstream {
     pub follows_303: bool,
     /// The least that the first byte of an answer is waited for.
     pub first_byte_ms: u64,
+    /// What goes before the patience of a model's policy.
+    pub timeouts: Timeouts,
     pub limit_headers: LimitHeaders,
 }
 
@@ -274,6 +280,7 @@ impl Making<'_> {
             headers: self.headers()?,
             follows_303: written.follows_303.unwrap_or(row.is_some_and(|row| row.follows_303)),
             first_byte_ms: written.first_byte_ms.or(row.and_then(|row| row.first_byte_ms)).unwrap_or_default(),
+            timeouts: self.timeouts()?,
             limit_headers: row.map(|row| row.limits).unwrap_or_default(),
             dialects,
         };
@@ -285,6 +292,18 @@ impl Making<'_> {
             is_gateway: written.gateway.or(row.map(|row| row.gateway)).unwrap_or(false),
             quirks: written.quirks.clone().or_else(|| row.map(|row| row.quirks.clone())).unwrap_or_default(),
         })
+    }
+
+    fn timeouts(&self) -> Result<Timeouts, Unready> {
+        let written = self.written.timeouts.clone().unwrap_or_default();
+        let limits = [written.first_byte_ms, written.idle_ms, written.total_ms];
+        if limits.contains(&Some(0)) {
+            return Err(self.wrong(".timeouts", "0 would end every request at once; leave it out or wait longer"));
+        }
+        if written.heartbeat_ms.is_some() {
+            return Err(self.wrong(".timeouts.heartbeat_ms", "is for callers; write it for all or for a model"));
+        }
+        Ok(written)
     }
 
     fn wrong(&self, field: &str, why: impl std::fmt::Display) -> Unready {
@@ -583,7 +602,9 @@ mod tests {
     use crate::config::Config;
 
     fn compile(providers: &str, secrets: &[(&str, &str)]) -> Result<Config, String> {
-        let draft = Draft::from_json(Some(&format!(r#"{{"providers":{providers}}}"#))).unwrap();
+        let json = format!(r#"{{"providers":{providers}}}"#);
+        crate::config::schema::tests::agree(&json);
+        let draft = Draft::from_json(Some(&json)).unwrap();
         let lookup = |name: &str| secrets.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
         Config::compile(&draft, lookup).map_err(|mistakes| mistakes[0].0.clone())
     }
@@ -716,6 +737,7 @@ mod tests {
     #[test]
     fn every_secret_of_a_provider_is_asked_for() {
         let draft = r#"{"providers":{"p":{"base_url":"https://{account}.x","headers":[{"name":"a","secret":"H"}]}}}"#;
+        crate::config::schema::tests::agree(draft);
         let secrets = Draft::from_json(Some(draft)).unwrap().secrets();
         let known = ["AZURE_RESOURCE_NAME", "DATABRICKS_HOST", "MODAL_SECRET", "ANTHROPIC_AWS_WORKSPACE_ID"];
         for name in ["P_ACCOUNT", "P_API_KEY", "H"].into_iter().chain(known) {

@@ -10,8 +10,9 @@ objects! {
     /// Prices are those that came with the gateway where there is no URL.
     #[derive(Debug, Default)]
     pub struct CatalogDraft {
-        /// A list in the form of litellm's or of OpenRouter's.
+        /// Of a list of prices, over https or on a host that `media.hosts` lists.
         pub refresh_url: Option<String>,
+        /// From one refresh to the next, in hours.
         pub refresh_hours: Option<u64>,
     }
 }

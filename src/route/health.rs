@@ -33,6 +33,7 @@ pub fn hash(before: u64, bytes: &[u8]) -> u64 {
 pub struct Caution {
     /// Failures in a row.
     pub failures: u32,
+    /// The first time; 0 where no target is ever left alone, whatever it says.
     pub rest_ms: Millis,
 }
 
@@ -185,9 +186,15 @@ impl Health {
             match verdict {
                 Verdict::Answered => course.answered = course.answered.saturating_add(WEIGHT),
                 Verdict::Failed => course.failed = course.failed.saturating_add(WEIGHT),
+                Verdict::Busy { .. } | Verdict::Unpaid | Verdict::Refused | Verdict::Abandoned => {}
+            }
+            if caution.rest_ms == 0 {
+                return;
+            }
+            match verdict {
                 Verdict::Busy { wait_ms } => course.rest(wait_ms.unwrap_or(BUSY_MS), now),
                 Verdict::Unpaid => course.rest(REST_MS_MAX, now),
-                Verdict::Refused | Verdict::Abandoned => {}
+                Verdict::Answered | Verdict::Failed | Verdict::Refused | Verdict::Abandoned => {}
             }
             course.breaker = breaker.after(verdict, caution, now);
             if matches!(breaker, Breaker::Probing { .. }) && course.breaker.is_closed() {
@@ -245,6 +252,13 @@ impl Health {
     pub fn first_byte_within(&self, key: Key, percent: u32) -> Option<Millis> {
         let (here, elsewhere) = (self.known(key), self.elsewhere(key));
         here.or(elsewhere)?.first_byte.percentile(elsewhere.map(|course| &course.first_byte), percent)
+    }
+
+    /// The speed that so many in a hundred of its answers reach.
+    pub fn tokens_per_second_of(&self, key: Key, percent: u32) -> Option<u64> {
+        let (here, elsewhere) = (self.known(key), self.elsewhere(key));
+        let slower = 100_u32.saturating_sub(percent);
+        here.or(elsewhere)?.speed.percentile(elsewhere.map(|course| &course.speed), slower)
     }
 
     fn known(&self, key: Key) -> Option<&Course> {
@@ -407,6 +421,20 @@ mod tests {
         assert_eq!(health.standing(key, over), Standing::Up);
         ends(&mut health, key, Verdict::Failed, over);
         assert_eq!(health.standing(key, over), Standing::Up, "it counts anew");
+    }
+
+    #[test]
+    fn where_no_target_is_left_alone_none_is() {
+        let (mut health, key) = one();
+        let caution = Caution { rest_ms: 0, ..Caution::default() };
+        for verdict in [Verdict::Failed, Verdict::Busy { wait_ms: Some(9_000) }, Verdict::Unpaid, Verdict::Failed] {
+            for _ in 0..5 {
+                health.begin(key, NOW);
+                health.end(key, verdict, caution, NOW);
+            }
+        }
+        assert_eq!(health.standing(key, NOW), Standing::Up);
+        assert_eq!(health.measure(key, NOW).success_permille, Some(0), "but it is known how it does");
     }
 
     #[test]

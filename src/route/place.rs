@@ -129,11 +129,26 @@ pub fn place<T: Fn(&Target) -> Traits, C: Fn(&Target) -> Option<Picodollars>>(
         };
         places.candidates.sort_by_key(|candidate| (candidate.standing, rank(candidate)));
     }
+    if !wishes.first_byte_ms.is_empty() || !wishes.tokens_per_second.is_empty() {
+        places
+            .candidates
+            .sort_by_cached_key(|candidate| (candidate.standing, is_slower(&candidate.target, wishes, known.health)));
+    }
     if wishes.first_only {
         let rest = places.candidates.split_off(places.candidates.len().min(1));
         places.left_out.extend(rest.into_iter().map(|candidate| (candidate.target, Unfit::NotFirst)));
     }
     places
+}
+
+/// Whether it is known to be slower than is wished.
+fn is_slower(target: &Target, wishes: &Wishes, health: &Health) -> bool {
+    let late =
+        |(percent, ms): &(u32, u64)| health.first_byte_within(target.key, *percent).is_some_and(|took| took > *ms);
+    let slow = |(percent, speed): &(u32, u64)| {
+        health.tokens_per_second_of(target.key, *percent).is_some_and(|reached| reached < *speed)
+    };
+    wishes.first_byte_ms.iter().any(late) || wishes.tokens_per_second.iter().any(slow)
 }
 
 /// Which part of what its provider is asked goes by its account.
@@ -194,7 +209,7 @@ fn is_within(region: &str, wanted: &str) -> bool {
 }
 
 /// Why a candidate stands where it does, for whoever asks.
-pub fn why(candidate: &Candidate, order: Order) -> String {
+pub fn why(candidate: &Candidate, order: Order, now: Millis) -> String {
     let known =
         |value: Option<u64>, unit: &str| value.map_or_else(|| "unknown".to_owned(), |value| format!("{value} {unit}"));
     let measure = &candidate.measure;
@@ -216,8 +231,12 @@ pub fn why(candidate: &Candidate, order: Order) -> String {
     };
     match candidate.standing {
         Standing::Up => place,
-        Standing::Resting(until) => format!("{place}; asked to be left alone until {until}"),
-        Standing::Down(until) => format!("{place}; failed too often, left alone until {until}"),
+        Standing::Resting(until) => {
+            format!("{place}; last, for it asked to be left alone for {} ms more", until.saturating_sub(now))
+        }
+        Standing::Down(until) => {
+            format!("{place}; last, for it failed too often: left alone for {} ms more", until.saturating_sub(now))
+        }
     }
 }
 
@@ -417,6 +436,21 @@ mod tests {
         assert_eq!(placed(|_| {}, &health).0, "bedrock groq local openai");
         assert_eq!(placed(|case| case.wishes.order = names(&["openai"]), &health).0, "bedrock groq local openai");
         assert_eq!(placed(|case| case.wishes.only = names(&["openai"]), &health).0, "openai", "it is all there is");
+    }
+
+    #[test]
+    fn those_who_are_known_to_be_slower_than_wished_go_last() {
+        let mut health = Health::default();
+        let key = Key::of("openai", "gpt-5", 0);
+        for _ in 0..3 {
+            health.began_after(key, 4_000, NOW);
+            health.told(key, 100, 5_000, NOW);
+        }
+        let first = |change: fn(&mut Wishes)| placed(|case| change(&mut case.wishes), &health).0;
+        assert_eq!(first(|wishes| wishes.first_byte_ms = vec![(90, 1_000)]), "bedrock groq local openai");
+        assert_eq!(first(|wishes| wishes.first_byte_ms = vec![(90, 9_000)]), "openai bedrock groq local");
+        assert_eq!(first(|wishes| wishes.tokens_per_second = vec![(50, 40)]), "bedrock groq local openai");
+        assert_eq!(first(|wishes| wishes.tokens_per_second = vec![(50, 10)]), "openai bedrock groq local");
     }
 
     #[test]

@@ -27,7 +27,7 @@ objects! {
         pub retry_ms: Option<u64>,
         /// So many failures in a row close a target.
         pub rest_after: Option<u32>,
-        /// For how long, the first time.
+        /// For how long, the first time; 0 is never.
         pub rest_ms: Option<u64>,
         pub hedge_ms: Option<u64>,
         pub hedge_percentile: Option<u32>,

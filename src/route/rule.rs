@@ -22,7 +22,7 @@ objects! {
         pub deny: Option<String>,
     }
 
-    #[derive(Debug, Default)]
+    #[derive(Debug, Default, Clone)]
     pub struct WhenDraft {
         pub model: Option<String>,
         pub caller: Option<String>,
@@ -45,7 +45,7 @@ written! {
 #[derive(Debug, Clone, Copy)]
 pub struct Facts<'a> {
     pub caller: &'a str,
-    pub tags: &'a [&'a str],
+    pub tags: &'a [String],
     pub headers: &'a Headers,
     pub body_bytes: usize,
     pub needs: Needs,
@@ -253,13 +253,16 @@ pub fn follow<'r>(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use super::*;
     use crate::wire::json::parse_strictly;
 
     fn facts(headers: &Headers) -> Facts<'_> {
+        static TAGS: LazyLock<[String; 2]> = LazyLock::new(|| ["env:prod", "team:search"].map(str::to_owned));
         Facts {
             caller: "ci-nightly",
-            tags: &["env:prod", "team:search"],
+            tags: &*TAGS,
             headers,
             body_bytes: 5_000,
             needs: Needs::default().with(Need::Images),

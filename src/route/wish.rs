@@ -36,6 +36,9 @@ pub struct Wishes {
     pub region: Option<String>,
     /// Per token of input and of output.
     pub max_price: (Option<Picodollars>, Option<Picodollars>),
+    /// Those go last of whom it is known that they are slower, by so many in a hundred of their answers.
+    pub first_byte_ms: Vec<(u32, u64)>,
+    pub tokens_per_second: Vec<(u32, u64)>,
     pub tags: Vec<String>,
     /// The end user, for whom costs are told apart.
     pub user: Option<String>,
@@ -58,6 +61,8 @@ objects! {
         zdr: Option<bool>,
         sort: Option<Sort>,
         max_price: Option<MaxPrice>,
+        preferred_max_latency: Option<Preference>,
+        preferred_min_throughput: Option<Preference>,
         // Vercel's names.
         models: Option<Vec<String>>,
         user: Option<String>,
@@ -71,6 +76,13 @@ objects! {
     struct MaxPrice {
         prompt: Option<Number>,
         completion: Option<Number>,
+    }
+
+    struct Percentiles {
+        p50: Option<Number>,
+        p75: Option<Number>,
+        p90: Option<Number>,
+        p99: Option<Number>,
     }
 
     struct SortBy {
@@ -106,6 +118,8 @@ const KNOWN: &[&str] = &[
     "zdr",
     "sort",
     "max_price",
+    "preferred_max_latency",
+    "preferred_min_throughput",
     "models",
     "user",
     "tags",
@@ -114,6 +128,31 @@ const KNOWN: &[&str] = &[
     "inferenceRegion",
     "serviceTier",
 ];
+
+/// A number, which is of the middle, or `{"p90": 2}`.
+struct Preference(Vec<(u32, Number)>);
+
+impl<'a> Read<'a> for Preference {
+    fn read(at: &mut Cursor<'a>) -> Self {
+        if at.peek() != b'{' {
+            return Self(vec![(50, Number::read(at))]);
+        }
+        let Percentiles { p50, p75, p90, p99 } = Percentiles::read(at);
+        let wished = [(50, p50), (75, p75), (90, p90), (99, p99)];
+        Self(wished.into_iter().filter_map(|(percent, number)| Some((percent, number?))).collect())
+    }
+
+    fn blank() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl Preference {
+    /// In whole units of which the wish has one in `scale`.
+    fn scaled(self, scale: f64) -> Vec<(u32, u64)> {
+        self.0.into_iter().map(|(percent, number)| (percent, (number.value() * scale) as u64)).collect()
+    }
+}
 
 /// What the list of wishes may hold: nobody has more providers or models in mind.
 const NAMES_MAX: usize = 100;
@@ -176,6 +215,9 @@ impl Wishes {
         let denies = given.data_collection.as_deref() == Some("deny");
         self.zero_retention |= given.zdr == Some(true) || given.zero_retention == Some(true);
         self.no_training |= denies || given.no_training == Some(true);
+        // In seconds.
+        self.first_byte_ms.extend(given.preferred_max_latency.map(|wish| wish.scaled(1000.0)).unwrap_or_default());
+        self.tokens_per_second.extend(given.preferred_min_throughput.map(|wish| wish.scaled(1.0)).unwrap_or_default());
         if let Some(Sort(by)) = given.sort {
             self.sort_by(&by, "provider.sort");
         }
@@ -272,7 +314,8 @@ mod tests {
     fn openrouters_words_are_understood() {
         let body = r#"{"models":["a","b"],"session_id":"s","provider":{"order":["p"],"only":["p","q"],"ignore":["r"],
             "allow_fallbacks":false,"require_parameters":true,"data_collection":"deny","zdr":true,
-            "sort":{"by":"price","partition":"none"},"max_price":{"prompt":0.5,"completion":2}}}"#;
+            "sort":{"by":"price","partition":"none"},"max_price":{"prompt":0.5,"completion":2},
+            "preferred_max_latency":{"p90":1.5},"preferred_min_throughput":40}}"#;
         let expected = Wishes {
             models: names(&["a", "b"]),
             order: names(&["p"]),
@@ -284,6 +327,8 @@ mod tests {
             zero_retention: true,
             no_training: true,
             max_price: (Some(Picodollars(500_000)), Some(Picodollars(2_000_000))),
+            first_byte_ms: vec![(90, 1_500)],
+            tokens_per_second: vec![(50, 40)],
             session: Some("s".to_owned()),
             in_body: true,
             ..Wishes::default()

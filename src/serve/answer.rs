@@ -12,14 +12,17 @@ use super::attempt::{Asked, Sent, Tried, Upset, attempt};
 use super::head::{JSON, label, lost_text};
 use super::prepare::Job;
 use super::{HUNG_UP, close, whole};
+use crate::bill::Bill;
+use crate::chat::Usage;
 use crate::config::Target;
 use crate::count;
 use crate::dialect::Ask;
 use crate::error::Kind;
 use crate::host::{Headers, Host, Millis, Reply, ReplyBody};
 use crate::media::Files;
-use crate::record::{Attempt, End, Record, Served, Tally};
-use crate::relay::{Raced, race};
+use crate::price::cost;
+use crate::record::{Attempt, End, Outrun, Record, Served, Tally};
+use crate::relay::{Raced, estimate, race};
 use crate::route::Outcome;
 use crate::route::plan::{Plan, Then};
 
@@ -49,7 +52,13 @@ pub(super) async fn answer<H: Host>(host: &H, job: &Job<'_>, mut plan: Plan, mut
         let ended = host.now();
         let mut note = |outcome, cause: &str| {
             let ms = sent.as_ref().map_or(0, |sent| ended.saturating_sub(sent.began));
-            record.attempts.push(Attempt { target: target.in_full(), outcome, ms, cause: cause.to_owned() });
+            record.attempts.push(Attempt {
+                target: target.in_full(),
+                outcome,
+                ms,
+                cause: cause.to_owned(),
+                outrun: None,
+            });
         };
         match tried {
             Tried::Whole { mut headers, body, tally, lost } => {
@@ -184,8 +193,16 @@ fn outrun<F>(job: &Job<'_>, record: &mut Record, runners: &[Runner<F>], now: Mil
         let ms = now.saturating_sub(*began);
         // It would have taken longer still. Left out, the slow would seem to be as quick as their quick answers.
         job.health.lock().began_after(target.key, ms, now);
-        let outcome = Outcome::Outrun;
-        record.attempts.push(Attempt { target: target.in_full(), outcome, ms, cause: String::new() });
+        let input = Usage { input: estimate(job.bytes.len() as u64), ..Usage::default() };
+        let price = target.known.price.as_ref();
+        let outrun = Outrun { cost: price.and_then(|priced| cost(&input, &Bill::default(), &priced.price)) };
+        record.attempts.push(Attempt {
+            target: target.in_full(),
+            outcome: Outcome::Outrun,
+            ms,
+            cause: String::new(),
+            outrun: Some(outrun),
+        });
     }
 }
 

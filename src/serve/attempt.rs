@@ -217,9 +217,9 @@ async fn send<H: Host>(
 ) -> Tried<H::Body> {
     let platform = upstream.platform;
     let is_own = Some(dialect) == job.dialect.dialect() && platform == Platform::Native;
-    let patience = job.policy.patience;
     let began = host.now();
-    let first_byte_ms = patience.first_byte_ms.max(upstream.first_byte_ms).min(job.until.saturating_sub(began));
+    let (patience, until) = job.patience(upstream, began);
+    let first_byte_ms = patience.first_byte_ms.min(until.saturating_sub(began));
     let deadline = began.saturating_add(first_byte_ms);
     let provider = &target.provider.name;
     let too_slow = || {
@@ -252,6 +252,7 @@ async fn send<H: Host>(
         limit_headers: upstream.limit_headers,
         deadline,
         patience,
+        until,
         lost,
     };
     if !(200..300).contains(&answer.status) {
@@ -306,6 +307,8 @@ pub(super) struct Reading<'a> {
     /// For the first byte of the body.
     deadline: Millis,
     patience: Patience,
+    /// When the answer must have ended.
+    until: Millis,
     lost: Vec<String>,
 }
 
@@ -316,7 +319,7 @@ impl Reading<'_> {
         let now = host.now();
         let ends = self.job.ends((self.dialect, self.platform), self.quirks, framing, self.label.clone());
         let seal = ends.seal.at(self.provider, self.dialect);
-        let mut relay = Relay::new(Ends { seal, ..ends }, now);
+        let mut relay = Relay::new(Ends { seal, patience: self.patience, until: self.until, ..ends }, now);
         let mut deadline = self.deadline;
         let latest = now.saturating_add(CONTENT_MS_MAX);
         loop {
@@ -348,13 +351,20 @@ impl Reading<'_> {
     /// `None` when nothing came for too long.
     async fn whole<H: Host>(self, host: &H, answer: Answer<H::Body>) -> Option<Tried<H::Body>> {
         let Answer { headers: upstream, mut body, .. } = answer;
-        let bytes =
-            match read_whole(host, &mut body, self.deadline, Some(self.patience.idle_ms), ANSWER_BYTES_MAX).await {
-                Read::Whole(bytes) => bytes,
-                Read::Broken => return Some(self.failed(format!("the answer of {} broke off", self.provider))),
-                Read::TimedOut => return None,
-                Read::Gone { length } => return Some(Tried::Gone(Some(self.guess(length)))),
-            };
+        let bytes = match read_whole(
+            host,
+            &mut body,
+            self.deadline,
+            Some((self.patience.idle_ms, self.until)),
+            ANSWER_BYTES_MAX,
+        )
+        .await
+        {
+            Read::Whole(bytes) => bytes,
+            Read::Broken => return Some(self.failed(format!("the answer of {} broke off", self.provider))),
+            Read::TimedOut => return None,
+            Read::Gone { length } => return Some(Tried::Gone(Some(self.guess(length)))),
+        };
         let mut headers = self.reply_headers(&upstream);
         Some(match self.spoken(&bytes) {
             Ok(Spoken { kind, body, tally }) => {
@@ -433,12 +443,12 @@ enum Read {
     },
 }
 
-/// Each piece moves the deadline, if it has `idle_ms` to move it to.
+/// Each piece moves the deadline on, by so long and at most until then, if it is given.
 async fn read_whole<H: Host>(
     host: &H,
     body: &mut H::Body,
     mut deadline: Millis,
-    idle_ms: Option<Millis>,
+    moves: Option<(Millis, Millis)>,
     most: usize,
 ) -> Read {
     let mut pieces: Vec<Bytes> = Vec::new();
@@ -451,7 +461,7 @@ async fn read_whole<H: Host>(
                     return Read::Broken;
                 }
                 pieces.push(piece);
-                deadline = idle_ms.map_or(deadline, |idle_ms| host.now().saturating_add(idle_ms));
+                deadline = moves.map_or(deadline, |(idle_ms, until)| host.now().saturating_add(idle_ms).min(until));
             }
             Raced::Done(Ok(None)) => break,
             Raced::Done(Err(_)) => return Read::Broken,
@@ -510,6 +520,17 @@ impl Job<'_> {
             param: Some(header_text(&lost_text(std::slice::from_ref(first)))),
             ..Error::invalid(message)
         }))
+    }
+
+    /// How long `upstream` is waited for that is asked at `began`, and when its answer must have ended.
+    fn patience(&self, upstream: &Upstream, began: Millis) -> (Patience, Millis) {
+        let (all, own) = (self.policy.patience, &upstream.timeouts);
+        let patience = Patience {
+            first_byte_ms: own.first_byte_ms.unwrap_or(all.first_byte_ms.max(upstream.first_byte_ms)),
+            idle_ms: own.idle_ms.unwrap_or(all.idle_ms),
+            ..all
+        };
+        (patience, own.total_ms.map_or(self.until, |ms| began.saturating_add(ms).min(self.until)))
     }
 
     fn ends(&self, (upstream, platform): (Dialect, Platform), quirks: &Quirks, framing: Framing, label: Label) -> Ends {

@@ -9,6 +9,8 @@ use crate::wire::query::{decoded, parameter};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Door {
     Call(Call),
+    /// What would come of one; of which, its body says where the path does not.
+    Explain(Option<Call>),
     /// The list of models, in a dialect's shape where the path is that dialect's alone.
     Models(Option<Inbound>),
     Usage,
@@ -44,6 +46,18 @@ impl Call {
 /// The version part is optional and may stand twice: base URLs are given with and without it.
 pub(super) fn door(path: &str, query: Option<&str>, headers: &Headers) -> Option<Door> {
     let path = path.trim_end_matches('/');
+    match unversioned(path).strip_prefix("/explain") {
+        Some("") => Some(Door::Explain(None)),
+        Some(asked) if asked.starts_with('/') => match plain(asked, query, headers)? {
+            Door::Call(call) => Some(Door::Explain(Some(call))),
+            _ => None,
+        },
+        _ => plain(path, query, headers),
+    }
+}
+
+/// What is not about another request.
+fn plain(path: &str, query: Option<&str>, headers: &Headers) -> Option<Door> {
     if let Some(call) = gemini(path, query) {
         return Some(Door::Call(call));
     }
@@ -177,6 +191,14 @@ mod tests {
             assert_eq!((call.dialect, call.model, call.ask), (Inbound::Anthropic, None, Some(Ask::TokenCount)));
         }
         assert_eq!(door("/v1/models", None), Some(Door::Models(None)));
+        assert_eq!(door("/v1/explain/", None), Some(Door::Explain(None)));
+        for path in ["/v1/explain/v1/messages", "/explain/messages"] {
+            let Some(Door::Explain(Some(call))) = door(path, None) else { panic!("{path} leads nowhere") };
+            assert_eq!(call.dialect, Inbound::Anthropic);
+        }
+        for path in ["/v1/explain/v1/models", "/v1/explain/v1/explain", "/v1/explained"] {
+            assert_eq!(door(path, None), None, "{path}");
+        }
         assert_eq!(door("/v1beta/models", None), Some(Door::Models(Some(Inbound::Gemini))));
         assert_eq!(door("/v1betax/models", None), None);
         assert_eq!(door("/", None), Some(Door::Home));

@@ -1,7 +1,6 @@
 //! What becomes of a request before anything is asked: who sends it, what for, whom it may be put to, and whether its
 //! caller's limits have room for it.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -19,18 +18,18 @@ use crate::media;
 use crate::platform::Platform;
 use crate::price::{Picodollars, Service, worst};
 use crate::record::Record;
-use crate::route;
 use crate::route::demand::Asked;
 use crate::route::dice::Dice;
 use crate::route::health::{HASH_START, hash};
 use crate::route::need::Needs;
-use crate::route::order::Candidate;
+use crate::route::order::{Candidate, Order};
 use crate::route::place::{Known, Traits, Unfit, place};
 use crate::route::plan::Plan;
 use crate::route::policy::Policy;
 use crate::route::rule::{Denied, Facts, Rule, follow};
 use crate::route::watch::Shared;
 use crate::route::wish::{self, Wishes};
+use crate::route::{self, Route};
 use crate::seal::{self, Seal};
 use crate::wire::array;
 use crate::wire::frame::Framing;
@@ -47,9 +46,10 @@ pub(super) struct Job<'a> {
     pub(super) body: Fields<'a>,
     /// All of it.
     pub(super) bytes: &'a [u8],
+    pub(super) size: Size,
     pub(super) media: &'a media::Policy,
     pub(super) health: &'a Shared,
-    pub(super) policy: &'a Policy,
+    pub(super) policy: &'a Arc<Policy>,
     pub(super) started: Millis,
     /// When the answer must have ended.
     pub(super) until: Millis,
@@ -106,33 +106,65 @@ pub(super) async fn prepare<'a, H: Host>(
     request: &'a Incoming,
     record: &mut Record,
 ) -> Result<(Job<'a>, Plan), Refusal> {
-    let dialect = call.dialect;
     let caller = caller(gateway, request).map_err(plain)?;
     record.caller.clone_from(&caller.name);
+    let Laid { mut job, candidates, left_out, dice, .. } =
+        lay(gateway, &caller, call, request, record).map_err(plain)?;
+    let most = match job.ask {
+        // Providers count for nothing, and where none does, we do.
+        Ask::TokenCount => Some(Picodollars::default()),
+        _ if candidates.is_empty() => return Err(plain(nobody(&record.model, &left_out))),
+        _ if caller.limits.spend_cap.is_none() => None,
+        _ => dearest(&job, &candidates),
+    };
+    job.limits = admit(host, &caller, most, record).await?;
+    let plan = Plan::new(candidates, job.policy.clone(), dice);
+    Ok((job, plan))
+}
+
+/// A request that has been read, and whom it may be put to.
+pub(super) struct Laid<'a> {
+    pub(super) job: Job<'a>,
+    /// The model's name that the rules have for it.
+    pub(super) model: String,
+    /// By which the targets of its model are put in order.
+    pub(super) order: Order,
+    pub(super) candidates: Vec<Candidate>,
+    pub(super) left_out: Vec<(Arc<Target>, Unfit)>,
+    dice: Dice,
+}
+
+/// Reads a request as far as anybody has to, and lays out whom it may be put to.
+pub(super) fn lay<'a>(
+    gateway: &'a Gateway,
+    caller: &Caller,
+    call: Call,
+    request: &'a Incoming,
+    record: &mut Record,
+) -> Result<Laid<'a>, Error> {
+    let dialect = call.dialect;
     if let Some(fault) = call.fault {
-        return Err(plain(fault));
+        return Err(fault);
     }
     let bytes = match &request.body {
         Body::Whole(bytes) => bytes,
         Body::TooLarge => {
             let most = gateway.config.body_bytes_max;
-            return Err(plain(Error::new(Kind::TooLarge, format!("the body is longer than {most} bytes"))));
+            return Err(Error::new(Kind::TooLarge, format!("the body is longer than {most} bytes")));
         }
     };
-    let body = Fields::read(bytes).map_err(Error::invalid).map_err(plain)?;
-    let must = |name: &'static str, what: &'static str| move |_| plain(Error::field(name, format!("must be {what}")));
+    let body = Fields::read(bytes).map_err(Error::invalid)?;
+    let must = |name: &'static str, what: &'static str| move |_| Error::field(name, format!("must be {what}"));
     let model: String = match call.model {
         Some(model) => model,
         None => body
             .get("model")
             .map_err(must("model", "a string"))?
-            .ok_or_else(|| plain(Error::field("model", "missing; GET /v1/models lists what there is")))?,
+            .ok_or_else(|| Error::field("model", "missing; GET /v1/models lists what there is"))?,
     };
     if model.len() > MODEL_NAME_BYTES_MAX || model.chars().any(char::is_control) {
-        return Err(plain(Error::field(
-            "model",
-            format!("a name has at most {MODEL_NAME_BYTES_MAX} bytes, none of control"),
-        )));
+        let why = format!("a name has at most {MODEL_NAME_BYTES_MAX} bytes, none of control");
+        return Err(Error::field("model", why));
     }
     record.model.clone_from(&model);
     let ask = match call.ask {
@@ -143,29 +175,54 @@ pub(super) async fn prepare<'a, H: Host>(
         },
     };
     record.stream = matches!(ask, Ask::Stream(_));
-    let wishes = Wishes::read(&body, &request.headers).map_err(plain)?;
+    let wishes = Wishes::read(&body, &request.headers)?;
     record.tags.clone_from(&wishes.tags);
     record.user.clone_from(&wishes.user);
     // As much chance as is in its id.
     let mut dice = Dice::new(hash(HASH_START, record.id.as_bytes()));
     let asked = Asked { dialect, ask, body: &body, bytes };
-    let named = rule(&gateway.config, &caller, &wishes, request, &model, asked, &mut dice, record).map_err(plain)?;
-    let laid = lay(gateway, &named, &wishes, asked, record.started, &mut dice).map_err(plain)?;
+    let rules = &gateway.config.rules;
+    let facts = Facts {
+        caller: &caller.name,
+        tags: &wishes.tags,
+        headers: &request.headers,
+        body_bytes: bytes.len(),
+        needs: if rules.iter().any(Rule::asks_for_needs) { asked.needs() } else { Needs::default() },
+        now: record.started,
+    };
+    let followed = follow(rules, &model, &facts, &mut dice).map_err(|Denied(at, why)| {
+        record.rules = vec![at];
+        Error::new(Kind::Forbidden, why.to_owned())
+    })?;
+    record.rules = followed.rules;
+    let model = followed.model.unwrap_or(&model).to_owned();
     let sealed = seal::is_in(bytes);
-    let mut candidates = laid.candidates;
+    let size = Size::of(asked);
+    let Named { routes, order: by_name } = named(&gateway.config, &model, &wishes)?;
+    let mut policy = &gateway.config.policy;
+    let mut order = Order::default();
+    let (mut candidates, mut left_out) = (Vec::new(), Vec::new());
+    for (index, route) in routes.into_iter().enumerate() {
+        let wished = wishes.sort.or(by_name.filter(|_| index == 0)).unwrap_or(route.policy.order);
+        // How often and how long is tried is for the model that was asked for to say.
+        if index == 0 {
+            (policy, order) = (route.policy, wished);
+        }
+        let stick = route.policy.sticky.map(|sticky| asked.stick(sticky, wishes.session.as_deref()));
+        let known = Known {
+            traits: Traits::of,
+            cost: |target: &Target| wished.asks_for_cost().then(|| size.worst(target)).flatten(),
+            health: &gateway.health.lock(),
+            now: record.started,
+        };
+        let demand = asked.demand(&route.targets, stick);
+        let places = place(&route.targets, route.policy, wished, &wishes, &demand, &known, &mut dice);
+        candidates.extend(places.candidates);
+        left_out.extend(places.left_out);
+    }
     if ask == Ask::TokenCount {
         candidates.retain(|candidate| may_count(dialect, sealed, &candidate.target));
-    } else if candidates.is_empty() {
-        return Err(plain(nobody(&model, &laid.left_out)));
     }
-    let policy = laid.policy;
-    let most = match ask {
-        // Providers count for nothing.
-        Ask::TokenCount => Some(Picodollars::default()),
-        _ if caller.limits.spend_cap.is_none() => None,
-        ask => dearest(&Size::of(asked, ask), &candidates, policy),
-    };
-    let limits = admit(host, &caller, most, record).await?;
     let label = Label {
         id: record.id.clone(),
         created: record.started / 1000,
@@ -174,11 +231,9 @@ pub(super) async fn prepare<'a, H: Host>(
         request: None,
         lost: Vec::new(),
     };
-    let seal = Seal::new(caller.sha256);
     let strict = policy.strict
         || wishes.strict
         || request.headers.get("x-tollgate-strict").is_some_and(|value| value != "false");
-    let plan = Plan::new(candidates, policy.clone(), dice);
     let job = Job {
         dialect,
         ask,
@@ -186,6 +241,7 @@ pub(super) async fn prepare<'a, H: Host>(
         headers: &request.headers,
         body,
         bytes,
+        size,
         media: &gateway.config.media,
         health: &gateway.health,
         policy,
@@ -193,72 +249,27 @@ pub(super) async fn prepare<'a, H: Host>(
         until: record.started.saturating_add(policy.patience.total_ms),
         label,
         strict,
-        seal,
+        seal: Seal::new(caller.sha256),
         sealed,
         wishes,
-        limits,
+        limits: Vec::new(),
         begun: AtomicBool::new(false),
     };
-    Ok((job, plan))
+    Ok(Laid { job, model, order, candidates, left_out, dice })
 }
 
 fn plain(error: Error) -> Refusal {
     (error, Vec::new())
 }
 
-/// The model that the rules have for a request, in place of the one that it named.
-#[expect(clippy::too_many_arguments, reason = "they are what a rule may ask for, and nothing else has all of them")]
-fn rule<'c>(
-    config: &'c Config,
-    caller: &Caller,
-    wishes: &Wishes,
-    request: &Incoming,
-    model: &'c str,
-    asked: Asked<'_>,
-    dice: &mut Dice,
-    record: &mut Record,
-) -> Result<Cow<'c, str>, Error> {
-    if config.rules.is_empty() {
-        return Ok(Cow::Borrowed(model));
-    }
-    let tags: Vec<&str> = wishes.tags.iter().map(String::as_str).collect();
-    let facts = Facts {
-        caller: &caller.name,
-        tags: &tags,
-        headers: &request.headers,
-        body_bytes: asked.bytes.len(),
-        needs: if config.rules.iter().any(Rule::asks_for_needs) { asked.needs() } else { Needs::default() },
-        now: record.started,
-    };
-    match follow(&config.rules, model, &facts, dice) {
-        Ok(followed) => {
-            record.rules = followed.rules;
-            Ok(Cow::Borrowed(followed.model.unwrap_or(model)))
-        }
-        Err(Denied(at, why)) => {
-            record.rules = vec![at];
-            Err(Error::new(Kind::Forbidden, why.to_owned()))
-        }
-    }
+/// The models of a request: the one that is asked for, and those that the caller wishes then.
+struct Named<'c> {
+    routes: Vec<Route<'c>>,
+    /// How the name of the first ends, if it says how its targets are put in order.
+    order: Option<Order>,
 }
 
-/// Who may be asked, in order, and by which policy.
-struct Laid<'c> {
-    candidates: Vec<Candidate>,
-    left_out: Vec<(Arc<Target>, Unfit)>,
-    policy: &'c Arc<Policy>,
-}
-
-/// Lays out the targets of `model`, and behind them those of the models that the caller wishes then.
-fn lay<'c>(
-    gateway: &'c Gateway,
-    model: &str,
-    wishes: &Wishes,
-    asked: Asked<'_>,
-    now: Millis,
-    dice: &mut Dice,
-) -> Result<Laid<'c>, Error> {
-    let config = &gateway.config;
+fn named<'c>(config: &'c Config, model: &str, wishes: &Wishes) -> Result<Named<'c>, Error> {
     let (model, order) = match wish::variant(model) {
         // As a name of its own it goes before.
         Some((plain, order)) if !config.aliases.contains(model) && config.aliases.contains(plain) => {
@@ -266,33 +277,15 @@ fn lay<'c>(
         }
         _ => (model, None),
     };
-    let first = route::resolve(config, model)?;
-    let policy = first.policy;
-    let mut routes = vec![first];
-    for (index, model) in wishes.models.iter().enumerate().filter(|(_, name)| *name != model) {
-        routes.push(route::resolve(config, model).map_err(|error| error.at(format!("models[{index}]")))?);
+    let mut routes = vec![route::resolve(config, model)?];
+    for (index, then) in wishes.models.iter().enumerate().filter(|(_, name)| *name != model) {
+        routes.push(route::resolve(config, then).map_err(|error| error.at(format!("models[{index}]")))?);
     }
-    let size = Size::of(asked, asked.ask);
-    let mut laid = Laid { candidates: Vec::new(), left_out: Vec::new(), policy };
-    for route in routes {
-        let sticky = route.policy.sticky.map(|sticky| asked.stick(sticky, wishes.session.as_deref()));
-        let demand = asked.demand(&route.targets, sticky);
-        let order = wishes.sort.or(order).unwrap_or(route.policy.order);
-        let known = Known {
-            traits: Traits::of,
-            cost: |target: &Target| order.asks_for_cost().then(|| size.worst(target)).flatten(),
-            health: &gateway.health.lock(),
-            now,
-        };
-        let places = place(&route.targets, route.policy, order, wishes, &demand, &known, dice);
-        laid.candidates.extend(places.candidates);
-        laid.left_out.extend(places.left_out);
-    }
-    Ok(laid)
+    Ok(Named { routes, order })
 }
 
 /// What the caller is told when nobody is left: why each was left out.
-fn nobody(model: &str, left_out: &[(Arc<Target>, Unfit)]) -> Error {
+pub(super) fn nobody(model: &str, left_out: &[(Arc<Target>, Unfit)]) -> Error {
     let whys: Vec<String> = left_out.iter().take(WHYS_MAX).map(|(target, unfit)| format!("{target} {unfit}")).collect();
     let more = left_out.len().saturating_sub(WHYS_MAX);
     let more = if more > 0 { format!("; and {more} more") } else { String::new() };
@@ -303,35 +296,36 @@ fn nobody(model: &str, left_out: &[(Arc<Target>, Unfit)]) -> Error {
 const WHYS_MAX: usize = 5;
 
 /// How much a request may come to.
-struct Size {
-    input: u64,
-    output: u64,
+pub(super) struct Size {
+    pub(super) input: u64,
+    pub(super) output: u64,
     service: Service,
 }
 
 impl Size {
-    fn of(asked: Asked<'_>, ask: Ask) -> Self {
+    fn of(asked: Asked<'_>) -> Self {
         let service = match asked.body.get::<String>("service_tier") {
             Ok(Some(tier)) if tier == "priority" => Service::Priority,
             _ => Service::Standard,
         };
         // No tokenizer makes two tokens of one byte pair of prose; what it makes of a prompt of symbols is billed all the same.
         let input = (asked.bytes.len() as u64).div_ceil(2);
-        Self { input, output: output_max(asked.dialect, ask, asked.body), service }
+        Self { input, output: output_max(asked.dialect, asked.ask, asked.body), service }
     }
 
     /// The most that it may cost at `target`; `None` where no price is known.
-    fn worst(&self, target: &Target) -> Option<Picodollars> {
+    pub(super) fn worst(&self, target: &Target) -> Option<Picodollars> {
         worst(self.input, self.output, self.service, &target.known.price.as_ref()?.price)
     }
 }
 
-/// The most that a request may cost; `None` where a price is not known. Two that are asked beside one another are both paid.
-fn dearest(size: &Size, candidates: &[Candidate], policy: &Policy) -> Option<Picodollars> {
+/// The most that a request may cost; `None` where a price is not known. Two that are asked beside one another are both
+/// paid.
+pub(super) fn dearest(job: &Job<'_>, candidates: &[Candidate]) -> Option<Picodollars> {
     let most = candidates
         .iter()
-        .try_fold(Picodollars::default(), |most, candidate| Some(most.max(size.worst(&candidate.target)?)))?;
-    let beside = if policy.hedge.is_some() { 2 } else { 1 };
+        .try_fold(Picodollars::default(), |most, candidate| Some(most.max(job.size.worst(&candidate.target)?)))?;
+    let beside = if job.policy.hedge.is_some() { 2 } else { 1 };
     Some(Picodollars(most.0.saturating_mul(beside)))
 }
 

@@ -7,6 +7,7 @@ mod error;
 #[cfg(test)]
 mod oracle;
 mod raw;
+mod shape;
 mod strict;
 mod value;
 mod write;
@@ -17,6 +18,7 @@ pub use cursor::{Cursor, END};
 pub use error::Error;
 use error::Fault;
 pub use raw::{Raw, Verbatim};
+pub use shape::Shape;
 pub use strict::parse_strictly;
 pub(crate) use value::{Filling, float, objects, place, required, words};
 pub use value::{Ignored, Read};

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use super::cursor::Cursor;
 use super::error::Fault;
+use super::shape::Shape;
 
 /// What can be read from a JSON value.
 ///
@@ -20,25 +21,32 @@ pub trait Read<'a>: Sized {
 
     /// Whether its field may be absent.
     const IS_OPTIONAL: bool = false;
+
+    /// What may stand there, for people and editors; anything, where nobody has said.
+    fn shape() -> Shape {
+        Shape::default()
+    }
 }
 
 /// Structs that are read from JSON objects, by the names of their fields.
 ///
 /// `field as "name"` stands in the object under another name; `field: T = value` may be absent. Unknown fields are
-/// passed over, and of one that stands twice the last counts, as most parsers have it.
+/// passed over, and of one that stands twice the last counts, as most parsers have it. Doc comments are kept for
+/// [`Read::shape`].
 macro_rules! objects {
     ($(
-        $(#[$meta:meta])*
+        // Not `meta`, which nobody could look into any more.
+        $(#[$($meta:tt)*])*
         $vis:vis struct $name:ident $(<$life:lifetime>)? {
             $(
-                $(#[$field_meta:meta])*
+                $(#[$($field_meta:tt)*])*
                 $field_vis:vis $field:ident $(as $wire:literal)? : $type:ty $(= $default:expr)?
             ),* $(,)?
         }
     )*) => { $(
-        $(#[$meta])*
+        $(#[$($meta)*])*
         $vis struct $name $(<$life>)? {
-            $( $(#[$field_meta])* $field_vis $field: $type ),*
+            $( $(#[$($field_meta)*])* $field_vis $field: $type ),*
         }
 
         impl<'json $(: $life, $life: 'json)?> $crate::wire::json::Read<'json> for $name $(<$life>)? {
@@ -61,6 +69,18 @@ macro_rules! objects {
             fn blank() -> Self {
                 Self { $($field: $crate::wire::json::objects!(@blank $($default)?)),* }
             }
+
+            fn shape() -> $crate::wire::json::Shape {
+                use $crate::wire::json::{Read, Shape, objects};
+                Shape::object(
+                    &[$(objects!(@doc $($meta)*)),*],
+                    [$((
+                        objects!(@name $field $(as $wire)?),
+                        <$type as Read<'json>>::shape().under(&[$(objects!(@doc $($field_meta)*)),*]),
+                        objects!(@optional $type $(= $default)?),
+                    )),*],
+                )
+            }
         }
     )* };
     (@name $field:ident) => { stringify!($field) };
@@ -69,6 +89,8 @@ macro_rules! objects {
     (@optional $type:ty = $default:expr) => { true };
     (@blank) => { $crate::wire::json::Read::blank() };
     (@blank $default:expr) => { $default };
+    (@doc doc = $line:literal) => { $line };
+    (@doc $($other:tt)*) => { "" };
 }
 pub(crate) use objects;
 
@@ -174,6 +196,11 @@ impl<'a, T: Read<'a>> Read<'a> for Option<T> {
     }
 
     const IS_OPTIONAL: bool = true;
+
+    /// `null` is for programs: nobody writes it.
+    fn shape() -> Shape {
+        T::shape()
+    }
 }
 
 impl<'a, T: Read<'a>> Read<'a> for Vec<T> {
@@ -189,6 +216,10 @@ impl<'a, T: Read<'a>> Read<'a> for Vec<T> {
     fn blank() -> Self {
         Self::new()
     }
+
+    fn shape() -> Shape {
+        Shape::list(T::shape())
+    }
 }
 
 /// Borrowed unless it holds an escape.
@@ -200,6 +231,10 @@ impl<'a> Read<'a> for Cow<'a, str> {
     fn blank() -> Self {
         Self::Borrowed("")
     }
+
+    fn shape() -> Shape {
+        Shape::of("string")
+    }
 }
 
 impl<'a> Read<'a> for String {
@@ -209,6 +244,10 @@ impl<'a> Read<'a> for String {
 
     fn blank() -> Self {
         Self::new()
+    }
+
+    fn shape() -> Shape {
+        Shape::of("string")
     }
 }
 
@@ -220,10 +259,14 @@ impl<'a> Read<'a> for bool {
     fn blank() -> Self {
         false
     }
+
+    fn shape() -> Shape {
+        Shape::of("boolean")
+    }
 }
 
 macro_rules! numbers {
-    ($($type:ty),*) => { $(
+    ($($type:ty => $shape:expr),*) => { $(
         impl<'a> Read<'a> for $type {
             fn read(at: &mut Cursor<'a>) -> Self {
                 at.number(stringify!($type)).parse().unwrap_or_else(|_| {
@@ -235,11 +278,19 @@ macro_rules! numbers {
             fn blank() -> Self {
                 0
             }
+
+            fn shape() -> Shape {
+                $shape
+            }
         }
     )* };
 }
 
-numbers!(u32, u64, i64, usize);
+// What has no maximum here has one that no number of a TOML file can pass.
+numbers!(
+    u32 => Shape::whole(Some(u32::MAX.into())), u64 => Shape::whole(None), usize => Shape::whole(None),
+    i64 => Shape::of("integer")
+);
 
 impl<'a> Read<'a> for f32 {
     fn read(at: &mut Cursor<'a>) -> Self {
@@ -294,18 +345,18 @@ pub(crate) fn float(number: &str) -> f64 {
 /// nothing was read. They are written, too.
 macro_rules! words {
     ($(
-        $(#[$meta:meta])*
+        $(#[$($meta:tt)*])*
         $vis:vis enum $name:ident = $due:literal {
-            $(#[$first_meta:meta])*
+            $(#[$($first_meta:tt)*])*
             $first:ident as $first_word:literal
-            $(, $(#[$variant_meta:meta])* $variant:ident as $word:literal)* $(,)?
+            $(, $(#[$($variant_meta:tt)*])* $variant:ident as $word:literal)* $(,)?
         }
     )*) => { $(
-        $(#[$meta])*
+        $(#[$($meta)*])*
         $vis enum $name {
-            $(#[$first_meta])*
+            $(#[$($first_meta)*])*
             $first,
-            $( $(#[$variant_meta])* $variant ),*
+            $( $(#[$($variant_meta)*])* $variant ),*
         }
 
         impl $name {
@@ -327,6 +378,17 @@ macro_rules! words {
 
             fn blank() -> Self {
                 Self::$first
+            }
+
+            fn shape() -> $crate::wire::json::Shape {
+                use $crate::wire::json::objects;
+                $crate::wire::json::Shape::words(
+                    &[$(objects!(@doc $($meta)*)),*],
+                    [
+                        ($first_word, &[$(objects!(@doc $($first_meta)*)),*]),
+                        $( ($word, &[$(objects!(@doc $($variant_meta)*)),*]) ),*
+                    ],
+                )
             }
         }
 

@@ -51,6 +51,14 @@ pub(crate) fn add(suite: &mut Suite) {
         let name = format!("count_tokens::{}_to_{}::says_whether_it_is_an_estimate", caller.name(), upstream.name());
         suite.add(&name, move |test| count(test, caller, upstream));
     }
+    for (path, dialect) in [
+        ("/v1/explain", Dialect::OpenaiChat),
+        ("/v1/explain/v1/chat/completions", Dialect::OpenaiChat),
+        ("/v1/explain/v1/messages", Dialect::Anthropic),
+    ] {
+        let name = format!("explain::{}::says_whom_it_would_ask_and_asks_nobody", path.trim_start_matches('/'));
+        suite.add(&name, move |test| explain(test, path, dialect));
+    }
     suite.add("models::are_listed_as_google_does_for_its_clients", google_models);
     for upstream in [Provider::Gemini, Provider::Anthropic] {
         let name = format!("keys::{}::a_key_in_the_query_opens_and_is_not_passed_on", upstream.name());
@@ -85,6 +93,25 @@ async fn not_asked(test: Test, path: &str) {
     let reply = post(&test, path, &body).await;
     assert_eq!(reply.status, 400, "{}", reply.text());
     assert_eq!(Dialect::OpenaiChat.read_error(&reply.body).kind, "invalid_request_error");
+    assert!(test.upstream.exchanges(&test.marker).is_empty());
+    test.settles([]).await;
+}
+
+async fn explain(test: Test, path: &str, dialect: Dialect) {
+    let target = Provider::Anthropic.target("text");
+    let body =
+        json!({"model": target, "max_tokens": 9, "seed": 1, "messages": [{"role": "user", "content": test.prompt()}]});
+    let reply = post(&test, path, &body).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let told = reply.json();
+    assert_eq!((&told["object"], &told["model"]), (&json!("explanation"), &json!(target)));
+    let place = &told["targets"][0];
+    assert_eq!((&place["target"], &place["dialect"]), (&json!(target), &json!("anthropic")), "{told}");
+    // Within its own dialect a field that is not known is passed on and not lost.
+    let lost = if dialect == Dialect::Anthropic { Value::Null } else { json!(["seed"]) };
+    assert_eq!(place["lost"], lost, "{told}");
+    let wrong = post(&test, path, &json!({"model": "no-such-model", "messages": []})).await;
+    assert_eq!(wrong.status, 404, "{}", wrong.text());
     assert!(test.upstream.exchanges(&test.marker).is_empty());
     test.settles([]).await;
 }

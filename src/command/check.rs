@@ -1,0 +1,214 @@
+//! `tollgate check`: what a configuration turns on, and what is allowed in it but hardly meant.
+
+use std::collections::BTreeSet;
+
+use tollgate::config::{Caller, Config, Draft, Mistake, Reach};
+
+/// What is said of a configuration without mistakes.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Report {
+    pub(crate) on: Vec<String>,
+    pub(crate) warnings: Vec<String>,
+}
+
+type Secrets<'a> = dyn Fn(&str) -> Option<String> + 'a;
+
+/// `anywhere` has every secret, so that only the configuration itself can be mistaken; `here` has those of this
+/// environment, of which the report is.
+pub(crate) fn check(draft: &Draft, anywhere: &Secrets<'_>, here: &Secrets<'_>) -> Result<Report, Vec<Mistake>> {
+    let complete = Config::compile(draft, anywhere)?;
+    // A caller without a key is no caller, and would be a mistake here; a provider without one is only off.
+    let callers: BTreeSet<&str> = draft.callers.values().filter_map(|caller| caller.secret.as_deref()).collect();
+    let lent = |name: &str| here(name).or_else(|| callers.contains(name).then(|| anywhere(name)).flatten());
+    let config = match Config::compile(draft, lent) {
+        Ok(config) => config,
+        // Only the environment can be wrong still: an address in it, or a first caller's key that is another's.
+        Err(mistakes) => {
+            let warnings = mistakes.into_iter().map(|Mistake(mistake)| format!("in this environment: {mistake}"));
+            return Ok(Report { on: Vec::new(), warnings: warnings.collect() });
+        }
+    };
+    let mut report = Report { on: on(draft, &config), warnings: Vec::new() };
+    for name in callers.into_iter().filter(|name| here(name).is_none()) {
+        let caller = draft.callers.iter().find(|(_, caller)| caller.secret.as_deref() == Some(name));
+        let caller = caller.map(|(caller, _)| caller).unwrap_or_default();
+        report.warnings.push(format!("callers.{caller}.secret: {name} is not set here"));
+    }
+    absent(draft, &complete, &config, &mut report.warnings);
+    unpriced(&config, &mut report.warnings);
+    unused(draft, &complete, &mut report.warnings);
+    Ok(report)
+}
+
+fn on(draft: &Draft, config: &Config) -> Vec<String> {
+    let providers: Vec<String> =
+        config.providers.values().filter_map(|provider| address(&provider.name, &provider.reach)).collect();
+    let mut lines = vec![format!("providers: {}", listed(&providers, "none is on here"))];
+    for (name, alias) in draft.models.iter() {
+        lines.push(format!("model {name}: {}", alias.targets.join(", ")));
+    }
+    let callers: Vec<String> = config.callers.iter().map(|caller| limits(caller, draft)).collect();
+    lines.push(format!("callers: {}", listed(&callers, "this machine only, without a key")));
+    if !draft.rules.is_empty() {
+        lines.push(format!("rules: {}", draft.rules.len()));
+    }
+    lines
+}
+
+fn address(name: &str, reach: &Reach) -> Option<String> {
+    match reach {
+        Reach::Upstream(upstream) => Some(format!("{name} ({})", upstream.base_url)),
+        Reach::Echo => None,
+    }
+}
+
+fn limits(Caller { name, limits, .. }: &Caller, draft: &Draft) -> String {
+    let requests = limits.requests_per_minute.map(|most| format!("{most} requests a minute"));
+    // As it is written.
+    let spending = draft.callers.get(name).and_then(|caller| caller.spend_cap_usd.as_ref());
+    let spending = spending.map(|most| format!("${most} a month"));
+    let limits: Vec<String> = requests.into_iter().chain(spending).collect();
+    if limits.is_empty() { name.clone() } else { format!("{name} ({})", limits.join(", ")) }
+}
+
+fn listed(names: &[String], none: &str) -> String {
+    if names.is_empty() { none.to_owned() } else { names.join(", ") }
+}
+
+/// Targets that are passed over here, since their provider is off.
+fn absent(draft: &Draft, complete: &Config, config: &Config, warnings: &mut Vec<String>) {
+    for (name, alias) in draft.models.iter() {
+        let mut is_any_on = false;
+        for (index, target) in alias.targets.iter().enumerate() {
+            let provider = target.split_once('/').map(|(provider, _)| provider).unwrap_or_default();
+            match config.off.get(provider) {
+                Some(missing) => warnings.push(format!(
+                    "models.{name}.targets[{index}]: \"{target}\" is passed over here; set {missing} to turn \
+                     {provider} on"
+                )),
+                None => is_any_on = true,
+            }
+            if alias.targets.iter().take(index).any(|earlier| earlier == target) {
+                warnings.push(format!("models.{name}.targets[{index}]: \"{target}\" stands there twice"));
+            }
+        }
+        if !is_any_on && complete.aliases.get(name).is_some_and(|alias| !alias.targets.is_empty()) {
+            warnings.push(format!("models.{name}: no target can be asked here"));
+        }
+    }
+}
+
+/// Models that callers with a cap are refused, since nobody knows what they cost.
+fn unpriced(config: &Config, warnings: &mut Vec<String>) {
+    let is_held = |caller: &&Caller| caller.limits.spend_cap.is_some() && !caller.limits.unpriced;
+    let held: Vec<&str> = config.callers.iter().filter(is_held).map(|caller| caller.name.as_str()).collect();
+    if held.is_empty() {
+        return;
+    }
+    for (name, alias) in config.aliases.iter() {
+        let mut unknown: Vec<String> = alias
+            .targets
+            .iter()
+            .filter(|target| target.known.price.is_none())
+            .map(|target| format!("{}/{}", target.provider.name, target.model))
+            .collect();
+        // A provider with several keys has a target for each.
+        unknown.dedup();
+        for whole in unknown {
+            warnings.push(format!(
+                "models.{name}: no price is known for {whole}, so callers with a cap are refused there ({}); write \
+                 [prices.\"{whole}\"], or unpriced = true for the caller",
+                held.join(", ")
+            ));
+        }
+    }
+}
+
+/// Weights that nothing is weighed by.
+fn unused(draft: &Draft, complete: &Config, warnings: &mut Vec<String>) {
+    let policies =
+        draft.models.iter().filter_map(|(name, alias)| Some((format!("models.{name}.policy"), alias.policy.as_ref()?)));
+    for (at, policy) in std::iter::once(("policy".to_owned(), &draft.policy)).chain(policies) {
+        for name in policy.weights.names() {
+            let provider = name.split_once('/').map_or(name, |(provider, _)| provider);
+            if !complete.providers.contains(provider) && !complete.off.contains(provider) {
+                warnings.push(format!("{at}.weights: there is no provider \"{provider}\""));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(json: &str, secrets: &[&str]) -> Report {
+        let draft = Draft::from_json(Some(json)).unwrap();
+        let anywhere = |name: &str| super::super::elsewhere(name);
+        let here = |name: &str| secrets.contains(&name).then(|| format!("{name}-here"));
+        check(&draft, &anywhere, &here).unwrap()
+    }
+
+    #[test]
+    fn what_is_on_is_told_in_a_few_lines() {
+        let json = r#"{"models":{"smart":{"targets":["openai/gpt-5","groq/llama-4"]}},
+            "callers":{"ci":{"secret":"CI_KEY","requests_per_minute":6,"spend_cap_usd":"5"}}}"#;
+        let report = report(json, &["OPENAI_API_KEY", "CI_KEY"]);
+        let expected = [
+            "providers: openai (https://api.openai.com/v1)",
+            "model smart: openai/gpt-5, groq/llama-4",
+            "callers: ci (6 requests a minute, $5 a month)",
+        ];
+        assert_eq!(report.on, expected);
+        let warnings =
+            [r#"models.smart.targets[1]: "groq/llama-4" is passed over here; set GROQ_API_KEY to turn groq on"#];
+        assert_eq!(report.warnings, warnings);
+    }
+
+    #[test]
+    fn what_is_hardly_meant_is_warned_of() {
+        let cases: [(&str, &[&str], &[&str]); 5] = [
+            ("{}", &[], &[]),
+            (
+                r#"{"models":{"a":{"targets":["openai/gpt-5","openai/gpt-5"]}}}"#,
+                &["OPENAI_API_KEY"],
+                &[r#"models.a.targets[1]: "openai/gpt-5" stands there twice"#],
+            ),
+            (
+                r#"{"models":{"a":{"targets":["openai/gpt-5"]}},"callers":{"ci":{"secret":"CI_KEY"}}}"#,
+                &[],
+                &[
+                    "callers.ci.secret: CI_KEY is not set here",
+                    r#"models.a.targets[0]: "openai/gpt-5" is passed over here; set OPENAI_API_KEY to turn openai on"#,
+                    "models.a: no target can be asked here",
+                ],
+            ),
+            (
+                r#"{"models":{"a":{"targets":["openai/mine"]}},"callers":{"ci":{"secret":"CI_KEY","spend_cap_usd":"5"}}}"#,
+                &["OPENAI_API_KEY", "CI_KEY"],
+                &[concat!(
+                    "models.a: no price is known for openai/mine, so callers with a cap are refused there (ci); write ",
+                    r#"[prices."openai/mine"], or unpriced = true for the caller"#
+                )],
+            ),
+            (
+                r#"{"policy":{"weights":{"opnai":3}},"models":{"a":{"targets":["openai/b"],"policy":{"weights":{"openai/b":1}}}}}"#,
+                &["OPENAI_API_KEY"],
+                &[r#"policy.weights: there is no provider "opnai""#],
+            ),
+        ];
+        for (json, secrets, expected) in cases {
+            assert_eq!(report(json, secrets).warnings, expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn mistakes_do_not_depend_on_the_environment() {
+        let draft = Draft::from_json(Some(r#"{"models":{"a":{"targets":["opnai/gpt-5"]}}}"#)).unwrap();
+        let mistakes = check(&draft, &|name| super::super::elsewhere(name), &|_| None).unwrap_err();
+        assert_eq!(
+            mistakes,
+            [Mistake(r#"models.a.targets[0]: no provider "opnai"; did you mean "openai"?"#.to_owned())]
+        );
+    }
+}

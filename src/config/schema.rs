@@ -1,0 +1,158 @@
+//! The JSON Schema of the configuration, for editors: what the drafts' types tell of themselves, and nothing besides.
+//!
+//! `src/config/schema.json` is this text, as `tollgate schema` prints it.
+
+use super::Draft;
+use crate::wire::json::{Fields, Raw, Read, Shape, parse, quoted, to_string};
+
+/// As it is published: short values in a line, longer ones in a line for each part.
+pub fn text() -> String {
+    let dialect = Some("https://json-schema.org/draft/2020-12/schema");
+    let shape = Shape { dialect, title: Some("Tollgate"), ..Draft::shape() };
+    let mut text = String::new();
+    lay_out(&to_string(&shape), 0, 0, &mut text);
+    text.push('\n');
+    text
+}
+
+const COLUMNS: usize = 120;
+const INDENT: &str = "  ";
+
+/// Writes the JSON `value`, which stands behind a name of `before` columns.
+fn lay_out(value: &str, depth: usize, before: usize, out: &mut String) {
+    let is_short = depth * INDENT.len() + before + value.len() < COLUMNS;
+    let brackets = match value.as_bytes().first() {
+        Some(b'{') if !is_short => ('{', '}'),
+        Some(b'[') if !is_short => ('[', ']'),
+        _ => return out.push_str(value),
+    };
+    // What is not read is not laid out, and stays right.
+    let parts: Vec<(String, Raw<'_>)> = match (brackets.0, Fields::read(value.as_bytes())) {
+        ('{', Ok(fields)) => {
+            let named = fields.names().filter_map(|name| Some((format!("{}: ", quoted(name)), fields.raw(name)?)));
+            named.collect()
+        }
+        _ => match parse::<Vec<Raw<'_>>>(value) {
+            Ok(list) => list.into_iter().map(|raw| (String::new(), raw)).collect(),
+            Err(_) => return out.push_str(value),
+        },
+    };
+    out.push(brackets.0);
+    for (place, (name, raw)) in parts.iter().enumerate() {
+        out.push_str(if place == 0 { "\n" } else { ",\n" });
+        out.push_str(&INDENT.repeat(depth + 1));
+        out.push_str(name);
+        lay_out(raw.get(), depth + 1, name.len(), out);
+    }
+    out.push('\n');
+    out.push_str(&INDENT.repeat(depth));
+    out.push(brackets.1);
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::sync::LazyLock;
+
+    use jsonschema::Validator;
+    use serde_json::Value;
+
+    use super::*;
+
+    static VALIDATOR: LazyLock<Validator> = LazyLock::new(|| {
+        let schema: Value = serde_json::from_str(&text()).unwrap();
+        jsonschema::draft202012::meta::validate(&schema).unwrap();
+        jsonschema::draft202012::new(&schema).unwrap()
+    });
+
+    /// Holds the schema against the reader: what one takes the other takes, and what one refuses the other refuses.
+    pub(in crate::config) fn agree(json: &str) {
+        // What is no JSON, or has a field twice, no schema sees.
+        let Ok(value) = serde_json::from_str::<Value>(json) else { return };
+        let read = Draft::from_json(Some(json));
+        if read.as_ref().is_err_and(|mistakes| mistakes.iter().all(|mistake| mistake.0.contains("stands there twice")))
+        {
+            return;
+        }
+        let refused: Vec<String> = VALIDATOR.iter_errors(&value).map(|error| error.to_string()).collect();
+        assert_eq!(read.is_ok(), refused.is_empty(), "{json}\n{read:?}\n{refused:?}");
+    }
+
+    /// `src/config/schema.json` is renewed by `cargo run -- schema > src/config/schema.json`.
+    #[test]
+    fn what_is_published_is_what_the_program_prints() {
+        assert!(include_str!("schema.json") == text(), "run: cargo run -- schema > src/config/schema.json");
+    }
+
+    #[test]
+    fn every_example_of_the_readme_is_of_the_schema_and_is_taken() {
+        let readme = include_str!("../../README.md");
+        let examples: Vec<&str> =
+            readme.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+        assert!(!examples.is_empty());
+        for example in examples {
+            let value: Value = toml::from_str(example).unwrap();
+            agree(&value.to_string());
+            let draft = Draft::from_json(Some(&value.to_string())).unwrap();
+            // Secrets that are addresses are none that an example needs.
+            let secret = |name: &str| (!name.ends_with("_URL")).then(|| name.to_ascii_lowercase().replace('_', "-"));
+            super::super::Config::compile(&draft, secret).unwrap();
+        }
+    }
+
+    #[test]
+    fn what_the_reader_refuses_the_schema_refuses() {
+        let cases = [
+            r#"{"timeout":{}}"#,
+            r#"{"body_bytes_max":"1"}"#,
+            r#"{"body_bytes_max":-1}"#,
+            r#"{"strict":"yes"}"#,
+            r#"{"timeouts":{"first_byte":1}}"#,
+            r#"{"timeouts":[]}"#,
+            r#"{"media":{"fetch":"always"}}"#,
+            r#"{"media":{"hosts":"a"}}"#,
+            r#"{"media":{"hosts":[1]}}"#,
+            r#"{"models":{"a":{}}}"#,
+            r#"{"models":{"a":["openai/gpt-5"]}}"#,
+            r#"{"models":[]}"#,
+            r#"{"policy":{"order":"cheap"}}"#,
+            r#"{"policy":{"attempts":4294967296}}"#,
+            r#"{"policy":{"weights":{"openai":"3"}}}"#,
+            r#"{"models":{"a":{"targets":[],"policy":{"retry":1}}}}"#,
+            r#"{"rules":[{"when":{"needs":["image"]},"use":"a"}]}"#,
+            r#"{"rules":{"use":"a"}}"#,
+            r#"{"providers":{"a":{"dialect":"openai"}}}"#,
+            r#"{"providers":{"a":{"auth":"basic"}}}"#,
+            r#"{"providers":{"a":{"auth":{"header":"a","query":"b"}}}}"#,
+            r#"{"providers":{"a":{"auth":{}}}}"#,
+            r#"{"providers":{"a":{"keys":[{"weight":1}]}}}"#,
+            r#"{"providers":{"a":{"also":[{"dialect":"gemini"}]}}}"#,
+            r#"{"providers":{"a":{"quirks":{"requests":[{"rename":[{"field":"a"}]}]}}}}"#,
+            r#"{"prices":{"a/b":{"above":[{"input":"1"}]}}}"#,
+            r#"{"prices":{"a/b":{"input":1}}}"#,
+            r#"{"callers":{"a":{"spend_cap_usd":5}}}"#,
+        ];
+        for json in cases {
+            assert!(Draft::from_json(Some(json)).is_err(), "{json}");
+            agree(json);
+        }
+    }
+
+    /// Which a type would be that reads by hand and tells nothing of it.
+    #[test]
+    fn nothing_is_left_open() {
+        fn walk(at: &str, schema: &Value) {
+            let is_told = ["type", "enum", "anyOf"].iter().any(|word| schema.get(word).is_some());
+            assert!(is_told, "{at} may be anything");
+            let parts = schema.get("properties").and_then(Value::as_object).into_iter().flatten();
+            for (name, part) in parts {
+                walk(&format!("{at}.{name}"), part);
+            }
+            for word in ["items", "additionalProperties"] {
+                if let Some(part) = schema.get(word).filter(|part| part.is_object()) {
+                    walk(&format!("{at}.{word}"), part);
+                }
+            }
+        }
+        walk("", &serde_json::from_str(&text()).unwrap());
+    }
+}
