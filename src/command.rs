@@ -14,6 +14,7 @@ use tollgate::config::{Config, Draft, Mistake, Reach, schema};
 use tollgate::host::native::{Options, Source, Written, run};
 use tollgate::serve::Gateway;
 use tollgate::serve::explain::explain_for;
+use tollgate::serve::prices::Prices;
 use tollgate::wire::json;
 
 use crate::import;
@@ -153,7 +154,7 @@ pub(crate) fn elsewhere(name: &str) -> Option<String> {
 
 fn explain(request: &Path, config: Option<&Path>, path: &str, caller: Option<&str>) -> Result<(), String> {
     let written = config.map_or_else(inline, read);
-    let config = written.compile().map_err(|mistakes| listed(&mistakes))?;
+    let config = written.compile(&Prices::default()).map_err(|mistakes| listed(&mistakes))?;
     let gateway = Gateway::new(config, Keyless::Loopback);
     let body = std::fs::read(request).map_err(|error| format!("{}: {error}", request.display()))?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -172,7 +173,7 @@ fn start(arguments: &Arguments) -> Result<(), String> {
     if let Err(mistakes) = &written.draft {
         return Err(format!("{place}: {}", listed(mistakes)));
     }
-    let config = written.compile().map_err(|mistakes| listed(&mistakes))?;
+    let config = written.compile(&Prices::default()).map_err(|mistakes| listed(&mistakes))?;
     let config = Config { version: written.version, ..config };
     let source = Source { file: arguments.config.clone(), read: Box::new(read) };
     let store = match &arguments.store {

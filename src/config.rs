@@ -5,6 +5,7 @@
 
 mod model;
 mod provider;
+mod refresh;
 pub mod schema;
 pub mod version;
 
@@ -16,7 +17,9 @@ use sha2::{Digest, Sha256};
 pub use self::model::{PriceDraft, TierDraft};
 pub use self::provider::{Account, Credential, KeyDraft, Provider, ProviderDraft, Reach, Upstream};
 use self::provider::{Providers, secret_names};
+pub use self::refresh::{CatalogDraft, Refresh};
 use crate::catalog;
+use crate::catalog::models::refresh::Overlay;
 use crate::catalog::models::{Model, Models};
 use crate::limit::Limits;
 use crate::media::origin::Origin;
@@ -50,6 +53,8 @@ objects! {
         pub callers: Named<CallerDraft> = Named::default(),
         /// By `provider/model`; before those of the catalogue.
         pub prices: Named<PriceDraft> = Named::default(),
+        /// Prices newer than those that came with the gateway.
+        pub catalog: CatalogDraft = CatalogDraft::default(),
     }
 
     /// How long upstreams and callers wait.
@@ -114,7 +119,7 @@ objects! {
 }
 
 written! {
-    impl Draft { body_bytes_max?, strict?, timeouts, policy, rules?, media, providers?, models?, callers?, prices? }
+    impl Draft { body_bytes_max?, strict?, timeouts, policy, rules?, media, providers?, models?, callers?, prices?, catalog }
     impl Timeouts { first_byte_ms?, idle_ms?, total_ms?, heartbeat_ms? }
     impl MediaDraft { fetch?, hosts?, files_max?, file_bytes_max?, bytes_max?, ms_max? }
     impl AliasDraft { targets, strict?, first_byte_ms?, idle_ms?, total_ms?, heartbeat_ms?, policy? }
@@ -136,6 +141,8 @@ pub struct Config {
     pub aliases: Named<Alias>,
     pub callers: Vec<Caller>,
     pub models: Models,
+    /// Where their prices are refreshed from.
+    pub refresh: Option<Refresh>,
     /// Providers that are known but have no key.
     pub off: Named<Missing>,
 }
@@ -251,17 +258,28 @@ type Secrets<'a> = dyn Fn(&str) -> Option<String> + 'a;
 impl Config {
     /// Checks all of `draft` and looks its secrets up. Every mistake is named, not only the first.
     pub fn compile(draft: &Draft, secret: impl Fn(&str) -> Option<String>) -> Result<Self, Vec<Mistake>> {
+        Self::compile_with(None, draft, secret)
+    }
+
+    /// The same with prices that were refreshed, where the draft wants that.
+    pub fn compile_with(
+        refreshed: Option<&Overlay>,
+        draft: &Draft,
+        secret: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, Vec<Mistake>> {
         let secret = |name: &str| secret(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
         let mut mistakes = Vec::new();
         let rows = catalog::providers();
         let known = Known::of(draft, &rows);
-        let models = model::compile(draft, &known, &mut mistakes);
+        let refreshed = refreshed.filter(|_| draft.catalog.refresh_url.is_some());
+        let models = model::compile(draft, refreshed, &known, &mut mistakes);
         let policy = Policy {
             strict: draft.strict.unwrap_or(false),
             patience: compile_patience("timeouts", &draft.timeouts, PATIENCE, &mut mistakes),
             ..Policy::compile("policy", &draft.policy, &Policy::default(), &mut mistakes)
         };
         let media = compile_media(&draft.media, &mut mistakes);
+        let refresh = refresh::compile(draft, &media, &mut mistakes);
         let (providers, off) = provider::compile(draft, &rows, &secret, &mut mistakes);
         let aliases = compile_aliases(draft, &known, &providers, &models, &policy, &mut mistakes);
         let rules = compile_rules(draft, &known, &mut mistakes);
@@ -269,7 +287,19 @@ impl Config {
         if mistakes.is_empty() {
             let body_bytes_max = draft.body_bytes_max.unwrap_or(BODY_BYTES_MAX);
             let (policy, version) = (Arc::new(policy), String::new());
-            Ok(Self { version, body_bytes_max, policy, rules, media, providers, aliases, callers, models, off })
+            Ok(Self {
+                version,
+                body_bytes_max,
+                policy,
+                rules,
+                media,
+                providers,
+                aliases,
+                callers,
+                models,
+                refresh,
+                off,
+            })
         } else {
             Err(mistakes)
         }
@@ -734,10 +764,10 @@ mod tests {
             r#""quirks":{"requests":[{"drop":["a"],"rename":[{"field":"b","to":"c"}],"spell":[{"field":"d","from":"e","to":"f"}]}],"think_tags":true}},"#,
             r#""q":{"auth":{"header":"h"}}},"#,
             r#""models":{"a":{"targets":["p/m"],"heartbeat_ms":0,"policy":{"fall_on":["5xx"],"hedge_ms":9}}},"callers":{"c":{"secret":"S","requests_per_minute":3,"unpriced":true}},"#,
-            r#""prices":{"p/m":{"input":"1","output":"2","above":[{"input_tokens":5,"input":"3","output":"4"}],"output_tokens":6,"takes":[],"kind":"chat"}}}"#
+            r#""prices":{"p/m":{"input":"1","output":"2","above":[{"input_tokens":5,"input":"3","output":"4"}],"output_tokens":6,"takes":[],"kind":"chat"}},"catalog":{"refresh_url":"https://a.example/p","refresh_hours":6}}"#
         );
         assert_eq!(json::to_string(&Draft::from_json(Some(text)).unwrap()), text);
-        let text = r#"{"timeouts":{},"policy":{},"media":{}}"#;
+        let text = r#"{"timeouts":{},"policy":{},"media":{},"catalog":{}}"#;
         assert_eq!(json::to_string(&Draft::from_json(None).unwrap()), text);
     }
 

@@ -9,6 +9,7 @@ pub mod explain;
 mod head;
 mod media;
 mod prepare;
+pub mod prices;
 mod question;
 mod sync;
 

@@ -1,6 +1,7 @@
 //! What the configuration says of models: their prices and limits, before those of the catalogue.
 
 use super::{Draft, Known, Mistake};
+use crate::catalog::models::refresh::Overlay;
 use crate::catalog::models::{Figures, Kind, Model, Models, Origin, Priced};
 use crate::price::{Picodollars, Price, Rates, Search, Tokens};
 use crate::route::need::{Need, Needs};
@@ -83,8 +84,16 @@ macro_rules! rates {
     }};
 }
 
-pub(super) fn compile(draft: &Draft, known: &Known, mistakes: &mut Vec<Mistake>) -> Models {
+pub(super) fn compile(
+    draft: &Draft,
+    refreshed: Option<&Overlay>,
+    known: &Known,
+    mistakes: &mut Vec<Mistake>,
+) -> Models {
     let mut models = Models::built_in();
+    if let Some(refreshed) = refreshed {
+        models.refreshed(refreshed);
+    }
     for (model, written) in draft.prices.iter() {
         match read(model, written, known) {
             Ok(read) => models.set(model.to_owned(), read),

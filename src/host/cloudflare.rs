@@ -20,8 +20,8 @@ use js_sys::Uint8Array;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{AbortSignal, ReadableStream, ReadableStreamDefaultReader, Request, Response};
-use worker::{Context, Delay, Env, event};
+use web_sys::{AbortController, AbortSignal, ReadableStream, ReadableStreamDefaultReader, Request, Response};
+use worker::{Context, Delay, Env, ScheduleContext, ScheduledEvent, event};
 
 use self::configuration::gateway;
 use self::counters::Store;
@@ -33,7 +33,7 @@ use super::{
     Answer, Body, Broken, Headers, Host, Incoming, Millis, Outgoing, Reply, ReplyBody, StoreDown, Unreachable,
 };
 use crate::limit::{Add, Admission, Bound};
-use crate::serve::serve;
+use crate::serve::{prices, serve};
 
 #[wasm_bindgen(module = "/src/host/cloudflare/host.js")]
 extern "C" {
@@ -91,7 +91,7 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
     let store = Rc::new(Store::new(&env));
     let (early, begun) = oneshot::channel();
     let (caller, kv) = (request.signal(), namespace(&env));
-    let host = Rc::new(Visit { caller, context: context.clone(), store, kv, early: Early::new(early) });
+    let host = Rc::new(Visit { caller, context: Some(context.clone()), store, kv, early: Early::new(early) });
     let incoming = incoming(&request, gateway.config.body_bytes_max).await?;
     let (visit, sharing) = (host.clone(), gateway.clone());
     let served = Box::pin(async move { serve(&gateway, &*visit, incoming).await });
@@ -110,6 +110,20 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
         }
         // The sender goes with the host, which goes with the answer.
         Either::Right((Err(_), served)) => Ok(respond(served.await, host)?),
+    }
+}
+
+/// What the cron triggers of wrangler.toml ask for: prices anew.
+#[event(scheduled)]
+async fn scheduled(_: ScheduledEvent, env: Env, _: ScheduleContext) {
+    let env = Rc::new(env);
+    let Some(gateway) = configuration::latest(&env).await else { return };
+    let (Some(from), Ok(nobody)) = (&gateway.config.refresh, AbortController::new()) else { return };
+    let (early, _) = oneshot::channel();
+    let (store, kv, early) = (Rc::new(Store::new(&env)), namespace(&env), Early::new(early));
+    let host = Visit { caller: nobody.signal(), context: None, store, kv, early };
+    if let Err(why) = prices::renew(&host, from).await {
+        host.log(&prices::failed(&why));
     }
 }
 
@@ -162,8 +176,9 @@ fn respond(answer: Reply<Upstream>, host: Rc<Visit>) -> Result<Response, JsValue
         relayed @ ReplyBody::Relayed { .. } => {
             let opened = open();
             let readable = opened.readable();
-            let context = host.context.clone();
-            context.wait_until(async move { finish(relayed, host, &opened).await });
+            if let Some(context) = host.context.clone() {
+                context.wait_until(async move { finish(relayed, host, &opened).await });
+            }
             readable.into()
         }
     };
@@ -191,7 +206,8 @@ async fn finish(body: ReplyBody<Upstream>, host: Rc<Visit>, opened: &Opened) {
 /// The host as one request sees it.
 pub struct Visit {
     caller: AbortSignal,
-    context: Rc<Context>,
+    /// Of a request; none where nobody asked.
+    context: Option<Rc<Context>>,
     store: Rc<Store>,
     /// A namespace, where the deployment has one.
     kv: Option<JsValue>,
@@ -236,7 +252,10 @@ impl Host for Visit {
     async fn settle(&self, adds: Vec<Add>) {
         // A hop to the counters would keep the reply waiting.
         let store = self.store.clone();
-        self.context.wait_until(async move { store.settle(adds).await });
+        match &self.context {
+            Some(context) => context.wait_until(async move { store.settle(adds).await }),
+            None => store.settle(adds).await,
+        }
     }
 
     async fn totals(&self, prefix: &str) -> Result<Vec<(String, i64)>, StoreDown> {

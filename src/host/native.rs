@@ -131,15 +131,12 @@ pub async fn run(
         let lane = Arc::new(Lane { shared: shared.clone(), upstreams: connections(), public: public_connections() });
         lanes.push((lane, start().map_err(|error| error.to_string())?));
     }
-    let idle = Request::idle(Arc::new(Lane {
-        shared: shared.clone(),
-        upstreams: connections(),
-        public: public_connections(),
-    }));
+    let own = Arc::new(Lane { shared: shared.clone(), upstreams: connections(), public: public_connections() });
+    let idle = Request::idle(own.clone());
     // What was learned before a restart.
     shared.gateway().sync(&idle).await;
-    let watch = tokio::spawn(watch::watch(source, current, shared.clone()));
-    let sharing = tokio::spawn(share(idle));
+    let watch = tokio::spawn(watch::watch(source, current, idle));
+    let sharing = tokio::spawn(share(Request::idle(own.clone())));
     let graceful = GracefulShutdown::new();
     let mut stop = std::pin::pin!(stop_signal());
     loop {
@@ -175,10 +172,7 @@ pub async fn run(
             let _ = tokio::time::timeout(HURRY, shared.tasks.wait()).await;
         }
     }
-    let idle = lanes.into_iter().next().map(|(lane, _)| Request::idle(lane));
-    if let Some(idle) = idle {
-        shared.gateway().part(&idle).await;
-    }
+    shared.gateway().part(&Request::idle(own)).await;
     Ok(())
 }
 

@@ -142,6 +142,7 @@ async fn finish(body: ReplyBody<Chunks>, exchange: &Exchange) {
     counters::settle(unsettled).await;
     if let Some(gateway) = exchange.sharing.take() {
         gateway.sync(exchange).await;
+        configuration::refresh(&gateway, exchange).await;
     }
 }
 

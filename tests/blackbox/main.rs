@@ -43,8 +43,8 @@ use upstream::{Provider, Upstream, sigv4};
 /// Most scenarios wait for something; more of them than this would only slow down those that do not.
 const THREADS: usize = 12;
 
-/// Longer than any scenario takes that is not stuck.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+/// Longer than any scenario takes that is not stuck: some start Workers of their own, which only one does at a time.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Where the stores of this run are; runs at the same time must not share them.
 fn scratch() -> PathBuf {

@@ -19,6 +19,7 @@ mod loops;
 mod models;
 mod operations;
 mod pieces;
+mod prices;
 mod providers;
 mod quirks;
 mod script;

@@ -21,6 +21,7 @@ use crate::config::{Config, Draft};
 use crate::host::{Millis, StoreDown};
 use crate::serve::Gateway;
 use crate::serve::current::{Current, LAST_GOOD, LAST_GOOD_SECONDS, Offered};
+use crate::serve::prices::{self, Prices};
 
 /// Believed without a look.
 const FRESH_MS: Millis = 15_000;
@@ -31,7 +32,12 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// And so it does the requests after that, while KV may still be out of order.
 const TRUCE_MS: Millis = 10_000;
 
+/// Prices change seldom, and are much to read.
+const PRICES_MS: Millis = 60 * 60_000;
+
 thread_local! {
+    /// The prices that were refreshed, and when they were looked for.
+    static PRICES: RefCell<(Prices, Millis)> = RefCell::default();
     static CURRENT: RefCell<Current> = const { RefCell::new(Current::new(Keyless::Refused)) };
     /// When the configuration was last known to be the newest.
     static READ_AT: Cell<Millis> = const { Cell::new(0) };
@@ -75,6 +81,13 @@ pub(super) async fn gateway(env: &Rc<Env>, context: &Context) -> Option<Arc<Gate
     known()
 }
 
+/// The same for who has no request, and may wait.
+pub(super) async fn latest(env: &Env) -> Option<Arc<Gateway>> {
+    let good = renew(env).await;
+    keep_good(env, good).await;
+    known()
+}
+
 fn known() -> Option<Arc<Gateway>> {
     CURRENT.with_borrow(Current::gateway)
 }
@@ -93,6 +106,13 @@ async fn renew(env: &Env) -> Option<Bytes> {
         }
     };
     READ_AT.set(now());
+    if let Some(kv) = namespace(env)
+        && known().is_none_or(|gateway| gateway.config.refresh.is_some())
+        && PRICES.with_borrow(|(_, read_at)| now().saturating_sub(*read_at)) > PRICES_MS
+        && let Ok(prices) = recall(&kv, prices::KEY).await
+    {
+        PRICES.set((prices.map(|text| Prices::of(&text)).unwrap_or_default(), now()));
+    }
     let Some(text) = stored else {
         offer(env, secret(env, "TOLLGATE_CONFIG").unwrap_or_default().as_bytes());
         return None;
@@ -108,6 +128,12 @@ async fn renew(env: &Env) -> Option<Bytes> {
             {
                 offer(env, &good);
             }
+            // The one before it was the deployment's own.
+            if known().is_none()
+                && let Some(own) = secret(env, "TOLLGATE_CONFIG")
+            {
+                offer(env, own.as_bytes());
+            }
         }
     }
     None
@@ -115,11 +141,14 @@ async fn renew(env: &Env) -> Option<Bytes> {
 
 fn offer(env: &Env, text: &[u8]) -> Offered {
     let text = String::from_utf8_lossy(text);
-    let compile = || {
-        let draft = Draft::from_json(Some(&text))?;
-        Config::compile(&draft, |name| secret(env, name))
-    };
-    let offered = CURRENT.with_borrow_mut(|current| current.offer(&version(Some(&text)), compile));
+    let offered = PRICES.with_borrow(|(prices, _)| {
+        let compile = || {
+            let draft = Draft::from_json(Some(&text))?;
+            Config::compile_with(prices.overlay.as_ref(), &draft, |name| secret(env, name))
+        };
+        let version = prices.stamp_if_wanted(&version(Some(&text)), &text);
+        CURRENT.with_borrow_mut(|current| current.offer(&version, compile))
+    });
     match &offered {
         Offered::Known => {}
         Offered::Taken(line) => worker::console_log!("{line}"),

@@ -281,6 +281,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_remembered_outlives_a_restart_and_not_its_time() {
+        let path = std::env::temp_dir().join(format!("tollgate-store-{}.db", std::process::id()));
+        for path in [None, Some(path.as_path())] {
+            let store = Store::open(path).unwrap();
+            assert_eq!(store.recall("a", 0).unwrap(), None);
+            store.remember("a", "first".into(), 10).unwrap();
+            store.remember("a", "second".into(), 20).unwrap();
+            store.remember("b", "other".into(), 20).unwrap();
+            assert_eq!(store.recall("a", 19).unwrap().as_deref(), Some(b"second".as_slice()));
+            assert_eq!(store.recall("a", 20).unwrap(), None);
+            assert!(store.totals("").is_empty(), "it is no counter");
+        }
+        let store = Store::open(Some(&path)).unwrap();
+        assert_eq!(store.recall("b", 19).unwrap().as_deref(), Some(b"other".as_slice()));
+        drop(store);
+        for end in ["", "-wal", "-shm"] {
+            // Some of them are gone when the file is closed.
+            let _ = std::fs::remove_file(format!("{}{end}", path.display()));
+        }
+    }
+
+    #[test]
     fn a_sum_beyond_all_numbers_stays_the_largest_and_holds_nothing_up() {
         let mut connection = Connection::open_in_memory().unwrap();
         let table = "create table counters (name text primary key, total integer not null) strict, without rowid";

@@ -14,14 +14,17 @@ use super::{log, now, recall, remember};
 use crate::auth::Keyless;
 use crate::config::version::version;
 use crate::config::{Config, Draft, Mistake};
-use crate::host::{Millis, StoreDown};
+use crate::host::{Host, Millis, StoreDown};
 use crate::named::Named;
 use crate::serve::Gateway;
 use crate::serve::current::{Current, LAST_GOOD, Offered};
+use crate::serve::prices::{self, Prices};
 
 const FRESH_MS: Millis = 30_000;
 
 thread_local! {
+    /// The prices that were refreshed, as they were when the instance began.
+    static PRICES: RefCell<Prices> = RefCell::default();
     static CURRENT: RefCell<Current> = const { RefCell::new(Current::new(Keyless::Refused)) };
     static READ_AT: Cell<Millis> = const { Cell::new(0) };
 }
@@ -44,6 +47,19 @@ pub(super) async fn gateway() -> Option<Arc<Gateway>> {
     known()
 }
 
+/// There is no timer here: whoever comes when prices are due refreshes them for the instances that begin later.
+pub(super) async fn refresh<H: Host>(gateway: &Gateway, host: &H) {
+    let Some(from) = &gateway.config.refresh else { return };
+    let now = now();
+    if PRICES.with_borrow(|prices| !prices.is_due(from, now)) {
+        return;
+    }
+    PRICES.with_borrow_mut(|prices| (prices.url, prices.tried_at) = (from.url.clone(), now));
+    if let Err(why) = prices::renew(host, from).await {
+        host.log(&prices::failed(&why));
+    }
+}
+
 fn known() -> Option<Arc<Gateway>> {
     CURRENT.with_borrow(Current::gateway)
 }
@@ -61,6 +77,11 @@ async fn renew() -> Option<Bytes> {
             None
         }
     };
+    if known().is_none()
+        && let Ok(Some(prices)) = recall(prices::KEY).await
+    {
+        PRICES.set(Prices::of(&prices));
+    }
     let is_stored = stored.is_some();
     let text = match stored {
         Some(text) => text,
@@ -83,6 +104,14 @@ async fn renew() -> Option<Bytes> {
             {
                 offer(&good).await;
             }
+            // The one before it was the deployment's own.
+            if is_stored
+                && known().is_none()
+                && let Ok(Some(own)) = variable("TOLLGATE_CONFIG").await
+                && !own.is_empty()
+            {
+                offer(own.as_bytes()).await;
+            }
         }
     }
     None
@@ -90,7 +119,7 @@ async fn renew() -> Option<Bytes> {
 
 async fn offer(text: &[u8]) -> Offered {
     let text = String::from_utf8_lossy(text);
-    let version = version(Some(&text));
+    let version = PRICES.with_borrow(|prices| prices.stamp_if_wanted(&version(Some(&text)), &text));
     if CURRENT.with_borrow_mut(|current| current.knows(&version)) {
         return Offered::Known;
     }
@@ -104,7 +133,9 @@ async fn offer(text: &[u8]) -> Offered {
     };
     let compile = || {
         let secrets = secrets?;
-        Config::compile(&draft?, |name| secrets.get(name).cloned())
+        PRICES.with_borrow(|prices| {
+            Config::compile_with(prices.overlay.as_ref(), &draft?, |name| secrets.get(name).cloned())
+        })
     };
     let offered = CURRENT.with_borrow_mut(|current| current.offer(&version, compile));
     if let Offered::Taken(line) | Offered::Refused(line) = &offered {

@@ -23,6 +23,7 @@ pub(crate) fn add(suite: &mut Suite) {
         .add("changes::who_starts_when_it_has_a_mistake_goes_on_with_the_last_good_one", last_good)
         .only_on(&[Kind::Workers, Kind::Spin]);
     suite.add("changes::a_target_that_was_closed_is_closed_to_who_starts_next", health);
+    suite.add("changes::prices_are_refreshed_and_kept", prices).only_on(&[Kind::Native, Kind::Spin]);
 }
 
 async fn changed(mut test: Test) {
@@ -43,7 +44,9 @@ async fn refused(mut test: Test) {
     test.kind.configure(&setup, &with_targets(&setup, "up-openia/text"));
     let refusals = || -> Vec<Value> {
         let log = test.host.log();
-        let lines = log.iter().filter_map(|line| serde_json::from_str::<Value>(line.trim()).ok());
+        // wrangler puts signs of its own around errors.
+        let first = |text: &str| serde_json::Deserializer::from_str(text).into_iter::<Value>().next()?.ok();
+        let lines = log.iter().filter_map(|line| first(line.get(line.find('{')?..)?));
         lines.filter(|line| line["event"] == "configuration" && !line["refused"].is_null()).collect()
     };
     let deadline = Instant::now() + EFFECT;
@@ -60,11 +63,10 @@ async fn refused(mut test: Test) {
 }
 
 async fn last_good(mut test: Test) {
-    let setup = start(&mut test).await;
-    let good = with_targets(&setup, "up-openai/text");
-    test.host.kill();
+    let good = with_targets(&test.setup, "up-openai/text");
+    let setup = Setup { config: None, store: test.scratch.clone(), ..test.setup.clone() };
+    std::fs::create_dir_all(&setup.store).expect("the build's own directory can be written");
     test.kind.configure(&setup, &good);
-    let setup = Setup { config: None, ..setup };
     test.start(&setup).await;
     assert_eq!(ask(&test, "new-name").await, 200);
     let before = version(&test).await;
@@ -113,6 +115,28 @@ async fn health(mut test: Test) {
     version(&test).await;
     sleep(Duration::from_millis(300)).await;
     assert_eq!(asked(&test).await, 1);
+}
+
+/// On Workers a cron asks for it, which a black box has not.
+async fn prices(mut test: Test) {
+    let mut config = test.setup.config.clone().expect("the suite has a configuration");
+    let url = format!("http://{}/files/{}/prices.json", test.upstream.address, test.marker);
+    config["catalog"] = json!({"refresh_url": url});
+    let setup = Setup { config: Some(config), store: test.scratch.clone(), ..test.setup.clone() };
+    test.start(&setup).await;
+    let deadline = Instant::now() + EFFECT;
+    let refreshed = loop {
+        let version = version(&test).await;
+        if version.contains('+') {
+            break version;
+        }
+        wait(deadline, "the prices are not refreshed").await;
+    };
+    // They are kept, and are there again after a start.
+    test.host.kill();
+    test.start(&setup).await;
+    sleep(Duration::from_millis(300)).await;
+    assert_eq!(version(&test).await, refreshed);
 }
 
 /// How many targets it takes until one answers.

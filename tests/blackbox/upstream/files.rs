@@ -11,6 +11,9 @@ use super::script::Step;
 pub(crate) const PIXEL: &str =
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==";
 
+/// A list of prices, none of which is as the catalogue has it.
+const PRICES: &str = r#"{"data":[{"id":"openai/gpt-5","pricing":{"prompt":"0.000011","completion":"0.000012"}}]}"#;
+
 /// Longer than the suite's configuration allows.
 const LONG_BYTES: usize = 300_000;
 
@@ -31,6 +34,7 @@ pub(super) fn steps(request: &Request) -> Option<Vec<Step>> {
         "pixel" => sends("application/octet-stream", STANDARD.decode(PIXEL).expect("it is base64")),
         "moved.png" => status(302, vec![("location", format!("/files/{folder}/pixel.png"))]),
         "inside.png" => status(302, vec![("location", "http://169.254.169.254/latest/meta-data/".to_owned())]),
+        "prices.json" => sends("application/json", PRICES.into()),
         "page.png" => sends("image/png", b"<html>Sign in</html>".to_vec()),
         "long.png" => sends("image/png", [b"\x89PNG\r\n\x1a\n".as_slice(), &vec![0; LONG_BYTES]].concat()),
         "slow.png" => vec![Step::Hang],

@@ -1,0 +1,106 @@
+//! Prices are refreshed, and the last good ones stay.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use tollgate::auth::Keyless;
+use tollgate::config::{Config, Draft};
+use tollgate::host::Millis;
+use tollgate::serve::current::{Current, Offered};
+use tollgate::serve::prices::{self, KEY, Prices};
+
+use crate::script::Act;
+use crate::world::{START, Scripted, Task, World};
+
+const HOUR_MS: Millis = 60 * 60_000;
+const CONFIG: &str = r#"{"media":{"hosts":["http://files"]},"catalog":{"refresh_url":"http://files/prices"},
+    "prices":{"openai/mine":{"input":"7","output":"8"}}}"#;
+const LIST: &str = r#"{"data":[
+    {"id":"openai/gpt-5","pricing":{"prompt":"0.000002","completion":"0.00002"}},
+    {"id":"openai/mine","pricing":{"prompt":"0.000001","completion":"0.000001"}}]}"#;
+
+fn list(status: u16, text: &'static str) -> crate::script::Script {
+    let head = Act::Head { status, headers: vec![("content-type".to_owned(), "application/json".to_owned())] };
+    [(0, head), (1, Act::Piece(text.as_bytes().into())), (0, Act::Close)].into_iter().collect()
+}
+
+fn config(prices: &Prices) -> Config {
+    let draft = Draft::from_json(Some(CONFIG)).unwrap();
+    Config::compile_with(prices.overlay.as_ref(), &draft, |_| None).unwrap()
+}
+
+fn input(config: &Config, model: &str) -> u64 {
+    config.models.get(model).price.unwrap().price.tokens.rates.input
+}
+
+/// One try of a world whose list is this; how it went and what is kept then.
+fn renewed(world: &Rc<World>, script: crate::script::Script) -> (Result<(), String>, Prices) {
+    world.targets.borrow_mut().insert("files".to_owned(), [script].into_iter().collect());
+    let (lines, settled, begun, beats) = Default::default();
+    let host = Scripted { world: world.clone(), gone_at: None, lines, settled, begun, beats };
+    let went = RefCell::new(None);
+    let work = async {
+        let from = config(&Prices::default()).refresh.unwrap();
+        let done = prices::renew(&host, &from).await.map(drop);
+        *went.borrow_mut() = Some((done, prices::recall(&host).await.unwrap()));
+    };
+    world.run(vec![Box::pin(work) as Task<'_>]);
+    went.into_inner().unwrap()
+}
+
+#[test]
+fn a_list_goes_before_the_table_and_the_configuration_before_the_list() {
+    let world = Rc::new(World::default());
+    let before = config(&Prices::default());
+    let (went, prices) = renewed(&world, list(200, LIST));
+    assert_eq!(went, Ok(()));
+    let after = config(&prices);
+    assert_eq!((input(&before, "openai/gpt-5"), input(&after, "openai/gpt-5")), (1_250_000, 2_000_000));
+    assert_eq!((input(&before, "openai/mine"), input(&after, "openai/mine")), (7_000_000, 7_000_000));
+    // And it is another version, though the configuration is the same.
+    let mut current = Current::new(Keyless::Refused);
+    for (prices, expected) in [(&Prices::default(), "v"), (&prices, "v+")] {
+        assert!(matches!(current.offer(&prices.stamp("v"), || Ok(config(prices))), Offered::Taken(_)));
+        assert!(current.gateway().unwrap().config.version.starts_with(expected));
+    }
+}
+
+#[test]
+fn what_cannot_be_had_or_read_leaves_the_last_good_prices_and_is_tried_again_in_an_hour() {
+    let world = Rc::new(World::default());
+    let from = config(&Prices::default()).refresh.unwrap();
+    let (_, good) = renewed(&world, list(200, LIST));
+    let now = START + world.passed();
+    assert!(!good.is_due(&from, now + 23 * HOUR_MS) && good.is_due(&from, now + 24 * HOUR_MS));
+    let silent = [(0, Act::Silence)].into_iter().collect();
+    let broken = [(0, Act::Head { status: 200, headers: Vec::new() }), (0, Act::Reset)].into_iter().collect();
+    let cases = [
+        (list(503, ""), "503"),
+        (list(200, "nonsense"), "list of prices"),
+        (silent, "30000 ms"),
+        (broken, "broke off"),
+    ];
+    for (script, why) in cases {
+        let (went, kept) = renewed(&world, script);
+        let error = went.unwrap_err();
+        assert!(error.contains(why), "{error}");
+        assert_eq!(kept.overlay, good.overlay);
+        let now = START + world.passed();
+        assert!(!kept.is_due(&from, now) && kept.is_due(&from, now + HOUR_MS));
+    }
+    world.remembered.borrow_mut().insert(KEY.to_owned(), ("garbage".into(), Millis::MAX));
+    let (_, mended) = renewed(&world, list(200, LIST));
+    assert_eq!(mended.overlay.map(|overlay| overlay.lines), good.overlay.map(|overlay| overlay.lines));
+}
+
+#[test]
+fn a_list_that_has_no_end_is_given_up() {
+    let world = Rc::new(World::default());
+    let head = Act::Head { status: 200, headers: Vec::new() };
+    let piece = bytes::Bytes::from(vec![b' '; 1 << 20]);
+    let pieces = (0..40).map(|_| (0, Act::Piece(piece.clone())));
+    let script = std::iter::once((0, head)).chain(pieces).collect();
+    let (went, _) = renewed(&world, script);
+    assert_eq!(went, Err("the list of prices cannot be had: it is longer than 16777216 bytes".to_owned()));
+    assert_eq!(world.cancelled.borrow().len(), 1);
+}
