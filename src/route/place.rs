@@ -326,7 +326,7 @@ mod tests {
                 "only some",
                 |case| case.wishes.only = names(&["groq", "local"]),
                 "groq local",
-                "openai not among the providers that may be asked; bedrock not among the providers that may be asked",
+                "openai is not among the providers that may be asked; bedrock is not among the providers that may be asked",
             ),
             (
                 "a wish does not widen what the policy allows",
@@ -335,14 +335,14 @@ mod tests {
                     case.wishes.only = names(&["openai", "groq"]);
                 },
                 "openai",
-                "bedrock not among the providers that may be asked; groq not among the providers that may be asked; \
-                 local not among the providers that may be asked",
+                "bedrock is not among the providers that may be asked; groq is not among the providers that may be asked; \
+                 local is not among the providers that may be asked",
             ),
             (
                 "all but some",
                 |case| case.wishes.ignore = names(&["openai", "local"]),
                 "bedrock groq",
-                "openai among the providers that may not be asked; local among the providers that may not be asked",
+                "openai is among the providers that may not be asked; local is among the providers that may not be asked",
             ),
             (
                 "what a model cannot do",
@@ -387,7 +387,7 @@ mod tests {
                     case.policy.order = Order::Cheapest;
                 },
                 "groq",
-                "openai only the first may be asked; bedrock only the first may be asked; local only the first may be asked",
+                "openai is not the first, and no other may be asked; bedrock is not the first, and no other may be asked; local is not the first, and no other may be asked",
             ),
         ];
         for (name, change, asked, left_out) in rows {
