@@ -326,6 +326,8 @@ fn lay<'c>(
         laid.candidates.extend(places.candidates.into_iter().filter(is_new));
         laid.left_out.extend(places.left_out);
     }
+    // Over all models as within one: whoever is down goes behind whoever is not.
+    laid.candidates.sort_by_key(|candidate| candidate.standing);
     Ok(laid)
 }
 
