@@ -69,7 +69,7 @@ fn the_core_has_no_clock_randomness_environment_or_runtime() {
 
 #[test]
 fn effects_stand_in_serve_relay_and_the_hosts() {
-    let serving = ["serve.rs", "serve/attempt.rs", "serve/media.rs", "relay.rs"];
+    let serving = ["serve.rs", "serve/prepare.rs", "serve/answer.rs", "serve/attempt.rs", "serve/media.rs", "relay.rs"];
     let allowed = |file: &str| is_host(file) || serving.contains(&file);
     assert_eq!(found(&sources(), &[".await"], allowed), Vec::<String>::new());
 }
