@@ -310,9 +310,12 @@ fn lay<'c>(
     let size = Size::of(asked, asked.ask);
     let mut laid = Laid { candidates: Vec::new(), left_out: Vec::new(), policy };
     for (route, order) in routes {
-        let sticky = route.policy.sticky.map(|sticky| asked.stick(sticky, wishes.session.as_deref()));
+        let wished = wishes.sort.or(order);
+        // Who wishes an order wants the first of it, not the one that answered before.
+        let sticky = route.policy.sticky.filter(|_| wished.is_none());
+        let sticky = sticky.map(|sticky| asked.stick(sticky, wishes.session.as_deref()));
         let demand = asked.demand(&route.targets, sticky);
-        let order = wishes.sort.or(order).unwrap_or(route.policy.order);
+        let order = wished.unwrap_or(route.policy.order);
         let known = Known {
             traits: Traits::of,
             cost: |target: &Target| order.asks_for_cost().then(|| size.worst(target)).flatten(),
