@@ -68,9 +68,12 @@ pub fn lay<'c>(
     let mut laid: Option<Laid<'c>> = None;
     for Name { model, order, at } in names(config, wanted, dice, rules)? {
         let route = resolve(config, model).map_err(|error| placed(error, at))?;
-        let stick = route.policy.sticky.map(|sticky| asked.stick(sticky, wishes.session.as_deref()));
+        let wished = wishes.sort.or(order);
+        // Who wishes an order wants the first of it, not the one that answered before.
+        let sticky = route.policy.sticky.filter(|_| wished.is_none());
+        let stick = sticky.map(|sticky| asked.stick(sticky, wishes.session.as_deref()));
         let demand = asked.demand(&route.targets, stick);
-        let order = wishes.sort.or(order).unwrap_or(route.policy.order);
+        let order = wished.unwrap_or(route.policy.order);
         let known = Known {
             traits: |target| Traits::of(target),
             cost: |target: &Target| order.asks_for_cost().then(|| size.worst(target)).flatten(),
@@ -91,7 +94,10 @@ pub fn lay<'c>(
         laid.candidates.extend(places.candidates.into_iter().filter(is_new));
         laid.left_out.extend(places.left_out);
     }
-    laid.ok_or_else(|| Error::new(Kind::Internal, "no model was named"))
+    let mut laid = laid.ok_or_else(|| Error::new(Kind::Internal, "no model was named"))?;
+    // Over all models as within one: whoever is down goes behind whoever is not.
+    laid.candidates.sort_by_key(|candidate| candidate.standing);
+    Ok(laid)
 }
 
 /// The models that the rules have for a request, in place of the one that it named and of those that it wishes then.

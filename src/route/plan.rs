@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::class::Class;
 use super::dice::Dice;
-use super::health::{Health, Key};
+use super::health::{Health, Key, Standing};
 use super::order::Candidate;
 use super::policy::{Hedge, Policy};
 use crate::config::Target;
@@ -84,7 +84,9 @@ impl Plan {
     /// How much longer to wait for `first`, which was asked at `began`, until another is asked beside it; `None` where no
     /// other is.
     pub fn hedge_ms(&self, first: Key, began: Millis, health: &Health, now: Millis) -> Option<Millis> {
-        let hedge = self.policy.hedge.filter(|_| !self.waiting.is_empty() && self.may_begin(now))?;
+        // One that is left alone is asked when nobody else is left, and not for a little haste.
+        let next_is_up = self.waiting.front().is_some_and(|next| next.standing == Standing::Up);
+        let hedge = self.policy.hedge.filter(|_| next_is_up && self.may_begin(now))?;
         let after_ms = match hedge {
             Hedge::After(after_ms) => after_ms,
             Hedge::Percentile(percent) => health.first_byte_within(first, percent)?,

@@ -210,7 +210,9 @@ impl Wishes {
             wishes.miss(path, Some(raw));
         }
         wishes.in_body = FIELDS.iter().any(|name| body.raw(name).is_some());
-        wishes.session = body.get("session_id").map_err(wrong("session_id"))?;
+        // OpenAI's name for what shares a cache means the same here, and is for upstreams too.
+        let cache_key = || body.get("prompt_cache_key").unwrap_or_default();
+        wishes.session = body.get("session_id").map_err(wrong("session_id"))?.or_else(cache_key);
         wishes.take_headers(headers)?;
         let lists = [&wishes.models, &wishes.order, &wishes.only, &wishes.ignore, &wishes.tags];
         if lists.iter().any(|list| list.len() > NAMES_MAX) {
@@ -437,6 +439,15 @@ mod tests {
         let param = read(body, &[]).unwrap_err().param;
         assert_eq!(param.as_deref(), Some("providerOptions.gateway.max_price.completion"));
         assert!(read("{}", &[("x-tollgate-no-fallback", "perhaps")]).is_err());
+    }
+
+    #[test]
+    fn what_shares_a_cache_is_a_session_where_none_is_named() {
+        let session = |body: &str| read(body, &[]).unwrap();
+        assert_eq!(session(r#"{"prompt_cache_key":"k"}"#).session.as_deref(), Some("k"));
+        assert!(!session(r#"{"prompt_cache_key":"k"}"#).in_body, "it goes along");
+        assert_eq!(session(r#"{"prompt_cache_key":"k","session_id":"s"}"#).session.as_deref(), Some("s"));
+        assert_eq!(session(r#"{"prompt_cache_key":7}"#).session, None);
     }
 
     #[test]
