@@ -277,6 +277,14 @@ impl Dialect {
         }
     }
 
+    /// Whether the reasoning of its models is worth something to them only with a proof, which comes last.
+    pub fn proves_reasoning(self) -> bool {
+        match self {
+            Self::OpenaiChat | Self::OpenaiCompletions | Self::Cohere | Self::Ollama => false,
+            Self::OpenaiResponses | Self::Anthropic | Self::Gemini | Self::BedrockConverse => true,
+        }
+    }
+
     /// The name under which a tool is told; another one than the caller's where that does not fit.
     pub fn tool_name(self, name: &str) -> Cow<'_, str> {
         match self {
@@ -510,6 +518,16 @@ impl Inbound {
             Self::Anthropic => b"event: ping\ndata: {\"type\":\"ping\"}\n\n",
             // Some of its clients read every line as JSON.
             Self::Gemini => b"\n\n",
+        }
+    }
+
+    /// A frame that says something to people only, in a line; `None` where clients read every line.
+    pub fn remark(self, text: &str) -> Option<Vec<u8>> {
+        match self {
+            Self::OpenaiChat | Self::OpenaiCompletions | Self::OpenaiResponses | Self::AiSdk(_) | Self::Anthropic => {
+                Some(format!(": {text}\n\n").into_bytes())
+            }
+            Self::Gemini => None,
         }
     }
 

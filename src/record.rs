@@ -39,6 +39,8 @@ pub struct Record {
     pub ticket: Option<Ticket>,
     /// Present once a target's answer is on its way.
     pub served: Option<Served>,
+    /// Who answered before, each until it broke off.
+    pub parts: Vec<Part>,
     /// To which its end is told.
     pub watch: Option<Watch>,
 }
@@ -58,6 +60,15 @@ pub struct Attempt {
 pub struct Served {
     pub target: String,
     pub price: Option<Priced>,
+    /// When its answer began.
+    pub began: Millis,
+}
+
+/// What was told of an answer that another went on with.
+#[derive(Debug)]
+pub struct Part {
+    pub served: Served,
+    pub tally: Tally,
 }
 
 /// How a request ended.
@@ -111,6 +122,7 @@ impl Record {
             first_byte_ms: None,
             ticket: None,
             served: None,
+            parts: Vec::new(),
             watch: None,
         }
     }
@@ -125,24 +137,30 @@ impl Record {
         attempts.join(", ")
     }
 
-    /// The cost of an answer of this size, and who says so; `None` where no price is known for it.
-    ///
-    /// The operator's own price goes before the upstream's word, and that before the catalogue.
+    /// The cost of an answer of this size with all that went before it, and who says so; `None` where no price is known for
+    /// some of it.
     pub fn cost(&self, tally: &Tally) -> Option<(Picodollars, &str)> {
-        let served = self.served.as_ref()?;
-        let priced = |priced: &Priced| cost(&tally.usage, &tally.bill, &priced.price);
-        match (&served.price, tally.bill.cost) {
-            (Some(price @ Priced { origin: Origin::Configuration, .. }), _) => Some((priced(price)?, "configuration")),
-            (_, Some(reported)) => Some((reported, "reported")),
-            (Some(price @ Priced { origin: Origin::Table(source), .. }), None) => Some((priced(price)?, source)),
-            (None, None) => None,
-        }
+        let last = self.served.as_ref()?.cost(tally)?;
+        self.parts.iter().try_fold(last, |(sum, source), part| {
+            let (cost, own) = part.served.cost(&part.tally)?;
+            let source = if source == own { source } else { "several" };
+            Some((Picodollars(sum.0.saturating_add(cost.0)), source))
+        })
+    }
+
+    /// What all of an answer came to, of which `last` is what the last target told.
+    fn whole(&self, last: Tally) -> Tally {
+        self.parts.iter().fold(last, |whole, Part { tally, .. }| Tally {
+            usage: whole.usage.plus(tally.usage),
+            bill: Bill { searches: whole.bill.searches.saturating_add(tally.bill.searches), ..whole.bill },
+            estimated: whole.estimated || tally.estimated,
+        })
     }
 
     /// Ends the request. `tally` is what arrived, where anything did.
     pub fn close(mut self, end: End, tally: Option<Tally>, now: Millis) -> Settlement {
         if let Some(watch) = self.watch.take() {
-            let answered_ms = now.saturating_sub(self.started).saturating_sub(self.first_byte_ms.unwrap_or_default());
+            let answered_ms = now.saturating_sub(self.served.as_ref().map_or(now, |served| served.began));
             match end {
                 End::Complete => watch.told(tally.map_or(0, |tally| tally.usage.output), answered_ms, now),
                 End::Cut | End::Failed => watch.end(Verdict::Failed, now),
@@ -150,13 +168,16 @@ impl Record {
             }
         }
         let stated = tally.as_ref().and_then(|tally| self.cost(tally));
-        let line = self.line(end, tally.as_ref(), stated, now);
+        let whole = tally.map(|tally| self.whole(tally));
+        let line = self.line(end, whole.as_ref(), stated, now);
         let cost = stated.map(|(cost, _)| cost);
         // Under a cap an answer of unknown cost is taken to have cost what was held for it: a prompt so long that
         // another price applies would otherwise be free.
         let spent = |ticket: &Ticket| cost.or_else(|| tally.as_ref().and(ticket.held()));
         let mut adds = self.ticket.as_ref().map(|ticket| ticket.close(spent(ticket))).unwrap_or_default();
-        if let (Some(served), Some(tally)) = (&self.served, &tally) {
+        let parts = self.parts.iter().map(|part| (&part.served, &part.tally, End::Cut));
+        for (served, tally, end) in parts.chain(self.served.as_ref().zip(tally.as_ref()).map(|(a, b)| (a, b, end))) {
+            let cost = served.cost(tally).map(|(cost, _)| cost);
             adds.extend(usage_adds(&self.caller, &served.target, self.started, end, &tally.usage, cost));
         }
         Settlement { line, adds }
@@ -171,6 +192,16 @@ impl Record {
                 outcome: attempt.outcome.to_string(),
                 ms: attempt.ms,
                 cause: &attempt.cause,
+            })
+            .collect();
+        let parts: Vec<PartLine> = self
+            .parts
+            .iter()
+            .map(|Part { served, tally }| PartLine {
+                target: &served.target,
+                input_tokens: tally.usage.input,
+                output_tokens: tally.usage.output,
+                cost_picodollars: served.cost(tally).map(|(cost, _)| cost),
             })
             .collect();
         let usage = tally.map(|tally| tally.usage).unwrap_or_default();
@@ -188,6 +219,7 @@ impl Record {
             stream: self.stream,
             end: end.name(),
             attempts,
+            parts,
             unfetched: &self.unfetched,
             lost: &self.lost,
             input_tokens: usage.input,
@@ -203,6 +235,19 @@ impl Record {
             first_byte_ms: self.first_byte_ms,
         };
         to_string(&line)
+    }
+}
+
+impl Served {
+    /// The operator's own price goes before the upstream's word, and that before the catalogue.
+    fn cost(&self, tally: &Tally) -> Option<(Picodollars, &str)> {
+        let priced = |priced: &Priced| cost(&tally.usage, &tally.bill, &priced.price);
+        match (&self.price, tally.bill.cost) {
+            (Some(price @ Priced { origin: Origin::Configuration, .. }), _) => Some((priced(price)?, "configuration")),
+            (_, Some(reported)) => Some((reported, "reported")),
+            (Some(price @ Priced { origin: Origin::Table(source), .. }), None) => Some((priced(price)?, source)),
+            (None, None) => None,
+        }
     }
 }
 
@@ -233,6 +278,8 @@ written! {
         stream: bool,
         end: &'static str,
         attempts: Vec<AttemptLine<'a>>,
+        /// What was told before `target` went on; the tokens and the cost below are of all.
+        parts?: Vec<PartLine<'a>>,
         unfetched?: &'a str,
         lost?: &'a str,
         input_tokens: u64,
@@ -244,7 +291,7 @@ written! {
         /// Of the web, by the upstream.
         searches?: Option<u64>,
         cost_picodollars: Option<Picodollars>,
-        /// `reported` by the upstream, by the `configuration`, or where the catalogue has it from.
+        /// `reported` by the upstream, by the `configuration`, or where the catalogue has it from; `several` of these.
         cost_source: Option<&'a str>,
         ms: Millis,
         first_byte_ms: Option<Millis>,
@@ -255,6 +302,13 @@ written! {
         outcome: String,
         ms: Millis,
         cause?: &'a str,
+    }
+
+    struct PartLine<'a> {
+        target: &'a str,
+        input_tokens: u64,
+        output_tokens: u64,
+        cost_picodollars: Option<Picodollars>,
     }
 }
 

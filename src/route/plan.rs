@@ -7,7 +7,7 @@ use super::class::Class;
 use super::dice::Dice;
 use super::health::{Health, Key};
 use super::order::Candidate;
-use super::policy::{Hedge, Policy};
+use super::policy::{Budget, Hedge, Policy};
 use crate::config::Target;
 use crate::host::Millis;
 
@@ -55,6 +55,12 @@ impl Plan {
     /// Who would be asked, in order.
     pub fn candidates(&self) -> impl Iterator<Item = &Candidate> {
         self.waiting.iter()
+    }
+
+    /// Whether anybody could be asked after the first.
+    pub fn has_others(&self) -> bool {
+        let Budget { attempts, retries, .. } = self.policy.budget;
+        attempts > 1 && (self.waiting.len() > 1 || retries > 0)
     }
 
     /// Takes the next one out, if another attempt may begin. It is taken to begin now.

@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
-use super::Job;
+use super::prepare::Job;
 use super::attempt::Upset;
 use super::head::AGENT;
 use crate::chat::Media;

@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use super::door::Call;
 use super::question::output_max;
+use super::splice::may_splice;
 use super::{Gateway, MODEL_NAME_BYTES_MAX, caller};
 use crate::config::{Caller, Config, Reach, Target};
 use crate::dialect::{Ask, Dialect, Inbound, Label};
@@ -59,6 +60,8 @@ pub(super) struct Job<'a> {
     pub(super) seal: Seal,
     /// Whether the body may hold state of another provider, so that no upstream can be given it as it is.
     pub(super) sealed: bool,
+    /// Whether another target may go on with an answer that breaks off.
+    pub(super) splices: bool,
     /// What was wished of the route.
     pub(super) wishes: Wishes,
     /// `x-ratelimit-*` of the caller's own limits.
@@ -179,6 +182,7 @@ pub(super) async fn prepare<'a, H: Host>(
         || wishes.strict
         || request.headers.get("x-tollgate-strict").is_some_and(|value| value != "false");
     let plan = Plan::new(candidates, policy.clone(), dice);
+    let splices = policy.splice && plan.has_others() && may_splice(dialect, ask, &body);
     let job = Job {
         dialect,
         ask,
@@ -195,6 +199,7 @@ pub(super) async fn prepare<'a, H: Host>(
         strict,
         seal,
         sealed,
+        splices,
         wishes,
         limits,
         begun: AtomicBool::new(false),
@@ -326,13 +331,16 @@ impl Size {
     }
 }
 
-/// The most that a request may cost; `None` where a price is not known. Two that are asked beside one another are both paid.
+/// The most that a request may cost; `None` where a price is not known. Two that are asked beside one another are both
+/// paid, and so is everyone who breaks off before another goes on.
 fn dearest(size: &Size, candidates: &[Candidate], policy: &Policy) -> Option<Picodollars> {
-    let most = candidates
-        .iter()
-        .try_fold(Picodollars::default(), |most, candidate| Some(most.max(size.worst(&candidate.target)?)))?;
+    let all = candidates.iter().map(|candidate| size.worst(&candidate.target)).collect::<Option<Vec<_>>>()?;
+    let (dearest, sum) = all.iter().fold((0_u64, 0_u64), |(dearest, sum), one| {
+        (dearest.max(one.0), sum.saturating_add(one.0))
+    });
     let beside = if policy.hedge.is_some() { 2 } else { 1 };
-    Some(Picodollars(most.0.saturating_mul(beside)))
+    let after = if policy.splice { sum.saturating_mul(u64::from(policy.budget.retries) + 1) } else { 0 };
+    Some(Picodollars(dearest.saturating_mul(beside).max(after)))
 }
 
 /// Takes a place under the caller's limits, and the most that the request may cost.
