@@ -79,6 +79,12 @@ pub trait Decode: Send {
         false
     }
 
+    /// Whether more is known than the events tell: that the model is done or refuses, or part of what it says besides
+    /// text. Then nobody else can go on.
+    fn knows_more(&self) -> bool {
+        false
+    }
+
     /// As [`Encode::failure`], for a caller who got the frames as they came.
     fn failure(&self, _: &Error) -> Option<Vec<u8>> {
         None

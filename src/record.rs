@@ -200,7 +200,10 @@ impl Record {
             .map(|Part { served, tally }| PartLine {
                 target: &served.target,
                 input_tokens: tally.usage.input,
+                cached_input_tokens: tally.usage.cached_input,
+                cache_write_tokens: tally.usage.cache_write,
                 output_tokens: tally.usage.output,
+                reasoning_tokens: tally.usage.reasoning,
                 cost_picodollars: served.cost(tally).map(|(cost, _)| cost),
             })
             .collect();
@@ -307,7 +310,10 @@ written! {
     struct PartLine<'a> {
         target: &'a str,
         input_tokens: u64,
+        cached_input_tokens: u64,
+        cache_write_tokens: u64,
         output_tokens: u64,
+        reasoning_tokens: u64,
         cost_picodollars: Option<Picodollars>,
     }
 }

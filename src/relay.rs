@@ -323,7 +323,7 @@ impl Relay {
             Some(Translator { writer: Writer::Splice(splice), .. }) => splice.text(),
             _ => None,
         };
-        let is_cut = self.grammar != Grammar::Ended && stopped != Stopped::HungUp;
+        let is_cut = self.grammar != Grammar::Ended && stopped != Stopped::HungUp && !self.decoder.knows_more();
         (out, said.filter(|_| is_cut).map(str::to_owned))
     }
 

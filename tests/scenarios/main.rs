@@ -38,7 +38,7 @@ use tollgate::relay::pump;
 use tollgate::serve::{Gateway, serve};
 
 use script::{Ask, Scenario, Settings};
-use world::{Caller, FILES, Received, Scripted, Task, World};
+use world::{FILES, Received, Scripted, Task, World};
 
 #[test]
 fn a_failed_target_is_followed_by_the_next() {
@@ -91,6 +91,11 @@ fn a_caller_who_waits_is_told_so() {
 }
 
 #[test]
+fn another_target_goes_on_where_one_broke_off() {
+    check("splice");
+}
+
+#[test]
 fn limits_refuse_without_a_trace() {
     check("limits");
 }
@@ -106,8 +111,7 @@ fn a_websocket_is_refused_by_the_status_that_codex_understands() {
     let gateway = gateway(&Scenario::read("route oa/m"));
     let world = Rc::new(World::default());
     let asked = async {
-        let (lines, settled, begun, beats) = Default::default();
-        let host = Scripted { world: world.clone(), gone_at: None, lines, settled, begun, beats };
+        let host = Scripted::new(world.clone());
         let request = Incoming {
             method: "GET".to_owned(),
             path: "/v1/responses".to_owned(),
@@ -206,16 +210,31 @@ impl Run {
             let cost = line["cost_picodollars"].as_i64();
             spent += cost.unwrap_or(0);
             unpriced += i32::from(cost.is_none());
-            let mut count = |field: &str, add: i64| {
+            let none = Vec::new();
+            let parts = line["parts"].as_array().unwrap_or(&none);
+            let mut count = |target: &str, field: &str, add: i64| {
                 *counted.entry(format!("usage/ci/2026-11-21/{field}/{target}")).or_default() += add;
             };
-            count("requests", 1);
-            count("cost_picodollars", cost.unwrap_or(0));
-            count("unpriced_requests", i64::from(cost.is_none()));
-            count("cut_requests", i64::from(line["end"] != "complete"));
-            for field in TOKENS {
-                count(field, line[field].as_i64().unwrap());
+            // The line is of all parts; the counters are of each target's own.
+            let rest = |field: &str| {
+                let before: i64 = parts.iter().map(|part| part[field].as_i64().unwrap_or(0)).sum();
+                line[field].as_i64().map(|all| all - before)
+            };
+            for part in parts {
+                let target = part["target"].as_str().unwrap();
+                count(target, "requests", 1);
+                count(target, "cost_picodollars", part["cost_picodollars"].as_i64().unwrap_or(0));
+                count(target, "unpriced_requests", i64::from(part["cost_picodollars"].is_null()));
+                count(target, "cut_requests", 1);
+                TOKENS.iter().for_each(|field| count(target, field, part[field].as_i64().unwrap()));
             }
+            count(target, "requests", 1);
+            if cost.is_some() || parts.is_empty() {
+                count(target, "cost_picodollars", rest("cost_picodollars").unwrap_or(0));
+                count(target, "unpriced_requests", i64::from(cost.is_none()));
+            }
+            count(target, "cut_requests", i64::from(line["end"] != "complete"));
+            TOKENS.iter().for_each(|field| count(target, field, rest(field).unwrap()));
         }
         let counters = self.world.counters.borrow();
         let total = |prefix: &str| -> i64 {
@@ -275,7 +294,11 @@ impl Told {
         assert!(line["status"] == self.status || self.early, "{name}: the line and the reply differ");
         assert_eq!(self.headers.get("x-tollgate-id"), line["id"].as_str(), "{name}: the line and the reply differ");
         if let Some(attempts) = self.headers.get("x-tollgate-attempts") {
-            assert_eq!(attempts, attempts_of(line), "{name}: the line and the reply differ");
+            let all = attempts_of(line);
+            // A head that has gone out does not know who was asked to go on.
+            let is_spliced = self.headers.get("x-tollgate-splice").is_some();
+            let is_known = if is_spliced { line["parts"].is_array() || all.starts_with(attempts) } else { all == attempts };
+            assert!(is_known, "{name}: the line has {all}, and the reply {attempts}");
         }
         let body = self.body();
         let complete = line["end"] == "complete";
@@ -332,6 +355,11 @@ impl Told {
             write!(out, ", tokens {}{estimated}, cost {cost}{reported}", tokens.join(" ")).unwrap();
             write!(out, ", first byte {}", line["first_byte_ms"]).unwrap();
         }
+        for part in line["parts"].as_array().into_iter().flatten() {
+            let [target, cost] = ["target", "cost_picodollars"].map(|field| part[field].to_string());
+            let tokens: Vec<String> = TOKENS.iter().map(|field| part[field].to_string()).collect();
+            write!(out, ", of that {} {} cost {cost}", target.trim_matches('"'), tokens.join(" ")).unwrap();
+        }
         write!(out, ", {} ms", line["ms"]).unwrap();
         if let Some(cause) = line["unfetched"].as_str() {
             write!(out, ", unfetched ({cause})").unwrap();
@@ -357,8 +385,7 @@ fn attempts_of(line: &Value) -> String {
 /// One request, from the caller's side.
 async fn asked(gateway: &Gateway, world: Rc<World>, ask: &Ask) -> Told {
     world.until(ask.at).await;
-    let (lines, settled, begun, beats) = Default::default();
-    let host = Scripted { world: world.clone(), gone_at: ask.gone_at, lines, settled, begun, beats };
+    let host = Scripted { gone_at: ask.gone_at, slow_ms: ask.slow_ms, ..Scripted::new(world.clone()) };
     let request = Incoming {
         method: "POST".to_owned(),
         path: ask.path.to_owned(),
@@ -370,15 +397,14 @@ async fn asked(gateway: &Gateway, world: Rc<World>, ask: &Ask) -> Told {
     let begun = host.begun.take();
     let is_early = begun.is_some();
     let (at, headers) = begun.unwrap_or((world.passed(), reply.headers));
-    let received = RefCell::new(Received { pieces: host.beats.take(), ended: None });
+    let received = RefCell::new(Received { pieces: host.received.take().pieces, ended: None });
     let relayed = match reply.body {
         ReplyBody::Whole(body) => {
             received.borrow_mut().pieces.push((world.passed(), body));
             is_early
         }
         ReplyBody::Relayed { upstream, relay, record } => {
-            let caller = Caller { world: &world, gone_at: ask.gone_at, slow_ms: ask.slow_ms, received: &received };
-            pump(&host, upstream, *relay, *record, caller).await;
+            pump(&host, upstream, *relay, *record, host.caller(&received)).await;
             true
         }
     };
@@ -400,7 +426,7 @@ async fn asked(gateway: &Gateway, world: Rc<World>, ask: &Ask) -> Told {
 }
 
 fn gateway(scenario: &Scenario) -> Gateway {
-    let Settings { cap, rpm, first, idle, heartbeat, strict, fetch, unpriced, .. } = &scenario.settings;
+    let Settings { cap, rpm, first, idle, heartbeat, total, strict, splice, retries, fetch, unpriced, .. } = &scenario.settings;
     let provider = |name| {
         let dialect = script::dialect_of(name);
         json!({
@@ -416,7 +442,7 @@ fn gateway(scenario: &Scenario) -> Gateway {
     let draft = json!({
         "providers": providers,
         "media": {"fetch": fetch, "hosts": FILES.map(|host| format!("http://{host}")), "files_max": 3, "file_bytes_max": 100, "bytes_max": 150, "ms_max": 1000},
-        "models": {"try": {"targets": scenario.route, "first_byte_ms": first, "idle_ms": idle, "heartbeat_ms": heartbeat, "strict": strict}},
+        "models": {"try": {"targets": scenario.route, "first_byte_ms": first, "idle_ms": idle, "heartbeat_ms": heartbeat, "total_ms": total, "strict": strict, "policy": {"splice": splice, "retries": retries}}},
         "callers": {"ci": {"secret": "the key of ci", "requests_per_minute": rpm, "spend_cap_usd": cap, "unpriced": unpriced}},
         "prices": {
             "oa/m": {"input": "2.50", "cached_input": "1.25", "output": "10"},
