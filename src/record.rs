@@ -157,6 +157,12 @@ impl Record {
         })
     }
 
+    /// All who answered, with what each told, and whether it was the last.
+    fn told<'a>(&'a self, last: Option<&'a Tally>) -> impl Iterator<Item = (&'a Served, &'a Tally, bool)> {
+        let parts = self.parts.iter().map(|part| (&part.served, &part.tally, false));
+        parts.chain(self.served.as_ref().zip(last).map(|(served, tally)| (served, tally, true)))
+    }
+
     /// Ends the request. `tally` is what arrived, where anything did.
     pub fn close(mut self, end: End, tally: Option<Tally>, now: Millis) -> Settlement {
         if let Some(watch) = self.watch.take() {
@@ -168,16 +174,15 @@ impl Record {
             }
         }
         let stated = tally.as_ref().and_then(|tally| self.cost(tally));
-        let whole = tally.map(|tally| self.whole(tally));
-        let line = self.line(end, whole.as_ref(), stated, now);
+        let line = self.line(end, tally.as_ref(), stated, now);
         let cost = stated.map(|(cost, _)| cost);
         // Under a cap an answer of unknown cost is taken to have cost what was held for it: a prompt so long that
         // another price applies would otherwise be free.
         let spent = |ticket: &Ticket| cost.or_else(|| tally.as_ref().and(ticket.held()));
         let mut adds = self.ticket.as_ref().map(|ticket| ticket.close(spent(ticket))).unwrap_or_default();
-        let parts = self.parts.iter().map(|part| (&part.served, &part.tally, End::Cut));
-        for (served, tally, end) in parts.chain(self.served.as_ref().zip(tally.as_ref()).map(|(a, b)| (a, b, end))) {
+        for (served, tally, is_last) in self.told(tally.as_ref()) {
             let cost = served.cost(tally).map(|(cost, _)| cost);
+            let end = if is_last { end } else { End::Cut };
             adds.extend(usage_adds(&self.caller, &served.target, self.started, end, &tally.usage, cost));
         }
         Settlement { line, adds }
@@ -194,10 +199,10 @@ impl Record {
                 cause: &attempt.cause,
             })
             .collect();
-        let parts: Vec<PartLine> = self
-            .parts
-            .iter()
-            .map(|Part { served, tally }| PartLine {
+        // Of one who answered alone, what follows says all.
+        let told = self.told(tally).filter(|_| !self.parts.is_empty());
+        let parts: Vec<PartLine> = told
+            .map(|(served, tally, _)| PartLine {
                 target: &served.target,
                 input_tokens: tally.usage.input,
                 cached_input_tokens: tally.usage.cached_input,
@@ -207,6 +212,7 @@ impl Record {
                 cost_picodollars: served.cost(tally).map(|(cost, _)| cost),
             })
             .collect();
+        let tally = tally.map(|tally| self.whole(*tally));
         let usage = tally.map(|tally| tally.usage).unwrap_or_default();
         let line = Line {
             event: "request",
@@ -281,7 +287,7 @@ written! {
         stream: bool,
         end: &'static str,
         attempts: Vec<AttemptLine<'a>>,
-        /// What was told before `target` went on; the tokens and the cost below are of all.
+        /// What each told, where one went on with what another had begun; the tokens and the cost below are of all.
         parts?: Vec<PartLine<'a>>,
         unfetched?: &'a str,
         lost?: &'a str,

@@ -263,7 +263,12 @@ impl Relay {
 
     /// When [`Self::tick`] is to be asked next.
     pub fn wake(&self) -> Millis {
-        self.deadline().min(self.spoke.saturating_add(self.patience.heartbeat_ms))
+        self.deadline().min(self.beat_due())
+    }
+
+    /// When the caller is to be told that it waits.
+    pub fn beat_due(&self) -> Millis {
+        self.spoke.saturating_add(self.patience.heartbeat_ms)
     }
 
     /// What is to be done because nothing came until `now`.

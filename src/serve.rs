@@ -164,7 +164,8 @@ async fn ask<H: Host>(
                 job.begun.store(true, Ordering::Relaxed);
                 Bytes::from_static(dialect.heartbeat())
             };
-            beating(host, &head, job.policy.patience.heartbeat_ms, beat, answered).await
+            let beat_ms = job.policy.patience.heartbeat_ms;
+            beating(host, &head, (beat_ms, beat_ms), beat, answered).await
         }
         false => answered.await,
     };
@@ -174,20 +175,21 @@ async fn ask<H: Host>(
     }
 }
 
-/// Waits for `work`, and tells a caller who waits for long that the answer is on its way. Another target may still give
-/// it.
+/// Waits for `work`, and tells a caller who waits for long that the answer is on its way: first after `wait_ms`, then
+/// every `beat_ms`. Another target may still give it.
 async fn beating<H: Host, T>(
     host: &H,
     head: &Headers,
-    beat_ms: Millis,
+    (mut wait_ms, beat_ms): (Millis, Millis),
     mut beat: impl FnMut() -> Bytes,
     work: impl Future<Output = T>,
 ) -> T {
     let mut work = pin!(work);
     loop {
-        match select(work.as_mut(), pin!(host.sleep(beat_ms))).await {
+        match select(work.as_mut(), pin!(host.sleep(wait_ms))).await {
             Either::Left((done, _)) => return done,
             Either::Right(_) => {
+                wait_ms = beat_ms;
                 // Whether it arrives changes nothing: who waits for an answer sees that its caller has gone. But what is
                 // being sent is sent to its end, for part of it may be out.
                 match select(work.as_mut(), pin!(host.send(head, beat()))).await {

@@ -33,15 +33,7 @@ pub struct Splice {
 impl Splice {
     pub fn new(encoder: Box<dyn Encode>) -> Self {
         let at = Grammar::default();
-        Self {
-            encoder,
-            at,
-            said: String::new(),
-            is_bound: false,
-            goes_on: false,
-            seam: None,
-            before: Usage::default(),
-        }
+        Self { encoder, at, said: String::new(), is_bound: false, goes_on: false, seam: None, before: Usage::default() }
     }
 
     /// The text that another can go on from.
@@ -118,9 +110,9 @@ impl Splice {
             Event::Text(text) if self.said.len().saturating_add(text.len()) <= SAID_BYTES_MAX => {
                 self.said.push_str(text);
             }
-            Event::Text(_)
-            | Event::Signature(_)
-            | Event::Open(Block::ToolCall { .. } | Block::SealedReasoning(_)) => self.is_bound = true,
+            Event::Text(_) | Event::Signature(_) | Event::Open(Block::ToolCall { .. } | Block::SealedReasoning(_)) => {
+                self.is_bound = true
+            }
             // The proof comes last, and without it the rest is none.
             Event::Open(Block::Reasoning) => self.is_bound |= dialect.proves_reasoning(),
             _ => {}
@@ -191,8 +183,7 @@ pub fn go_on(request: &mut Request, said: &str, dialect: Dialect) {
         }
     }
     let message = |role, text: &str| Message { role, parts: vec![Part::text(text)] };
-    // Some refuse a text that ends with a space.
-    request.messages.push(message(Role::Assistant, said.trim_end()));
+    request.messages.push(message(Role::Assistant, said));
     request.messages.push(message(Role::User, GO_ON));
 }
 
@@ -352,7 +343,11 @@ mod tests {
             (Dialect::OpenaiChat, [thought(), vec![Event::Close], said()].concat(), true),
             (Dialect::OpenaiChat, [thought(), vec![proof, Event::Close], said()].concat(), false),
             (Dialect::Anthropic, [thought(), vec![Event::Close], said()].concat(), false),
-            (Dialect::OpenaiResponses, [vec![open(Block::SealedReasoning("x".into())), Event::Close], said()].concat(), false),
+            (
+                Dialect::OpenaiResponses,
+                [vec![open(Block::SealedReasoning("x".into())), Event::Close], said()].concat(),
+                false,
+            ),
             (Dialect::OpenaiChat, [said(), vec![call]].concat(), false),
             (Dialect::OpenaiChat, [said(), vec![Event::Stop(Stop::default())]].concat(), false),
             (Dialect::OpenaiChat, vec![open(Block::Text), text(&"a".repeat(SAID_BYTES_MAX + 1))], false),
@@ -375,7 +370,7 @@ mod tests {
         go_on(&mut request, "Once upon a time ", Dialect::Anthropic);
         let told: Vec<(Role, &Content)> =
             request.messages.iter().map(|message| (message.role, &message.parts[0].content)).collect();
-        assert_eq!(told[1], (Role::Assistant, &Content::Text("Once upon a time".into())));
+        assert_eq!(told[1], (Role::Assistant, &Content::Text("Once upon a time ".into())));
         assert_eq!(told[2], (Role::User, &Content::Text(GO_ON.into())));
         assert_eq!((told.len(), request.max_tokens), (3, Some(95)));
         // A model that only completes gets what it wrote itself.

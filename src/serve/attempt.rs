@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 
-use super::prepare::Job;
 use super::head::{JSON, SPLICE, header_text, lost_text, reply_headers};
 use super::media::{Gathered, gather, held};
+use super::prepare::Job;
 use super::question::{Obstacle, Question, Spoken, content_type, told, unknown_to};
 use crate::bill::Bill;
 use crate::chat;

@@ -162,11 +162,13 @@ pub(super) async fn prepare<'a, H: Host>(
         return Err(plain(nobody(&model, &laid.left_out)));
     }
     let policy = laid.policy;
+    let plan = Plan::new(candidates, policy.clone(), dice);
+    let splices = policy.splice && plan.has_others() && may_splice(dialect, ask, &body);
     let most = match ask {
         // Providers count for nothing.
         Ask::TokenCount => Some(Picodollars::default()),
         _ if caller.limits.spend_cap.is_none() => None,
-        ask => dearest(&Size::of(asked, ask), &candidates, policy),
+        ask => dearest(&Size::of(asked, ask), &plan, policy, splices),
     };
     let limits = admit(host, &caller, most, record).await?;
     let label = Label {
@@ -181,8 +183,6 @@ pub(super) async fn prepare<'a, H: Host>(
     let strict = policy.strict
         || wishes.strict
         || request.headers.get("x-tollgate-strict").is_some_and(|value| value != "false");
-    let plan = Plan::new(candidates, policy.clone(), dice);
-    let splices = policy.splice && plan.has_others() && may_splice(dialect, ask, &body);
     let job = Job {
         dialect,
         ask,
@@ -333,14 +333,16 @@ impl Size {
 
 /// The most that a request may cost; `None` where a price is not known. Two that are asked beside one another are both
 /// paid, and so is everyone who breaks off before another goes on.
-fn dearest(size: &Size, candidates: &[Candidate], policy: &Policy) -> Option<Picodollars> {
-    let all = candidates.iter().map(|candidate| size.worst(&candidate.target)).collect::<Option<Vec<_>>>()?;
-    let (dearest, sum) = all.iter().fold((0_u64, 0_u64), |(dearest, sum), one| {
-        (dearest.max(one.0), sum.saturating_add(one.0))
-    });
+fn dearest(size: &Size, plan: &Plan, policy: &Policy, splices: bool) -> Option<Picodollars> {
+    let (mut dearest, mut sum) = (0, 0_u64);
+    for candidate in plan.candidates() {
+        let Picodollars(worst) = size.worst(&candidate.target)?;
+        dearest = worst.max(dearest);
+        sum = sum.saturating_add(worst);
+    }
     let beside = if policy.hedge.is_some() { 2 } else { 1 };
-    let after = if policy.splice { sum.saturating_mul(u64::from(policy.budget.retries) + 1) } else { 0 };
-    Some(Picodollars(dearest.saturating_mul(beside).max(after)))
+    let after = if splices { sum.saturating_mul(u64::from(policy.budget.retries) + 1) } else { 0 };
+    Some(Picodollars(after.max(dearest.saturating_mul(beside))))
 }
 
 /// Takes a place under the caller's limits, and the most that the request may cost.

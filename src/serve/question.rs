@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::prepare::Job;
 use super::attempt::Reading;
 use super::head::{EVENT_STREAM, JSON};
+use super::prepare::Job;
 use crate::bill::Bill;
 use crate::chat;
 use crate::config::Target;

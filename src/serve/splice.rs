@@ -30,9 +30,9 @@ pub(super) fn may_splice(dialect: Inbound, ask: Ask, body: &Fields<'_>) -> bool 
     if !matches!(ask, Ask::Stream(_)) || dialect.output_asked(body).1.is_some_and(|answers| answers > 1) {
         return false;
     }
-    dialect.read_request(body).is_ok_and(|request| {
-        request.format.is_none() && request.unread.iter().all(|name| wish::is_field(name))
-    })
+    dialect
+        .read_request(body)
+        .is_ok_and(|request| request.format.is_none() && request.unread.iter().all(|name| wish::is_field(name)))
 }
 
 /// An answer whose beginning is there.
@@ -80,8 +80,9 @@ pub(super) async fn carry<H: Host>(
         let tried = record.attempts.len();
         let asking = Asking { files, said: Some(&said), again };
         let sought = seek(host, job, plan, &mut record, asking);
+        let waits = (relay.beat_due().saturating_sub(now), job.policy.patience.heartbeat_ms);
         let beat = || relay.beat(host.now()).into();
-        match beating(host, &headers, job.policy.patience.heartbeat_ms, beat, sought).await {
+        match beating(host, &headers, waits, beat, sought).await {
             Sought::Stream { by, upstream: next, relay: mut follower, lost, sent, .. } => {
                 // It was written down as an answer when it began.
                 let known = record.attempts.iter_mut().take(tried).rfind(|one| one.outcome == Outcome::Status(200));
@@ -124,14 +125,7 @@ fn failure(relay: &Relay, stopped: Stopped) -> Failure {
 }
 
 /// Writes down that `target` tells from now on, and what was told before.
-fn go_on(
-    record: &mut Record,
-    target: &Target,
-    lost: &[String],
-    sent: Option<Sent>,
-    tally: Tally,
-    now: Millis,
-) {
+fn go_on(record: &mut Record, target: &Target, lost: &[String], sent: Option<Sent>, tally: Tally, now: Millis) {
     let (first_byte_ms, lost_before) = (record.first_byte_ms, std::mem::take(&mut record.lost));
     record.parts.extend(record.served.take().map(|served| Part { served, tally }));
     served(record, target, lost, sent, now);

@@ -39,7 +39,7 @@ fn whatever_happens_is_settled_exactly_once() {
     }
     // Chance has been everywhere.
     assert_eq!(Vec::from_iter(ends), ["complete", "cut", "error", "hangup", "refused"]);
-    let every = ["200", "400", "429", "503", "error", "hangup", "timeout", "unreachable"];
+    let every = ["200", "400", "429", "503", "cut", "error", "hangup", "timeout", "unreachable"];
     assert_eq!(Vec::from_iter(outcomes), every);
 }
 
@@ -56,6 +56,9 @@ fn made_up(dice: &mut Dice) -> String {
     }
     if dice.one_in(3) {
         write!(out, " settle={}", dice.below(300)).unwrap();
+    }
+    if dice.one_in(2) {
+        write!(out, " splice retries={}", dice.below(2)).unwrap();
     }
     out.push('\n');
     for target in ["oa", "ob", "aa", "ab", "ra", "ga"] {

@@ -210,31 +210,26 @@ impl Run {
             let cost = line["cost_picodollars"].as_i64();
             spent += cost.unwrap_or(0);
             unpriced += i32::from(cost.is_none());
-            let none = Vec::new();
-            let parts = line["parts"].as_array().unwrap_or(&none);
-            let mut count = |target: &str, field: &str, add: i64| {
-                *counted.entry(format!("usage/ci/2026-11-21/{field}/{target}")).or_default() += add;
-            };
-            // The line is of all parts; the counters are of each target's own.
-            let rest = |field: &str| {
-                let before: i64 = parts.iter().map(|part| part[field].as_i64().unwrap_or(0)).sum();
-                line[field].as_i64().map(|all| all - before)
-            };
-            for part in parts {
+            // The line is of all who told part of the answer; the counters are of each.
+            let parts = line["parts"].as_array().map_or_else(|| std::slice::from_ref(line), Vec::as_slice);
+            for (number, part) in parts.iter().enumerate() {
                 let target = part["target"].as_str().unwrap();
-                count(target, "requests", 1);
-                count(target, "cost_picodollars", part["cost_picodollars"].as_i64().unwrap_or(0));
-                count(target, "unpriced_requests", i64::from(part["cost_picodollars"].is_null()));
-                count(target, "cut_requests", 1);
-                TOKENS.iter().for_each(|field| count(target, field, part[field].as_i64().unwrap()));
+                let mut count = |field: &str, add: i64| {
+                    *counted.entry(format!("usage/ci/2026-11-21/{field}/{target}")).or_default() += add;
+                };
+                count("requests", 1);
+                count("cost_picodollars", part["cost_picodollars"].as_i64().unwrap_or(0));
+                count("unpriced_requests", i64::from(part["cost_picodollars"].is_null()));
+                count("cut_requests", i64::from(number + 1 < parts.len() || line["end"] != "complete"));
+                TOKENS.iter().for_each(|field| count(field, part[field].as_i64().unwrap()));
             }
-            count(target, "requests", 1);
-            if cost.is_some() || parts.is_empty() {
-                count(target, "cost_picodollars", rest("cost_picodollars").unwrap_or(0));
-                count(target, "unpriced_requests", i64::from(cost.is_none()));
+            if let Some(parts) = line["parts"].as_array() {
+                assert_eq!(parts.last().unwrap()["target"], target, "{name}: another was the last");
+                for field in TOKENS.iter().chain(cost.is_some().then_some(&"cost_picodollars")) {
+                    let sum: i64 = parts.iter().map(|part| part[field].as_i64().unwrap()).sum();
+                    assert_eq!(line[field], sum, "{name}: {field}");
+                }
             }
-            count(target, "cut_requests", i64::from(line["end"] != "complete"));
-            TOKENS.iter().for_each(|field| count(target, field, rest(field).unwrap()));
         }
         let counters = self.world.counters.borrow();
         let total = |prefix: &str| -> i64 {
@@ -297,7 +292,8 @@ impl Told {
             let all = attempts_of(line);
             // A head that has gone out does not know who was asked to go on.
             let is_spliced = self.headers.get("x-tollgate-splice").is_some();
-            let is_known = if is_spliced { line["parts"].is_array() || all.starts_with(attempts) } else { all == attempts };
+            let is_known =
+                if is_spliced { line["parts"].is_array() || all.starts_with(attempts) } else { all == attempts };
             assert!(is_known, "{name}: the line has {all}, and the reply {attempts}");
         }
         let body = self.body();
@@ -426,7 +422,8 @@ async fn asked(gateway: &Gateway, world: Rc<World>, ask: &Ask) -> Told {
 }
 
 fn gateway(scenario: &Scenario) -> Gateway {
-    let Settings { cap, rpm, first, idle, heartbeat, total, strict, splice, retries, fetch, unpriced, .. } = &scenario.settings;
+    let Settings { cap, rpm, first, idle, heartbeat, total, strict, splice, retries, fetch, unpriced, .. } =
+        &scenario.settings;
     let provider = |name| {
         let dialect = script::dialect_of(name);
         json!({

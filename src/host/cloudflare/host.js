@@ -59,8 +59,8 @@ export function open() {
   return { readable, writer: writable.getWriter() };
 }
 
-// Fails when the caller has gone.
-export const say = ({ writer }, bytes) => writer.write(bytes);
+// Fails when the caller has gone. Copies, since the memory that `bytes` looks into may have moved when they are read.
+export const say = ({ writer }, bytes) => writer.write(bytes.slice());
 
 export const close = ({ writer }) => writer.close().catch(() => {});
 
