@@ -13,6 +13,7 @@ mod log;
 mod media;
 mod operations;
 mod pairs;
+mod splice;
 mod starts;
 mod streaming;
 mod surface;
@@ -42,6 +43,7 @@ pub(crate) fn all() -> Suite {
         streaming::add,
         fallback::add,
         faults::add,
+        splice::add,
         hangup::add,
         heartbeats::add,
         limits::add,
