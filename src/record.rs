@@ -157,6 +157,12 @@ impl Record {
         })
     }
 
+    /// Of those whose cost is known, where one went on with what another had begun.
+    fn known_cost(&self, last: Option<&Tally>) -> Option<Picodollars> {
+        let costs = self.told(last).filter_map(|(served, tally, _)| Some(served.cost(tally)?.0.0));
+        (!self.parts.is_empty()).then(|| Picodollars(costs.fold(0, u64::saturating_add)))
+    }
+
     /// All who answered, with what each told, and whether it was the last.
     fn told<'a>(&'a self, last: Option<&'a Tally>) -> impl Iterator<Item = (&'a Served, &'a Tally, bool)> {
         let parts = self.parts.iter().map(|part| (&part.served, &part.tally, false));
@@ -178,7 +184,10 @@ impl Record {
         let cost = stated.map(|(cost, _)| cost);
         // Under a cap an answer of unknown cost is taken to have cost what was held for it: a prompt so long that
         // another price applies would otherwise be free.
-        let spent = |ticket: &Ticket| cost.or_else(|| tally.as_ref().and(ticket.held()));
+        let spent = |ticket: &Ticket| {
+            let held = || tally.as_ref().and(ticket.held());
+            cost.or_else(|| held().max(self.known_cost(tally.as_ref())))
+        };
         let mut adds = self.ticket.as_ref().map(|ticket| ticket.close(spent(ticket))).unwrap_or_default();
         for (served, tally, is_last) in self.told(tally.as_ref()) {
             let cost = served.cost(tally).map(|(cost, _)| cost);

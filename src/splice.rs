@@ -142,15 +142,15 @@ impl Seam {
     fn feed(&mut self, text: &str) -> Option<String> {
         self.held.push_str(text);
         let is_open = self.ends().any(|end| end.len() > self.held.len() && end.starts_with(&self.held));
-        (!is_open).then(|| self.new())
+        (!is_open).then(|| self.unrepeated())
     }
 
     /// What is new of a text that is over.
     fn rest(mut self) -> String {
-        self.new()
+        self.unrepeated()
     }
 
-    fn new(&mut self) -> String {
+    fn unrepeated(&mut self) -> String {
         let repeated = self.ends().find(|end| self.held.starts_with(end)).map_or(0, str::len);
         self.held.split_off(repeated)
     }

@@ -52,10 +52,10 @@ pub(super) async fn answer<H: Host>(
         Sought::Stream { by: target, mut headers, upstream, relay, lost, sent } => {
             served(&mut record, &target, &lost, sent, host.now());
             label(&mut headers, &record, job);
+            let record = Box::new(record);
             if relay.is_spliced() {
                 return Answered::Begun(Begun { target, headers, upstream, relay, record });
             }
-            let record = Box::new(record);
             Reply { status: 200, headers, body: ReplyBody::Relayed { upstream, relay, record } }
         }
         Sought::Gone { by, sent, tally } => {

@@ -41,7 +41,7 @@ pub(super) struct Begun<B> {
     pub(super) headers: Headers,
     pub(super) upstream: B,
     pub(super) relay: Box<Relay>,
-    pub(super) record: Record,
+    pub(super) record: Box<Record>,
 }
 
 /// Carries an answer to its end, whoever gives it, and settles the request.
@@ -106,7 +106,7 @@ pub(super) async fn carry<H: Host>(
     };
     let (tail, end) = relay.end(stopped);
     let upstream = upstream.filter(|_| end == End::Complete);
-    close(host, record, end, Some(tally)).await;
+    close(host, *record, end, Some(tally)).await;
     if let Some(mut upstream) = upstream {
         // A body that has been read to its end leaves a connection that can be used again. The caller's end does not wait
         // for it.

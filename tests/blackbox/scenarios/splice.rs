@@ -57,7 +57,7 @@ async fn goes_on(test: Test, caller: Dialect, alias: String, [first, next]: [Str
     test.upstream.permit(&test.marker);
     let whole = reply.whole_after(begun).await;
     let reading = caller.read_stream(&whole.body);
-    assert_eq!(reading.text, Answer::of("text").text);
+    assert_eq!(reading.text, Answer::of("text").text.concat());
     let remark = format!(": tollgate: {first} broke off; {next} goes on\n\n");
     assert_eq!(whole.text().contains(&remark), caller != Dialect::Gemini, "{}", whole.text());
     let totals = test.settled_totals().await;
