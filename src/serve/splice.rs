@@ -105,6 +105,8 @@ pub(super) async fn carry<H: Host>(
         }
     };
     let (tail, end) = relay.end(stopped);
+    // Who left while another was looked for has not been told of a failure.
+    let end = if stopped == Stopped::HungUp && end == End::Failed { End::HungUp } else { end };
     let upstream = upstream.filter(|_| end == End::Complete);
     close(host, *record, end, Some(tally)).await;
     if let Some(mut upstream) = upstream {
