@@ -128,7 +128,12 @@ impl Job<'_> {
             Form::Canonical(request) => (dialect.write_request(&request, &mut lost), Some(request)),
         };
         let body = quirks.request(&target.model, body, &mut lost);
-        label.request = request;
+        // Where the caller's own bytes go out and the answer is told anew all the same, what they say of tools is needed.
+        let own = || {
+            let model = target.model.clone();
+            self.dialect.read_request(&self.body).ok().map(|read| Arc::new(chat::Request { model, ..read }))
+        };
+        label.request = request.or_else(|| if self.splices { own() } else { None });
         label.lost.clone_from(&lost);
         Ok(Question { url, body, label, lost, ..Question::default() })
     }
