@@ -36,10 +36,10 @@ impl Splice {
         Self { encoder, at, said: String::new(), is_bound: false, goes_on: false, seam: None, before: Usage::default() }
     }
 
-    /// The text that another can go on from.
+    /// The text that another can go on from; empty before the first.
     pub fn text(&self) -> Option<&str> {
         let is_open = matches!(self.at, Grammar::Between | Grammar::Inside(_));
-        (is_open && !self.is_bound && !self.said.trim().is_empty()).then_some(self.said.as_str())
+        (is_open && !self.is_bound).then_some(self.said.as_str())
     }
 
     /// Another tells from now on; who told until now has used so much.
@@ -171,6 +171,10 @@ impl Seam {
 /// fields, and OpenAI's begin another answer. Prompting with the text so far is also what "Handling LLM API streaming
 /// errors", Atlassian Forge documentation, has for it; all read 2026-11.
 pub fn go_on(request: &mut Request, said: &str, dialect: Dialect) {
+    if said.trim().is_empty() {
+        // There is nothing yet to go on from, and many refuse a message without text: it is asked anew.
+        return;
+    }
     // What is over is not to be written again, nor paid.
     request.max_tokens = request.max_tokens.map(|most| most.saturating_sub(estimate(said.len() as u64)).max(1));
     if dialect == Dialect::OpenaiCompletions {
@@ -235,7 +239,7 @@ mod tests {
             ("größer als Öl", "als Öl im Wasser", "als Öl im Wasser"),
             ("viel größer als Öl", "größer als Öl im Wasser", " im Wasser"),
             ("", "anything", "anything"),
-            (&long, &long[long.len() - 4096..], ""),
+            (&long, long.get(long.len() - 4096..).unwrap(), ""),
         ];
         for (said, text, new) in cases {
             for size in 1..=text.len().min(40) {
@@ -337,9 +341,10 @@ mod tests {
         let call = open(Block::ToolCall { id: "1".into(), name: "f".into(), signature: None });
         let cases = [
             (Dialect::OpenaiChat, said(), true),
-            (Dialect::OpenaiChat, vec![open(Block::Text)], false),
-            (Dialect::OpenaiChat, vec![open(Block::Text), text(" \n")], false),
-            (Dialect::OpenaiChat, thought(), false),
+            (Dialect::OpenaiChat, vec![open(Block::Text)], true),
+            (Dialect::OpenaiChat, vec![open(Block::Text), text(" \n")], true),
+            (Dialect::OpenaiChat, thought(), true),
+            (Dialect::Anthropic, thought(), false),
             (Dialect::OpenaiChat, [thought(), vec![Event::Close], said()].concat(), true),
             (Dialect::OpenaiChat, [thought(), vec![proof, Event::Close], said()].concat(), false),
             (Dialect::Anthropic, [thought(), vec![Event::Close], said()].concat(), false),
@@ -379,5 +384,8 @@ mod tests {
         assert_eq!(request.messages[0].parts, [Part::text("Tell me a story")]);
         go_on(&mut request, &"long ".repeat(200), Dialect::OpenaiChat);
         assert_eq!(request.max_tokens, Some(1));
+        let mut request = asked();
+        go_on(&mut request, "\n", Dialect::Gemini);
+        assert_eq!((request.messages.len(), request.max_tokens), (1, Some(100)));
     }
 }
