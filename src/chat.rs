@@ -324,6 +324,19 @@ pub struct Usage {
     pub reasoning: u64,
 }
 
+impl Usage {
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            input: self.input.saturating_add(other.input),
+            cached_input: self.cached_input.saturating_add(other.cached_input),
+            cache_write: self.cache_write.saturating_add(other.cache_write),
+            output: self.output.saturating_add(other.output),
+            reasoning: self.reasoning.saturating_add(other.reasoning),
+        }
+    }
+}
+
 /// One step of an answer that arrives in pieces.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {

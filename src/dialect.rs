@@ -80,6 +80,12 @@ pub trait Decode: Send {
         false
     }
 
+    /// Whether more is known than the events tell: that the model is done or refuses, or part of what it says besides
+    /// text. Then nobody else can go on.
+    fn knows_more(&self) -> bool {
+        false
+    }
+
     /// As [`Encode::failure`], for a caller who got the frames as they came.
     fn failure(&self, _: &Error) -> Option<Vec<u8>> {
         None
@@ -277,6 +283,14 @@ impl Dialect {
                 Some(format!("{}/rerank", base.trim_end_matches('/')))
             }
             Self::Anthropic | Self::Gemini | Self::Ollama | Self::BedrockConverse => None,
+        }
+    }
+
+    /// Whether the reasoning of its models is worth something to them only with a proof, which comes last.
+    pub fn proves_reasoning(self) -> bool {
+        match self {
+            Self::OpenaiChat | Self::OpenaiCompletions | Self::Cohere | Self::Ollama => false,
+            Self::OpenaiResponses | Self::Anthropic | Self::Gemini | Self::BedrockConverse => true,
         }
     }
 
@@ -513,6 +527,16 @@ impl Inbound {
             Self::Anthropic => b"event: ping\ndata: {\"type\":\"ping\"}\n\n",
             // Some of its clients read every line as JSON.
             Self::Gemini => b"\n\n",
+        }
+    }
+
+    /// A frame that says something to people only, in a line; `None` where clients read every line.
+    pub fn remark(self, text: &str) -> Option<Vec<u8>> {
+        match self {
+            Self::OpenaiChat | Self::OpenaiCompletions | Self::OpenaiResponses | Self::AiSdk(_) | Self::Anthropic => {
+                Some(format!(": {text}\n\n").into_bytes())
+            }
+            Self::Gemini => None,
         }
     }
 

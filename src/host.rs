@@ -14,7 +14,7 @@ use bytes::Bytes;
 
 use crate::limit::{Add, Admission, Bound};
 use crate::record::Record;
-use crate::relay::Relay;
+use crate::relay::{Gone, Relay};
 
 /// Unix time in milliseconds.
 pub type Millis = u64;
@@ -36,9 +36,10 @@ pub trait Host {
     /// Resolves when the upstream's head is there. Has no time limit of its own. Follows no redirect.
     async fn fetch(&self, request: Outgoing) -> Result<Answer<Self::Body>, Unreachable>;
 
-    /// Tells a caller who waits for a streamed reply that it is on its way: the head, with status 200, unless it went
-    /// out before, and `frame`. What [`crate::serve::serve`] returns later is the rest of the body.
-    async fn beat(&self, head: &Headers, frame: &'static [u8]);
+    /// Sends part of a streamed reply: the head, with status 200, unless it went out before, and `bytes`, which may be
+    /// none. Resolves when the caller has taken what was sent before; not to be dropped on the way. What
+    /// [`crate::serve::serve`] returns later is the rest of the body.
+    async fn send(&self, head: &Headers, bytes: Bytes) -> Result<(), Gone>;
 
     /// The next piece of a body, never empty; `None` at its clean end.
     async fn read(&self, body: &mut Self::Body) -> Result<Option<Bytes>, Broken>;

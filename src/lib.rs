@@ -29,5 +29,6 @@ pub mod route;
 pub mod schema;
 pub mod seal;
 pub mod serve;
+pub mod splice;
 pub mod told;
 pub mod wire;

@@ -39,6 +39,8 @@ pub struct Record {
     pub ticket: Option<Ticket>,
     /// Present once a target's answer is on its way.
     pub served: Option<Served>,
+    /// Who answered before, each until it broke off.
+    pub parts: Vec<Part>,
     /// To which its end is told.
     pub watch: Option<Watch>,
 }
@@ -67,6 +69,15 @@ pub struct Outrun {
 pub struct Served {
     pub target: String,
     pub price: Option<Priced>,
+    /// When its answer began.
+    pub began: Millis,
+}
+
+/// What was told of an answer that another went on with.
+#[derive(Debug)]
+pub struct Part {
+    pub served: Served,
+    pub tally: Tally,
 }
 
 /// How a request ended.
@@ -122,6 +133,7 @@ impl Record {
             first_byte_ms: None,
             ticket: None,
             served: None,
+            parts: Vec::new(),
             watch: None,
         }
     }
@@ -136,33 +148,45 @@ impl Record {
         attempts.join(", ")
     }
 
-    /// The cost of an answer of this size, and who says so; `None` where no price is known for it.
-    ///
-    /// With what those ask for their part who were outrun. The operator's own price goes before the upstream's word, and
-    /// that before the catalogue.
+    /// The cost of an answer of this size with all that went before it and beside it, and who says so; `None` where no price
+    /// is known for some of it.
     pub fn cost(&self, tally: &Tally) -> Option<(Picodollars, &str)> {
-        let (answer, source) = self.answer_cost(tally)?;
-        let others = self.attempts.iter().filter_map(|attempt| attempt.outrun);
-        let all = others.map(|outrun| outrun.cost).try_fold(answer.0, |sum, cost| Some(sum.saturating_add(cost?.0)));
+        let last = self.served.as_ref()?.cost(tally)?;
+        let (told, source) = self.parts.iter().try_fold(last, |(sum, source), part| {
+            let (cost, own) = part.served.cost(&part.tally)?;
+            let source = if source == own { source } else { "several" };
+            Some((Picodollars(sum.0.saturating_add(cost.0)), source))
+        })?;
+        let outrun = self.attempts.iter().filter_map(|attempt| attempt.outrun);
+        let all = outrun.map(|outrun| outrun.cost).try_fold(told.0, |sum, cost| Some(sum.saturating_add(cost?.0)));
         Some((Picodollars(all?), source))
     }
 
-    /// The answer's alone.
-    fn answer_cost(&self, tally: &Tally) -> Option<(Picodollars, &str)> {
-        let served = self.served.as_ref()?;
-        let priced = |priced: &Priced| cost(&tally.usage, &tally.bill, &priced.price);
-        match (&served.price, tally.bill.cost) {
-            (Some(price @ Priced { origin: Origin::Configuration, .. }), _) => Some((priced(price)?, "configuration")),
-            (_, Some(reported)) => Some((reported, "reported")),
-            (Some(price @ Priced { origin: Origin::Table(source), .. }), None) => Some((priced(price)?, source)),
-            (None, None) => None,
-        }
+    /// What all of an answer came to, of which `last` is what the last target told.
+    fn whole(&self, last: Tally) -> Tally {
+        self.parts.iter().fold(last, |whole, Part { tally, .. }| Tally {
+            usage: whole.usage.plus(tally.usage),
+            bill: Bill { searches: whole.bill.searches.saturating_add(tally.bill.searches), ..whole.bill },
+            estimated: whole.estimated || tally.estimated,
+        })
+    }
+
+    /// Of those whose cost is known, where one went on with what another had begun.
+    fn known_cost(&self, last: Option<&Tally>) -> Option<Picodollars> {
+        let costs = self.told(last).filter_map(|(served, tally, _)| Some(served.cost(tally)?.0.0));
+        (!self.parts.is_empty()).then(|| Picodollars(costs.fold(0, u64::saturating_add)))
+    }
+
+    /// All who answered, with what each told, and whether it was the last.
+    fn told<'a>(&'a self, last: Option<&'a Tally>) -> impl Iterator<Item = (&'a Served, &'a Tally, bool)> {
+        let parts = self.parts.iter().map(|part| (&part.served, &part.tally, false));
+        parts.chain(self.served.as_ref().zip(last).map(|(served, tally)| (served, tally, true)))
     }
 
     /// Ends the request. `tally` is what arrived, where anything did.
     pub fn close(mut self, end: End, tally: Option<Tally>, now: Millis) -> Settlement {
         if let Some(watch) = self.watch.take() {
-            let answered_ms = now.saturating_sub(self.started).saturating_sub(self.first_byte_ms.unwrap_or_default());
+            let answered_ms = now.saturating_sub(self.served.as_ref().map_or(now, |served| served.began));
             match end {
                 End::Complete => watch.told(tally.map_or(0, |tally| tally.usage.output), answered_ms, now),
                 End::Cut | End::Failed => watch.end(Verdict::Failed, now),
@@ -174,14 +198,20 @@ impl Record {
         let cost = stated.map(|(cost, _)| cost);
         // Under a cap an answer of unknown cost is taken to have cost what was held for it: a prompt so long that
         // another price applies would otherwise be free.
-        let spent = |ticket: &Ticket| cost.or_else(|| tally.as_ref().and(ticket.held()));
+        let spent = |ticket: &Ticket| {
+            let held = || tally.as_ref().and(ticket.held());
+            cost.or_else(|| held().max(self.known_cost(tally.as_ref())))
+        };
         let mut adds = self.ticket.as_ref().map(|ticket| ticket.close(spent(ticket))).unwrap_or_default();
-        if let (Some(served), Some(tally)) = (&self.served, &tally) {
-            // What is not known as a whole is counted in no part, so that the totals are the sum of the lines.
-            let own = cost.and(self.answer_cost(tally)).map(|(cost, _)| cost);
+        for (served, tally, is_last) in self.told(tally.as_ref()) {
+            // What is not known as a whole is counted in no part that the line does not show by itself, so that the totals
+            // are the sum of the lines.
+            let own = served.cost(tally).map(|(cost, _)| cost).filter(|_| cost.is_some() || !self.parts.is_empty());
+            let end = if is_last { end } else { End::Cut };
             adds.extend(usage_adds(&self.caller, &served.target, self.started, end, &tally.usage, own));
-            let outrun = self.attempts.iter().filter(|_| own.is_some());
-            adds.extend(outrun.filter_map(|attempt| self.outrun_add(attempt)));
+        }
+        if cost.is_some() {
+            adds.extend(self.attempts.iter().filter_map(|attempt| self.outrun_add(attempt)));
         }
         Settlement { line, adds }
     }
@@ -206,6 +236,20 @@ impl Record {
                 cost_picodollars: attempt.outrun.and_then(|outrun| outrun.cost),
             })
             .collect();
+        // Of one who answered alone, what follows says all.
+        let told = self.told(tally).filter(|_| !self.parts.is_empty());
+        let parts: Vec<PartLine> = told
+            .map(|(served, tally, _)| PartLine {
+                target: &served.target,
+                input_tokens: tally.usage.input,
+                cached_input_tokens: tally.usage.cached_input,
+                cache_write_tokens: tally.usage.cache_write,
+                output_tokens: tally.usage.output,
+                reasoning_tokens: tally.usage.reasoning,
+                cost_picodollars: served.cost(tally).map(|(cost, _)| cost),
+            })
+            .collect();
+        let tally = tally.map(|tally| self.whole(*tally));
         let usage = tally.map(|tally| tally.usage).unwrap_or_default();
         let line = Line {
             event: "request",
@@ -221,6 +265,7 @@ impl Record {
             stream: self.stream,
             end: end.name(),
             attempts,
+            parts,
             unfetched: &self.unfetched,
             lost: &self.lost,
             input_tokens: usage.input,
@@ -236,6 +281,19 @@ impl Record {
             first_byte_ms: self.first_byte_ms,
         };
         to_string(&line)
+    }
+}
+
+impl Served {
+    /// The operator's own price goes before the upstream's word, and that before the catalogue.
+    fn cost(&self, tally: &Tally) -> Option<(Picodollars, &str)> {
+        let priced = |priced: &Priced| cost(&tally.usage, &tally.bill, &priced.price);
+        match (&self.price, tally.bill.cost) {
+            (Some(price @ Priced { origin: Origin::Configuration, .. }), _) => Some((priced(price)?, "configuration")),
+            (_, Some(reported)) => Some((reported, "reported")),
+            (Some(price @ Priced { origin: Origin::Table(source), .. }), None) => Some((priced(price)?, source)),
+            (None, None) => None,
+        }
     }
 }
 
@@ -266,6 +324,8 @@ written! {
         stream: bool,
         end: &'static str,
         attempts: Vec<AttemptLine<'a>>,
+        /// What each told, where one went on with what another had begun; the tokens and the cost below are of all.
+        parts?: Vec<PartLine<'a>>,
         unfetched?: &'a str,
         lost?: &'a str,
         input_tokens: u64,
@@ -277,7 +337,7 @@ written! {
         /// Of the web, by the upstream.
         searches?: Option<u64>,
         cost_picodollars: Option<Picodollars>,
-        /// `reported` by the upstream, by the `configuration`, or where the catalogue has it from.
+        /// `reported` by the upstream, by the `configuration`, or where the catalogue has it from; `several` of these.
         cost_source: Option<&'a str>,
         ms: Millis,
         first_byte_ms: Option<Millis>,
@@ -289,6 +349,16 @@ written! {
         ms: Millis,
         cause?: &'a str,
         cost_picodollars?: Option<Picodollars>,
+    }
+
+    struct PartLine<'a> {
+        target: &'a str,
+        input_tokens: u64,
+        cached_input_tokens: u64,
+        cache_write_tokens: u64,
+        output_tokens: u64,
+        reasoning_tokens: u64,
+        cost_picodollars: Option<Picodollars>,
     }
 }
 

@@ -19,6 +19,7 @@ use crate::platform::{Platform, unwrap};
 use crate::quirks::Reader;
 use crate::record::{End, Record, Tally};
 use crate::seal::{Seal, Sealer};
+use crate::splice::Splice;
 use crate::told::Told;
 use crate::wire::array;
 use crate::wire::frame::{FRAME_BYTES_MAX, Frame, Framing, Splitter, Unframed};
@@ -29,6 +30,7 @@ pub struct Relay {
     framing: Framing,
     /// Whether those are inside the frames that the body is made of.
     is_wrapped: bool,
+    upstream: Dialect,
     decoder: Box<dyn Decode>,
     reader: Reader,
     grammar: Grammar,
@@ -46,6 +48,10 @@ pub struct Relay {
     /// Bytes of the upstream that were taken in without a first content.
     waited_through: usize,
     failure: Option<Error>,
+    /// The failure, where the caller has not been told of it because another may go on.
+    untold: Option<Untold>,
+    /// Whether what stood after the last whole frame has been taken in.
+    is_drained: bool,
     patience: Patience,
     until: Millis,
     /// When the upstream last said something, or when waiting for it began.
@@ -71,6 +77,16 @@ pub struct Ends {
     pub until: Millis,
 }
 
+/// How much of the caller's answer the upstream is to give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Share {
+    Whole,
+    /// The beginning at least: another may go on where it breaks off.
+    Beginning,
+    /// What another has left, see [`Relay::follow`].
+    Rest,
+}
+
 /// What the time asks for.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Tick {
@@ -85,7 +101,21 @@ pub enum Tick {
 struct Translator {
     told: Told,
     sealer: Sealer,
-    encoder: Box<dyn Encode>,
+    writer: Writer,
+}
+
+enum Writer {
+    Encoder(Box<dyn Encode>),
+    Splice(Splice),
+    /// The caller's stream is still another's.
+    Waits(Vec<Event>),
+}
+
+/// Why the upstream failed.
+enum Untold {
+    /// By its own word.
+    Word(Event),
+    Ours(Error),
 }
 
 /// What a chunk became.
@@ -110,21 +140,31 @@ pub enum Stopped {
 
 impl Relay {
     pub fn new(ends: Ends, now: Millis) -> Self {
+        Self::of(Share::Whole, ends, now)
+    }
+
+    pub fn of(share: Share, ends: Ends, now: Millis) -> Self {
         let Ends { upstream, platform, reader, framing, caller, label, seal, input_estimate, patience, until } = ends;
         let (usage_wanted, told_in) = (label.usage_wanted, label.framing);
         let is_wrapped = platform.wraps(framing);
         let translator = || Translator {
             told: Told::new(upstream, label.request.as_deref()),
             sealer: Sealer::new(seal, upstream, caller),
-            encoder: caller.encoder(label),
+            writer: match share {
+                Share::Whole => Writer::Encoder(caller.encoder(label)),
+                Share::Beginning => Writer::Splice(Splice::new(caller.encoder(label))),
+                Share::Rest => Writer::Waits(Vec::new()),
+            },
         };
+        let is_retold = Some(upstream) != caller.dialect() || reader.retells() || share != Share::Whole;
         Self {
             splitter: Splitter::new(framing),
             framing: if is_wrapped { Framing::Sse } else { framing },
             is_wrapped,
             decoder: upstream.decoder(),
             grammar: Grammar::default(),
-            translator: (Some(upstream) != caller.dialect() || reader.retells()).then(translator),
+            translator: is_retold.then(translator),
+            upstream,
             reader,
             caller,
             told: told_in,
@@ -134,6 +174,8 @@ impl Relay {
             held: Vec::new(),
             waited_through: 0,
             failure: None,
+            untold: None,
+            is_drained: false,
             patience,
             until,
             heard: now,
@@ -221,7 +263,12 @@ impl Relay {
 
     /// When [`Self::tick`] is to be asked next.
     pub fn wake(&self) -> Millis {
-        self.deadline().min(self.spoke.saturating_add(self.patience.heartbeat_ms))
+        self.deadline().min(self.beat_due())
+    }
+
+    /// When the caller is to be told that it waits.
+    pub fn beat_due(&self) -> Millis {
+        self.spoke.saturating_add(self.patience.heartbeat_ms)
     }
 
     /// What is to be done because nothing came until `now`.
@@ -229,16 +276,23 @@ impl Relay {
         if now >= self.deadline() {
             Tick::Idle
         } else if now >= self.wake() {
-            self.spoke = now;
-            let mut frame = Vec::new();
-            // Not every client hears the frames that its dialect has for nothing; its encoder knows better.
-            if let Some(Translator { encoder, .. }) = &mut self.translator {
-                encoder.event(&Event::Ping, &mut frame);
-            }
-            Tick::Beat(if frame.is_empty() { self.caller.heartbeat().to_vec() } else { frame })
+            Tick::Beat(self.beat(now))
         } else {
             Tick::Wait
         }
+    }
+
+    /// A frame that only says that the answer is on its way.
+    pub fn beat(&mut self, now: Millis) -> Vec<u8> {
+        self.spoke = now;
+        let mut frame = Vec::new();
+        // Not every client hears the frames that its dialect has for nothing; its encoder knows better.
+        match self.translator.as_mut().map(|translator| &mut translator.writer) {
+            Some(Writer::Encoder(encoder)) => encoder.event(&Event::Ping, &mut frame),
+            Some(Writer::Splice(splice)) => splice.encoder().event(&Event::Ping, &mut frame),
+            Some(Writer::Waits(_)) | None => {}
+        }
+        if frame.is_empty() { self.caller.heartbeat().to_vec() } else { frame }
     }
 
     /// The upstream is waited for from now on. While a slow caller took what came before, it could not be heard.
@@ -246,23 +300,66 @@ impl Relay {
         self.heard = now;
     }
 
+    /// Takes in what stands after the last whole frame of a body that has ended.
+    fn drain(&mut self, stopped: Stopped, out: &mut Vec<u8>) {
+        if stopped != Stopped::Closed || self.is_over() || std::mem::replace(&mut self.is_drained, true) {
+            return;
+        }
+        let is_whole = self.rest(out);
+        if is_whole && !self.is_over() {
+            let mut events = std::mem::take(&mut self.events);
+            self.decoder.finish(&mut events);
+            self.take(&mut events, out);
+            self.events = events;
+        }
+        // A frame without its end is worth something only if it ends the answer; an error after half a frame
+        // could not be read.
+        if self.translator.is_none() && !self.is_over() {
+            out.clear();
+        }
+    }
+
+    /// Whether another may go on after this end, and the text that it goes on from. The bytes are what was left for the
+    /// caller.
+    pub fn left_off(&mut self, stopped: Stopped) -> (Vec<u8>, Option<String>) {
+        let mut out = Vec::new();
+        self.drain(stopped, &mut out);
+        let said = match &self.translator {
+            Some(Translator { writer: Writer::Splice(splice), .. }) => splice.text(),
+            _ => None,
+        };
+        let is_cut = self.grammar != Grammar::Ended && stopped != Stopped::HungUp && !self.decoder.knows_more();
+        (out, said.filter(|_| is_cut).map(str::to_owned))
+    }
+
+    /// Goes on where `first` left off. The bytes are what this one has said until now.
+    pub fn follow(&mut self, first: &mut Self, now: Millis) -> Vec<u8> {
+        let mut out = Vec::new();
+        let used = first.tally().usage;
+        let (Some(first), Some(own)) = (&mut first.translator, &mut self.translator) else { return out };
+        if matches!(first.writer, Writer::Splice(_)) {
+            std::mem::swap(&mut first.writer, &mut own.writer);
+        }
+        if let (Writer::Splice(splice), Writer::Waits(events)) = (&mut own.writer, &mut first.writer) {
+            splice.follow(used, &mut out);
+            for event in events.drain(..) {
+                splice.event(event, self.upstream, &mut out);
+            }
+        }
+        self.spoke = now;
+        self.begun = true;
+        out
+    }
+
+    /// Whether another may go on where this one breaks off.
+    pub fn is_spliced(&self) -> bool {
+        matches!(&self.translator, Some(Translator { writer: Writer::Splice(_), .. }))
+    }
+
     /// Ends the reply. The bytes are the last for the caller; nothing for one who has hung up.
     pub fn end(&mut self, stopped: Stopped) -> (Vec<u8>, End) {
         let mut out = Vec::new();
-        if stopped == Stopped::Closed && !self.is_over() {
-            let is_whole = self.rest(&mut out);
-            if is_whole && !self.is_over() {
-                let mut events = std::mem::take(&mut self.events);
-                self.decoder.finish(&mut events);
-                self.take(&mut events, &mut out);
-                self.events = events;
-            }
-            // A frame without its end is worth something only if it ends the answer; an error after half a frame
-            // could not be read.
-            if self.translator.is_none() && !self.is_over() {
-                out.clear();
-            }
-        }
+        self.drain(stopped, &mut out);
         let end = match (self.grammar, stopped) {
             (Grammar::Ended, _) => End::Complete,
             _ if self.failure.is_some() => End::Failed,
@@ -283,6 +380,11 @@ impl Relay {
                 End::Cut
             }
         };
+        match (self.untold.take(), self.translator.as_mut().map(|translator| &mut translator.writer)) {
+            (Some(Untold::Word(event)), Some(Writer::Splice(splice))) => splice.encoder().event(&event, &mut out),
+            (Some(Untold::Ours(error)), _) => self.tell(&error, &mut out),
+            _ => {}
+        }
         if stopped == Stopped::HungUp { (Vec::new(), end) } else { (out, end) }
     }
 
@@ -370,24 +472,43 @@ impl Relay {
             if let Event::Error { message, .. } = &event {
                 self.failure = Some(Error::new(Kind::BadUpstream, message.clone()));
             }
-            if let Some(Translator { told, sealer, encoder }) = &mut self.translator {
-                told.event(&mut event);
-                sealer.event(event, |event| encoder.event(&event, out));
+            let Some(Translator { told, sealer, writer }) = &mut self.translator else { continue };
+            if matches!((&event, &*writer), (Event::Error { .. }, Writer::Splice(_) | Writer::Waits(_))) {
+                self.untold = Some(Untold::Word(event));
+                continue;
             }
+            told.event(&mut event);
+            sealer.event(event, |event| match writer {
+                Writer::Encoder(encoder) => encoder.event(&event, out),
+                Writer::Splice(splice) => splice.event(event, self.upstream, out),
+                Writer::Waits(events) => events.push(event),
+            });
         }
     }
 
     fn fail(&mut self, error: Error, out: &mut Vec<u8>) {
-        let own = match &mut self.translator {
-            Some(translator) => translator.encoder.failure(&error),
-            None => self.decoder.failure(&error),
+        match &self.translator {
+            Some(Translator { writer: Writer::Splice(_) | Writer::Waits(_), .. }) => {
+                self.untold = Some(Untold::Ours(error.clone()));
+            }
+            _ => self.tell(&error, out),
+        }
+        self.failure = Some(error);
+    }
+
+    /// Ends the caller's stream with `error`.
+    fn tell(&mut self, error: &Error, out: &mut Vec<u8>) {
+        let own = match self.translator.as_mut().map(|translator| &mut translator.writer) {
+            Some(Writer::Encoder(encoder)) => encoder.failure(error),
+            Some(Writer::Splice(splice)) => splice.encoder().failure(error),
+            Some(Writer::Waits(_)) => None,
+            None => self.decoder.failure(error),
         };
         match (own, self.told) {
             (Some(frame), _) => out.extend(frame),
-            (None, Framing::Array) => array::write_last(self.begun, Some(&self.caller.error_body(&error, "")), out),
-            (None, Framing::Sse | Framing::Lines | Framing::EventStream) => out.extend(self.caller.error_frame(&error)),
+            (None, Framing::Array) => array::write_last(self.begun, Some(&self.caller.error_body(error, "")), out),
+            (None, Framing::Sse | Framing::Lines | Framing::EventStream) => out.extend(self.caller.error_frame(error)),
         }
-        self.failure = Some(error);
     }
 }
 
@@ -456,36 +577,8 @@ pub struct Gone;
 
 /// Carries the rest of an answer to the caller and settles the request, whatever happens on the way.
 pub async fn pump<H: Host>(host: &H, mut upstream: H::Body, mut relay: Relay, record: Record, mut caller: impl Sink) {
-    let held = Bytes::from(relay.take_held());
-    let mut gone = !held.is_empty() && caller.write(held).await.is_err();
-    relay.listen(host.now());
-    let stopped = loop {
-        if gone {
-            break Stopped::HungUp;
-        }
-        if relay.is_over() {
-            break Stopped::Closed;
-        }
-        let wait = relay.wake().saturating_sub(host.now());
-        match race(host, wait, host.read(&mut upstream)).await {
-            Raced::Done(Ok(Some(chunk))) => {
-                gone = match relay.feed(&chunk, host.now()) {
-                    Write::Unchanged => caller.write(chunk).await.is_err(),
-                    Write::Bytes(bytes) => caller.write(bytes.into()).await.is_err(),
-                    Write::Nothing => false,
-                };
-                relay.listen(host.now());
-            }
-            Raced::Done(Ok(None)) => break Stopped::Closed,
-            Raced::Done(Err(Broken)) => break Stopped::Broken,
-            Raced::TimedOut => match relay.tick(host.now()) {
-                Tick::Idle => break Stopped::Idle,
-                Tick::Beat(frame) => gone = caller.write(frame.into()).await.is_err(),
-                Tick::Wait => {}
-            },
-            Raced::Gone => break Stopped::HungUp,
-        }
-    };
+    let held = relay.take_held();
+    let stopped = flow(host, &mut upstream, &mut relay, held, &mut caller).await;
     let (tail, end) = relay.end(stopped);
     // What is not complete is not wanted any more: the upstream should know before a slow caller or store.
     let upstream = Some(upstream).filter(|_| end == End::Complete);
@@ -507,6 +600,45 @@ pub async fn pump<H: Host>(host: &H, mut upstream: H::Body, mut relay: Relay, re
             }
         };
         select(pin!(drained), pin!(host.sleep(DRAIN_MS))).await;
+    }
+}
+
+/// Carries `held`, and then what an upstream says, until no more will be read of it.
+pub async fn flow<H: Host>(
+    host: &H,
+    upstream: &mut H::Body,
+    relay: &mut Relay,
+    held: Vec<u8>,
+    caller: &mut impl Sink,
+) -> Stopped {
+    let mut gone = !held.is_empty() && caller.write(held.into()).await.is_err();
+    relay.listen(host.now());
+    loop {
+        if gone {
+            return Stopped::HungUp;
+        }
+        if relay.is_over() {
+            return Stopped::Closed;
+        }
+        let wait = relay.wake().saturating_sub(host.now());
+        match race(host, wait, host.read(upstream)).await {
+            Raced::Done(Ok(Some(chunk))) => {
+                gone = match relay.feed(&chunk, host.now()) {
+                    Write::Unchanged => caller.write(chunk).await.is_err(),
+                    Write::Bytes(bytes) => caller.write(bytes.into()).await.is_err(),
+                    Write::Nothing => false,
+                };
+                relay.listen(host.now());
+            }
+            Raced::Done(Ok(None)) => return Stopped::Closed,
+            Raced::Done(Err(Broken)) => return Stopped::Broken,
+            Raced::TimedOut => match relay.tick(host.now()) {
+                Tick::Idle => return Stopped::Idle,
+                Tick::Beat(frame) => gone = caller.write(frame.into()).await.is_err(),
+                Tick::Wait => {}
+            },
+            Raced::Gone => return Stopped::HungUp,
+        }
     }
 }
 

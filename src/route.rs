@@ -138,6 +138,8 @@ pub enum Outcome {
     Failed,
     /// Another that was asked beside it was sooner.
     Outrun,
+    /// It broke off in the middle of its answer, and another went on.
+    Cut,
     /// The caller hung up meanwhile.
     HungUp,
 }
@@ -150,6 +152,7 @@ impl fmt::Display for Outcome {
             Self::TimedOut => f.write_str("timeout"),
             Self::Failed => f.write_str("error"),
             Self::Outrun => f.write_str("outrun"),
+            Self::Cut => f.write_str("cut"),
             Self::HungUp => f.write_str("hangup"),
         }
     }

@@ -11,26 +11,28 @@ mod media;
 mod prepare;
 pub mod prices;
 mod question;
+mod splice;
 mod sync;
 
-use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
 use futures::future::{Either, select};
 
-use self::answer::answer;
+use self::answer::{Answered, answer};
 use self::door::{Call, Door, door};
 use self::explain::explain;
 use self::head::{JSON, early_head, header_text, name_request};
-use self::prepare::{Job, prepare};
+use self::prepare::prepare;
+use self::splice::carry;
 use self::sync::Sharing;
 use crate::auth::{self, Keyless};
 use crate::config::{Caller, Config};
 use crate::dialect::{Inbound, ai_sdk};
 use crate::error::{Error, Kind};
-use crate::host::{Headers, Host, Incoming, Reply, ReplyBody};
+use crate::host::{Headers, Host, Incoming, Millis, Reply, ReplyBody};
 use crate::limit::spend_counter;
 use crate::price::Picodollars;
 use crate::record::{self, End, Record, Tally};
@@ -175,30 +177,61 @@ async fn ask<H: Host>(
     request: Incoming,
 ) -> Reply<H::Body> {
     let dialect = call.dialect;
-    match prepare(gateway, host, call, &request, &mut record).await {
-        Ok((job, plan)) if job.streams() => {
-            let beats = pin!(beat(host, &job, early_head(&job, &record)));
-            match select(pin!(answer(host, &job, plan, record)), beats).await {
-                Either::Left((reply, _)) => reply,
-                Either::Right((never, _)) => match never {},
-            }
-        }
-        Ok((job, plan)) => answer(host, &job, plan, record).await,
+    let (job, mut plan) = match prepare(gateway, host, call, &request, &mut record).await {
+        Ok(prepared) => prepared,
         Err((error, limits)) => {
             record.status = error.status();
             let reply = refused(dialect, &record.id, &error, limits);
             close(host, record, End::Refused, None).await;
-            reply
+            return reply;
         }
+    };
+    let files = Mutex::default();
+    let head = early_head(&job, &record);
+    let answered = answer(host, &job, &mut plan, &files, record);
+    let answered = match job.streams() {
+        true => {
+            let beat = || {
+                job.begun.store(true, Ordering::Relaxed);
+                Bytes::from_static(dialect.heartbeat())
+            };
+            let beat_ms = job.policy.patience.heartbeat_ms;
+            beating(host, &head, (beat_ms, beat_ms), beat, answered).await
+        }
+        false => answered.await,
+    };
+    match answered {
+        Answered::Reply(reply) => reply,
+        Answered::Begun(begun) => carry(host, &job, &mut plan, &files, begun).await,
     }
 }
 
-/// Tells a caller who waits for long that the answer is on its way. Another target may still give it.
-async fn beat<H: Host>(host: &H, job: &Job<'_>, head: Headers) -> Infallible {
+/// Waits for `work`, and tells a caller who waits for long that the answer is on its way: first after `wait_ms`, then
+/// every `beat_ms`. Another target may still give it.
+async fn beating<H: Host, T>(
+    host: &H,
+    head: &Headers,
+    (mut wait_ms, beat_ms): (Millis, Millis),
+    mut beat: impl FnMut() -> Bytes,
+    work: impl Future<Output = T>,
+) -> T {
+    let mut work = pin!(work);
     loop {
-        host.sleep(job.policy.patience.heartbeat_ms).await;
-        job.begun.store(true, Ordering::Relaxed);
-        host.beat(&head, job.dialect.heartbeat()).await;
+        match select(work.as_mut(), pin!(host.sleep(wait_ms))).await {
+            Either::Left((done, _)) => return done,
+            Either::Right(_) => {
+                wait_ms = beat_ms;
+                // Whether it arrives changes nothing: who waits for an answer sees that its caller has gone. But what is
+                // being sent is sent to its end, for part of it may be out.
+                match select(work.as_mut(), pin!(host.send(head, beat()))).await {
+                    Either::Left((done, sent)) => {
+                        let _ = sent.await;
+                        return done;
+                    }
+                    Either::Right(_) => {}
+                }
+            }
+        }
     }
 }
 

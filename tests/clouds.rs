@@ -66,7 +66,9 @@ impl Host for Instant<'_> {
         Ok(Answer { status: self.canned.status, headers, body: Some(self.canned.body.clone().into()) })
     }
 
-    async fn beat(&self, _: &Headers, _: &'static [u8]) {}
+    async fn send(&self, _: &Headers, _: Bytes) -> Result<(), Gone> {
+        Ok(())
+    }
 
     async fn read(&self, body: &mut Self::Body) -> Result<Option<Bytes>, Broken> {
         Ok(body.take())

@@ -33,6 +33,7 @@ use super::{
     Answer, Body, Broken, Headers, Host, Incoming, Millis, Outgoing, Reply, ReplyBody, StoreDown, Unreachable,
 };
 use crate::limit::{Add, Admission, Bound};
+use crate::relay;
 use crate::serve::{prices, serve};
 
 #[wasm_bindgen(module = "/src/host/cloudflare/host.js")]
@@ -60,7 +61,8 @@ extern "C" {
     fn open() -> Opened;
     #[wasm_bindgen(method, getter)]
     fn readable(this: &Opened) -> ReadableStream;
-    async fn say(opened: &Opened, bytes: &[u8]);
+    #[wasm_bindgen(catch)]
+    async fn say(opened: &Opened, bytes: &[u8]) -> Result<JsValue, JsValue>;
     async fn close(opened: &Opened);
     #[wasm_bindgen(catch)]
     fn rows(sql: &JsValue, query: &str, values: &str) -> Result<String, JsValue>;
@@ -189,7 +191,10 @@ fn respond(answer: Reply<Upstream>, host: Rc<Visit>) -> Result<Response, JsValue
 async fn finish(body: ReplyBody<Upstream>, host: Rc<Visit>, opened: &Opened) {
     match body {
         ReplyBody::Whole(bytes) => {
-            say(opened, &bytes).await;
+            if !bytes.is_empty() {
+                // Whether it arrives changes nothing any more.
+                let _ = say(opened, &bytes).await;
+            }
             close(opened).await;
         }
         ReplyBody::Relayed { upstream, relay, record } => {
@@ -237,8 +242,8 @@ impl Host for Visit {
         upstream::fetch(request, &self.caller).await
     }
 
-    async fn beat(&self, head: &Headers, frame: &'static [u8]) {
-        self.early.beat(head, frame).await;
+    async fn send(&self, head: &Headers, bytes: Bytes) -> Result<(), relay::Gone> {
+        self.early.send(head, &bytes).await
     }
 
     async fn read(&self, upstream: &mut Upstream) -> Result<Option<Bytes>, Broken> {

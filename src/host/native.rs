@@ -271,6 +271,7 @@ fn pumped(
     slot: Slot,
     pump: impl Future<Output = ()> + Send + 'static,
 ) -> reply::Body {
+    slot.open();
     reply::Body::Pumped { pump: Work::new(tasks, gone, pump), slot }
 }
 
@@ -279,6 +280,7 @@ async fn finish(body: ReplyBody<Received>, host: Request) {
     let mut slot = host.slot.clone();
     match body {
         // Whether it arrives changes nothing any more.
+        ReplyBody::Whole(bytes) if bytes.is_empty() => {}
         ReplyBody::Whole(bytes) => drop(slot.write(bytes).await),
         ReplyBody::Relayed { upstream, relay, record } => pump(&host, upstream, *relay, *record, slot).await,
     }

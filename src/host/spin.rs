@@ -60,13 +60,9 @@ async fn handle(request: Request) -> Result<Response, ErrorCode> {
     let served = Box::pin(async move { serve(&gateway, &*host, incoming).await });
     Ok(match select(served, begun).await {
         Either::Left((reply, _)) => respond(exchange, reply),
-        Either::Right((Ok((headers, frame)), served)) => {
+        Either::Right((Ok(headers), served)) => {
             let response = open(&exchange, 200, &headers, None);
-            spawn(async move {
-                // Whether it arrives changes nothing: a caller who has gone is told by a probe.
-                let _ = exchange.body.write(Bytes::from_static(frame)).await;
-                finish(served.await.body, &exchange).await;
-            });
+            spawn(async move { finish(served.await.body, &exchange).await });
             response
         }
         // The sender goes with the host, which goes with the reply.
@@ -131,6 +127,7 @@ fn open(exchange: &Exchange, status: u16, headers: &Headers, length: Option<usiz
 async fn finish(body: ReplyBody<Chunks>, exchange: &Exchange) {
     let mut caller = Caller(exchange);
     match body {
+        ReplyBody::Whole(bytes) if bytes.is_empty() => drop(caller),
         ReplyBody::Whole(bytes) => {
             // Whether it arrives changes nothing any more.
             let _ = caller.write(bytes).await;
@@ -146,15 +143,15 @@ async fn finish(body: ReplyBody<Chunks>, exchange: &Exchange) {
     }
 }
 
-/// Takes a head that goes out before there is an answer, and the first frame behind it.
-type Early = oneshot::Sender<(Headers, &'static [u8])>;
+/// Takes a head that goes out before there is an answer.
+type Early = oneshot::Sender<Headers>;
 
 type Chunks = BodyDataStream<IncomingResponseBody>;
 
 /// The host as one request sees it.
 #[derive(Default)]
 struct Exchange {
-    body: Rc<Outlet>,
+    body: Outlet,
     /// Kept until the reply is out.
     unsettled: RefCell<Vec<Add>>,
     /// Told when all is done what was learned.
@@ -219,12 +216,13 @@ impl Host for Exchange {
         Ok(Answer { status: head.status.as_u16(), headers: headers(&head.headers), body: body.stream() })
     }
 
-    async fn beat(&self, head: &Headers, frame: &'static [u8]) {
-        match self.early.take() {
+    async fn send(&self, head: &Headers, bytes: Bytes) -> Result<(), Gone> {
+        if let Some(early) = self.early.take() {
             // It is waited for until there is a reply.
-            Some(early) => drop(early.send((head.clone(), frame))),
-            None => self.body.clone().beat(frame),
+            let _ = early.send(head.clone());
+            self.body.opened().await;
         }
+        self.body.write(bytes).await
     }
 
     async fn read(&self, body: &mut Chunks) -> Result<Option<Bytes>, Broken> {

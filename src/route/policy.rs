@@ -31,6 +31,8 @@ objects! {
         pub rest_ms: Option<u64>,
         pub hedge_ms: Option<u64>,
         pub hedge_percentile: Option<u32>,
+        /// Whether the next target goes on with a stream that broke off in the middle.
+        pub splice: Option<bool>,
         pub only: Vec<String> = Vec::new(),
         pub ignore: Vec<String> = Vec::new(),
         pub regions: Vec<String> = Vec::new(),
@@ -41,8 +43,8 @@ objects! {
 
 written! {
     impl PolicyDraft {
-        order?, sticky?, weights?, fall_on?, attempts?, attempts_ms?, retries?, retry_ms?, rest_after?, rest_ms?, hedge_ms?, hedge_percentile?, only?,
-        ignore?, regions?, zero_retention?, no_training?,
+        order?, sticky?, weights?, fall_on?, attempts?, attempts_ms?, retries?, retry_ms?, rest_after?, rest_ms?, hedge_ms?, hedge_percentile?, splice?,
+        only?, ignore?, regions?, zero_retention?, no_training?,
     }
 }
 
@@ -70,6 +72,8 @@ pub struct Policy {
     pub budget: Budget,
     pub caution: Caution,
     pub hedge: Option<Hedge>,
+    /// Whether the next target goes on with a stream that broke off in the middle.
+    pub splice: bool,
     /// Providers besides which none is asked, where there is one.
     pub only: Vec<String>,
     pub ignore: Vec<String>,
@@ -118,6 +122,7 @@ impl Default for Policy {
             budget: Budget { attempts: 8, ms: 900_000, retries: 0, retry_ms: 500 },
             caution: Caution::default(),
             hedge: None,
+            splice: false,
             only: Vec::new(),
             ignore: Vec::new(),
             regions: Vec::new(),
@@ -216,6 +221,7 @@ impl Policy {
                 rest_ms: written.rest_ms.unwrap_or(otherwise.caution.rest_ms),
             },
             hedge,
+            splice: written.splice.unwrap_or(otherwise.splice),
             only: list(&written.only, &otherwise.only),
             ignore: list(&written.ignore, &otherwise.ignore),
             regions: list(&written.regions, &otherwise.regions),
@@ -248,7 +254,7 @@ mod tests {
     #[test]
     fn what_is_not_written_is_taken_from_above() {
         let (above, mistakes) = compile(
-            r#"{"order":"weighted","weights":{"openai":3,"openai/gpt-5":5},"attempts":2,"hedge_percentile":95,"only":["openai"]}"#,
+            r#"{"order":"weighted","weights":{"openai":3,"openai/gpt-5":5},"attempts":2,"hedge_percentile":95,"splice":true,"only":["openai"]}"#,
             &Policy::default(),
         );
         assert!(mistakes.is_empty());
@@ -257,6 +263,7 @@ mod tests {
         assert_eq!((policy.order, policy.sticky, policy.hedge), (Order::Cheapest, Some(Sticky::Prefix), None));
         assert_eq!((policy.budget.attempts, policy.budget.ms), (2, 900_000));
         assert_eq!(policy.only, ["openai"]);
+        assert!(policy.splice && !compile(r#"{"splice":false}"#, &policy).0.splice);
         let weights = [("openai", "gpt-5"), ("openai", "o5"), ("groq", "x"), ("xai", "y")];
         assert_eq!(weights.map(|(provider, model)| policy.weight(provider, model)), [5, 3, 2, 1]);
         assert_eq!(compile("{}", &policy).0, policy);

@@ -6,11 +6,13 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
+use bytes::Bytes;
 use futures::future::{Either, select};
 
 use super::attempt::{Asked, Sent, Tried, Upset, attempt};
 use super::head::{JSON, label, lost_text};
 use super::prepare::Job;
+use super::splice::Begun;
 use super::{HUNG_UP, close, whole};
 use crate::bill::Bill;
 use crate::chat::Usage;
@@ -22,62 +24,145 @@ use crate::host::{Headers, Host, Millis, Reply, ReplyBody};
 use crate::media::Files;
 use crate::price::cost;
 use crate::record::{Attempt, End, Outrun, Record, Served, Tally};
-use crate::relay::{Raced, estimate, race};
+use crate::relay::{Raced, Relay, estimate, race};
 use crate::route::Outcome;
 use crate::route::plan::{Plan, Then};
 
+/// A reply, or the beginning of one that is carried by whoever can go on with it.
+pub(super) enum Answered<B> {
+    Reply(Reply<B>),
+    Begun(Begun<B>),
+}
+
 /// Asks target after target until one answers.
-pub(super) async fn answer<H: Host>(host: &H, job: &Job<'_>, mut plan: Plan, mut record: Record) -> Reply<H::Body> {
+pub(super) async fn answer<H: Host>(
+    host: &H,
+    job: &Job<'_>,
+    plan: &mut Plan,
+    files: &Mutex<Files>,
+    mut record: Record,
+) -> Answered<H::Body> {
+    let asking = Asking { files, said: None, again: None };
+    Answered::Reply(match seek(host, job, plan, &mut record, asking).await {
+        Sought::Whole { by, mut headers, body, tally, lost, sent } => {
+            served(&mut record, &by, &lost, sent, host.now());
+            let cost = record.cost(&tally).map_or_else(|| "unknown".to_owned(), |(cost, _)| cost.0.to_string());
+            headers.push("x-tollgate-cost", cost);
+            label(&mut headers, &record, job);
+            close(host, record, End::Complete, Some(tally)).await;
+            Reply { status: 200, headers, body: ReplyBody::Whole(body) }
+        }
+        Sought::Stream { by: target, mut headers, upstream, relay, lost, sent } => {
+            served(&mut record, &target, &lost, sent, host.now());
+            label(&mut headers, &record, job);
+            let record = Box::new(record);
+            if relay.is_spliced() {
+                return Answered::Begun(Begun { target, headers, upstream, relay, record });
+            }
+            Reply { status: 200, headers, body: ReplyBody::Relayed { upstream, relay, record } }
+        }
+        Sought::Gone { by, sent, tally } => {
+            if tally.is_some() {
+                served(&mut record, &by, &[], sent, host.now());
+                record.first_byte_ms = None;
+            }
+            hung_up(host, record, tally).await
+        }
+        Sought::Stopped(upset) => unanswered(host, job, record, upset).await,
+        Sought::Nobody(_) if job.ask == Ask::TokenCount => counted(host, job, record).await,
+        Sought::Nobody(upset) => {
+            let none = || Upset::new(Kind::Internal, "no target was tried".to_owned());
+            unanswered(host, job, record, upset.unwrap_or_else(none)).await
+        }
+    })
+}
+
+/// How targets are asked.
+pub(super) struct Asking<'a> {
+    /// Fetched once, whichever targets want them.
+    pub(super) files: &'a Mutex<Files>,
+    /// What another has said of the answer, for one who is to go on.
+    pub(super) said: Option<&'a str>,
+    /// Who is asked before the plan's next, and after how long.
+    pub(super) again: Option<(Arc<Target>, Millis)>,
+}
+
+/// What came of asking them.
+pub(super) enum Sought<B> {
+    Whole {
+        by: Arc<Target>,
+        headers: Headers,
+        body: Bytes,
+        tally: Tally,
+        lost: Vec<String>,
+        sent: Option<Sent>,
+    },
+    Stream {
+        by: Arc<Target>,
+        headers: Headers,
+        upstream: B,
+        relay: Box<Relay>,
+        lost: Vec<String>,
+        sent: Option<Sent>,
+    },
+    /// The caller has hung up; what had arrived, and of whom.
+    Gone {
+        by: Arc<Target>,
+        sent: Option<Sent>,
+        tally: Option<Tally>,
+    },
+    /// A failure after which no other is asked.
+    Stopped(Upset),
+    /// All of them failed; how the last did, or the first that could not be asked.
+    Nobody(Option<Upset>),
+}
+
+/// Asks target after target, as the plan has it, until one answers. Every attempt is written down.
+pub(super) async fn seek<H: Host>(
+    host: &H,
+    job: &Job<'_>,
+    plan: &mut Plan,
+    record: &mut Record,
+    Asking { files, said, again }: Asking<'_>,
+) -> Sought<H::Body> {
     let (mut last, mut unfit) = (None, None);
-    // Fetched once, whichever targets want them.
-    let files = Mutex::default();
+    let start = |target: Arc<Target>, pause_ms: Millis| {
+        let began = host.now().saturating_add(pause_ms);
+        Runner::new(target.clone(), began, run(host, job, target, files, said, pause_ms))
+    };
     // One, or two where the first was slow. Dropped, an attempt is cancelled.
-    let mut under_way = Vec::new();
+    let mut under_way: Vec<_> = again.map(|(target, pause_ms)| start(target, pause_ms)).into_iter().collect();
     loop {
         if under_way.is_empty() {
             let Some(target) = plan.next(host.now()) else { break };
-            under_way.push(Runner::new(target.clone(), host.now(), run(host, job, target, &files, 0)));
+            under_way.push(start(target, 0));
         }
         let hedge_ms = match under_way.as_slice() {
             [first] => plan.hedge_ms(first.target.key, first.began, &job.health.lock(), host.now()),
             _ => None,
         };
-        let Some((target, Asked { tried, sent })) = first_of(host, &mut under_way, hedge_ms).await else {
+        let Some((by, Asked { tried, sent })) = first_of(host, &mut under_way, hedge_ms).await else {
             // Nobody has answered yet, so one more is asked beside the first.
             if let Some(target) = plan.next(host.now()) {
-                under_way.push(Runner::new(target.clone(), host.now(), run(host, job, target, &files, 0)));
+                under_way.push(start(target, 0));
             }
             continue;
         };
         let ended = host.now();
         let mut note = |outcome, cause: &str| {
             let ms = sent.as_ref().map_or(0, |sent| ended.saturating_sub(sent.began));
-            record.attempts.push(Attempt {
-                target: target.in_full(),
-                outcome,
-                ms,
-                cause: cause.to_owned(),
-                outrun: None,
-            });
+            record.attempts.push(Attempt { target: by.in_full(), outcome, ms, cause: cause.to_owned(), outrun: None });
         };
         match tried {
-            Tried::Whole { mut headers, body, tally, lost } => {
+            Tried::Whole { headers, body, tally, lost } => {
                 note(Outcome::Status(200), "");
-                outrun(job, &mut record, &under_way, sent.as_ref(), ended);
-                served(&mut record, &target, &lost, sent, ended);
-                let cost = record.cost(&tally).map_or_else(|| "unknown".to_owned(), |(cost, _)| cost.0.to_string());
-                headers.push("x-tollgate-cost", cost);
-                label(&mut headers, &record, job);
-                close(host, record, End::Complete, Some(tally)).await;
-                return Reply { status: 200, headers, body: ReplyBody::Whole(body) };
+                outrun(job, record, &under_way, sent.as_ref(), ended);
+                return Sought::Whole { by, headers, body, tally, lost, sent };
             }
-            Tried::Stream { mut headers, upstream, relay, lost } => {
+            Tried::Stream { headers, upstream, relay, lost } => {
                 note(Outcome::Status(200), "");
-                outrun(job, &mut record, &under_way, sent.as_ref(), ended);
-                served(&mut record, &target, &lost, sent, ended);
-                label(&mut headers, &record, job);
-                let record = Box::new(record);
-                return Reply { status: 200, headers, body: ReplyBody::Relayed { upstream, relay, record } };
+                outrun(job, record, &under_way, sent.as_ref(), ended);
+                return Sought::Stream { by, headers, upstream, relay, lost, sent };
             }
             Tried::Failed { outcome, failure, upset } => {
                 note(outcome, &upset.cause);
@@ -86,16 +171,13 @@ pub(super) async fn answer<H: Host>(host: &H, job: &Job<'_>, mut plan: Plan, mut
                 {
                     watch.end(failure.class.verdict(failure.wait_ms), ended);
                 }
-                let upset = upset.without_key(&target, outcome);
-                match plan.after(&target, failure, ended) {
+                let upset = upset.without_key(&by, outcome);
+                match plan.after(&by, failure, ended) {
                     Then::Stop => {
-                        outrun(job, &mut record, &under_way, None, ended);
-                        return unanswered(host, job, record, upset).await;
+                        outrun(job, record, &under_way, None, ended);
+                        return Sought::Stopped(upset);
                     }
-                    Then::Again(pause_ms) => {
-                        let began = ended.saturating_add(pause_ms);
-                        under_way.push(Runner::new(target.clone(), began, run(host, job, target, &files, pause_ms)));
-                    }
+                    Then::Again(pause_ms) => under_way.push(start(by, pause_ms)),
                     Then::Next => {}
                 }
                 last = Some(upset);
@@ -104,12 +186,8 @@ pub(super) async fn answer<H: Host>(host: &H, job: &Job<'_>, mut plan: Plan, mut
                 if sent.is_some() {
                     note(Outcome::HungUp, "");
                 }
-                hung_up_on(&mut record, &under_way, ended);
-                if tally.is_some() {
-                    served(&mut record, &target, &[], sent, ended);
-                    record.first_byte_ms = None;
-                }
-                return hung_up(host, record, tally).await;
+                hung_up_on(record, &under_way, ended);
+                return Sought::Gone { by, sent, tally };
             }
             tried => {
                 plan.unasked();
@@ -117,7 +195,7 @@ pub(super) async fn answer<H: Host>(host: &H, job: &Job<'_>, mut plan: Plan, mut
                     Tried::Lossy(error) => last = Some(Upset::of(error)),
                     Tried::Unhad(upset) if record.attempts.is_empty() && under_way.is_empty() => {
                         record.unfetched = upset.cause.clone();
-                        return unanswered(host, job, record, upset).await;
+                        return Sought::Stopped(upset);
                     }
                     // Somebody was asked without the file; the caller should hear of that one's failure, or of the
                     // next one's.
@@ -129,13 +207,7 @@ pub(super) async fn answer<H: Host>(host: &H, job: &Job<'_>, mut plan: Plan, mut
             }
         }
     }
-    match job.ask {
-        Ask::TokenCount => counted(host, job, record).await,
-        _ => {
-            let none = || Upset::new(Kind::Internal, "no target was tried".to_owned());
-            unanswered(host, job, record, last.or(unfit).unwrap_or_else(none)).await
-        }
-    }
+    Sought::Nobody(last.or(unfit))
 }
 
 /// One attempt, after a pause where it is not the first of its target.
@@ -144,6 +216,7 @@ async fn run<H: Host>(
     job: &Job<'_>,
     target: Arc<Target>,
     files: &Mutex<Files>,
+    said: Option<&str>,
     pause_ms: Millis,
 ) -> Asked<H::Body> {
     if pause_ms > 0
@@ -151,7 +224,7 @@ async fn run<H: Host>(
     {
         return Asked { tried: Tried::Gone(None), sent: None };
     }
-    attempt(host, job, &target, files).await
+    attempt(host, job, &target, files, said).await
 }
 
 /// An attempt under way.
@@ -240,11 +313,11 @@ async fn counted<H: Host>(host: &H, job: &Job<'_>, mut record: Record) -> Reply<
     whole(200, headers, job.dialect.write_count(count::tokens(&request)))
 }
 
-fn served(record: &mut Record, target: &Target, lost: &[String], sent: Option<Sent>, now: Millis) {
+pub(super) fn served(record: &mut Record, target: &Target, lost: &[String], sent: Option<Sent>, now: Millis) {
     record.lost = lost_text(lost);
     record.status = 200;
     record.first_byte_ms = Some(now.saturating_sub(record.started));
-    record.served = Some(Served { target: target.to_string(), price: target.known.price.clone() });
+    record.served = Some(Served { target: target.to_string(), price: target.known.price.clone(), began: now });
     record.watch = sent.map(|sent| {
         sent.watch.begins(now);
         sent.watch

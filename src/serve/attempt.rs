@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 
-use super::Job;
-use super::head::{JSON, header_text, lost_text, reply_headers};
+use super::head::{JSON, SPLICE, header_text, lost_text, reply_headers};
 use super::media::{Gathered, gather, held};
+use super::prepare::Job;
 use super::question::{Obstacle, Question, Spoken, content_type, told, unknown_to};
 use crate::bill::Bill;
 use crate::chat;
@@ -22,7 +22,7 @@ use crate::pause::{LimitHeaders, retry_after_ms, seconds_ms};
 use crate::platform::Platform;
 use crate::quirks::{Quirks, Reader};
 use crate::record::Tally;
-use crate::relay::{Ends, Raced, Relay, Stopped, estimate, measure, race};
+use crate::relay::{Ends, Raced, Relay, Share, Stopped, estimate, measure, race};
 use crate::route::Outcome;
 use crate::route::class::Class;
 use crate::route::plan::Failure;
@@ -129,17 +129,29 @@ pub(super) struct Sent {
 }
 
 /// Asks one target, up to the point where the caller would see its answer.
-pub(super) async fn attempt<H: Host>(host: &H, job: &Job<'_>, target: &Target, files: &Mutex<Files>) -> Asked<H::Body> {
+///
+/// One who is to go on with an answer is given what was `said` of it.
+pub(super) async fn attempt<H: Host>(
+    host: &H,
+    job: &Job<'_>,
+    target: &Target,
+    files: &Mutex<Files>,
+    said: Option<&str>,
+) -> Asked<H::Body> {
     let sent = || {
         let began = host.now();
         Sent { began, watch: job.health.watch(target.key, job.policy.caution, began) }
     };
     let Reach::Upstream(upstream) = &target.provider.reach else {
+        if said.is_some() {
+            // It repeats what it is told, which is no way to go on.
+            return Asked { tried: Tried::Unfit(unknown_to(target, job.ask)), sent: None };
+        }
         let tried = echo(job, target);
         let is_sent = matches!(tried, Tried::Whole { .. });
         return Asked { tried, sent: is_sent.then(sent) };
     };
-    let (asked, spoken) = match ready(host, job, target, upstream, files).await {
+    let (asked, spoken) = match ready(host, job, (target, upstream), files, said).await {
         Ok(ready) => ready,
         Err(tried) => return Asked { tried, sent: None },
     };
@@ -154,21 +166,22 @@ struct Language {
     label: Label,
     encoding: Encoding,
     lost: Vec<String>,
+    share: Share,
 }
 
 /// The request as the target is sent it, all but the time.
 async fn ready<H: Host>(
     host: &H,
     job: &Job<'_>,
-    target: &Target,
-    upstream: &Upstream,
+    (target, upstream): (&Target, &Upstream),
     files: &Mutex<Files>,
+    said: Option<&str>,
 ) -> Result<(Outgoing, Language), Tried<H::Body>> {
     let platform = upstream.platform;
     let dialect = Dialect::towards(&upstream.dialects, job.dialect, &target.model);
     let base_url = upstream.base_url(dialect, &target.model);
     let question = loop {
-        let question = job.question(target, dialect, platform, &base_url, &held(files));
+        let question = job.question((target, dialect, platform), &base_url, &held(files), said);
         match question {
             Ok(question) => break question,
             Err(Obstacle::Unfit(error)) => return Err(Tried::Unfit(error)),
@@ -205,7 +218,12 @@ async fn ready<H: Host>(
         Credential::Sigv4(signer) => signer.sign(&url, &mut headers, &body, host.now()),
     }
     let asked = Outgoing { method: Method::Post, url, headers, body: body.into(), streams: job.streams() };
-    Ok((asked, Language { dialect, label, encoding, lost }))
+    let share = match (said, job.splices) {
+        (Some(_), _) => Share::Rest,
+        (None, true) => Share::Beginning,
+        (None, false) => Share::Whole,
+    };
+    Ok((asked, Language { dialect, label, encoding, lost, share }))
 }
 
 async fn send<H: Host>(
@@ -213,7 +231,7 @@ async fn send<H: Host>(
     job: &Job<'_>,
     (target, upstream): (&Target, &Upstream),
     asked: Outgoing,
-    Language { dialect, label, encoding, lost }: Language,
+    Language { dialect, label, encoding, lost, share }: Language,
 ) -> Tried<H::Body> {
     let platform = upstream.platform;
     let is_own = Some(dialect) == job.dialect.dialect() && platform == Platform::Native;
@@ -254,6 +272,7 @@ async fn send<H: Host>(
         patience,
         until,
         lost,
+        share,
     };
     if !(200..300).contains(&answer.status) {
         return reading.error(host, answer).await;
@@ -264,6 +283,9 @@ async fn send<H: Host>(
     let tried = match (framing, job.streams()) {
         (Some(framing), true) => reading.stream(host, answer, framing).await,
         (Some(_), false) => Some(reading.failed(format!("{provider} sent a stream where a whole answer was due"))),
+        (None, _) if share == Share::Rest => {
+            Some(reading.failed(format!("{provider} sent a whole answer where a stream was due")))
+        }
         (None, _) => reading.whole(host, answer).await,
     };
     tried.unwrap_or_else(too_slow)
@@ -310,6 +332,7 @@ pub(super) struct Reading<'a> {
     /// When the answer must have ended.
     until: Millis,
     lost: Vec<String>,
+    share: Share,
 }
 
 impl Reading<'_> {
@@ -319,7 +342,8 @@ impl Reading<'_> {
         let now = host.now();
         let ends = self.job.ends((self.dialect, self.platform), self.quirks, framing, self.label.clone());
         let seal = ends.seal.at(self.provider, self.dialect);
-        let mut relay = Relay::new(Ends { seal, patience: self.patience, until: self.until, ..ends }, now);
+        let ends = Ends { seal, patience: self.patience, until: self.until, ..ends };
+        let mut relay = Relay::of(self.share, ends, now);
         let mut deadline = self.deadline;
         let latest = now.saturating_add(CONTENT_MS_MAX);
         loop {
@@ -343,6 +367,9 @@ impl Reading<'_> {
                 let mut headers = self.reply_headers(&headers);
                 headers.push("content-type", content_type(self.job.ask));
                 headers.push("cache-control", "no-cache");
+                if self.share == Share::Beginning {
+                    headers.push(SPLICE, "on");
+                }
                 return Some(Tried::Stream { headers, upstream, relay: Box::new(relay), lost: self.lost });
             }
         }

@@ -194,7 +194,7 @@ fn dry(job: &Job<'_>, target: &Target) -> (Dialect, Result<Vec<String>, Obstacle
     };
     let dialect = Dialect::towards(&upstream.dialects, job.dialect, &target.model);
     let base_url = upstream.base_url(dialect, &target.model);
-    let question = job.question(target, dialect, upstream.platform, &base_url, &Files::default());
+    let question = job.question((target, dialect, upstream.platform), &base_url, &Files::default(), None);
     (dialect, question.map(|question| question.lost))
 }
 

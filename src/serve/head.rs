@@ -1,6 +1,6 @@
 //! The heads of requests to upstreams and of replies to callers: what passes, and what we say about ourselves.
 
-use super::Job;
+use super::prepare::Job;
 use super::question::content_type;
 use crate::dialect::{Dialect, Inbound};
 use crate::host::Headers;
@@ -9,6 +9,8 @@ use crate::record::Record;
 
 pub(super) const JSON: &str = "application/json";
 pub(super) const EVENT_STREAM: &str = "text/event-stream; charset=utf-8";
+/// Says of a stream that another target may go on with it.
+pub(super) const SPLICE: &str = "x-tollgate-splice";
 /// Who asks, where the caller does not say it or is not named.
 pub(super) const AGENT: &str = concat!("tollgate/", env!("CARGO_PKG_VERSION"));
 /// Servers and proxies refuse an answer whose head has more than a few kilobytes.
@@ -63,6 +65,9 @@ pub(super) fn reply_headers(job: &Job<'_>, dialect: Dialect, upstream: &Headers)
 /// The head of a streamed reply that begins before there is an answer.
 pub(super) fn early_head(job: &Job<'_>, record: &Record) -> Headers {
     let mut headers = Headers::from_iter([("content-type", content_type(job.ask)), ("cache-control", "no-cache")]);
+    if job.splices {
+        headers.push(SPLICE, "on");
+    }
     label(&mut headers, record, job);
     headers
 }

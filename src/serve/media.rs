@@ -10,9 +10,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
-use super::Job;
 use super::attempt::Upset;
 use super::head::AGENT;
+use super::prepare::Job;
 use crate::chat::Media;
 use crate::error::Error;
 use crate::host::{Headers, Host, Method, Outgoing};

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use bytes::Bytes;
 
 use super::door::Call;
+use super::splice::may_splice;
 use super::{Gateway, MODEL_NAME_BYTES_MAX, caller};
 use crate::config::{Caller, Reach, Target};
 use crate::dialect::{Ask, Dialect, Inbound, Label};
@@ -57,6 +58,8 @@ pub(super) struct Job<'a> {
     pub(super) seal: Seal,
     /// Whether the body may hold state of another provider, so that no upstream can be given it as it is.
     pub(super) sealed: bool,
+    /// Whether another target may go on with an answer that breaks off.
+    pub(super) splices: bool,
     /// What was wished of the route.
     pub(super) wishes: Wishes,
     /// `x-ratelimit-*` of the caller's own limits.
@@ -201,6 +204,8 @@ pub(super) fn read<'a>(
     if ask == Ask::TokenCount {
         candidates.retain(|candidate| may_count(dialect, sealed, &candidate.target));
     }
+    let others = policy.budget.attempts > 1 && (candidates.len() > 1 || policy.budget.retries > 0);
+    let splices = policy.splice && others && may_splice(dialect, ask, &body);
     let label = Label {
         id: record.id.clone(),
         created: record.started / 1000,
@@ -229,6 +234,7 @@ pub(super) fn read<'a>(
         strict,
         seal: Seal::new(caller.sha256),
         sealed,
+        splices,
         wishes,
         limits: Vec::new(),
         begun: AtomicBool::new(false),
@@ -252,13 +258,17 @@ pub(super) fn nobody(model: &str, left_out: &[(Arc<Target>, Unfit)]) -> Error {
 const WHYS_MAX: usize = 5;
 
 /// The most that a request may cost; `None` where a price is not known. Two that are asked beside one another are both
-/// paid.
+/// paid, and so is everyone who breaks off before another goes on.
 pub(super) fn dearest(job: &Job<'_>, candidates: &[Candidate]) -> Option<Picodollars> {
-    let most = candidates
-        .iter()
-        .try_fold(Picodollars::default(), |most, candidate| Some(most.max(job.size.worst(&candidate.target)?)))?;
+    let (mut dearest, mut sum) = (0, 0_u64);
+    for candidate in candidates {
+        let Picodollars(worst) = job.size.worst(&candidate.target)?;
+        dearest = worst.max(dearest);
+        sum = sum.saturating_add(worst);
+    }
     let beside = if job.policy.hedge.is_some() { 2 } else { 1 };
-    Some(Picodollars(most.0.saturating_mul(beside)))
+    let after = if job.splices { sum.saturating_mul(u64::from(job.policy.budget.retries) + 1) } else { 0 };
+    Some(Picodollars(after.max(dearest.saturating_mul(beside))))
 }
 
 /// Takes a place under the caller's limits, and the most that the request may cost.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::Job;
 use super::attempt::Reading;
 use super::head::{EVENT_STREAM, JSON};
+use super::prepare::Job;
 use crate::bill::Bill;
 use crate::chat;
 use crate::config::Target;
@@ -20,6 +20,7 @@ use crate::record::Tally;
 use crate::relay::{estimate, measure};
 use crate::rerank;
 use crate::route::wish;
+use crate::splice;
 use crate::told::Told;
 use crate::wire::frame::Framing;
 use crate::wire::json::Fields;
@@ -70,17 +71,18 @@ impl Spoken {
 }
 
 impl Job<'_> {
-    /// What is sent to a target that speaks `dialect` on `platform`.
+    /// What is sent to a target that speaks `dialect` on `platform`; to go on after `said`, where that is there.
     pub(super) fn question(
         &self,
-        target: &Target,
-        dialect: Dialect,
-        platform: Platform,
+        (target, dialect, platform): (&Target, Dialect, Platform),
         base_url: &str,
         files: &Files,
+        said: Option<&str>,
     ) -> Result<Question, Obstacle> {
         Ok(match self.ask {
-            Ask::Answer | Ask::Stream(_) | Ask::TokenCount => self.chat(target, dialect, platform, base_url, files)?,
+            Ask::Answer | Ask::Stream(_) | Ask::TokenCount => {
+                self.chat((target, dialect, platform), base_url, files, said)?
+            }
             Ask::Embeddings => self.embeddings(target, dialect, base_url)?,
             Ask::Rerank => self.rerank(target, dialect, base_url)?,
         })
@@ -109,11 +111,10 @@ impl Job<'_> {
     /// The caller's own bytes with another `model`, or through the canonical form.
     fn chat(
         &self,
-        target: &Target,
-        dialect: Dialect,
-        platform: Platform,
+        (target, dialect, platform): (&Target, Dialect, Platform),
         base_url: &str,
         files: &Files,
+        said: Option<&str>,
     ) -> Result<Question, Obstacle> {
         let is_own = Some(dialect) == self.dialect.dialect();
         // Another dialect's stream is written anew anyway, and most of them are events.
@@ -122,12 +123,17 @@ impl Job<'_> {
         let mut label = self.label.clone();
         let quirks = &target.provider.quirks;
         let mut lost = self.wishes.unmet.clone();
-        let (body, request) = match self.form(target, dialect, platform, files, &mut lost)? {
+        let (body, request) = match self.form((target, dialect, platform), files, said, &mut lost)? {
             Form::Own(body) => (body, None),
             Form::Canonical(request) => (dialect.write_request(&request, &mut lost), Some(request)),
         };
         let body = quirks.request(&target.model, body, &mut lost);
-        label.request = request;
+        // Where the caller's own bytes go out and the answer is told anew all the same, what they say of tools is needed.
+        let own = || {
+            let model = target.model.clone();
+            self.dialect.read_request(&self.body).ok().map(|read| Arc::new(chat::Request { model, ..read }))
+        };
+        label.request = request.or_else(|| if self.splices { own() } else { None });
         label.lost.clone_from(&lost);
         Ok(Question { url, body, label, lost, ..Question::default() })
     }
@@ -135,13 +141,13 @@ impl Job<'_> {
     /// What the request is for `target`, and in it the files that the target does not fetch.
     fn form(
         &self,
-        target: &Target,
-        dialect: Dialect,
-        platform: Platform,
+        (target, dialect, platform): (&Target, Dialect, Platform),
         files: &Files,
+        said: Option<&str>,
         lost: &mut Vec<String>,
     ) -> Result<Form, Obstacle> {
         let is_own = Some(dialect) == self.dialect.dialect() && !self.sealed && self.dialect.is_own(&self.body);
+        let is_own = is_own && said.is_none();
         let fetches = platform.fetches() && !target.provider.quirks.inline_files;
         let own =
             |body: &Fields<'_>| Ok(Form::Own(self.without_wishes(self.dialect.splice(body, &target.model), target)));
@@ -162,6 +168,9 @@ impl Job<'_> {
             true => files.put(&mut request, &is_wanted).map_err(Obstacle::Lacks)?,
             false => 0,
         };
+        if let Some(said) = said {
+            splice::go_on(&mut request, said, dialect);
+        }
         if !is_own {
             return Ok(Form::Canonical(Arc::new(request)));
         }

@@ -15,6 +15,7 @@ mod media;
 mod operations;
 mod pairs;
 mod routing;
+mod splice;
 mod starts;
 mod streaming;
 mod surface;
@@ -45,6 +46,7 @@ pub(crate) fn all() -> Suite {
         fallback::add,
         routing::add,
         faults::add,
+        splice::add,
         hangup::add,
         heartbeats::add,
         limits::add,

@@ -95,6 +95,11 @@ impl Suite {
         self.rules.push(rule);
     }
 
+    /// Lets the next target of an alias go on with a stream that breaks off.
+    pub(crate) fn splice(&mut self, name: &str) {
+        self.aliases[name]["policy"] = json!({"splice": true});
+    }
+
     /// The configuration of all hosts. `dead` is an address where nobody listens.
     pub(crate) fn config(&self, upstream: SocketAddr, dead: SocketAddr) -> Value {
         let mut callers = serde_json::Map::new();

@@ -39,7 +39,7 @@ fn whatever_happens_is_settled_exactly_once() {
     }
     // Chance has been everywhere.
     assert_eq!(Vec::from_iter(ends), ["complete", "cut", "error", "hangup", "refused"]);
-    let every = ["200", "400", "429", "503", "error", "hangup", "outrun", "timeout", "unreachable"];
+    let every = ["200", "400", "429", "503", "cut", "error", "hangup", "outrun", "timeout", "unreachable"];
     assert_eq!(Vec::from_iter(outcomes), every);
 }
 
@@ -63,10 +63,10 @@ fn made_up(dice: &mut Dice) -> String {
     if dice.one_in(2) {
         let order = dice.pick(&["listed", "weighted", "cheapest", "first-byte", "least-busy", "balanced"]);
         let (attempts, retries, hedge_ms) = (1 + dice.below(6), dice.below(3), dice.below(600));
-        let rest_after = 1 + dice.below(3);
+        let (rest_after, splice) = (1 + dice.below(3), dice.one_in(2));
         write!(out, r#" policy={{"order":"{order}","attempts":{attempts},"retries":{retries},"retry_ms":300,"#)
             .unwrap();
-        write!(out, r#""hedge_ms":{hedge_ms},"rest_after":{rest_after}}}"#).unwrap();
+        write!(out, r#""hedge_ms":{hedge_ms},"rest_after":{rest_after},"splice":{splice}}}"#).unwrap();
     }
     out.push('\n');
     for target in ["oa", "ob", "aa", "ab", "ra", "ga"] {

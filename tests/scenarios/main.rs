@@ -40,7 +40,7 @@ use tollgate::relay::pump;
 use tollgate::serve::{Gateway, serve};
 
 use script::{Ask, Scenario, Settings};
-use world::{Caller, FILES, Received, Scripted, Task, World};
+use world::{FILES, Received, Scripted, Task, World};
 
 #[test]
 fn a_failed_target_is_followed_by_the_next() {
@@ -105,6 +105,11 @@ fn what_fails_costs_no_more_than_it_must() {
 }
 
 #[test]
+fn another_target_goes_on_where_one_broke_off() {
+    check("splice");
+}
+
+#[test]
 fn limits_refuse_without_a_trace() {
     check("limits");
 }
@@ -120,8 +125,7 @@ fn a_websocket_is_refused_by_the_status_that_codex_understands() {
     let gateway = gateway(&Scenario::read("route oa/m"));
     let world = Rc::new(World::default());
     let asked = async {
-        let (lines, settled, begun, beats) = Default::default();
-        let host = Scripted { world: world.clone(), gone_at: None, lines, settled, begun, beats };
+        let host = Scripted::new(world.clone());
         let request = Incoming {
             method: "GET".to_owned(),
             path: "/v1/responses".to_owned(),
@@ -230,15 +234,31 @@ impl Run {
                 *counted.entry(format!("usage/ci/2026-11-21/cost_picodollars/{other}")).or_default() += cost;
                 outrun += cost;
             }
-            let mut count = |field: &str, add: i64| {
-                *counted.entry(format!("usage/ci/2026-11-21/{field}/{target}")).or_default() += add;
-            };
-            count("requests", 1);
-            count("cost_picodollars", cost.map_or(0, |cost| cost - outrun));
-            count("unpriced_requests", i64::from(cost.is_none()));
-            count("cut_requests", i64::from(line["end"] != "complete"));
-            for field in TOKENS {
-                count(field, line[field].as_i64().unwrap());
+            // The line is of all who told part of the answer; the counters are of each.
+            let parts = line["parts"].as_array();
+            let alone = std::slice::from_ref(line);
+            for (number, part) in parts.map_or(alone, Vec::as_slice).iter().enumerate() {
+                let target = part["target"].as_str().unwrap();
+                let mut count = |field: &str, add: i64| {
+                    *counted.entry(format!("usage/ci/2026-11-21/{field}/{target}")).or_default() += add;
+                };
+                let own = part["cost_picodollars"].as_i64().map(|cost| cost - parts.map_or(outrun, |_| 0));
+                count("requests", 1);
+                count("cost_picodollars", own.unwrap_or(0));
+                count("unpriced_requests", i64::from(own.is_none()));
+                let is_last = parts.is_none_or(|parts| number + 1 == parts.len());
+                count("cut_requests", i64::from(!is_last || line["end"] != "complete"));
+                TOKENS.iter().for_each(|field| count(field, part[field].as_i64().unwrap()));
+            }
+            if let Some(parts) = parts {
+                assert_eq!(parts.last().unwrap()["target"], target, "{name}: another was the last");
+                let sum = |field: &str| parts.iter().map(|part| part[field].as_i64().unwrap()).sum::<i64>();
+                for field in TOKENS {
+                    assert_eq!(line[field], sum(field), "{name}: {field}");
+                }
+                if let Some(cost) = cost {
+                    assert_eq!(cost - outrun, sum("cost_picodollars"), "{name}: the cost is that of all parts");
+                }
             }
         }
         let counters = self.world.counters.borrow();
@@ -304,7 +324,12 @@ impl Told {
         assert!(line["status"] == self.status || self.early, "{name}: the line and the reply differ");
         assert_eq!(self.headers.get("x-tollgate-id"), line["id"].as_str(), "{name}: the line and the reply differ");
         if let Some(attempts) = self.headers.get("x-tollgate-attempts") {
-            assert_eq!(attempts, attempts_of(line), "{name}: the line and the reply differ");
+            let all = attempts_of(line);
+            // A head that has gone out does not know who was asked to go on.
+            let is_spliced = self.headers.get("x-tollgate-splice").is_some();
+            let is_known =
+                if is_spliced { line["parts"].is_array() || all.starts_with(attempts) } else { all == attempts };
+            assert!(is_known, "{name}: the line has {all}, and the reply {attempts}");
         }
         let body = self.body();
         let complete = line["end"] == "complete";
@@ -382,6 +407,11 @@ impl Told {
             write!(out, ", tokens {}{estimated}, cost {cost}{reported}", tokens.join(" ")).unwrap();
             write!(out, ", first byte {}", line["first_byte_ms"]).unwrap();
         }
+        for part in line["parts"].as_array().into_iter().flatten() {
+            let [target, cost] = ["target", "cost_picodollars"].map(|field| part[field].to_string());
+            let tokens: Vec<String> = TOKENS.iter().map(|field| part[field].to_string()).collect();
+            write!(out, ", of that {} {} cost {cost}", target.trim_matches('"'), tokens.join(" ")).unwrap();
+        }
         write!(out, ", {} ms", line["ms"]).unwrap();
         if let Some(cause) = line["unfetched"].as_str() {
             write!(out, ", unfetched ({cause})").unwrap();
@@ -407,8 +437,7 @@ fn attempts_of(line: &Value) -> String {
 /// One request, from the caller's side.
 async fn asked(gateway: &Gateway, world: Rc<World>, ask: &Ask) -> Told {
     world.until(ask.at).await;
-    let (lines, settled, begun, beats) = Default::default();
-    let host = Scripted { world: world.clone(), gone_at: ask.gone_at, lines, settled, begun, beats };
+    let host = Scripted { gone_at: ask.gone_at, slow_ms: ask.slow_ms, ..Scripted::new(world.clone()) };
     let own = ask.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let request = Incoming {
         method: "POST".to_owned(),
@@ -421,15 +450,14 @@ async fn asked(gateway: &Gateway, world: Rc<World>, ask: &Ask) -> Told {
     let begun = host.begun.take();
     let is_early = begun.is_some();
     let (at, headers) = begun.unwrap_or((world.passed(), reply.headers));
-    let received = RefCell::new(Received { pieces: host.beats.take(), ended: None });
+    let received = RefCell::new(Received { pieces: host.received.take().pieces, ended: None });
     let relayed = match reply.body {
         ReplyBody::Whole(body) => {
             received.borrow_mut().pieces.push((world.passed(), body));
             is_early
         }
         ReplyBody::Relayed { upstream, relay, record } => {
-            let caller = Caller { world: &world, gone_at: ask.gone_at, slow_ms: ask.slow_ms, received: &received };
-            pump(&host, upstream, *relay, *record, caller).await;
+            pump(&host, upstream, *relay, *record, host.caller(&received)).await;
             true
         }
     };

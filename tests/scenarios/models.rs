@@ -23,9 +23,7 @@ fn asked(method: &str, path: &str, dialect: (&str, &str)) -> (u16, Value) {
     let config = Config::compile(&draft, |name| (name == "CI").then(|| "key".to_owned())).unwrap();
     let gateway = Gateway::new(config, Keyless::Refused);
     let world = Rc::new(World::default());
-    let (lines, settled) = (RefCell::default(), RefCell::default());
-    let (begun, beats) = Default::default();
-    let host = Scripted { world: world.clone(), gone_at: None, lines, settled, begun, beats };
+    let host = Scripted::new(world.clone());
     let request = Incoming {
         method: method.to_owned(),
         path: path.to_owned(),

@@ -13,7 +13,7 @@ use tollgate::relay::pump;
 use tollgate::serve::{Gateway, serve};
 
 use crate::script::{Act, Script};
-use crate::world::{Caller, Received, Scripted, Task, World};
+use crate::world::{Received, Scripted, Task, World};
 
 /// What the upstreams were sent, and what the caller got.
 pub(crate) struct Exchange {
@@ -78,9 +78,7 @@ fn played_with<const N: usize>(
     let gateway = Gateway::new(Config::compile(&draft, secret).unwrap(), Keyless::Refused);
     let world = Rc::new(World::default());
     world.targets.borrow_mut().insert("up".to_owned(), scripts.into());
-    let (lines, settled) = (RefCell::default(), RefCell::default());
-    let (begun, beats) = Default::default();
-    let host = Scripted { world: world.clone(), gone_at: None, lines, settled, begun, beats };
+    let host = Scripted::new(world.clone());
     let request = Incoming {
         method: "POST".to_owned(),
         path: path.to_owned(),
@@ -96,8 +94,7 @@ fn played_with<const N: usize>(
         match reply.body {
             ReplyBody::Whole(body) => received.borrow_mut().pieces.push((0, body)),
             ReplyBody::Relayed { upstream, relay, record } => {
-                let caller = Caller { world: &world, gone_at: None, slow_ms: 0, received: &received };
-                pump(&host, upstream, *relay, *record, caller).await;
+                pump(&host, upstream, *relay, *record, host.caller(&received)).await;
             }
         }
     });

@@ -6,7 +6,7 @@ use tollgate::dialect::{Inbound, Label};
 use tollgate::platform::Platform;
 use tollgate::quirks::Reader;
 use tollgate::record::End;
-use tollgate::relay::{Ends, Relay, Stopped, Write};
+use tollgate::relay::{Ends, Relay, Share, Stopped, Write};
 use tollgate::seal::Seal;
 use tollgate::wire::frame::Framing;
 
@@ -30,11 +30,16 @@ fn stream(upstream: Inbound, line_end: &str) -> Vec<u8> {
 }
 
 fn relay(upstream: Inbound, caller: Inbound, usage_wanted: bool) -> Relay {
+    relay_of(Share::Whole, upstream, caller, usage_wanted)
+}
+
+fn relay_of(share: Share, upstream: Inbound, caller: Inbound, usage_wanted: bool) -> Relay {
     let label = Label { id: "req_1".into(), created: 1, usage_wanted, ..Label::default() };
     let patience = Patience { first_byte_ms: 1_000, idle_ms: 1_000, total_ms: u64::MAX, heartbeat_ms: 1_000 };
     let (upstream, framing, seal) = (upstream.dialect().unwrap(), Framing::Sse, Seal::default());
     let platform = Platform::Native;
-    Relay::new(
+    Relay::of(
+        share,
         Ends {
             upstream,
             platform,
@@ -112,6 +117,54 @@ fn what_was_not_asked_for_is_withheld_whatever_the_pieces() {
         assert_eq!(String::from_utf8(out).unwrap(), expected, "pieces of {size}");
         let tally = relay.tally();
         assert_eq!((tally.usage.input, tally.usage.output, tally.estimated), (10, 5, false));
+    }
+}
+
+#[test]
+fn an_answer_of_two_parts_is_the_same_whatever_the_pieces() {
+    let said = |upstream, words: &[&str]| -> Vec<u8> {
+        let mut wire = Wire { dialect: upstream, open: false };
+        words.iter().flat_map(|word| wire.bytes(word)).collect()
+    };
+    let feed = |relay: &mut Relay, piece: &[u8], out: &mut Vec<u8>| match relay.feed(piece, 0) {
+        Write::Unchanged => panic!("a part of an answer was passed on as it is"),
+        Write::Bytes(bytes) => out.extend_from_slice(&bytes),
+        Write::Nothing => {}
+    };
+    for (upstream, caller) in pairs() {
+        for next in DIALECTS {
+            let first = said(upstream, &["start", "\"Hé\"", "\"llo, how\""]);
+            let rest = said(next, &["start", "\"llo, \"", "\"how are\"", "\" you?\"", "stop", "usage", "done"]);
+            let run = |size: usize, held: usize| {
+                let mut out = Vec::new();
+                let mut beginning = relay_of(Share::Beginning, upstream, caller, true);
+                first.chunks(size).for_each(|piece| feed(&mut beginning, piece, &mut out));
+                let (left, text) = beginning.left_off(Stopped::Broken);
+                out.extend(left);
+                assert_eq!(text.as_deref(), Some("Héllo, how"), "{upstream:?}");
+                let mut going = relay_of(Share::Rest, next, caller, true);
+                let (before, after) = rest.split_at(held);
+                before.chunks(size).for_each(|piece| feed(&mut going, piece, &mut out));
+                out.extend(going.follow(&mut beginning, 0));
+                after.chunks(size).for_each(|piece| feed(&mut going, piece, &mut out));
+                let (tail, end) = going.end(Stopped::Closed);
+                out.extend(tail);
+                (out, end)
+            };
+            let (whole, end) = run(1_000_000, 0);
+            let case = format!("{upstream:?} {next:?} {caller:?}");
+            assert_eq!(
+                (frames::text(caller, &whole), end),
+                ("Héllo, how are you?".to_owned(), End::Complete),
+                "{case}"
+            );
+            assert!(frames::is_complete(caller, &whole), "{case}");
+            for size in [1, 2, 3, 5, 7, 11, 64, 97] {
+                for held in [0, rest.len() / 3, rest.len()] {
+                    assert_eq!(run(size, held), (whole.clone(), End::Complete), "{case} pieces of {size}, {held} held");
+                }
+            }
+        }
     }
 }
 

@@ -36,8 +36,7 @@ fn input(config: &Config, model: &str) -> u64 {
 /// One try of a world whose list is this; how it went and what is kept then.
 fn renewed(world: &Rc<World>, script: crate::script::Script) -> (Result<(), String>, Prices) {
     world.targets.borrow_mut().insert("files".to_owned(), [script].into_iter().collect());
-    let (lines, settled, begun, beats) = Default::default();
-    let host = Scripted { world: world.clone(), gone_at: None, lines, settled, begun, beats };
+    let host = Scripted::new(world.clone());
     let went = RefCell::new(None);
     let work = async {
         let from = config(&Prices::default()).refresh.unwrap();

@@ -11,7 +11,7 @@ use tollgate::serve::{Gateway, serve};
 
 use crate::operations::{Exchange, answers, played};
 use crate::script::Act;
-use crate::world::{Caller, Received, Scripted, World};
+use crate::world::{Received, Scripted, World};
 
 const KEY: &str = "the key of up";
 const JSON: &[(&str, &str)] = &[("content-type", "application/json")];
@@ -166,8 +166,7 @@ fn of_another(path: &str, body: &Value) -> (String, String) {
     let world = std::rc::Rc::new(World::default());
     let told = RefCell::new(None);
     world.run(vec![Box::pin(async {
-        let (lines, settled, begun, beats) = Default::default();
-        let host = Scripted { world: world.clone(), gone_at: None, lines, settled, begun, beats };
+        let host = Scripted::new(world.clone());
         let request = Incoming {
             method: "POST".to_owned(),
             path: path.to_owned(),
@@ -180,8 +179,7 @@ fn of_another(path: &str, body: &Value) -> (String, String) {
         match reply.body {
             ReplyBody::Whole(body) => received.borrow_mut().pieces.push((0, body)),
             ReplyBody::Relayed { upstream, relay, record } => {
-                let caller = Caller { world: &world, gone_at: None, slow_ms: 0, received: &received };
-                pump(&host, upstream, *relay, *record, caller).await;
+                pump(&host, upstream, *relay, *record, host.caller(&received)).await;
             }
         }
         let kind = reply.headers.get("content-type").unwrap().to_owned();

@@ -99,8 +99,22 @@ pub struct Scripted {
     pub settled: RefCell<Vec<Millis>>,
     /// When the head went out without an answer, if it did.
     pub begun: RefCell<Option<(Millis, Headers)>>,
-    /// What was said before there was an answer.
-    pub beats: RefCell<Vec<(Millis, Bytes)>>,
+    /// How long the caller takes for each piece.
+    pub slow_ms: Millis,
+    /// What was sent before the host had a reply.
+    pub received: RefCell<Received>,
+}
+
+impl Scripted {
+    pub fn new(world: Rc<World>) -> Self {
+        let (lines, settled, begun, received) = Default::default();
+        Self { world, gone_at: None, lines, settled, begun, slow_ms: 0, received }
+    }
+
+    /// The caller's end, where what it gets is written down in `received`.
+    pub fn caller<'a>(&'a self, received: &'a RefCell<Received>) -> Caller<'a> {
+        Caller { world: &self.world, gone_at: self.gone_at, slow_ms: self.slow_ms, received }
+    }
 }
 
 /// An upstream at work. Dropped before its end it was cancelled.
@@ -191,9 +205,9 @@ impl Host for Scripted {
         }
     }
 
-    async fn beat(&self, head: &Headers, frame: &'static [u8]) {
+    async fn send(&self, head: &Headers, bytes: Bytes) -> Result<(), Gone> {
         self.begun.borrow_mut().get_or_insert_with(|| (self.world.passed(), head.clone()));
-        self.beats.borrow_mut().push((self.world.passed(), Bytes::from_static(frame)));
+        self.caller(&self.received).write(bytes).await
     }
 
     async fn read(&self, body: &mut Upstream) -> Result<Option<Bytes>, Broken> {

@@ -291,7 +291,9 @@ impl Host for Line<'_> {
         }
     }
 
-    async fn beat(&self, _: &Headers, _: &'static [u8]) {}
+    async fn send(&self, _: &Headers, _: Bytes) -> Result<(), Gone> {
+        Ok(())
+    }
 
     async fn read(&self, body: &mut Upstream) -> Result<Option<Bytes>, Broken> {
         match body.next(self.world.clock).await {

@@ -78,6 +78,10 @@ impl Decode for Decoder {
 
     /// Never an `End`: a stream that closes without `message_stop` was cut.
     fn finish(&mut self, _: &mut Vec<Event>) {}
+
+    fn knows_more(&self) -> bool {
+        matches!(self.at, Place::Skipping)
+    }
 }
 
 impl Decoder {

@@ -132,6 +132,10 @@ impl Decode for Decoder {
             self.end(events);
         }
     }
+
+    fn knows_more(&self) -> bool {
+        matches!(self.at, Place::Sealed { .. } | Place::Skipping { .. })
+    }
 }
 
 impl Decoder {

@@ -114,6 +114,10 @@ impl Decode for Decoder {
         events.push(Event::Stop(read_stop(&word, self.calls > 0)));
         events.push(Event::End);
     }
+
+    fn knows_more(&self) -> bool {
+        self.finish.is_some() || self.partial.is_some() || self.calls > 0
+    }
 }
 
 impl Decoder {

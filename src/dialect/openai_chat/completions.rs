@@ -190,6 +190,10 @@ impl Decode for Decoder {
     fn is_extra(&self) -> bool {
         self.extra
     }
+
+    fn knows_more(&self) -> bool {
+        self.stop.is_some()
+    }
 }
 
 impl Decoder {

@@ -149,6 +149,10 @@ impl Decode for Decoder {
     fn is_extra(&self) -> bool {
         self.extra
     }
+
+    fn knows_more(&self) -> bool {
+        self.stop.is_some() || self.refused || !self.calls.is_empty()
+    }
 }
 
 impl Decoder {

@@ -143,6 +143,11 @@ impl Decode for Decoder {
 
     fn finish(&mut self, _: &mut Vec<Event>) {}
 
+    /// Items besides the one that is told wait for it.
+    fn knows_more(&self) -> bool {
+        self.called || self.refused || self.items.len() > 1
+    }
+
     fn failure(&self, error: &Error) -> Option<Vec<u8>> {
         let Heard { id, model, sequence } = &self.heard;
         Some(Encoder::after(id, model, *sequence).failure(error).unwrap_or_default())

@@ -7,6 +7,7 @@ use futures::channel::oneshot;
 
 use super::{Opened, open, say};
 use crate::host::Headers;
+use crate::relay::Gone;
 
 /// Takes the head, and the body.
 pub(super) type Begin = oneshot::Sender<(Headers, Rc<Opened>)>;
@@ -21,17 +22,15 @@ impl Early {
         Self { begin: RefCell::new(Some(begin)), opened: RefCell::default() }
     }
 
-    /// Sends the head, unless that was done before, and `frame`.
-    pub(super) async fn beat(&self, head: &Headers, frame: &[u8]) {
+    /// Sends the head, unless that was done before, and `bytes`.
+    pub(super) async fn send(&self, head: &Headers, bytes: &[u8]) -> Result<(), Gone> {
         if let Some(begin) = self.begin.take() {
             let opened = Rc::new(open());
             self.opened.replace(Some(opened.clone()));
             // It is waited for until there is an answer.
             let _ = begin.send((head.clone(), opened));
         }
-        let opened = self.opened.borrow().clone();
-        if let Some(opened) = opened {
-            say(&opened, frame).await;
-        }
+        let opened = self.opened.borrow().clone().ok_or(Gone)?;
+        say(&opened, bytes).await.map(drop).map_err(|_| Gone)
     }
 }

@@ -59,8 +59,8 @@ export function open() {
   return { readable, writer: writable.getWriter() };
 }
 
-// Whether it arrives changes nothing: a caller who has gone is told by a signal.
-export const say = ({ writer }, bytes) => writer.write(bytes).catch(() => {});
+// Fails when the caller has gone. Copies, since the memory that `bytes` looks into may have moved when they are read.
+export const say = ({ writer }, bytes) => writer.write(bytes.slice());
 
 export const close = ({ writer }) => writer.close().catch(() => {});
 

@@ -68,34 +68,52 @@ impl hyper::body::Body for Body {
 /// Room for one chunk between a pump and its body, so that a slow caller slows the upstream.
 #[derive(Clone)]
 pub(super) struct Slot {
-    chunk: Arc<Mutex<Option<Bytes>>>,
+    chunk: Arc<Mutex<Chunk>>,
     gone: CancellationToken,
+}
+
+enum Chunk {
+    /// There is no body yet that would take one.
+    Closed,
+    Empty,
+    Full(Bytes),
 }
 
 impl Slot {
     pub(super) fn new(gone: CancellationToken) -> Self {
-        Self { chunk: Arc::default(), gone }
+        Self { chunk: Arc::new(Mutex::new(Chunk::Closed)), gone }
+    }
+
+    /// There is a body.
+    pub(super) fn open(&self) {
+        *self.chunk.lock().unwrap_or_else(PoisonError::into_inner) = Chunk::Empty;
     }
 
     fn take(&self) -> Option<Bytes> {
-        self.chunk.lock().unwrap_or_else(PoisonError::into_inner).take()
+        let mut chunk = self.chunk.lock().unwrap_or_else(PoisonError::into_inner);
+        match std::mem::replace(&mut *chunk, Chunk::Empty) {
+            Chunk::Full(bytes) => Some(bytes),
+            Chunk::Closed | Chunk::Empty => None,
+        }
     }
 }
 
 impl Sink for Slot {
     async fn write(&mut self, bytes: Bytes) -> Result<(), Gone> {
         let mut bytes = Some(bytes);
-        // Needs no waker: who empties the slot asks for the next chunk at once, and who drops it cancels `gone`
+        // Needs no waker: who opens or empties the slot asks for the next chunk at once, and who drops it cancels `gone`
         // before the pump goes on elsewhere.
         poll_fn(|_| {
             if self.gone.is_cancelled() {
                 return Poll::Ready(Err(Gone));
             }
             let mut chunk = self.chunk.lock().unwrap_or_else(PoisonError::into_inner);
-            if chunk.is_some() {
+            if !matches!(*chunk, Chunk::Empty) {
                 return Poll::Pending;
             }
-            *chunk = bytes.take();
+            if let Some(bytes) = bytes.take() {
+                *chunk = Chunk::Full(bytes);
+            }
             Poll::Ready(Ok(()))
         })
         .await

@@ -14,7 +14,7 @@ use super::Lane;
 use super::reply::Slot;
 use crate::host::{Answer, Broken, Headers, Host, Method, Millis, Network, Outgoing, StoreDown, Unreachable};
 use crate::limit::{Add, Admission, Bound};
-use crate::relay::Sink as _;
+use crate::relay::{Gone, Sink as _};
 
 pub(super) struct Request {
     pub(super) lane: Arc<Lane>,
@@ -68,13 +68,13 @@ impl Host for Request {
         Ok(Answer { status: head.status.as_u16(), headers: headers(&head.headers), body })
     }
 
-    async fn beat(&self, head: &Headers, frame: &'static [u8]) {
+    async fn send(&self, head: &Headers, bytes: Bytes) -> Result<(), Gone> {
         let early = self.early.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(early) = early {
             // Nobody takes it only where the caller has gone.
             let _ = early.send(head.clone());
         }
-        let _ = self.slot.clone().write(Bytes::from_static(frame)).await;
+        self.slot.clone().write(bytes).await
     }
 
     async fn read(&self, body: &mut Received) -> Result<Option<Bytes>, Broken> {

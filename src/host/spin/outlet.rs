@@ -4,14 +4,13 @@
 //! report came by way of a cancelled write. So every report is kept.
 
 use std::cell::Cell;
+use std::future::poll_fn;
 use std::pin::Pin;
-use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::lock::Mutex;
-use spin_sdk::wasip3::spawn;
 use spin_sdk::wit_bindgen::{StreamResult, StreamWrite, StreamWriter};
 
 use crate::relay::Gone;
@@ -24,7 +23,6 @@ pub(super) struct Outlet {
     /// From the head to the end. Locked while it is written to, so that nothing comes between.
     writer: Mutex<Option<StreamWriter<u8>>>,
     left: Cell<bool>,
-    beating: Cell<bool>,
 }
 
 impl Outlet {
@@ -39,16 +37,14 @@ impl Outlet {
         self.writer.lock().await.is_some()
     }
 
-    /// Writes `frame` in a task of its own, since the answer may come meanwhile. A caller who has not taken the last one
-    /// needs no other.
-    pub(super) fn beat(self: Rc<Self>, frame: &'static [u8]) {
-        if !self.beating.replace(true) {
-            spawn(async move {
-                // Whether it arrives changes nothing: a caller who has gone is told by a probe.
-                let _ = self.write(Bytes::from_static(frame)).await;
-                self.beating.set(false);
-            });
-        }
+    /// Resolves when there is a body. Needs no waker: what writes to it is polled anew once it is there.
+    pub(super) async fn opened(&self) {
+        poll_fn(|_| match self.writer.try_lock() {
+            Some(writer) if writer.is_none() => Poll::Pending,
+            // Only what writes or looks for the caller locks it, and that finds it open.
+            _ => Poll::Ready(()),
+        })
+        .await;
     }
 
     /// All of `bytes`. Not to be dropped on the way: part of them may be out.
