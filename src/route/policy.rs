@@ -13,13 +13,17 @@ objects! {
     /// As it is written: `[policy]` for all models, `[models.NAME.policy]` for one.
     #[derive(Debug, Default, Clone)]
     pub struct PolicyDraft {
+        /// How the targets of a model are put in order.
         pub order: Option<Order>,
+        /// What keeps to one target while that is up.
         pub sticky: Option<Sticky>,
         /// By `provider/model` or provider.
         pub weights: Named<u32> = Named::default(),
         /// Names of classes, or statuses like `"404"` and `"5xx"`.
         pub fall_on: Option<Vec<String>>,
+        /// How many attempts one request may make, over all targets.
         pub attempts: Option<u32>,
+        /// No attempt begins later than so long after the first.
         pub attempts_ms: Option<u64>,
         /// How often the same target is asked again before the next.
         pub retries: Option<u32>,
@@ -29,14 +33,21 @@ objects! {
         pub rest_after: Option<u32>,
         /// For how long, the first time; 0 is never.
         pub rest_ms: Option<u64>,
+        /// Another target is asked beside the first when that has not begun to answer for so long; 0 is never.
         pub hedge_ms: Option<u64>,
+        /// The same when so many in a hundred of the first target's answers would have begun.
         pub hedge_percentile: Option<u32>,
         /// Whether the next target goes on with a stream that broke off in the middle.
         pub splice: Option<bool>,
+        /// Providers, or `provider/model`, besides which none is asked.
         pub only: Vec<String> = Vec::new(),
+        /// Providers, or `provider/model`, that are not asked.
         pub ignore: Vec<String> = Vec::new(),
+        /// Regions besides which none is asked, such as `eu`.
         pub regions: Vec<String> = Vec::new(),
+        /// Whether only those are asked of whom it is known that they keep nothing.
         pub zero_retention: Option<bool>,
+        /// Whether only those are asked of whom it is known that they do not train on what they are sent.
         pub no_training: Option<bool>,
     }
 }

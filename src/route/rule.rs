@@ -14,6 +14,7 @@ objects! {
     /// As it is written, in `[[rules]]`.
     #[derive(Debug, Default)]
     pub struct RuleDraft {
+        /// All that is given must hold; nothing holds for every request.
         pub when: WhenDraft = WhenDraft::default(),
         /// The model that is asked instead.
         pub model as "use": Option<String>,
@@ -25,12 +26,19 @@ objects! {
 
     #[derive(Debug, Default, Clone)]
     pub struct WhenDraft {
+        /// The model that is asked for, with `*` for any text.
         pub model: Option<String>,
+        /// The caller's name, with `*` for any text.
         pub caller: Option<String>,
+        /// One of the request's tags, with `*` for any text.
         pub tag: Option<String>,
+        /// Headers by their names, each with its value, with `*` for any text.
         pub headers: Named<String> = Named::default(),
+        /// A body of more bytes.
         pub body_bytes_over: Option<usize>,
+        /// A body of fewer bytes.
         pub body_bytes_under: Option<usize>,
+        /// All that the request must need.
         pub needs: Vec<Need> = Vec::new(),
         /// Two times of day, UTC.
         pub between: Vec<String> = Vec::new(),
