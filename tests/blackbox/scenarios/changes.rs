@@ -101,7 +101,7 @@ async fn health(mut test: Test) {
     let mut config = test.setup.config.clone().expect("the suite has a configuration");
     // Longer than any host takes to start.
     config["models"]["often-down"] =
-        json!({"targets": ["dead-openai/text", "up-openai/text"], "policy": {"rest_ms": 240_000}});
+        json!({"targets": ["dead-openai/text", "up-openai/text"], "policy": {"rest_after": 3, "rest_ms": 240_000}});
     let setup = Setup { config: Some(config), store: test.scratch.clone(), ..test.setup.clone() };
     test.start(&setup).await;
     let before: Vec<usize> = [asked(&test).await, asked(&test).await, asked(&test).await, asked(&test).await].into();

@@ -14,7 +14,9 @@ use crate::upstream::{Provider, sigv4};
 pub(crate) fn add(suite: &mut Suite) {
     suite.add("surface::health_needs_no_key", |test| async move {
         let reply = client::send(test.host.address, "GET", "/health", &[], "").await.whole().await;
-        assert_eq!((reply.status, reply.json()), (200, json!({"status": "ok"})));
+        let health = reply.json();
+        assert_eq!((reply.status, &health["status"]), (200, &json!("ok")));
+        assert!(health["configuration"].as_str().is_some_and(|version| !version.is_empty()), "{health}");
     });
     suite.add("surface::the_root_says_what_this_is_without_a_key", |test| async move {
         let reply = client::send(test.host.address, "GET", "/", &[], "").await.whole().await;
