@@ -189,7 +189,7 @@ impl Record {
             let answered_ms = now.saturating_sub(self.served.as_ref().map_or(now, |served| served.began));
             match end {
                 End::Complete => watch.told(tally.map_or(0, |tally| tally.usage.output), answered_ms, now),
-                End::Cut | End::Failed => watch.end(Verdict::Failed, now),
+                End::Cut | End::Failed => watch.end(Verdict::Cut, now),
                 End::Late | End::HungUp | End::Unanswered | End::Refused => drop(watch),
             }
         }

@@ -46,7 +46,10 @@ impl Default for Caution {
 /// What an attempt said of its target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
+    /// All of its answer has come, whose beginning was told before ([`Health::began_after`]).
     Answered,
+    /// Its answer broke off after it had begun.
+    Cut,
     /// It answered, and the request was at fault.
     Refused,
     Failed,
@@ -133,8 +136,11 @@ struct Course {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Breaker {
     Closed {
-        /// In a row.
+        /// Attempts in a row that never began to answer.
         failures: u32,
+        /// Answers in a row that broke off. Apart from those: a long answer that began before an outage may end well in the
+        /// middle of it, and one that breaks off has begun well.
+        cuts: u32,
     },
     Open {
         until: Millis,
@@ -149,7 +155,7 @@ enum Breaker {
 
 impl Default for Breaker {
     fn default() -> Self {
-        Self::Closed { failures: 0 }
+        Self::Closed { failures: 0, cuts: 0 }
     }
 }
 
@@ -188,7 +194,7 @@ impl Health {
             course.in_flight = course.in_flight.saturating_sub(1);
             match verdict {
                 Verdict::Answered => course.answered = course.answered.saturating_add(WEIGHT),
-                Verdict::Failed => course.failed = course.failed.saturating_add(WEIGHT),
+                Verdict::Failed | Verdict::Cut => course.failed = course.failed.saturating_add(WEIGHT),
                 Verdict::Busy { .. } | Verdict::Unpaid | Verdict::Refused | Verdict::Abandoned => {}
             }
             if caution.rest_ms == 0 {
@@ -197,12 +203,9 @@ impl Health {
             match verdict {
                 Verdict::Busy { wait_ms } => course.rest(wait_ms.unwrap_or(BUSY_MS), now),
                 Verdict::Unpaid => course.rest(REST_MS_MAX, now),
-                Verdict::Answered | Verdict::Failed | Verdict::Refused | Verdict::Abandoned => {}
+                Verdict::Answered | Verdict::Cut | Verdict::Failed | Verdict::Refused | Verdict::Abandoned => {}
             }
-            course.breaker = breaker.after(verdict, caution, now);
-            if matches!(breaker, Breaker::Probing { .. }) && course.breaker.is_closed() {
-                course.well_at = now;
-            }
+            course.turn(breaker.after(verdict, caution, now), now);
             let stays = breaker == course.breaker || breaker.is_closed() && course.breaker.is_closed();
             if !stays || course.resting_until > resting_until {
                 news = News::Urgent;
@@ -211,8 +214,21 @@ impl Health {
         self.news = self.news.max(news);
     }
 
-    /// How long the first content of an answer took.
+    /// An answer has begun, after so long. Its end is told besides.
     pub fn began_after(&mut self, key: Key, first_byte_ms: Millis, now: Millis) {
+        self.took(key, first_byte_ms, now);
+        let mut news = News::Ordinary;
+        self.course(key, now, |course, _| {
+            let before = course.breaker;
+            course.turn(before.begun(), now);
+            if !before.is_closed() && course.breaker.is_closed() {
+                news = News::Urgent;
+            }
+        });
+        self.news = self.news.max(news);
+    }
+
+    fn took(&mut self, key: Key, first_byte_ms: Millis, now: Millis) {
         self.course(key, now, |course, elsewhere| {
             course.first_byte.add(first_byte_ms, WEIGHT);
             course.find_middle(elsewhere);
@@ -223,7 +239,7 @@ impl Health {
     /// the slow would seem to be as quick as their quick answers, and whoever never answers would never be found out.
     /// So it counts as a failure in a row. The attempt's end is told besides.
     pub fn outrun(&mut self, key: Key, ms: Millis, caution: Caution, now: Millis) {
-        self.began_after(key, ms, now);
+        self.took(key, ms, now);
         if caution.rest_ms > 0 {
             self.course(key, now, |course, _| course.breaker = course.breaker.after(Verdict::Failed, caution, now));
             self.news = News::Urgent;
@@ -353,6 +369,13 @@ impl Course {
         }
     }
 
+    fn turn(&mut self, breaker: Breaker, now: Millis) {
+        if matches!(self.breaker, Breaker::Probing { .. }) && breaker.is_closed() {
+            self.well_at = now;
+        }
+        self.breaker = breaker;
+    }
+
     fn find_middle(&mut self, elsewhere: Option<&Self>) {
         self.first_byte_ms = self.first_byte.percentile(elsewhere.map(|course| &course.first_byte), 50);
         self.tokens_per_second = self.speed.percentile(elsewhere.map(|course| &course.speed), 50);
@@ -385,16 +408,31 @@ impl Breaker {
             Self::Open { until: now.saturating_add(rest_ms), rest_ms }
         };
         match (self, verdict) {
-            (Self::Closed { failures }, Verdict::Failed) if failures.saturating_add(1) >= caution.failures => {
-                open(caution.rest_ms)
-            }
-            (Self::Closed { failures }, Verdict::Failed) => Self::Closed { failures: failures.saturating_add(1) },
+            (Self::Closed { failures, cuts }, Verdict::Failed) => match failures.saturating_add(1) {
+                failures if failures >= caution.failures => open(caution.rest_ms),
+                failures => Self::Closed { failures, cuts },
+            },
+            (Self::Closed { failures, cuts }, Verdict::Cut) => match cuts.saturating_add(1) {
+                cuts if cuts >= caution.failures => open(caution.rest_ms),
+                cuts => Self::Closed { failures, cuts },
+            },
+            (Self::Closed { failures, .. }, Verdict::Answered) => Self::Closed { failures, cuts: 0 },
             (Self::Probing { rest_ms, .. }, Verdict::Failed) => open(rest_ms.saturating_mul(2)),
             // The one that tried it went away without an outcome: another may.
             (Self::Probing { rest_ms, .. }, Verdict::Abandoned) => Self::Open { until: now, rest_ms },
-            // Sent before it closed; or nothing was learned.
-            (Self::Open { .. }, Verdict::Failed) | (_, Verdict::Abandoned) => self,
-            (_, Verdict::Answered | Verdict::Refused | Verdict::Busy { .. } | Verdict::Unpaid) => Self::default(),
+            // Begun before it closed; or nothing was learned.
+            (_, Verdict::Failed | Verdict::Cut | Verdict::Answered | Verdict::Abandoned) => self,
+            (_, Verdict::Refused | Verdict::Busy { .. } | Verdict::Unpaid) => Self::default(),
+        }
+    }
+
+    /// After an answer has begun.
+    fn begun(self) -> Self {
+        match self {
+            Self::Closed { cuts, .. } => Self::Closed { failures: 0, cuts },
+            Self::Probing { .. } => Self::default(),
+            // Sent before it closed.
+            Self::Open { .. } => self,
         }
     }
 }
@@ -419,6 +457,9 @@ mod tests {
 
     fn ends(health: &mut Health, key: Key, verdict: Verdict, now: Millis) {
         health.begin(key, now);
+        if matches!(verdict, Verdict::Answered | Verdict::Cut) {
+            health.began_after(key, 100, now);
+        }
         health.end(key, verdict, Caution::default(), now);
     }
 
@@ -469,6 +510,35 @@ mod tests {
                 now = until;
             }
         }
+    }
+
+    #[test]
+    fn an_answer_that_ends_well_says_nothing_of_those_that_never_begin() {
+        let (mut health, key) = one();
+        health.begin(key, NOW);
+        health.began_after(key, 100, NOW);
+        for _ in 0..2 {
+            ends(&mut health, key, Verdict::Failed, NOW);
+        }
+        health.end(key, Verdict::Answered, Caution::default(), NOW);
+        ends(&mut health, key, Verdict::Failed, NOW);
+        assert!(matches!(health.standing(key, NOW), Standing::Down(_)), "it began before the outage");
+        health.end(key, Verdict::Answered, Caution::default(), NOW);
+        assert!(matches!(health.standing(key, NOW), Standing::Down(_)), "nor does it open the target again");
+    }
+
+    #[test]
+    fn answers_that_break_off_one_after_another_close_a_target() {
+        let (mut health, key) = one();
+        for _ in 0..2 {
+            ends(&mut health, key, Verdict::Cut, NOW);
+        }
+        ends(&mut health, key, Verdict::Answered, NOW);
+        for _ in 0..3 {
+            assert_eq!(health.standing(key, NOW), Standing::Up);
+            ends(&mut health, key, Verdict::Cut, NOW);
+        }
+        assert!(matches!(health.standing(key, NOW), Standing::Down(_)), "though each of them had begun");
     }
 
     #[test]
@@ -530,8 +600,9 @@ mod tests {
     fn what_is_measured_is_of_late() {
         let (mut health, key) = one();
         for (ms, verdict) in [(100, Verdict::Answered), (200, Verdict::Answered), (900, Verdict::Failed)] {
-            ends(&mut health, key, verdict, NOW);
+            health.begin(key, NOW);
             health.began_after(key, ms, NOW);
+            health.end(key, verdict, Caution::default(), NOW);
         }
         health.told(key, 500, 1_000, NOW);
         health.told(key, 3, 0, NOW);

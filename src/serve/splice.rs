@@ -19,6 +19,7 @@ use crate::record::{End, Part, Record, Tally};
 use crate::relay::{Gone, Relay, Sink, Stopped, flow};
 use crate::route::Outcome;
 use crate::route::class::Class;
+use crate::route::health::Verdict;
 use crate::route::plan::{Failure, Plan, Then};
 use crate::route::wish;
 use crate::wire::frame::Framing;
@@ -70,7 +71,13 @@ pub(super) async fn carry<H: Host>(
         let now = host.now();
         let failure = failure(&relay, stopped);
         if let Some(watch) = record.watch.take() {
-            watch.end(failure.class.verdict(None), now);
+            watch.end(
+                match failure.class.verdict(None) {
+                    Verdict::Failed => Verdict::Cut,
+                    other => other,
+                },
+                now,
+            );
         }
         let again = match plan.after(&target, failure, now) {
             Then::Stop => break (stopped, tally, None),

@@ -426,6 +426,7 @@ mod tests {
         // Who hears of that leaves it alone as well.
         there.hear(&here.tell(1, over), 2, over);
         assert!(matches!(there.standing(key(), over), Standing::Down(_)), "for all");
+        here.began_after(key(), 100, over + 10);
         here.end(key(), Verdict::Answered, Caution::default(), over + 10);
         assert_eq!((here.standing(key(), over + 10), here.news()), (Standing::Up, News::Urgent));
         there.hear(&here.tell(1, over + 20), 2, over + 20);
