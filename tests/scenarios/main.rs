@@ -98,7 +98,7 @@ fn a_request_is_routed_as_its_operator_and_its_caller_want() {
     check("routing");
 }
 
-/// Rows E1 to E7.
+/// Rows E1 to E8.
 #[test]
 fn what_fails_costs_no_more_than_it_must() {
     check("resilience");
@@ -527,7 +527,7 @@ fn gateway(scenario: &Scenario) -> Gateway {
         merge(&mut draft["prices"][model], fields);
     }
     let draft = Draft::from_json(Some(&draft.to_string())).expect("a configuration");
-    let secret = |name: &str| name.starts_with("the key of").then(|| name.to_owned());
+    let secret = |name: &str| name.contains(" key of ").then(|| name.to_owned());
     Gateway::new(Config::compile(&draft, secret).expect("no mistake"), Keyless::Refused)
 }
 
