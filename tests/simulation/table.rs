@@ -51,6 +51,7 @@ pub fn modes() -> Vec<Mode> {
         by("health", json!({})),
         by("health, hedge after 2 s", json!({"hedge_ms": 2_000})),
         by("health, hedge at p95", json!({"hedge_percentile": 95})),
+        by("health, splice", json!({"splice": true})),
     ]
 }
 
@@ -123,7 +124,7 @@ pub fn written(rows: &[Row]) -> String {
 fn health_and_hedging_make_outages_cheaper() {
     let rows = rows(1, 12 * MINUTE, 400);
     println!("{}", written(&rows));
-    let [calm, without, health, hedged, percentile] = rows.as_slice() else { panic!("five rows") };
+    let [calm, without, health, hedged, percentile, spliced] = rows.as_slice() else { panic!("six rows") };
     assert_eq!((calm.success, calm.attempts), (100.0, 1.0));
     assert!(health.success >= without.success, "{health:?}");
     assert!(health.attempts < without.attempts, "{health:?}");
@@ -131,6 +132,8 @@ fn health_and_hedging_make_outages_cheaper() {
     for hedged in [hedged, percentile] {
         assert!(hedged.p99_added_ms < health.p99_added_ms, "{hedged:?}");
     }
+    assert!(health.success < 100.0, "streams break off");
+    assert_eq!(spliced.success, 100.0, "and another goes on with them");
 }
 
 /// Two hours, for `scripts/simulate`.
