@@ -246,6 +246,14 @@ impl Health {
         }
     }
 
+    /// It has answered, and said that it will not again for so long.
+    pub fn pause(&mut self, key: Key, wait_ms: Millis, caution: Caution, now: Millis) {
+        if caution.rest_ms > 0 {
+            self.course(key, now, |course, _| course.rest(wait_ms, now));
+            self.news = self.news.max(News::Ordinary);
+        }
+    }
+
     /// How long the answer took from its first content to its end.
     pub fn told(&mut self, key: Key, tokens: u64, ms: Millis, now: Millis) {
         // Of a few tokens the time is that of one packet.

@@ -88,14 +88,18 @@ pub fn lay<'c>(
             candidates: Vec::new(),
             left_out: Vec::new(),
         });
-        // Whoever stands behind two names is asked once.
-        let before: Vec<Key> = laid.candidates.iter().map(|candidate| candidate.target.key).collect();
-        let is_new = |candidate: &Candidate| !before.contains(&candidate.target.key);
-        laid.candidates.extend(places.candidates.into_iter().filter(is_new));
+        if laid.candidates.is_empty() {
+            laid.candidates = places.candidates;
+        } else {
+            // Whoever stands behind two names is asked once.
+            let before: Vec<Key> = laid.candidates.iter().map(|candidate| candidate.target.key).collect();
+            let is_new = |candidate: &Candidate| !before.contains(&candidate.target.key);
+            laid.candidates.extend(places.candidates.into_iter().filter(is_new));
+        }
         laid.left_out.extend(places.left_out);
     }
     let mut laid = laid.ok_or_else(|| Error::new(Kind::Internal, "no model was named"))?;
-    // Over all models as within one: whoever is down goes behind whoever is not.
+    // Over all models as within one: whoever is down goes behind whoever is not. Of one model they stand so already.
     laid.candidates.sort_by_key(|candidate| candidate.standing);
     Ok(laid)
 }

@@ -101,7 +101,10 @@ pub fn arrange(candidates: &mut [Candidate], order: Order, stick: Option<Stick>,
         Order::Balanced => wait(part(candidate, attraction(candidate, dearest)), dice),
     };
     // As they are listed where one rank is as good as another.
-    candidates.sort_by_cached_key(|candidate| (candidate.standing, rank(candidate)));
+    match order {
+        Order::Listed => candidates.sort_by_key(|candidate| candidate.standing),
+        _ => candidates.sort_by_cached_key(|candidate| (candidate.standing, rank(candidate))),
+    }
     if let Some(Stick(stick)) = stick {
         keep(candidates, stick);
     }

@@ -130,6 +130,9 @@ fn is_slower(target: &Target, wishes: &Wishes, health: &Health) -> bool {
 /// Which part of what its provider is asked goes by its account.
 fn share_permille(target: &Target) -> u32 {
     let accounts = target.provider.accounts();
+    if accounts.len() < 2 {
+        return 1000;
+    }
     let weight = |account: &Account| u64::from(account.weight);
     let all: u64 = accounts.iter().map(weight).sum();
     let own = accounts.get(target.account).map_or(1, weight);

@@ -47,11 +47,12 @@ fn region<'t>(provider: &'t Provider, model: &'t str) -> Option<&'t str> {
         }
         Reach::Echo => false,
     };
-    let profile = model.split_once('.').map(|(start, _)| start).filter(|start| PROFILES.contains(start));
-    match profile.filter(|_| is_bedrock) {
-        Some(profile) => Some(profile),
-        None => provider.region.as_deref(),
+    let own = provider.region.as_deref();
+    // Every target of every request is asked, and few are on Bedrock.
+    if !is_bedrock {
+        return own;
     }
+    model.split_once('.').map(|(start, _)| start).filter(|start| PROFILES.contains(start)).or(own)
 }
 
 /// `eu` holds `eu-west-1`, and `europe-west4`, as Google calls it.

@@ -277,6 +277,10 @@ async fn send<H: Host>(
     if !(200..300).contains(&answer.status) {
         return reading.error(host, answer).await;
     }
+    // Nothing is left of its limits, so the next request is better put to another.
+    if let Some(wait_ms) = upstream.limit_headers.wait_ms(&answer.headers, host.now()) {
+        job.health.lock().pause(target.key, wait_ms, job.policy.caution, host.now());
+    }
     let framing = answer.headers.get("content-type").and_then(Framing::of);
     // A list has no content type of its own; only who asked for one knows.
     let framing = framing.or((is_own && job.ask == Ask::Stream(Framing::Array)).then_some(Framing::Array));
