@@ -140,6 +140,9 @@ fn models(gateway: &Gateway, dialect: Inbound, request: &Incoming) -> Result<Vec
 
 fn model(gateway: &Gateway, dialect: Inbound, name: &str, request: &Incoming) -> Result<Vec<u8>, Error> {
     caller(gateway, request)?;
+    if name.len() > MODEL_NAME_BYTES_MAX {
+        return Err(Error::field("model", format!("a name has at most {MODEL_NAME_BYTES_MAX} bytes")));
+    }
     Ok(dialect.write_model(&route::shown(&gateway.config, name)?))
 }
 

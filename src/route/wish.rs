@@ -182,6 +182,52 @@ impl Preference {
 
 /// What the list of wishes may hold: nobody has more providers or models in mind.
 const NAMES_MAX: usize = 100;
+/// Each of them is looked up, and the request read for it.
+const MODELS_MAX: usize = 16;
+/// Of a name, and of what else stands in the log.
+const NAME_BYTES_MAX: usize = 200;
+
+/// The headers that wish something; what begins like them is a mistake, and told.
+const HEADERS: &[&str] = &[
+    "x-tollgate-models",
+    "x-tollgate-order",
+    "x-tollgate-only",
+    "x-tollgate-ignore",
+    "x-tollgate-sort",
+    "x-tollgate-no-fallback",
+    "x-tollgate-zero-retention",
+    "x-tollgate-no-training",
+    "x-tollgate-region",
+    "x-tollgate-session",
+    "x-tollgate-tags",
+    "x-tollgate-user",
+    "x-tollgate-strict",
+];
+
+fn is_name(text: &str) -> bool {
+    text.len() <= NAME_BYTES_MAX && !text.chars().any(char::is_control)
+}
+
+/// A body for a gateway behind this one: without what was heeded here. Models and providers are this gateway's to
+/// choose, by rules that the one behind does not know; how data is to be treated there is for that one to heed too.
+pub fn for_gateway(body: &Fields<'_>) -> Vec<u8> {
+    const CHOICES: &[&str] = &["models", "order", "only", "ignore"];
+    let chosen = |object: Raw<'_>| {
+        let fields = Fields::read(object.get().as_bytes()).ok()?;
+        String::from_utf8(fields.without(CHOICES)).ok()
+    };
+    let provider = body.raw("provider").and_then(chosen);
+    let options = body.raw("providerOptions").and_then(|options| {
+        let options = Fields::read(options.get().as_bytes()).ok()?;
+        let gateway = chosen(options.raw("gateway")?)?;
+        String::from_utf8(options.with(&[("gateway", &gateway)])).ok()
+    });
+    let values = [("provider", &provider), ("providerOptions", &options)];
+    let values: Vec<(&str, &str)> =
+        values.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))).collect();
+    let body = body.with(&values);
+    Fields::read(&body).map(|fields| fields.without(&["models"])).unwrap_or_default()
+}
 
 /// The fields of a body that only a gateway reads.
 pub const FIELDS: &[&str] = &["models", "provider", "providerOptions", "session_id"];
@@ -211,13 +257,23 @@ impl Wishes {
         }
         wishes.in_body = FIELDS.iter().any(|name| body.raw(name).is_some());
         // OpenAI's name for what shares a cache means the same here, and is for upstreams too.
-        let cache_key = || body.get("prompt_cache_key").unwrap_or_default();
+        let cache_key = || body.get("prompt_cache_key").unwrap_or_default().filter(|key: &String| is_name(key));
         wishes.session = body.get("session_id").map_err(wrong("session_id"))?.or_else(cache_key);
         wishes.take_headers(headers)?;
         let lists = [&wishes.models, &wishes.order, &wishes.only, &wishes.ignore, &wishes.tags];
         if lists.iter().any(|list| list.len() > NAMES_MAX) {
-            return Err(Error::invalid(format!("a list of models, providers or tags has at most {NAMES_MAX} names")));
+            return Err(Error::invalid(format!("a list of providers or tags has at most {NAMES_MAX} names")));
         }
+        if wishes.models.len() > MODELS_MAX {
+            return Err(Error::field("models", format!("has more than {MODELS_MAX} names")));
+        }
+        let texts = [&wishes.user, &wishes.session, &wishes.region];
+        let mut names = lists.into_iter().flatten().chain(texts.into_iter().flatten());
+        if !names.all(|name| is_name(name)) {
+            let why = format!("a name, a tag, a user or a session has at most {NAME_BYTES_MAX} bytes, none of control");
+            return Err(Error::invalid(why));
+        }
+        drop(names);
         Ok(wishes)
     }
 
@@ -262,7 +318,12 @@ impl Wishes {
                     Error::field(format!("{path}.max_price.{name}"), "must be dollars per million tokens, like 0.5")
                 })
             };
-            self.max_price = (price("prompt", prompt)?, price("completion", completion)?);
+            let least = |one: Option<Picodollars>, other: Option<Picodollars>| match (one, other) {
+                (Some(one), Some(other)) => Some(one.min(other)),
+                (one, other) => one.or(other),
+            };
+            let (input, output) = self.max_price;
+            self.max_price = (least(input, price("prompt", prompt)?), least(output, price("completion", completion)?));
             let others = [("request", request), ("image", image), ("audio", audio)];
             let others = others.into_iter().filter(|(_, price)| price.is_some());
             self.unmet.extend(others.map(|(name, _)| format!("{path}.max_price.{name}")));
@@ -288,7 +349,9 @@ impl Wishes {
     fn take_headers(&mut self, headers: &Headers) -> Result<(), Error> {
         let list = |name: &str| {
             let names = headers.get(name)?.split(',').map(str::trim).filter(|name| !name.is_empty());
-            Some(names.map(str::to_owned).collect::<Vec<_>>())
+            let names: Vec<String> = names.map(str::to_owned).collect();
+            // An empty header wishes nothing.
+            (!names.is_empty()).then_some(names)
         };
         let replace = |wished: &mut Vec<String>, name| {
             if let Some(names) = list(name) {
@@ -313,6 +376,9 @@ impl Wishes {
             Some("true") => Ok(true),
             Some(_) => Err(Error::invalid(format!("the header {name} must be true or false"))),
         };
+        let unknown = headers.iter().map(|(name, _)| name).filter(|name| name.starts_with("x-tollgate-"));
+        let unknown = unknown.filter(|name| !HEADERS.contains(name)).take(NAMES_MAX);
+        self.unmet.extend(unknown.map(str::to_owned));
         self.first_only |= is_set("x-tollgate-no-fallback")?;
         self.zero_retention |= is_set("x-tollgate-zero-retention")?;
         self.no_training |= is_set("x-tollgate-no-training")?;
@@ -431,8 +497,16 @@ mod tests {
         let body = r#"{"provider":{"sort":{"by":"exacto","partition":"none"},"max_price":{"request":1,"prompt":2}}}"#;
         let unmet = read(body, &[]).unwrap().unmet;
         assert_eq!(unmet, ["provider.sort", "provider.sort.partition", "provider.max_price.request"]);
-        let long = format!(r#"{{"models":[{}]}}"#, vec![r#""m""#; NAMES_MAX + 1].join(","));
-        for body in [r#"{"models":"a"}"#, r#"{"provider":{"order":"p"}}"#, r#"{"session_id":1}"#, &long] {
+        let long = format!(r#"{{"models":[{}]}}"#, vec![r#""m""#; MODELS_MAX + 1].join(","));
+        let user = format!(r#"{{"provider":{{"user":"{}"}}}}"#, "u".repeat(NAME_BYTES_MAX + 1));
+        for body in [
+            r#"{"models":"a"}"#,
+            r#"{"models":["\n"]}"#,
+            &user,
+            r#"{"provider":{"order":"p"}}"#,
+            r#"{"session_id":1}"#,
+            &long,
+        ] {
             assert!(read(body, &[]).is_err(), "{body}");
         }
         let body = r#"{"providerOptions":{"gateway":{"max_price":{"completion":"-1"}}}}"#;
@@ -457,6 +531,25 @@ mod tests {
         for (written, expected) in cases {
             let wishes = read(&format!(r#"{{"provider":{{"max_price":{{"prompt":{written}}}}}}}"#), &[]).unwrap();
             assert_eq!(wishes.max_price, (Some(Picodollars(expected)), None), "{written}");
+        }
+    }
+
+    #[test]
+    fn a_gateway_behind_chooses_no_other_model_or_provider() {
+        let cases = [
+            (
+                r#"{"model":"x","models":["y"],"provider":{"zdr":true,"only":["p"]},"seed":1.50}"#,
+                r#"{"model":"x","provider":{"zdr":true},"seed":1.50}"#,
+            ),
+            (
+                r#"{"providerOptions":{"gateway":{"models":["y"],"tags":["t"]},"openai":{"a":1}}}"#,
+                r#"{"providerOptions":{"gateway":{"tags":["t"]},"openai":{"a":1}}}"#,
+            ),
+            (r#"{"provider":"p"}"#, r#"{"provider":"p"}"#),
+        ];
+        for (body, expected) in cases {
+            let body = Fields::read(body.as_bytes()).unwrap();
+            assert_eq!(String::from_utf8(for_gateway(&body)).unwrap(), expected);
         }
     }
 

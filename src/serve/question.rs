@@ -185,10 +185,14 @@ impl Job<'_> {
 
     /// What is wished of the route is for the gateway that the request is meant for, which may be behind this one.
     fn without_wishes(&self, body: Vec<u8>, target: &Target) -> Vec<u8> {
-        if !self.wishes.in_body || target.provider.is_gateway {
+        if !self.wishes.in_body {
             return body;
         }
-        Fields::read(&body).map(|fields| fields.without(wish::FIELDS)).unwrap_or(body)
+        let told = Fields::read(&body).map(|fields| match target.provider.is_gateway {
+            true => wish::for_gateway(&fields),
+            false => fields.without(wish::FIELDS),
+        });
+        told.unwrap_or(body)
     }
 
     /// What of `unread` fields, and of the wishes, nobody gets.
