@@ -125,7 +125,8 @@ fn names<'n>(
     let then = then.map(|(index, name)| (name.as_str(), Some(format!("models[{index}]"))));
     let mut names: Vec<Name<'n>> = Vec::new();
     for (asked_for, at) in [(model, None)].into_iter().chain(then) {
-        match follow(&config.rules, asked_for, &facts, dice) {
+        let other = if config.rules.is_empty() { None } else { other_name(config, asked_for) };
+        match follow(&config.rules, (asked_for, other.as_deref()), &facts, dice) {
             Ok(followed) => {
                 rules.extend(followed.rules);
                 let (model, order) = named(config, asked_for, followed.model);
@@ -142,17 +143,32 @@ fn names<'n>(
     Ok(names)
 }
 
+/// How else a model may be called: with its provider, or without.
+fn other_name(config: &Config, model: &str) -> Option<String> {
+    if config.aliases.contains(model) {
+        return None;
+    }
+    match model.split_once('/') {
+        Some((_, bare)) => (!bare.contains('/')).then(|| bare.to_owned()),
+        None => resolve(config, model).ok()?.targets.first().map(ToString::to_string),
+    }
+}
+
 /// The model that a name stands for after the rules, and the order that its ending wants. As a name of its own one with
 /// an ending goes before.
 fn named<'n>(config: &Config, model: &'n str, ruled: Option<&'n str>) -> (&'n str, Option<Order>) {
     match (variant(model), ruled) {
         (Some((_, order)), Some(ruled)) => (ruled, Some(order)),
         (None, Some(ruled)) => (ruled, None),
-        (Some((plain, order)), None) if !config.aliases.contains(model) && config.aliases.contains(plain) => {
-            (plain, Some(order))
-        }
+        (Some((plain, order)), None) if !is_own(config, model) => (plain, Some(order)),
         (_, None) => (model, None),
     }
+}
+
+/// Whether a name with an ending is a name as it is: of a model, or for a gateway behind this one that knows the ending.
+fn is_own(config: &Config, model: &str) -> bool {
+    let provider = model.split_once('/').and_then(|(provider, _)| config.providers.get(provider));
+    config.aliases.contains(model) || config.models.knows(model) || provider.is_some_and(|provider| provider.is_gateway)
 }
 
 fn placed(error: Error, at: Option<String>) -> Error {

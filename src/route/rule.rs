@@ -132,10 +132,11 @@ impl Hours {
 }
 
 impl When {
-    fn holds(&self, model: &str, facts: &Facts<'_>) -> bool {
+    fn holds(&self, (model, other): (&str, Option<&str>), facts: &Facts<'_>) -> bool {
         let all = |glob: &Option<Glob>, text: &str| glob.as_ref().is_none_or(|glob| glob.matches(text));
         // An ending says how a model's targets are put in order; it makes no other model of it.
-        (all(&self.model, model) || variant(model).is_some_and(|(plain, _)| all(&self.model, plain)))
+        let plain = variant(model).map(|(plain, _)| plain);
+        [Some(model), plain, other].into_iter().flatten().any(|name| all(&self.model, name))
             && all(&self.caller, facts.caller)
             && self.tag.as_ref().is_none_or(|glob| facts.tags.iter().any(|tag| glob.matches(tag)))
             && self.body_bytes_over.is_none_or(|least| facts.body_bytes > least)
@@ -236,16 +237,17 @@ pub struct Followed<'r> {
 pub struct Denied<'r>(pub usize, pub &'r str);
 
 /// The first rule that is for the request gives it another name, for which the rules behind it are asked again: so each
-/// applies once at most, and they end.
+/// applies once at most, and they end. `other` is how else the model may be called, so that no rule is passed by.
 pub fn follow<'r>(
     rules: &'r [Rule],
-    model: &str,
+    (model, other): (&str, Option<&str>),
     facts: &Facts<'_>,
     dice: &mut Dice,
 ) -> Result<Followed<'r>, Denied<'r>> {
     let mut followed = Followed { model: None, rules: Vec::new() };
     for (at, rule) in rules.iter().enumerate() {
-        if !rule.when.holds(followed.model.unwrap_or(model), facts) {
+        let name = followed.model.map_or((model, other), |model| (model, None));
+        if !rule.when.holds(name, facts) {
             continue;
         }
         match &rule.then {
@@ -350,17 +352,17 @@ mod tests {
         for hold in &holds {
             let mut when = When::default();
             hold(&mut when);
-            assert!(when.holds("claude-opus-5", &facts), "{when:?}");
+            assert!(when.holds(("claude-opus-5", None), &facts), "{when:?}");
             hold(&mut all);
         }
-        assert!(all.holds("claude-opus-5", &facts));
+        assert!(all.holds(("claude-opus-5", None), &facts));
         for fail in fails {
             let mut when = When::default();
             for hold in &holds {
                 hold(&mut when);
             }
             fail(&mut when);
-            assert!(!when.holds("claude-opus-5", &facts), "{when:?}");
+            assert!(!when.holds(("claude-opus-5", None), &facts), "{when:?}");
         }
     }
 
@@ -369,9 +371,9 @@ mod tests {
         let headers = Headers::default();
         let when = When { model: Some(Glob::new("gpt-5")), ..When::default() };
         for model in ["gpt-5", "gpt-5:floor", "gpt-5:nitro"] {
-            assert!(when.holds(model, &facts(&headers)), "{model}");
+            assert!(when.holds((model, None), &facts(&headers)), "{model}");
         }
-        assert!(!when.holds("gpt-5:8b", &facts(&headers)), "this is another model");
+        assert!(!when.holds(("gpt-5:8b", None), &facts(&headers)), "this is another model");
     }
 
     #[test]
@@ -385,7 +387,7 @@ mod tests {
             rule("claude-2", to("smart")),
             rule("*-secret", Then::Deny("not here".into())),
         ];
-        let follow = |model| follow(&rules, model, &facts(&headers), &mut Dice::new(1));
+        let follow = |model| follow(&rules, (model, None), &facts(&headers), &mut Dice::new(1));
         assert_eq!(follow("gpt").unwrap(), Followed { model: None, rules: vec![] });
         assert_eq!(follow("smart").unwrap(), Followed { model: Some("smart"), rules: vec![0, 1, 2] }, "and not again");
         assert_eq!(follow("top-secret").unwrap_err(), Denied(3, "not here"));
@@ -429,8 +431,8 @@ mod tests {
         let split = Then::Use(vec![("a".to_owned(), 90), ("b".to_owned(), 10)]);
         let rules = [Rule { when: When::default(), then: split }];
         let mut dice = Dice::new(3);
-        let chosen =
-            (0..10_000).filter(|_| follow(&rules, "m", &facts(&headers), &mut dice).unwrap().model == Some("a"));
+        let chosen = (0..10_000)
+            .filter(|_| follow(&rules, ("m", None), &facts(&headers), &mut dice).unwrap().model == Some("a"));
         let count = chosen.count();
         assert!((8_900..9_100).contains(&count), "{count}");
     }
