@@ -85,8 +85,8 @@ const WORDS: &[(Class, &[&str])] = &[
 ];
 
 impl Class {
-    /// Of an answer that is an error. `words` is its type, code and message.
-    pub fn of(status: u16, words: &str) -> Self {
+    /// Of an answer that is an error. `words` is its beginning, with its type, code and message; `message` is that alone.
+    pub fn of(status: u16, words: &str, message: &str) -> Self {
         let words = words.to_lowercase();
         let told = |class: Self| class.is_in(&words);
         match status {
@@ -96,7 +96,7 @@ impl Class {
             // A quota that no wait refills; Google's refills, and says so in the same words.
             429 if told(Self::Unpaid) && !words.contains("ai.google.dev") => Self::Unpaid,
             429 => Self::RateLimit,
-            400 | 403 if told(Self::Unpaid) => Self::Unpaid,
+            400 | 403 if is_unpaid(&words, message) => Self::Unpaid,
             400 | 413 | 422 | 500 if told(Self::Context) => Self::Context,
             413 => Self::Context,
             400 | 403 | 422 if told(Self::Filtered) => Self::Filtered,
@@ -124,6 +124,11 @@ impl Class {
 
     pub fn all() -> impl Iterator<Item = Self> {
         ALL.into_iter()
+    }
+
+    /// Whether another key of the same provider may do better.
+    pub fn is_of_account(self) -> bool {
+        matches!(self, Self::RateLimit | Self::Unpaid | Self::Key)
     }
 
     /// Whether the same target may answer if it is asked again.
@@ -164,6 +169,17 @@ impl Class {
     fn bit(self) -> u16 {
         1 << self as u16
     }
+}
+
+/// Whether an error of a bad request says that the account is empty. Such errors repeat what callers wrote, so the words
+/// count only where a server alone writes: as the code, or at the beginning.
+fn is_unpaid(words: &str, message: &str) -> bool {
+    let codes = ["\"code\":\"insufficient_quota\"", "\"type\":\"insufficient_quota\""];
+    let spaceless: String = words.chars().filter(|c| !c.is_whitespace()).collect();
+    let message = message.to_lowercase();
+    let message = message.trim_start_matches("your ").trim_start_matches("you exceeded your ");
+    let sentences = WORDS.iter().filter(|(class, _)| *class == Class::Unpaid).flat_map(|(_, sentences)| *sentences);
+    codes.iter().any(|code| spaceless.contains(code)) || sentences.into_iter().any(|told| message.starts_with(told))
 }
 
 /// The classes after which the next target is asked.
@@ -245,8 +261,17 @@ mod tests {
             (400, "max_tokens: Field required", Class::Invalid),
         ];
         for (status, words, class) in cases {
-            assert_eq!(Class::of(status, words), class, "{status} {words}");
+            assert_eq!(Class::of(status, words, words), class, "{status} {words}");
         }
+    }
+
+    #[test]
+    fn what_a_caller_wrote_empties_no_account() {
+        let echo =
+            r#"{"error":{"message":"Invalid value: 'insufficient_quota'","type":"invalid_request_error","code":null}}"#;
+        assert_eq!(Class::of(400, echo, "Invalid value: 'insufficient_quota'"), Class::Invalid);
+        let own = r#"{"error": {"message": "No more", "code": "insufficient_quota"}}"#;
+        assert_eq!(Class::of(400, own, "No more"), Class::Unpaid);
     }
 
     #[test]

@@ -179,6 +179,10 @@ impl Health {
                 Breaker::Open { until, rest_ms } if until <= now => {
                     course.breaker = Breaker::Probing { since: now, rest_ms };
                 }
+                // The one that tried it is not heard of: this one tries it now, and it alone.
+                Breaker::Probing { since, rest_ms } if since.saturating_add(PROBE_MS_MAX) <= now => {
+                    course.breaker = Breaker::Probing { since: now, rest_ms };
+                }
                 // Found well elsewhere since it was closed here, it counts anew.
                 closed @ Breaker::Closed { .. } => course.breaker = closed,
                 Breaker::Open { .. } | Breaker::Probing { .. } => {}
@@ -601,7 +605,10 @@ mod tests {
         health.end(key, Verdict::Abandoned, Caution::default(), over);
         assert_eq!(health.standing(key, over), Standing::Up);
         health.begin(key, over);
-        assert_eq!(health.standing(key, over + PROBE_MS_MAX), Standing::Up);
+        let later = over + PROBE_MS_MAX;
+        assert_eq!(health.standing(key, later), Standing::Up, "it is not heard of");
+        health.begin(key, later);
+        assert!(matches!(health.standing(key, later), Standing::Down(_)), "one tries it again, and one only");
     }
 
     #[test]

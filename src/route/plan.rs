@@ -76,6 +76,21 @@ impl Plan {
         Some(candidate.target)
     }
 
+    /// The same for one who is asked beside `first`: another than that, by whatever key, where there is one.
+    pub fn beside(&mut self, first: &Target, now: Millis) -> Option<Arc<Target>> {
+        self.put_back(first);
+        self.next(now)
+    }
+
+    /// Puts the other keys of a target behind all others, whose order stays.
+    fn put_back(&mut self, target: &Target) {
+        let is_same = |candidate: &Candidate| {
+            Arc::ptr_eq(&candidate.target.provider, &target.provider) && candidate.target.model == target.model
+        };
+        // Stable, and whoever is down stays behind whoever is not.
+        self.waiting.make_contiguous().sort_by_key(|candidate| (candidate.standing, is_same(candidate)));
+    }
+
     /// The one that was taken out last was sent nothing after all.
     pub fn unasked(&mut self) {
         self.asked = self.asked.saturating_sub(1);
@@ -107,6 +122,10 @@ impl Plan {
             });
         }
         let retried = self.retried.iter().find(|(key, _)| *key == target.key).map_or(0, |(_, times)| *times);
+        if !failure.class.is_of_account() {
+            // What ails the server ails it whichever key is shown.
+            self.put_back(target);
+        }
         match self.pause(retried, failure, now) {
             Some(pause) => {
                 self.begin(now);
@@ -182,6 +201,36 @@ mod tests {
         assert!(matches!(plan.after(&second, BUSY, NOW), Then::Again(_)), "and the other has its own");
         assert_eq!(plan.after(&second, BUSY, NOW), Then::Next);
         assert!(plan.next(NOW).is_none());
+    }
+
+    #[test]
+    fn what_ails_a_server_is_not_tried_with_its_other_keys_first() {
+        let keys = |class| {
+            let mut plan = plan(&["a", "b", "c"], Budget { attempts: 9, ms: 60_000, retries: 0, retry_ms: 100 });
+            let first = plan.next(NOW).unwrap();
+            // The second is another key of the first.
+            let twin = Target { account: 1, key: Key::of("a", "m", 1), ..first.other() };
+            plan.waiting[0].target = Arc::new(twin);
+            plan.after(&first, Failure { class, status: None, wait_ms: None }, NOW);
+            plan.next(NOW).unwrap().provider.name.clone()
+        };
+        assert_eq!(keys(Class::ServerError), "c");
+        assert_eq!(keys(Class::Timeout), "c");
+        assert_eq!(keys(Class::RateLimit), "a");
+        assert_eq!(keys(Class::Key), "a");
+    }
+
+    impl Target {
+        fn other(&self) -> Self {
+            let Self { provider, model, account, known, key } = self;
+            Self {
+                provider: provider.clone(),
+                model: model.clone(),
+                account: *account,
+                known: known.clone(),
+                key: *key,
+            }
+        }
     }
 
     #[test]

@@ -143,7 +143,8 @@ pub(super) async fn seek<H: Host>(
         };
         let Some((by, Asked { tried, sent })) = first_of(host, &mut under_way, hedge_ms).await else {
             // Nobody has answered yet, so one more is asked beside the first.
-            if let Some(target) = plan.next(host.now()) {
+            let first = under_way.first().map(|first| first.target.clone());
+            if let Some(target) = first.and_then(|first| plan.beside(&first, host.now())) {
                 under_way.push(start(target, 0));
             }
             continue;
@@ -157,11 +158,13 @@ pub(super) async fn seek<H: Host>(
             Tried::Whole { headers, body, tally, lost } => {
                 note(Outcome::Status(200), "");
                 outrun(job, record, &under_way, sent.as_ref(), ended);
+                begins(sent.as_ref(), ended);
                 return Sought::Whole { by, headers, body, tally, lost, sent };
             }
             Tried::Stream { headers, upstream, relay, lost } => {
                 note(Outcome::Status(200), "");
                 outrun(job, record, &under_way, sent.as_ref(), ended);
+                begins(sent.as_ref(), ended);
                 return Sought::Stream { by, headers, upstream, relay, lost, sent };
             }
             Tried::Failed { outcome, failure, upset } => {
@@ -313,15 +316,19 @@ async fn counted<H: Host>(host: &H, job: &Job<'_>, mut record: Record) -> Reply<
     whole(200, headers, job.dialect.write_count(count::tokens(&request)))
 }
 
+/// An answer has begun. A caller who leaves before says nothing of that.
+fn begins(sent: Option<&Sent>, now: Millis) {
+    if let Some(sent) = sent {
+        sent.watch.begins(now);
+    }
+}
+
 pub(super) fn served(record: &mut Record, target: &Target, lost: &[String], sent: Option<Sent>, now: Millis) {
     record.lost = lost_text(lost);
     record.status = 200;
     record.first_byte_ms = Some(now.saturating_sub(record.started));
     record.served = Some(Served { target: target.to_string(), price: target.known.price.clone(), began: now });
-    record.watch = sent.map(|sent| {
-        sent.watch.begins(now);
-        sent.watch
-    });
+    record.watch = sent.map(|sent| sent.watch);
 }
 
 async fn hung_up<H: Host>(host: &H, mut record: Record, tally: Option<Tally>) -> Reply<H::Body> {

@@ -422,7 +422,7 @@ impl Reading<'_> {
         let told = dialect.read_error(&bytes);
         // Its type and code say as much as its message, and each dialect has them elsewhere.
         let words = String::from_utf8_lossy(bytes.get(..CLASS_BYTES_MAX).unwrap_or(&bytes));
-        let class = Class::of(status, &words);
+        let class = Class::of(status, &words, told.as_deref().unwrap_or_default());
         let is_json = told.is_some() || Fields::read(&bytes).is_ok();
         // A redirect or a 1xx is no answer to a model call, and following it would carry the key elsewhere.
         let kind = if status < 400 { Kind::BadUpstream } else { Kind::Upstream(status) };
