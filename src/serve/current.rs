@@ -45,7 +45,7 @@ impl Current {
         if self.knows(version) {
             return Offered::Known;
         }
-        match compile() {
+        match compile().and_then(|config| self.keeps_callers(config)) {
             Ok(config) => {
                 let config = Config { version: version.to_owned(), ..config };
                 self.gateway = Some(Arc::new(match &self.gateway {
@@ -60,6 +60,17 @@ impl Current {
                 Offered::Refused(line)
             }
         }
+    }
+
+    /// A file that is being written is empty for a moment, and would let everybody in.
+    fn keeps_callers(&self, config: Config) -> Result<Config, Vec<Mistake>> {
+        let has_callers = self.gateway.as_ref().is_some_and(|gateway| !gateway.config.callers.is_empty());
+        if has_callers && config.callers.is_empty() {
+            let why =
+                "callers: there is none, and the configuration that goes on has some; start anew to serve without keys";
+            return Err(vec![Mistake(why.to_owned())]);
+        }
+        Ok(config)
     }
 
     /// Whether there is nothing to be learned from an offer of this version.
@@ -107,6 +118,15 @@ mod tests {
         assert_eq!(offer(&mut current, BAD), Offered::Known, "even if another came between");
         assert_eq!(offer(&mut current, OTHER), Offered::Known);
         assert!(matches!(offer(&mut current, BAD), Offered::Refused(_)), "it was mended, and is there again");
+    }
+
+    #[test]
+    fn no_change_takes_all_callers_away() {
+        let with_caller = format!(r#"{{"callers":{{"ci":{{"sha256":"{}"}}}}}}"#, "0".repeat(64));
+        let mut current = Current::new(Keyless::Loopback);
+        assert!(matches!(offer(&mut current, &with_caller), Offered::Taken(_)));
+        assert!(matches!(offer(&mut current, "{}"), Offered::Refused(line) if line.contains("start anew")));
+        assert_eq!(current.gateway().unwrap().config.callers.len(), 1);
     }
 
     #[test]
