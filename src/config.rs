@@ -29,7 +29,7 @@ use crate::named::Named;
 use crate::nearest::nearest;
 use crate::price::Picodollars;
 use crate::route::health::Key;
-use crate::route::policy::Policy;
+use crate::route::policy::{Policy, PolicyDraft};
 use crate::route::rule::{Glob, Rule};
 
 /// Ready to serve from.
@@ -158,6 +158,7 @@ impl Config {
             patience: compile_patience("timeouts", &draft.timeouts, PATIENCE, &mut mistakes),
             ..Policy::compile("policy", &draft.policy, &Policy::default(), &mut mistakes)
         };
+        check_policy("policy", &draft.policy, &known, &mut mistakes);
         let media = compile_media(&draft.media, &mut mistakes);
         let refresh = refresh::compile(draft, &media, &mut mistakes);
         let (providers, off) = provider::compile(draft, &rows, &secret, &mut mistakes);
@@ -270,12 +271,21 @@ fn compile_aliases(
         for (index, target) in alias.targets.iter().enumerate() {
             let at = format!("models.{name}.targets[{index}]");
             match compile_target(target, known, providers, models) {
+                // A star stands for none that is there already. Whoever is named twice is meant twice.
+                Ok(found) if target.contains('*') => {
+                    let is_new = |found: &Arc<Target>| targets.iter().all(|known: &Arc<Target>| known.key != found.key);
+                    let found: Vec<_> = found.into_iter().filter(is_new).collect();
+                    targets.extend(found);
+                }
                 Ok(found) => targets.extend(found),
                 Err(why) => mistakes.push(Mistake(format!("{at}: {why}"))),
             }
         }
         let AliasDraft { first_byte_ms, idle_ms, total_ms, heartbeat_ms, .. } = *alias;
         let timeouts = Timeouts { first_byte_ms, idle_ms, total_ms, heartbeat_ms };
+        if let Some(written) = &alias.policy {
+            check_policy(&format!("models.{name}.policy"), written, known, mistakes);
+        }
         let policy = Policy {
             strict: alias.strict.unwrap_or(policy.strict),
             patience: compile_patience(&format!("models.{name}"), &timeouts, policy.patience, mistakes),
@@ -287,6 +297,16 @@ fn compile_aliases(
         aliases.insert(name.to_owned(), Alias { targets, policy: Arc::new(policy) });
     }
     aliases
+}
+
+/// A name that is nobody's would silently allow what is forbidden.
+fn check_policy(at: &str, written: &PolicyDraft, known: &Known, mistakes: &mut Vec<Mistake>) {
+    let lists = [("only", &written.only), ("ignore", &written.ignore)];
+    let named = lists.into_iter().flat_map(|(field, names)| names.iter().map(move |name| (field, name.as_str())));
+    for (field, name) in named.chain(written.weights.names().map(|name| ("weights", name))) {
+        let provider = name.split('/').next().unwrap_or_default();
+        mistakes.extend(known.check(provider).err().map(|why| Mistake(format!("{at}.{field}: {why}"))));
+    }
 }
 
 /// What `provider/model` stands for: none where the provider is off, several where it has several keys or a star stands
@@ -623,6 +643,7 @@ mod tests {
         assert_eq!(targets("own/*").unwrap(), "own/a own/b own/c-1");
         assert_eq!(targets("*/a").unwrap(), "other/a own/a");
         assert_eq!(targets("own/c-*").unwrap(), "own/c-1");
+        assert_eq!(targets(r#"own/b","own/*","own/b"#).unwrap(), "own/b own/a own/c-1 own/b");
         assert_eq!(targets("openai/*").unwrap(), "", "it is off");
         let mistakes = [
             ("own/x*", r#"models.m.targets[0]: no known model is like "own/x*""#),

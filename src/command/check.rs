@@ -36,7 +36,6 @@ pub(crate) fn check(draft: &Draft, anywhere: &Secrets<'_>, here: &Secrets<'_>) -
     }
     absent(draft, &complete, &config, &mut report.warnings);
     unpriced(&config, &mut report.warnings);
-    unused(draft, &complete, &mut report.warnings);
     Ok(report)
 }
 
@@ -124,20 +123,6 @@ fn unpriced(config: &Config, warnings: &mut Vec<String>) {
     }
 }
 
-/// Weights that nothing is weighed by.
-fn unused(draft: &Draft, complete: &Config, warnings: &mut Vec<String>) {
-    let policies =
-        draft.models.iter().filter_map(|(name, alias)| Some((format!("models.{name}.policy"), alias.policy.as_ref()?)));
-    for (at, policy) in std::iter::once(("policy".to_owned(), &draft.policy)).chain(policies) {
-        for name in policy.weights.names() {
-            let provider = name.split_once('/').map_or(name, |(provider, _)| provider);
-            if !complete.providers.contains(provider) && !complete.off.contains(provider) {
-                warnings.push(format!("{at}.weights: there is no provider \"{provider}\""));
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,7 +152,7 @@ mod tests {
 
     #[test]
     fn what_is_hardly_meant_is_warned_of() {
-        let cases: [(&str, &[&str], &[&str]); 5] = [
+        let cases: [(&str, &[&str], &[&str]); 4] = [
             ("{}", &[], &[]),
             (
                 r#"{"models":{"a":{"targets":["openai/gpt-5","openai/gpt-5"]}}}"#,
@@ -190,11 +175,6 @@ mod tests {
                     "models.a: no price is known for openai/mine, so callers with a cap are refused there (ci); write ",
                     r#"[prices."openai/mine"], or unpriced = true for the caller"#
                 )],
-            ),
-            (
-                r#"{"policy":{"weights":{"opnai":3}},"models":{"a":{"targets":["openai/b"],"policy":{"weights":{"openai/b":1}}}}}"#,
-                &["OPENAI_API_KEY"],
-                &[r#"policy.weights: there is no provider "opnai""#],
             ),
         ];
         for (json, secrets, expected) in cases {

@@ -142,7 +142,8 @@ fn share_permille(target: &Target) -> u32 {
 /// A provider's name is that of all its models; OpenRouter's callers name a region behind a slash too.
 fn is_named(target: &Target, name: &str) -> bool {
     let provider = target.provider.name.as_str();
-    name == provider
+    // OpenRouter's callers write some of them in capitals.
+    name.eq_ignore_ascii_case(provider)
         || name
             .split_once('/')
             .is_some_and(|(named, rest)| named == provider && (rest == target.model || rest.is_empty()))

@@ -52,7 +52,10 @@ fn region<'t>(provider: &'t Provider, model: &'t str) -> Option<&'t str> {
     if !is_bedrock {
         return own;
     }
-    model.split_once('.').map(|(start, _)| start).filter(|start| PROFILES.contains(start)).or(own)
+    // A profile may be called by its ARN, which says where it is kept and not where it runs.
+    let (arn, name) = model.rsplit_once('/').unwrap_or(("", model));
+    let profile = name.split_once('.').map(|(start, _)| start).filter(|start| PROFILES.contains(start));
+    if arn.contains("inference-profile") { profile } else { profile.or(own) }
 }
 
 /// `eu` holds `eu-west-1`, and `europe-west4`, as Google calls it.
@@ -111,6 +114,14 @@ mod tests {
             ("{}", "amazon-bedrock/anthropic.claude-x", Some("eu-west-1"), None, None),
             ("{}", "amazon-bedrock/global.anthropic.claude-x", Some("global"), None, None),
             ("{}", "bedrock-anthropic/us.anthropic.claude-x", Some("us"), None, None),
+            (
+                "{}",
+                "amazon-bedrock/arn:aws:bedrock:eu-west-1:1:inference-profile/global.a.b",
+                Some("global"),
+                None,
+                None,
+            ),
+            ("{}", "amazon-bedrock/arn:aws:bedrock:eu-west-1:1:application-inference-profile/x", None, None, None),
             (r#"{"amazon-bedrock":{"no_training":true}}"#, "amazon-bedrock/a", Some("eu-west-1"), None, Some(true)),
             ("{}", "google-vertex/gemini-x", Some("europe-west4"), Some(false), Some(true)),
             ("{}", "deepinfra/meta-llama/x", None, Some(true), Some(true)),
