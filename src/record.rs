@@ -171,10 +171,14 @@ impl Record {
         })
     }
 
-    /// Of those whose cost is known, where one went on with what another had begun.
+    /// What is known of the cost of an answer whose whole cost is not: that of its parts, where one went on with what another
+    /// had begun, and of those who were outrun.
     fn known_cost(&self, last: Option<&Tally>) -> Option<Picodollars> {
-        let costs = self.told(last).filter_map(|(served, tally, _)| Some(served.cost(tally)?.0.0));
-        (!self.parts.is_empty()).then(|| Picodollars(costs.fold(0, u64::saturating_add)))
+        let told = self.told(last).filter(|_| !self.parts.is_empty());
+        let parts = told.filter_map(|(served, tally, _)| Some(served.cost(tally)?.0));
+        let outrun = self.attempts.iter().filter_map(|attempt| attempt.outrun?.cost);
+        let known = parts.chain(outrun).fold(0_u64, |sum, cost| sum.saturating_add(cost.0));
+        (known > 0).then_some(Picodollars(known))
     }
 
     /// All who answered, with what each told, and whether it was the last.
@@ -210,9 +214,8 @@ impl Record {
             let end = if is_last { end } else { End::Cut };
             adds.extend(usage_adds(&self.caller, &served.target, self.started, end, &tally.usage, own));
         }
-        if cost.is_some() {
-            adds.extend(self.attempts.iter().filter_map(|attempt| self.outrun_add(attempt)));
-        }
+        // They are paid whatever came of the others.
+        adds.extend(self.attempts.iter().filter_map(|attempt| self.outrun_add(attempt)));
         Settlement { line, adds }
     }
 

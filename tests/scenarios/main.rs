@@ -221,19 +221,22 @@ impl Run {
             told.check(name);
             settled += u32::from(!told.settled.is_empty());
             let line = &told.line;
-            let Some(target) = line["target"].as_str() else { continue };
-            assert_eq!(told.settled.len(), 1, "{name}: an answer was not settled");
-            let cost = line["cost_picodollars"].as_i64();
-            spent += cost.unwrap_or(0);
-            unpriced += i32::from(cost.is_none());
-            // Those who were outrun are paid too, each under its own name.
+            // Those who were outrun are paid too, each under its own name, and also where nobody answers.
             let mut outrun = 0;
-            for attempt in line["attempts"].as_array().unwrap().iter().filter(|_| cost.is_some()) {
+            for attempt in line["attempts"].as_array().unwrap() {
                 let Some(cost) = attempt["cost_picodollars"].as_i64().filter(|cost| *cost > 0) else { continue };
                 let other = attempt["target"].as_str().unwrap();
                 *counted.entry(format!("usage/ci/2026-11-21/cost_picodollars/{other}")).or_default() += cost;
                 outrun += cost;
             }
+            let Some(target) = line["target"].as_str() else {
+                spent += outrun;
+                continue;
+            };
+            assert_eq!(told.settled.len(), 1, "{name}: an answer was not settled");
+            let cost = line["cost_picodollars"].as_i64();
+            spent += cost.unwrap_or(0);
+            unpriced += i32::from(cost.is_none());
             // The line is of all who told part of the answer; the counters are of each.
             let parts = line["parts"].as_array();
             let alone = std::slice::from_ref(line);
