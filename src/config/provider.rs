@@ -467,6 +467,10 @@ impl Making<'_> {
             if header.name.is_empty() || !header.name.bytes().all(is_name) {
                 return Err(self.wrong(&at(), format_args!("\"{}\" is not a header's name", header.name)));
             }
+            if OWN_HEADERS.iter().any(|own| header.name.eq_ignore_ascii_case(own)) {
+                let why = format_args!("\"{}\" is written by the gateway itself; leave it out", header.name);
+                return Err(self.wrong(&at(), why));
+            }
             let value = match (&header.value, &header.secret) {
                 (Some(value), None) => value.clone(),
                 (None, Some(name)) => match (self.secret)(name) {
@@ -558,6 +562,8 @@ impl Making<'_> {
 }
 
 const AUTHORIZATION: &str = "authorization";
+/// What says where a request goes and how long it is.
+const OWN_HEADERS: &[&str] = &["host", "content-length", "transfer-encoding", "connection"];
 /// The service that requests to Bedrock are signed for.
 const BEDROCK: &str = "bedrock";
 
@@ -628,8 +634,14 @@ fn is_region(region: &str) -> bool {
 fn is_base_url(url: &str) -> bool {
     let url = url.replace(MODEL, "m");
     let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    let has_port = |rest: &str| {
+        let authority = rest.split('/').next().unwrap_or_default();
+        let port = authority.rsplit_once(':').map(|(_, port)| port).filter(|port| !port.ends_with(']'));
+        port.is_none_or(|port| port.parse::<u16>().is_ok())
+    };
     rest.is_some_and(|rest| {
         !rest.is_empty()
+            && has_port(rest)
             && !rest.starts_with('/')
             && rest.bytes().all(|b| b.is_ascii_graphic() && !b"?#\\\"{}".contains(&b))
     })
@@ -745,6 +757,10 @@ mod tests {
         assert_eq!(compile(&with(r#"{"name":"b","secret":"S"}"#), &[]).unwrap().off.get("p").unwrap(), "S");
         let mistakes = [
             (r#"{"name":"a b","value":"v"}"#, r#"providers.p.headers[0]: "a b" is not a header's name"#),
+            (
+                r#"{"name":"Content-Length","value":"3"}"#,
+                r#"providers.p.headers[0]: "Content-Length" is written by the gateway itself; leave it out"#,
+            ),
             (r#"{"name":"a"}"#, "providers.p.headers[0]: needs value, or secret (the name of the secret with it)"),
             (r#"{"name":"a","value":"\n"}"#, "providers.p.headers[0]: has a value that no header can have"),
         ];
