@@ -97,7 +97,7 @@ fn guess(value: &Value) -> Option<Source> {
 
 /// What other gateways fall back after that tell no failures apart.
 fn every_failure() -> Vec<String> {
-    Class::all().map(|class| class.name().to_owned()).collect()
+    Class::ALL.iter().map(|class| class.word().to_owned()).collect()
 }
 
 /// `draft` in TOML, without the tables that say nothing.

@@ -77,7 +77,7 @@ pub enum Origin {
 
 impl Kind {
     fn named(word: &str) -> Option<Self> {
-        [Self::Completion, Self::Embedding, Self::Rerank, Self::Image].into_iter().find(|kind| kind.word() == word)
+        Self::ALL.iter().copied().find(|kind| kind.word() == word)
     }
 }
 
@@ -248,7 +248,7 @@ mod tests {
                 count += 1;
                 let Model { price, context, most, kind, can, cannot } = line::read(line, "table");
                 assert!(context != Some(0) && most != Some(0) && kind.is_some(), "{line}");
-                assert!(Need::all().all(|need| !(can.has(need) && cannot.has(need))), "{line}");
+                assert!(Need::ALL.iter().all(|need| !(can.has(*need) && cannot.has(*need))), "{line}");
                 let Some(Priced { price, .. }) = price else { continue };
                 let tokens = price.services.iter().map(|(_, tokens)| tokens).chain([&price.tokens]);
                 let tiers =
@@ -293,7 +293,10 @@ mod tests {
         let models = Models::built_in();
         let claude = models.get("anthropic/claude-sonnet-4-5");
         assert!(
-            Need::all().filter(|need| *need != Need::Audio && *need != Need::Stream).all(|need| claude.can.has(need))
+            Need::ALL
+                .iter()
+                .filter(|need| **need != Need::Audio && **need != Need::Stream)
+                .all(|need| claude.can.has(*need))
         );
         assert!(claude.cannot.has(Need::Audio) && claude.kind == Some(Kind::Chat));
         let half = Batch { input: 1_500_000, output: 7_500_000 };

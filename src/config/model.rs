@@ -210,7 +210,7 @@ mod tests {
         assert_eq!(model(written), Ok(Model { price, context: Some(9), most: Some(7), kind, can, cannot }));
         assert_eq!(model(r#"{"output_tokens":7}"#), Ok(Model { most: Some(7), ..Model::default() }));
         let text = model(r#"{"takes":[]}"#).unwrap();
-        assert!(Need::all().all(|need| text.cannot.has(need) == (need != Need::Stream)), "nothing but text");
+        assert!(Need::ALL.iter().all(|need| text.cannot.has(*need) == (*need != Need::Stream)), "nothing but text");
     }
 
     #[test]

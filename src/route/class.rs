@@ -4,48 +4,36 @@
 
 use super::health::Verdict;
 use crate::host::Millis;
+use crate::wire::json::words;
 
-/// Kinds of failure that a policy tells apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Class {
-    /// Too many requests or tokens; asking later helps.
-    RateLimit,
-    /// The provider has no room; asking later or elsewhere helps.
-    Overloaded,
-    ServerError,
-    /// No first byte in time.
-    Timeout,
-    Unreachable,
-    /// A 200 that failed, broke off or was nonsense before its first content.
-    BadAnswer,
-    /// The prompt is longer than the model's window.
-    Context,
-    /// Refused for what it says.
-    Filtered,
-    /// The account has nothing left.
-    Unpaid,
-    /// The gateway's key is not taken.
-    Key,
-    /// The provider does not have the model.
-    NoModel,
-    /// Anything else that is the request's fault.
-    Invalid,
+words! {
+    /// Kinds of failure that a policy tells apart.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Class = "a class of failures" {
+        /// Too many requests or tokens; asking later helps.
+        RateLimit as "rate-limit",
+        /// The provider has no room; asking later or elsewhere helps.
+        Overloaded as "overloaded",
+        ServerError as "server-error",
+        /// No first byte in time.
+        Timeout as "timeout",
+        Unreachable as "unreachable",
+        /// A 200 that failed, broke off or was nonsense before its first content.
+        BadAnswer as "bad-answer",
+        /// The prompt is longer than the model's window.
+        Context as "context",
+        /// Refused for what it says.
+        Filtered as "filtered",
+        /// The account has nothing left.
+        Unpaid as "unpaid",
+        /// The gateway's key is not taken.
+        Key as "key",
+        /// The provider does not have the model.
+        NoModel as "no-model",
+        /// Anything else that is the request's fault.
+        Invalid as "invalid",
+    }
 }
-
-const ALL: [Class; 12] = [
-    Class::RateLimit,
-    Class::Overloaded,
-    Class::ServerError,
-    Class::Timeout,
-    Class::Unreachable,
-    Class::BadAnswer,
-    Class::Context,
-    Class::Filtered,
-    Class::Unpaid,
-    Class::Key,
-    Class::NoModel,
-    Class::Invalid,
-];
 
 /// Words in lower case that tell a class, wherever they stand in an error's type, code or message.
 const WORDS: &[(Class, &[&str])] = &[
@@ -122,10 +110,6 @@ impl Class {
         WORDS.iter().any(|(class, known)| *class == self && known.iter().any(|known| words.contains(known)))
     }
 
-    pub fn all() -> impl Iterator<Item = Self> {
-        ALL.into_iter()
-    }
-
     /// Whether another key of the same provider may do better.
     pub fn is_of_account(self) -> bool {
         matches!(self, Self::RateLimit | Self::Unpaid | Self::Key)
@@ -145,24 +129,6 @@ impl Class {
             (Self::Timeout | Self::Unreachable | Self::BadAnswer, _) => Verdict::Failed,
             (Self::Unpaid | Self::Key, _) => Verdict::Unpaid,
             (Self::Context | Self::Filtered | Self::NoModel | Self::Invalid, _) => Verdict::Refused,
-        }
-    }
-
-    /// As it is written in a policy.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::RateLimit => "rate-limit",
-            Self::Overloaded => "overloaded",
-            Self::ServerError => "server-error",
-            Self::Timeout => "timeout",
-            Self::Unreachable => "unreachable",
-            Self::BadAnswer => "bad-answer",
-            Self::Context => "context",
-            Self::Filtered => "filtered",
-            Self::Unpaid => "unpaid",
-            Self::Key => "key",
-            Self::NoModel => "no-model",
-            Self::Invalid => "invalid",
         }
     }
 
@@ -206,7 +172,7 @@ impl Classes {
     }
 
     pub fn iter(self) -> impl Iterator<Item = Class> {
-        ALL.into_iter().filter(move |class| self.has(*class))
+        Class::ALL.iter().copied().filter(move |class| self.has(*class))
     }
 }
 
@@ -292,6 +258,6 @@ mod tests {
         let some: Classes = [Class::Key, Class::RateLimit, Class::Key].into_iter().collect();
         assert_eq!(some.iter().collect::<Vec<_>>(), [Class::RateLimit, Class::Key]);
         assert!(Classes::USUAL.has(Class::Overloaded) && !Classes::USUAL.has(Class::Invalid));
-        assert_eq!(ALL.iter().map(|class| class.bit()).sum::<u16>(), 0xfff, "all are listed");
+        assert_eq!(Class::ALL.iter().map(|class| class.bit()).sum::<u16>(), 0xfff, "all are listed");
     }
 }

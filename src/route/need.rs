@@ -22,11 +22,6 @@ words! {
 pub struct Needs(u8);
 
 impl Need {
-    pub fn all() -> impl Iterator<Item = Self> {
-        use Need::{Audio, Documents, Images, Reasoning, Schema, Stream, Tools};
-        [Stream, Tools, Images, Audio, Documents, Schema, Reasoning].into_iter()
-    }
-
     /// As a message has it.
     pub fn name(self) -> &'static str {
         match self {
@@ -65,14 +60,14 @@ impl Needs {
     /// Those of all that are not in it.
     #[must_use]
     pub fn others(self) -> Self {
-        Need::all().filter(|need| !self.has(*need)).collect()
+        Need::ALL.iter().copied().filter(|need| !self.has(*need)).collect()
     }
 
     /// The first that is in both.
     pub fn first_of(self, others: Self) -> Option<Need> {
         let both = Self(self.0 & others.0);
         // Most have nothing in common, and every target of every request is asked.
-        if both == Self::default() { None } else { Need::all().find(|need| both.has(*need)) }
+        if both == Self::default() { None } else { Need::ALL.iter().copied().find(|need| both.has(*need)) }
     }
 
     pub fn all_of(self, others: Self) -> bool {

@@ -154,13 +154,13 @@ impl Fall {
         let mut classes = Vec::new();
         let mut statuses = Vec::new();
         for name in names {
-            let class = Class::all().find(|class| class.name() == name);
+            let class = Class::ALL.iter().find(|class| class.word() == name);
             match (class, name.parse::<u16>(), name.strip_suffix("xx").and_then(|digit| digit.parse::<u16>().ok())) {
-                (Some(class), ..) => classes.push(class),
+                (Some(class), ..) => classes.push(*class),
                 (None, Ok(status @ 400..=599), _) => statuses.push(status),
                 (None, _, Some(hundred @ (4 | 5))) => statuses.extend((0..100).map(|rest| hundred * 100 + rest)),
                 _ => {
-                    let near = nearest(name, Class::all().map(Class::name));
+                    let near = nearest(name, Class::ALL.iter().map(|class| class.word()));
                     let hint = near.map_or_else(
                         || "a class like \"rate-limit\" or a status like \"404\" or \"5xx\"".to_owned(),
                         |near| format!("did you mean \"{near}\"?"),

@@ -138,7 +138,7 @@ pub(super) fn explain_to(
             max: policy.budget.attempts,
             ms: policy.budget.ms,
             retries: policy.budget.retries,
-            fall_on: policy.fall.classes.iter().map(|class| class.name()).collect(),
+            fall_on: policy.fall.classes.iter().map(|class| class.word()).collect(),
             fall_on_statuses: &policy.fall.statuses,
             hedge: policy.hedge.map(|hedge| match hedge {
                 Hedge::After(ms) => format!("after {ms} ms"),

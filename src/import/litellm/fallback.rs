@@ -95,7 +95,7 @@ impl Fallbacks {
             // Nothing but its fallbacks is behind a deployment that is alone.
             (false, false) if own == 1 => Some(classes),
             (false, false) => {
-                let usual: Vec<String> = Classes::USUAL.iter().map(|class| class.name().to_owned()).collect();
+                let usual: Vec<String> = Classes::USUAL.iter().map(|class| class.word().to_owned()).collect();
                 let more: Vec<String> = classes.into_iter().filter(|class| !usual.contains(class)).collect();
                 (!more.is_empty()).then(|| usual.into_iter().chain(more).collect())
             }

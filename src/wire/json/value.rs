@@ -360,6 +360,9 @@ macro_rules! words {
         }
 
         impl $name {
+            /// In the order in which they are listed.
+            $vis const ALL: &[Self] = &[Self::$first $(, Self::$variant)*];
+
             /// As it is written.
             $vis fn word(self) -> &'static str {
                 match self {
@@ -372,8 +375,7 @@ macro_rules! words {
         impl<'json> $crate::wire::json::Read<'json> for $name {
             fn read(at: &mut $crate::wire::json::Cursor<'json>) -> Self {
                 const WORDS: &[&str] = &[$first_word $(, $word)*];
-                const VARIANTS: &[$name] = &[$name::$first $(, $name::$variant)*];
-                VARIANTS.get(at.one_of(WORDS, $due)).copied().unwrap_or($name::$first)
+                Self::ALL.get(at.one_of(WORDS, $due)).copied().unwrap_or($name::$first)
             }
 
             fn blank() -> Self {
