@@ -176,16 +176,13 @@ impl Health {
         self.course(key, now, |course, elsewhere| {
             course.in_flight = course.in_flight.saturating_add(1);
             match course.breaker_with(elsewhere) {
-                Breaker::Open { until, rest_ms } if until <= now => {
-                    course.breaker = Breaker::Probing { since: now, rest_ms };
-                }
-                // The one that tried it is not heard of: this one tries it now, and it alone.
-                Breaker::Probing { since, rest_ms } if since.saturating_add(PROBE_MS_MAX) <= now => {
-                    course.breaker = Breaker::Probing { since: now, rest_ms };
-                }
                 // Found well elsewhere since it was closed here, it counts anew.
                 closed @ Breaker::Closed { .. } => course.breaker = closed,
-                Breaker::Open { .. } | Breaker::Probing { .. } => {}
+                held if held.holds_until() > now => {}
+                // This one tries it now, and it alone.
+                Breaker::Open { rest_ms, .. } | Breaker::Probing { rest_ms, .. } => {
+                    course.breaker = Breaker::Probing { since: now, rest_ms };
+                }
             }
         });
     }
@@ -220,9 +217,9 @@ impl Health {
 
     /// An answer has begun, after so long. Its end is told besides.
     pub fn began_after(&mut self, key: Key, first_byte_ms: Millis, now: Millis) {
-        self.took(key, first_byte_ms, now);
         let mut news = News::Ordinary;
-        self.course(key, now, |course, _| {
+        self.course(key, now, |course, elsewhere| {
+            course.took(first_byte_ms, elsewhere);
             let before = course.breaker;
             course.turn(before.begun(), now);
             if !before.is_closed() && course.breaker.is_closed() {
@@ -232,20 +229,17 @@ impl Health {
         self.news = self.news.max(news);
     }
 
-    fn took(&mut self, key: Key, first_byte_ms: Millis, now: Millis) {
-        self.course(key, now, |course, elsewhere| {
-            course.first_byte.add(first_byte_ms, WEIGHT);
-            course.find_middle(elsewhere);
-        });
-    }
-
     /// Another that was asked later was sooner, `ms` after this one was asked. It would have taken longer still: left out,
     /// the slow would seem to be as quick as their quick answers, and whoever never answers would never be found out.
     /// So it counts as a failure in a row. The attempt's end is told besides.
     pub fn outrun(&mut self, key: Key, ms: Millis, caution: Caution, now: Millis) {
-        self.took(key, ms, now);
+        self.course(key, now, |course, elsewhere| {
+            course.took(ms, elsewhere);
+            if caution.rest_ms > 0 {
+                course.breaker = course.breaker.after(Verdict::Failed, caution, now);
+            }
+        });
         if caution.rest_ms > 0 {
-            self.course(key, now, |course, _| course.breaker = course.breaker.after(Verdict::Failed, caution, now));
             self.news = News::Urgent;
         }
     }
@@ -273,13 +267,12 @@ impl Health {
 
     /// Whether it should be asked, and what is measured of it.
     pub fn seen(&self, key: Key, now: Millis) -> (Standing, Measure) {
-        match (self.known(key), self.elsewhere(key)) {
-            (None, None) => (Standing::Up, Measure::default()),
-            (Some(course), elsewhere) | (None, elsewhere @ Some(course)) => {
-                let elsewhere = elsewhere.filter(|elsewhere| !std::ptr::eq(*elsewhere, course));
-                (course.standing(elsewhere, now), course.measure(elsewhere, now))
-            }
-        }
+        let (course, elsewhere) = match (self.known(key), self.elsewhere(key)) {
+            (Some(course), elsewhere) => (course, elsewhere),
+            (None, Some(course)) => (course, None),
+            (None, None) => return (Standing::Up, Measure::default()),
+        };
+        (course.standing(elsewhere, now), course.measure(elsewhere, now))
     }
 
     pub fn standing(&self, key: Key, now: Millis) -> Standing {
@@ -348,13 +341,13 @@ impl Health {
 impl Course {
     fn standing(&self, elsewhere: Option<&Self>, now: Millis) -> Standing {
         let resting_until = self.resting_until.max(elsewhere.map_or(0, |elsewhere| elsewhere.resting_until));
-        match self.breaker_with(elsewhere) {
-            Breaker::Open { until, .. } if until > now => Standing::Down(until),
-            Breaker::Probing { since, .. } if since.saturating_add(PROBE_MS_MAX) > now => {
-                Standing::Down(since.saturating_add(PROBE_MS_MAX))
-            }
-            _ if resting_until > now => Standing::Resting(resting_until),
-            _ => Standing::Up,
+        let down_until = self.breaker_with(elsewhere).holds_until();
+        if down_until > now {
+            Standing::Down(down_until)
+        } else if resting_until > now {
+            Standing::Resting(resting_until)
+        } else {
+            Standing::Up
         }
     }
 
@@ -379,6 +372,11 @@ impl Course {
             success_permille: success_permille.and_then(|permille| u32::try_from(permille).ok()),
             in_flight: self.in_flight,
         }
+    }
+
+    fn took(&mut self, first_byte_ms: Millis, elsewhere: Option<&Self>) {
+        self.first_byte.add(first_byte_ms, WEIGHT);
+        self.find_middle(elsewhere);
     }
 
     fn turn(&mut self, breaker: Breaker, now: Millis) {
@@ -412,6 +410,15 @@ impl Course {
 impl Breaker {
     fn is_closed(self) -> bool {
         matches!(self, Self::Closed { .. })
+    }
+
+    /// Until when nobody else should ask: one who tries it and is not heard of again holds it no longer than its bound.
+    fn holds_until(self) -> Millis {
+        match self {
+            Self::Closed { .. } => 0,
+            Self::Open { until, .. } => until,
+            Self::Probing { since, .. } => since.saturating_add(PROBE_MS_MAX),
+        }
     }
 
     fn after(self, verdict: Verdict, caution: Caution, now: Millis) -> Self {
