@@ -1,5 +1,6 @@
 //! What a request asks of a target, as far as it can be seen without reading all of it.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use memchr::memmem;
@@ -25,13 +26,15 @@ pub struct Demand {
 }
 
 /// A request on its way to the rules and the plan.
-#[derive(Clone, Copy)]
 pub struct Asked<'a> {
     pub dialect: Inbound,
     pub ask: Ask,
     pub body: &'a Fields<'a>,
     /// All of it.
     pub bytes: &'a [u8],
+    /// What takes a look at all of it: taken once, however many models are wished.
+    holds_files: OnceCell<bool>,
+    whole: OnceCell<(Needs, u64)>,
 }
 
 /// Where the content of messages begins that is no text, in any dialect. A text that holds one of these has a backslash
@@ -49,35 +52,40 @@ const FILES: [&[u8]; 9] = [
 ];
 
 impl<'a> Asked<'a> {
+    pub fn new(dialect: Inbound, ask: Ask, body: &'a Fields<'a>, bytes: &'a [u8]) -> Self {
+        Self { dialect, ask, body, bytes, holds_files: OnceCell::new(), whole: OnceCell::new() }
+    }
+
     /// What it needs, read as far as `targets` make a difference.
-    pub fn demand(self, targets: &[Arc<Target>], stick: Option<Stick>) -> Demand {
-        let shape = self.shape();
+    pub fn demand(&self, targets: &[Arc<Target>], stick: Option<Stick>) -> Demand {
         let about = estimate(self.bytes.len() as u64);
         let is_close = targets.iter().any(|target| target.known.context.is_some_and(|window| about > window));
         // What is needed besides files stands at the top of the body.
         let may_differ = targets.iter().any(|target| target.known.cannot.has_files());
         let (needs, input_tokens) = match is_close || (may_differ && self.may_hold_files()) {
-            true => self.read(shape),
+            true => self.whole(),
             // No window is near, so nothing depends on it.
-            false => (shape, 0),
+            false => (self.shape(), 0),
         };
         Demand { needs, input_tokens, stick }
     }
 
     /// All that it needs.
-    pub fn needs(self) -> Needs {
-        let shape = self.shape();
-        if self.may_hold_files() { self.read(shape).0 } else { shape }
+    pub fn needs(&self) -> Needs {
+        if self.may_hold_files() { self.whole().0 } else { self.shape() }
     }
 
-    fn read(self, shape: Needs) -> (Needs, u64) {
-        // A body that cannot be read is refused by whoever has to write it anew, and says so better.
-        let Ok(request) = self.dialect.read_request(self.body) else { return (shape, 0) };
-        // An estimate is a quarter off at worst in prose; a target is not left out for that.
-        (content(&request).fold(shape, Needs::with), count::tokens(&request) / 4 * 3)
+    fn whole(&self) -> (Needs, u64) {
+        *self.whole.get_or_init(|| {
+            let shape = self.shape();
+            // A body that cannot be read is refused by whoever has to write it anew, and says so better.
+            let Ok(request) = self.dialect.read_request(self.body) else { return (shape, 0) };
+            // An estimate is a quarter off at worst in prose; a target is not left out for that.
+            (content(&request).fold(shape, Needs::with), count::tokens(&request) / 4 * 3)
+        })
     }
 
-    fn shape(self) -> Needs {
+    fn shape(&self) -> Needs {
         let holds = |field: &str, word: &str| {
             self.body.raw(field).is_some_and(|raw| memmem::find(raw.get().as_bytes(), word.as_bytes()).is_some())
         };
@@ -105,13 +113,13 @@ impl<'a> Asked<'a> {
         found.into_iter().filter(|(_, is_needed)| *is_needed).map(|(need, _)| need).collect()
     }
 
-    fn may_hold_files(self) -> bool {
-        matches!(self.ask, Ask::Answer | Ask::Stream(_))
-            && FILES.iter().any(|word| memmem::find(self.bytes, word).is_some())
+    fn may_hold_files(&self) -> bool {
+        let holds = || FILES.iter().any(|word| memmem::find(self.bytes, word).is_some());
+        matches!(self.ask, Ask::Answer | Ask::Stream(_)) && *self.holds_files.get_or_init(holds)
     }
 
     /// By what it keeps to one target.
-    pub fn stick(self, sticky: Sticky, session: Option<&str>) -> Stick {
+    pub fn stick(&self, sticky: Sticky, session: Option<&str>) -> Stick {
         match (sticky, session) {
             (Sticky::Conversation, Some(session)) => Stick::of(session.as_bytes()),
             (Sticky::Conversation, None) => Stick::of(self.conversation()),
@@ -120,7 +128,7 @@ impl<'a> Asked<'a> {
     }
 
     /// The first message that is the user's: it stays as the conversation grows.
-    fn conversation(self) -> &'a [u8] {
+    fn conversation(&self) -> &'a [u8] {
         let is_before = |message: &Raw<'a>| {
             let role = parse::<Said>(message.get()).ok().and_then(|said| said.role);
             matches!(role.as_deref(), Some("system" | "developer"))
@@ -131,13 +139,13 @@ impl<'a> Asked<'a> {
     }
 
     /// The system prompt, or else the tools, or else how the conversation begins.
-    fn prefix(self) -> &'a [u8] {
+    fn prefix(&self) -> &'a [u8] {
         let fields = ["system", "instructions", "systemInstruction", "system_instruction", "tools"];
         let found = fields.iter().find_map(|name| self.body.raw(name)).or_else(|| self.messages().first().copied());
         found.map_or(self.bytes, |raw| raw.get().as_bytes())
     }
 
-    fn messages(self) -> Vec<Raw<'a>> {
+    fn messages(&self) -> Vec<Raw<'a>> {
         let list = ["messages", "input", "contents", "prompt"].iter().find_map(|name| self.body.raw(name));
         // A prompt may be a text alone.
         list.map_or_else(Vec::new, |list| parse(list.get()).unwrap_or_else(|_| vec![list]))

@@ -28,7 +28,7 @@ pub struct Wanted<'a> {
     pub model: &'a str,
     pub headers: &'a Headers,
     pub wishes: &'a Wishes,
-    pub asked: Asked<'a>,
+    pub asked: &'a Asked<'a>,
     pub size: &'a Size,
     pub now: Millis,
 }

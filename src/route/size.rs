@@ -17,7 +17,7 @@ pub struct Size {
 const OUTPUT_TOKENS_HELD: u64 = 4096;
 
 impl Size {
-    pub fn of(asked: Asked<'_>) -> Self {
+    pub fn of(asked: &Asked<'_>) -> Self {
         let service = match asked.body.get::<String>("service_tier") {
             Ok(Some(tier)) if tier == "priority" => Service::Priority,
             _ => Service::Standard,
@@ -34,7 +34,7 @@ impl Size {
 }
 
 /// The most tokens that an answer is held to have.
-fn output_max(asked: Asked<'_>) -> u64 {
+fn output_max(asked: &Asked<'_>) -> u64 {
     match asked.ask {
         Ask::Answer | Ask::Stream(_) => {
             let (stated, answers) = asked.dialect.output_asked(asked.body);
@@ -70,7 +70,7 @@ mod tests {
         for (dialect, ask, body, most) in cases {
             let bytes = body.as_bytes();
             let body = Fields::read(bytes).unwrap();
-            assert_eq!(Size::of(Asked { dialect, ask, body: &body, bytes }).output, most, "{}", bytes.escape_ascii());
+            assert_eq!(Size::of(&Asked::new(dialect, ask, &body, bytes)).output, most, "{}", bytes.escape_ascii());
         }
     }
 }

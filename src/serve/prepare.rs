@@ -187,14 +187,14 @@ pub(super) fn read<'a>(
     record.user.clone_from(&wishes.user);
     // As much chance as is in its id.
     let mut dice = Dice::new(hash(HASH_START, record.id.as_bytes()));
-    let asked = Asked { dialect, ask, body: &body, bytes };
-    let size = Size::of(asked);
+    let asked = Asked::new(dialect, ask, &body, bytes);
+    let size = Size::of(&asked);
     let wanted = Wanted {
         caller: &caller.name,
         model: &model,
         headers: &request.headers,
         wishes: &wishes,
-        asked,
+        asked: &asked,
         size: &size,
         now: record.started,
     };

@@ -81,9 +81,10 @@ fn planned(gateway: &Gateway, model: &str, seed: u64) -> usize {
     let body = (Fields::read(body).expect("an object"), body);
     let mut dice = Dice::new(seed);
     let wishes = Wishes::read(&body.0, &headers).expect("wishes");
-    let asked = Asked { dialect: Inbound::OpenaiChat, ask: Ask::Answer, body: &body.0, bytes: body.1 };
-    let size = Size::of(asked);
-    let wanted = Wanted { caller: "ci", model, headers: &headers, wishes: &wishes, asked, size: &size, now: NOW };
+    let asked = Asked::new(Inbound::OpenaiChat, Ask::Answer, &body.0, body.1);
+    let size = Size::of(&asked);
+    let wanted =
+        Wanted { caller: "ci", model, headers: &headers, wishes: &wishes, asked: &asked, size: &size, now: NOW };
     let mut rules = Vec::new();
     let laid = lay(&gateway.config, &gateway.health, &wanted, &mut dice, &mut rules);
     let Ok(Laid { candidates, policy, .. }) = laid else { panic!("{model} has no route") };
