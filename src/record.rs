@@ -5,6 +5,7 @@
 use crate::bill::Bill;
 use crate::catalog::models::{Origin, Priced};
 use crate::chat::Usage;
+use crate::config::Target;
 use crate::host::Millis;
 use crate::limit::{Add, Ticket, day};
 use crate::price::{Picodollars, cost};
@@ -53,15 +54,23 @@ pub struct Attempt {
     pub ms: Millis,
     /// Why it could not be reached, as the host has it; else empty.
     pub cause: String,
-    /// Of one that was outrun: what its input costs, by our estimate. Providers bill what they have read.
-    pub outrun: Option<Outrun>,
+    /// Of one that was cancelled before it answered.
+    pub abandoned: Option<Abandoned>,
 }
 
 /// An attempt that is paid for without an answer.
 #[derive(Debug, Clone, Copy)]
-pub struct Outrun {
-    /// `None` where no price is known.
+pub struct Abandoned {
+    /// Of its input, by our estimate; `None` where no price is known.
     pub cost: Option<Picodollars>,
+}
+
+impl Attempt {
+    /// One that took from `began` until `ended`.
+    pub fn new(target: &Target, outcome: Outcome, (began, ended): (Millis, Millis)) -> Self {
+        let ms = ended.saturating_sub(began);
+        Self { target: target.in_full(), outcome, ms, cause: String::new(), abandoned: None }
+    }
 }
 
 /// Who answers, and what it asks for it.
@@ -157,8 +166,9 @@ impl Record {
             let source = if source == own { source } else { "several" };
             Some((Picodollars(sum.0.saturating_add(cost.0)), source))
         })?;
-        let outrun = self.attempts.iter().filter_map(|attempt| attempt.outrun);
-        let all = outrun.map(|outrun| outrun.cost).try_fold(told.0, |sum, cost| Some(sum.saturating_add(cost?.0)));
+        let abandoned = self.attempts.iter().filter_map(|attempt| attempt.abandoned);
+        let all =
+            abandoned.map(|abandoned| abandoned.cost).try_fold(told.0, |sum, cost| Some(sum.saturating_add(cost?.0)));
         Some((Picodollars(all?), source))
     }
 
@@ -172,12 +182,12 @@ impl Record {
     }
 
     /// What is known of the cost of an answer whose whole cost is not: that of its parts, where one went on with what another
-    /// had begun, and of those who were outrun.
+    /// had begun, and of those who were cancelled.
     fn known_cost(&self, last: Option<&Tally>) -> Option<Picodollars> {
         let told = self.told(last).filter(|_| !self.parts.is_empty());
         let parts = told.filter_map(|(served, tally, _)| Some(served.cost(tally)?.0));
-        let outrun = self.attempts.iter().filter_map(|attempt| attempt.outrun?.cost);
-        let known = parts.chain(outrun).fold(0_u64, |sum, cost| sum.saturating_add(cost.0));
+        let abandoned = self.attempts.iter().filter_map(|attempt| attempt.abandoned?.cost);
+        let known = parts.chain(abandoned).fold(0_u64, |sum, cost| sum.saturating_add(cost.0));
         (known > 0).then_some(Picodollars(known))
     }
 
@@ -215,12 +225,12 @@ impl Record {
             adds.extend(usage_adds(&self.caller, &served.target, self.started, end, &tally.usage, own));
         }
         // They are paid whatever came of the others.
-        adds.extend(self.attempts.iter().filter_map(|attempt| self.outrun_add(attempt)));
+        adds.extend(self.attempts.iter().filter_map(|attempt| self.abandoned_add(attempt)));
         Settlement { line, adds }
     }
 
-    fn outrun_add(&self, attempt: &Attempt) -> Option<Add> {
-        let cost = attempt.outrun?.cost.filter(|cost| cost.0 > 0)?;
+    fn abandoned_add(&self, attempt: &Attempt) -> Option<Add> {
+        let cost = attempt.abandoned?.cost.filter(|cost| cost.0 > 0)?;
         // Under the model's name, whichever account it was.
         let target = attempt.target.split('#').next().unwrap_or_default();
         let counter = format!("{}{}/cost_picodollars/{target}", usage_prefix(&self.caller), day(self.started));
@@ -236,7 +246,7 @@ impl Record {
                 outcome: attempt.outcome.to_string(),
                 ms: attempt.ms,
                 cause: &attempt.cause,
-                cost_picodollars: attempt.outrun.and_then(|outrun| outrun.cost),
+                cost_picodollars: attempt.abandoned.and_then(|abandoned| abandoned.cost),
             })
             .collect();
         // Of one who answered alone, what follows says all.
@@ -351,6 +361,7 @@ written! {
         outcome: String,
         ms: Millis,
         cause?: &'a str,
+        /// Of one that was cancelled before it answered, by our estimate.
         cost_picodollars?: Option<Picodollars>,
     }
 

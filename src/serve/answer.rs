@@ -9,7 +9,7 @@ use std::task::Poll;
 use bytes::Bytes;
 use futures::future::{Either, select};
 
-use super::attempt::{Asked, Sent, Tried, Upset, attempt};
+use super::attempt::{Sending, Sent, Tried, Upset, attempt};
 use super::head::{JSON, label, lost_text};
 use super::prepare::Job;
 use super::splice::Begun;
@@ -23,7 +23,7 @@ use crate::error::Kind;
 use crate::host::{Headers, Host, Millis, Reply, ReplyBody};
 use crate::media::Files;
 use crate::price::cost;
-use crate::record::{Attempt, End, Outrun, Record, Served, Tally};
+use crate::record::{Abandoned, Attempt, End, Record, Served, Tally};
 use crate::relay::{Raced, Relay, estimate, race};
 use crate::route::Outcome;
 use crate::route::plan::{Plan, Then};
@@ -127,8 +127,8 @@ pub(super) async fn seek<H: Host>(
 ) -> Sought<H::Body> {
     let (mut last, mut unfit) = (None, None);
     let start = |target: Arc<Target>, pause_ms: Millis| {
-        let began = host.now().saturating_add(pause_ms);
-        Runner::new(target.clone(), began, run(host, job, target, files, said, pause_ms))
+        let sending = Sending::default();
+        Runner::new(target.clone(), sending.clone(), run(host, job, target, files, said, (sending, pause_ms)))
     };
     // One, or two where the first was slow. Dropped, an attempt is cancelled.
     let mut under_way: Vec<_> = again.map(|(target, pause_ms)| start(target, pause_ms)).into_iter().collect();
@@ -138,38 +138,44 @@ pub(super) async fn seek<H: Host>(
             under_way.push(start(target, 0));
         }
         let hedge_ms = match under_way.as_slice() {
-            [first] => plan.hedge_ms(first.target.key, first.began, &job.health.lock(), host.now()),
+            [first] => first
+                .sending
+                .began()
+                .and_then(|began| plan.hedge_ms(first.target.key, began, &job.health.lock(), host.now())),
             _ => None,
         };
-        let Some((by, Asked { tried, sent })) = first_of(host, &mut under_way, hedge_ms).await else {
-            // Nobody has answered yet, so one more is asked beside the first.
-            let first = under_way.first().map(|first| first.target.clone());
-            if let Some(target) = first.and_then(|first| plan.beside(&first, host.now())) {
-                under_way.push(start(target, 0));
+        let (by, sent, tried) = match first_of(host, &mut under_way, hedge_ms).await {
+            First::Ended { by, sent, tried } => (by, sent, tried),
+            // From now on it can be too slow.
+            First::Sent => continue,
+            First::Late => {
+                // Nobody has answered yet, so one more is asked beside the first.
+                let first = under_way.first().map(|first| first.target.clone());
+                if let Some(target) = first.and_then(|first| plan.beside(&first, host.now())) {
+                    under_way.push(start(target, 0));
+                }
+                continue;
             }
-            continue;
         };
         let ended = host.now();
-        let mut note = |outcome, cause: &str| {
-            let ms = sent.as_ref().map_or(0, |sent| ended.saturating_sub(sent.began));
-            record.attempts.push(Attempt { target: by.in_full(), outcome, ms, cause: cause.to_owned(), outrun: None });
-        };
+        let began = sent.as_ref().map_or(ended, |sent| sent.began);
+        let tried_as = |outcome| Attempt::new(&by, outcome, (began, ended));
         match tried {
             Tried::Whole { headers, body, tally, lost } => {
-                note(Outcome::Status(200), "");
-                outrun(job, record, &under_way, sent.as_ref(), ended);
+                record.attempts.push(tried_as(Outcome::Status(200)));
+                cancel(job, record, &under_way, (Outcome::Outrun, sent.as_ref()), ended);
                 begins(sent.as_ref(), ended);
                 return Sought::Whole { by, headers, body, tally, lost, sent };
             }
             Tried::Stream { headers, upstream, relay, lost } => {
-                note(Outcome::Status(200), "");
-                outrun(job, record, &under_way, sent.as_ref(), ended);
+                record.attempts.push(tried_as(Outcome::Status(200)));
+                cancel(job, record, &under_way, (Outcome::Outrun, sent.as_ref()), ended);
                 begins(sent.as_ref(), ended);
                 return Sought::Stream { by, headers, upstream, relay, lost, sent };
             }
             Tried::Failed { outcome, failure, upset } => {
-                note(outcome, &upset.cause);
-                if let Some(Sent { watch, began }) = sent
+                record.attempts.push(Attempt { cause: upset.cause.clone(), ..tried_as(outcome) });
+                if let Some(Sent { watch, began, .. }) = sent
                     && !(outcome == Outcome::TimedOut && job.cuts_short(began, ended))
                 {
                     watch.end(failure.class.verdict(failure.wait_ms), ended);
@@ -177,7 +183,7 @@ pub(super) async fn seek<H: Host>(
                 let upset = upset.without_key(&by, outcome);
                 match plan.after(&by, failure, ended) {
                     Then::Stop => {
-                        outrun(job, record, &under_way, None, ended);
+                        cancel(job, record, &under_way, (Outcome::Outrun, None), ended);
                         return Sought::Stopped(upset);
                     }
                     Then::Again(pause_ms) => under_way.push(start(by, pause_ms)),
@@ -186,10 +192,12 @@ pub(super) async fn seek<H: Host>(
                 last = Some(upset);
             }
             Tried::Gone(tally) => {
-                if sent.is_some() {
-                    note(Outcome::HungUp, "");
-                }
-                hung_up_on(record, &under_way, ended);
+                record.attempts.extend(sent.as_ref().map(|sent| match tally {
+                    // What had come of its answer says what it bills.
+                    Some(_) => tried_as(Outcome::HungUp),
+                    None => job.abandoned(&by, sent, Outcome::HungUp, ended),
+                }));
+                cancel(job, record, &under_way, (Outcome::HungUp, None), ended);
                 return Sought::Gone { by, sent, tally };
             }
             tried => {
@@ -220,35 +228,50 @@ async fn run<H: Host>(
     target: Arc<Target>,
     files: &Mutex<Files>,
     said: Option<&str>,
-    pause_ms: Millis,
-) -> Asked<H::Body> {
+    (sending, pause_ms): (Sending, Millis),
+) -> Tried<H::Body> {
     if pause_ms > 0
         && let Raced::Gone = race(host, pause_ms, pending::<()>()).await
     {
-        return Asked { tried: Tried::Gone(None), sent: None };
+        return Tried::Gone(None);
     }
-    attempt(host, job, &target, files, said).await
+    attempt(host, job, &target, files, said, &sending).await
 }
 
 /// An attempt under way.
 struct Runner<F> {
     target: Arc<Target>,
-    began: Millis,
+    sending: Sending,
     attempt: Pin<Box<F>>,
 }
 
 impl<F: Future> Runner<F> {
-    fn new(target: Arc<Target>, began: Millis, attempt: F) -> Self {
-        Self { target, began, attempt: Box::pin(attempt) }
+    fn new(target: Arc<Target>, sending: Sending, attempt: F) -> Self {
+        Self { target, sending, attempt: Box::pin(attempt) }
+    }
+
+    fn waits(&self) -> bool {
+        self.sending.began().is_none()
     }
 }
 
-/// Takes out the first that ends, with what came of it; `None` where none does within `ms`.
-async fn first_of<H: Host, F: Future>(
-    host: &H,
-    runners: &mut Vec<Runner<F>>,
-    ms: Option<Millis>,
-) -> Option<(Arc<Target>, F::Output)> {
+/// What happens first to those under way.
+enum First<T> {
+    /// One has come to its end, and was taken out.
+    Ended {
+        by: Arc<Target>,
+        /// `None` where nothing was sent.
+        sent: Option<Sent>,
+        tried: T,
+    },
+    /// One has been sent its request.
+    Sent,
+    /// None of this in the time given.
+    Late,
+}
+
+async fn first_of<H: Host, F: Future>(host: &H, runners: &mut Vec<Runner<F>>, ms: Option<Millis>) -> First<F::Output> {
+    let waiting = runners.iter().filter(|runner| runner.waits()).count();
     let first = poll_fn(|context| {
         let ended =
             runners.iter_mut().enumerate().find_map(|(at, runner)| match runner.attempt.as_mut().poll(context) {
@@ -256,50 +279,50 @@ async fn first_of<H: Host, F: Future>(
                 Poll::Pending => None,
             });
         match ended {
-            Some((at, came)) => Poll::Ready((runners.swap_remove(at).target, came)),
+            Some((at, tried)) => {
+                let Runner { target: by, sending, .. } = runners.swap_remove(at);
+                Poll::Ready(First::Ended { by, sent: sending.take(), tried })
+            }
+            None if runners.iter().filter(|runner| runner.waits()).count() < waiting => Poll::Ready(First::Sent),
             None => Poll::Pending,
         }
     });
     match ms {
-        None => Some(first.await),
+        None => first.await,
         Some(ms) => match select(first, pin!(host.sleep(ms))).await {
-            Either::Left((first, _)) => Some(first),
-            Either::Right(((), _)) => None,
+            Either::Left((first, _)) => first,
+            Either::Right(((), _)) => First::Late,
         },
     }
 }
 
-/// Writes down those who were slower than another that was asked beside them, and are cancelled.
-fn outrun<F>(job: &Job<'_>, record: &mut Record, runners: &[Runner<F>], winner: Option<&Sent>, now: Millis) {
-    for Runner { target, began, .. } in runners.iter().filter(|runner| runner.began <= now) {
-        let ms = now.saturating_sub(*began);
+/// Writes down those who were sent something and are about to be dropped, because another was quicker or the caller left.
+fn cancel<F: Future>(
+    job: &Job<'_>,
+    record: &mut Record,
+    runners: &[Runner<F>],
+    (outcome, winner): (Outcome, Option<&Sent>),
+    now: Millis,
+) {
+    for (target, sent) in runners.iter().filter_map(|runner| Some((&runner.target, runner.sending.take()?))) {
         // One that was asked after the winner has had less time, which says nothing of it.
-        if winner.is_some_and(|winner| *began < winner.began) {
-            job.health.lock().outrun(target.key, ms, job.policy.caution, now);
+        if winner.is_some_and(|winner| sent.began < winner.began) {
+            job.health.lock().outrun(target.key, now.saturating_sub(sent.began), job.policy.caution, now);
         }
-        let input = Usage { input: estimate(job.bytes.len() as u64), ..Usage::default() };
-        let price = target.known.price.as_ref();
-        let outrun = Outrun { cost: price.and_then(|priced| cost(&input, &Bill::default(), &priced.price)) };
-        record.attempts.push(Attempt {
-            target: target.in_full(),
-            outcome: Outcome::Outrun,
-            ms,
-            cause: String::new(),
-            outrun: Some(outrun),
-        });
+        record.attempts.push(job.abandoned(target, &sent, outcome, now));
     }
 }
 
-/// Writes down those who are still being asked; whoever waits to be asked again is not.
-fn hung_up_on<F>(record: &mut Record, runners: &[Runner<F>], now: Millis) {
-    for Runner { target, began, .. } in runners.iter().filter(|runner| runner.began <= now) {
-        record.attempts.push(Attempt {
-            target: target.in_full(),
-            outcome: Outcome::HungUp,
-            ms: now.saturating_sub(*began),
-            cause: String::new(),
-            outrun: None,
-        });
+impl Job<'_> {
+    /// An attempt that is cancelled before it answered, because another did or the caller left. Providers bill what they
+    /// have read, and nobody tells how much that is.
+    fn abandoned(&self, target: &Target, sent: &Sent, outcome: Outcome, now: Millis) -> Attempt {
+        let input = if self.ask == Ask::TokenCount { 0 } else { estimate(self.bytes.len() as u64) };
+        let usage = Usage { input, ..Usage::default() };
+        let price = target.known.price.as_ref();
+        let cost = || price.and_then(|priced| cost(&usage, &Bill::default(), &priced.price));
+        let abandoned = (!sent.is_refused).then(|| Abandoned { cost: cost() });
+        Attempt { abandoned, ..Attempt::new(target, outcome, (sent.began, now)) }
     }
 }
 

@@ -1,7 +1,7 @@
 //! One attempt: a target is asked, and its answer read up to the point where the caller would see it. Until then
 //! another target may still answer.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
@@ -116,16 +116,42 @@ impl Upset {
     }
 }
 
-/// What came of asking a target.
-pub(super) struct Asked<B> {
-    pub(super) tried: Tried<B>,
-    /// `None` where nothing was sent.
-    pub(super) sent: Option<Sent>,
-}
+/// The sending of one attempt's request: nothing until then. Whoever waits for the attempt sees it too, for one that is
+/// given up says nothing more.
+#[derive(Clone, Default)]
+pub(super) struct Sending(Arc<Mutex<Option<Sent>>>);
 
 pub(super) struct Sent {
     pub(super) began: Millis,
     pub(super) watch: Watch,
+    /// Whether the target has said that it gives no answer, so that it bills nothing.
+    pub(super) is_refused: bool,
+}
+
+impl Sending {
+    /// When that was.
+    pub(super) fn began(&self) -> Option<Millis> {
+        self.lock().as_ref().map(|sent| sent.began)
+    }
+
+    pub(super) fn take(&self) -> Option<Sent> {
+        self.lock().take()
+    }
+
+    fn begins(&self, job: &Job<'_>, target: &Target, began: Millis) {
+        let watch = job.health.watch(target.key, job.policy.caution, began);
+        *self.lock() = Some(Sent { began, watch, is_refused: false });
+    }
+
+    fn refused(&self) {
+        if let Some(sent) = self.lock().as_mut() {
+            sent.is_refused = true;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Sent>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Asks one target, up to the point where the caller would see its answer.
@@ -137,27 +163,26 @@ pub(super) async fn attempt<H: Host>(
     target: &Target,
     files: &Mutex<Files>,
     said: Option<&str>,
-) -> Asked<H::Body> {
-    let sent = || {
-        let began = host.now();
-        Sent { began, watch: job.health.watch(target.key, job.policy.caution, began) }
-    };
+    sending: &Sending,
+) -> Tried<H::Body> {
     let Reach::Upstream(upstream) = &target.provider.reach else {
         if said.is_some() {
             // It repeats what it is told, which is no way to go on.
-            return Asked { tried: Tried::Unfit(unknown_to(target, job.ask)), sent: None };
+            return Tried::Unfit(unknown_to(target, job.ask));
         }
         let tried = echo(job, target);
-        let is_sent = matches!(tried, Tried::Whole { .. });
-        return Asked { tried, sent: is_sent.then(sent) };
+        if matches!(tried, Tried::Whole { .. }) {
+            sending.begins(job, target, host.now());
+        }
+        return tried;
     };
     let (asked, spoken) = match ready(host, job, (target, upstream), files, said).await {
         Ok(ready) => ready,
-        Err(tried) => return Asked { tried, sent: None },
+        Err(tried) => return tried,
     };
-    let sent = sent();
-    let tried = send(host, job, (target, upstream), asked, spoken).await;
-    Asked { tried, sent: Some(sent) }
+    let began = host.now();
+    sending.begins(job, target, began);
+    send(host, job, (target, upstream), (asked, spoken), (sending, began)).await
 }
 
 /// The language of one attempt.
@@ -230,12 +255,11 @@ async fn send<H: Host>(
     host: &H,
     job: &Job<'_>,
     (target, upstream): (&Target, &Upstream),
-    asked: Outgoing,
-    Language { dialect, label, encoding, lost, share }: Language,
+    (asked, Language { dialect, label, encoding, lost, share }): (Outgoing, Language),
+    (sending, began): (&Sending, Millis),
 ) -> Tried<H::Body> {
     let platform = upstream.platform;
     let is_own = Some(dialect) == job.dialect.dialect() && platform == Platform::Native;
-    let began = host.now();
     let (patience, until) = job.patience(upstream, began);
     let first_byte_ms = patience.first_byte_ms.min(until.saturating_sub(began));
     let deadline = began.saturating_add(first_byte_ms);
@@ -275,6 +299,7 @@ async fn send<H: Host>(
         share,
     };
     if !(200..300).contains(&answer.status) {
+        sending.refused();
         return reading.error(host, answer).await;
     }
     // Nothing is left of its limits, so the next request is better put to another.

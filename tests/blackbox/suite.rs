@@ -188,10 +188,11 @@ pub(crate) fn cost(model: &str, usage: Usage) -> Option<u64> {
 }
 
 /// Picodollars per token: input, cached input, cache write, output.
-const PRICES: [(&str, [u64; 4]); 4] = [
+const PRICES: [(&str, [u64; 4]); 5] = [
     ("text", [2_500_000, 312_500, 3_125_001, 10_000_001]),
     ("tools", [150_000, 75_000, 187_500, 600_000]),
     ("cheap", [1_000, 1_000, 1_000, 10_000_000]),
+    ("slow-priced", [1_000, 1_000, 1_000, 10_000_000]),
     ("status-500", [1_000, 1_000, 1_000, 10_000_000]),
 ];
 

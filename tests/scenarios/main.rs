@@ -221,16 +221,17 @@ impl Run {
             told.check(name);
             settled += u32::from(!told.settled.is_empty());
             let line = &told.line;
-            // Those who were outrun are paid too, each under its own name, and also where nobody answers.
-            let mut outrun = 0;
+            // Those who were cancelled before they answered are paid too, each under its own name, and also where nobody
+            // answers.
+            let mut abandoned = 0;
             for attempt in line["attempts"].as_array().unwrap() {
                 let Some(cost) = attempt["cost_picodollars"].as_i64().filter(|cost| *cost > 0) else { continue };
                 let other = attempt["target"].as_str().unwrap();
                 *counted.entry(format!("usage/ci/2026-11-21/cost_picodollars/{other}")).or_default() += cost;
-                outrun += cost;
+                abandoned += cost;
             }
             let Some(target) = line["target"].as_str() else {
-                spent += outrun;
+                spent += abandoned;
                 continue;
             };
             assert_eq!(told.settled.len(), 1, "{name}: an answer was not settled");
@@ -245,7 +246,7 @@ impl Run {
                 let mut count = |field: &str, add: i64| {
                     *counted.entry(format!("usage/ci/2026-11-21/{field}/{target}")).or_default() += add;
                 };
-                let own = part["cost_picodollars"].as_i64().map(|cost| cost - parts.map_or(outrun, |_| 0));
+                let own = part["cost_picodollars"].as_i64().map(|cost| cost - parts.map_or(abandoned, |_| 0));
                 count("requests", 1);
                 count("cost_picodollars", own.unwrap_or(0));
                 count("unpriced_requests", i64::from(own.is_none()));
@@ -260,7 +261,7 @@ impl Run {
                     assert_eq!(line[field], sum(field), "{name}: {field}");
                 }
                 if let Some(cost) = cost {
-                    assert_eq!(cost - outrun, sum("cost_picodollars"), "{name}: the cost is that of all parts");
+                    assert_eq!(cost - abandoned, sum("cost_picodollars"), "{name}: the cost is that of all parts");
                 }
             }
         }

@@ -7,7 +7,7 @@ use crate::PATIENCE;
 use crate::client::Reply;
 use crate::host::Kind;
 use crate::suite::Suite;
-use crate::test::Test;
+use crate::test::{Test, Totals};
 use crate::upstream::Outcome;
 
 pub(crate) fn add(suite: &mut Suite) {
@@ -49,7 +49,8 @@ async fn in_mid_stream(test: Test, model: &str, mut reply: Reply) {
 }
 
 async fn before_the_head(test: Test, pair: Pair) {
-    let request = pair.caller.request(&pair.target("slow-first-byte"), &test.prompt());
+    let model = pair.target("slow-priced");
+    let request = pair.caller.request(&model, &test.prompt());
     let asking = tokio::spawn({
         let test = test.clone();
         async move { test.open_to_reset(pair.caller, &request).await.whole().await }
@@ -60,9 +61,14 @@ async fn before_the_head(test: Test, pair: Pair) {
     }
     asking.abort();
     upstream_sees_it(&test).await;
-    test.settles([]).await;
+    // Its input is paid, by our estimate, though nobody answered.
+    let totals = test.settled_totals().await;
+    let row = totals.get(&model).copied().unwrap_or_default();
+    assert_eq!((totals.len(), row), (1, Totals { cost: row.cost, ..Totals::default() }), "{totals:?}");
+    assert!(row.cost > 0 && row.cost % 1_000 == 0, "{row:?}");
     let line = test.only_log_line().await;
     assert_eq!(line["end"], "hangup", "{line}");
+    assert_eq!(line["attempts"][0]["cost_picodollars"], row.cost, "{line}");
 }
 
 /// That it was the caller's leaving which ended it, and no deadline, is in the log.

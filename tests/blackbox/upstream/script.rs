@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `text` `tools` `thinking` `length` `stop-sequence` `cheap` `bash` `exec-command` | the [`Answer`] of that name, whole or streamed |
 //! | `status-N`, `retry-after-N` | an error; the latter a 429 that names the seconds; both may have a name of their own (`retry-after-7-x`) |
-//! | `slow-first-byte`, `slow-content` | silence before the head; before the first content |
+//! | `slow-first-byte`, `slow-priced`, `slow-content` | silence before the head; the same; before the first content |
 //! | `error-event-first`, `error-event-early` | an error event as first frame; after the opening frame |
 //! | `end-first`, `cut-early` | a clean end without a frame; a cut after the opening frame |
 //! | `error-event-mid` `reset-after-3` `cut-after-3` `silent-end` | three pieces, and when the test permits it, the fault |
@@ -93,7 +93,7 @@ fn plain_steps(asked: &Asked, name: &str, model: &str, request: &Value) -> Vec<S
     let (paused, model) = prefix(model, "paused-");
     let answer = answer(provider, model, request);
     match model {
-        "slow-first-byte" => return vec![Step::Hang],
+        "slow-first-byte" | "slow-priced" => return vec![Step::Hang],
         "malformed" => {
             return whole(provider, 200, "{\"id\": \"scripted\", <oops".to_owned(), Vec::new());
         }
