@@ -1,5 +1,5 @@
-//! The configuration while the server runs: its file is looked at from time to time and read again where it has changed,
-//! or when SIGHUP says so; and its prices are refreshed. What cannot be used changes nothing.
+//! The configuration while the server runs: its file is looked at from time to time and read again where it has changed
+//! and is at rest, or when SIGHUP says so; and its prices are refreshed. What cannot be used changes nothing.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -39,7 +39,9 @@ impl Written {
     }
 }
 
-const LOOK: Duration = Duration::from_secs(2);
+/// From one look to the next: longer than it takes to write a file, and twice as long is the longest until a change is
+/// taken.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Takes what the file holds whenever it has changed. Never ends.
 pub(super) async fn watch(source: Source, mut current: Current, host: Request) {
@@ -47,25 +49,58 @@ pub(super) async fn watch(source: Source, mut current: Current, host: Request) {
     let state = || source.file.as_deref().and_then(state);
     // Without a file the signal ends the process, as it does any other.
     let mut hangups = source.file.as_ref().map(|_| Hangups::new());
-    let mut seen = state();
+    let mut looks = Looks::new(state());
     let mut prices = prices::recall(&host).await.unwrap_or_default();
-    offer(&source, &mut current, &shared, &prices);
+    offer(&(source.read)(), &mut current, &shared, &prices);
+    let mut is_due = false;
     loop {
         let is_asked = tokio::select! {
             () = tokio::time::sleep(LOOK) => false,
             () = hang_up(&mut hangups) => true,
         };
-        let is_refreshed = refresh(&mut prices, &host).await;
-        let now = state();
-        if now != seen || is_asked || is_refreshed {
-            seen = now;
-            offer(&source, &mut current, &shared, &prices);
+        is_due |= refresh(&mut prices, &host).await || is_asked;
+        let is_at_rest = looks.look(state());
+        if is_asked || is_at_rest && (is_due || looks.is_new()) {
+            let written = (source.read)();
+            // Somebody may have begun to write since.
+            if looks.look(state()) {
+                looks.take();
+                is_due = false;
+                offer(&written, &mut current, &shared, &prices);
+            }
         }
     }
 }
 
-fn offer(source: &Source, current: &mut Current, shared: &Shared, prices: &Prices) {
-    let written = (source.read)();
+/// What a file was found to be, look after look: one that is being written may have a meaning before it is whole, and the
+/// callers, rules or limits that are missing then would be missed by nobody.
+struct Looks<S> {
+    last: S,
+    taken: S,
+}
+
+impl<S: PartialEq + Clone> Looks<S> {
+    fn new(first: S) -> Self {
+        Self { last: first.clone(), taken: first }
+    }
+
+    /// Whether it is as it was at the last look.
+    fn look(&mut self, now: S) -> bool {
+        let is_at_rest = self.last == now;
+        self.last = now;
+        is_at_rest
+    }
+
+    fn is_new(&self) -> bool {
+        self.last != self.taken
+    }
+
+    fn take(&mut self) {
+        self.taken.clone_from(&self.last);
+    }
+}
+
+fn offer(written: &Written, current: &mut Current, shared: &Shared, prices: &Prices) {
     match current.offer(&written.stamped(prices), || written.compile(prices)) {
         Offered::Known => {}
         Offered::Taken(line) => {
@@ -130,5 +165,25 @@ impl Hangups {
             return;
         }
         std::future::pending().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_taken_once_two_looks_in_a_row_have_found_the_same() {
+        let mut looks = Looks::new(1);
+        // Written piece by piece, and then at rest.
+        let taken = [1, 1, 2, 3, 4, 4, 4, 5, 4, 4].map(|found| {
+            let is_taken = looks.look(found) && looks.is_new();
+            if is_taken {
+                looks.take();
+            }
+            is_taken
+        });
+        assert_eq!(taken.iter().filter(|taken| **taken).count(), 1);
+        assert!(taken[5], "{taken:?}");
     }
 }

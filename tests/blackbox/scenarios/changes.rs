@@ -18,6 +18,7 @@ const DIALECT: Dialect = Dialect::OpenaiChat;
 
 pub(crate) fn add(suite: &mut Suite) {
     suite.add("changes::a_configuration_takes_effect_without_a_restart", changed);
+    suite.add("changes::a_file_that_is_being_written_is_not_taken", half_written).only_on(&[Kind::Native]);
     suite.add("changes::a_configuration_with_a_mistake_is_refused_and_the_last_good_one_goes_on", refused);
     suite
         .add("changes::who_starts_when_it_has_a_mistake_goes_on_with_the_last_good_one", last_good)
@@ -35,6 +36,28 @@ async fn changed(mut test: Test) {
     while ask(&test, "new-name").await != 200 {
         wait(deadline, "the new name is not known").await;
     }
+    assert_ne!(version(&test).await, before);
+}
+
+/// Each piece of it has a meaning of its own, and none is as it was a second before.
+async fn half_written(mut test: Test) {
+    let setup = start(&mut test).await;
+    let before = version(&test).await;
+    let end = Instant::now() + Duration::from_secs(4);
+    for piece in 0.. {
+        if Instant::now() > end {
+            break;
+        }
+        let mut half = with_targets(&setup, "up-openai/text");
+        half["models"][format!("half-{piece}")] = json!({"targets": ["up-openai/text"]});
+        half["models"].as_object_mut().expect("a table").remove("new-name");
+        test.kind.configure(&setup, &half);
+        sleep(Duration::from_millis(250)).await;
+        assert_eq!(version(&test).await, before, "a half was taken");
+    }
+    test.kind.configure(&setup, &with_targets(&setup, "up-openai/text"));
+    sleep(Duration::from_secs(3)).await;
+    assert_eq!(ask(&test, "new-name").await, 200);
     assert_ne!(version(&test).await, before);
 }
 
