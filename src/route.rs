@@ -28,6 +28,22 @@ use crate::dialect::Model;
 use crate::error::{Error, Kind};
 use crate::nearest::nearest;
 
+/// Of what callers name, and of what else of theirs stands in the log.
+pub const NAME_BYTES_MAX: usize = 200;
+
+/// Whether a caller may name anything so: a model, a provider, a tag, an end user.
+pub fn is_name(text: &str) -> bool {
+    text.len() <= NAME_BYTES_MAX && !text.chars().any(char::is_control)
+}
+
+/// Refuses what can be the name of no model.
+pub fn check_name(model: &str) -> Result<(), Error> {
+    if is_name(model) {
+        return Ok(());
+    }
+    Err(Error::field("model", format!("a name has at most {NAME_BYTES_MAX} bytes, none of control")))
+}
+
 /// What stands behind a model's name.
 #[derive(Debug)]
 pub struct Route<'c> {

@@ -50,7 +50,6 @@ pub struct Gateway {
     sharing: Arc<Mutex<Sharing>>,
 }
 
-const MODEL_NAME_BYTES_MAX: usize = 200;
 /// Nobody reads the reply to a caller who has hung up; the log shows the status that proxies use for it.
 const HUNG_UP: u16 = 499;
 
@@ -140,9 +139,7 @@ fn models(gateway: &Gateway, dialect: Inbound, request: &Incoming) -> Result<Vec
 
 fn model(gateway: &Gateway, dialect: Inbound, name: &str, request: &Incoming) -> Result<Vec<u8>, Error> {
     caller(gateway, request)?;
-    if name.len() > MODEL_NAME_BYTES_MAX {
-        return Err(Error::field("model", format!("a name has at most {MODEL_NAME_BYTES_MAX} bytes")));
-    }
+    route::check_name(name)?;
     Ok(dialect.write_model(&route::shown(&gateway.config, name)?))
 }
 

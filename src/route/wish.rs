@@ -7,6 +7,7 @@
 //! documentation; read 2026-11.
 
 use super::order::Order;
+use super::{NAME_BYTES_MAX, is_name};
 use crate::chat::Number;
 use crate::error::Error;
 use crate::host::Headers;
@@ -133,28 +134,6 @@ impl<'a> Read<'a> for Amount {
     }
 }
 
-/// The fields of [`Provider`], and `serviceTier`, which dialects read.
-const KNOWN: &[&str] = &[
-    "order",
-    "only",
-    "ignore",
-    "allow_fallbacks",
-    "require_parameters",
-    "data_collection",
-    "zdr",
-    "sort",
-    "max_price",
-    "preferred_max_latency",
-    "preferred_min_throughput",
-    "models",
-    "user",
-    "tags",
-    "zeroDataRetention",
-    "disallowPromptTraining",
-    "inferenceRegion",
-    "serviceTier",
-];
-
 /// A number, which is of the middle, or `{"p90": 2}`.
 struct Preference(Vec<(u32, Number)>);
 
@@ -184,8 +163,6 @@ impl Preference {
 const NAMES_MAX: usize = 100;
 /// Each of them is looked up, and the request read for it.
 const MODELS_MAX: usize = 16;
-/// Of a name, and of what else stands in the log.
-const NAME_BYTES_MAX: usize = 200;
 
 /// The headers that wish something; what begins like them is a mistake, and told.
 const HEADERS: &[&str] = &[
@@ -203,10 +180,6 @@ const HEADERS: &[&str] = &[
     "x-tollgate-user",
     "x-tollgate-strict",
 ];
-
-fn is_name(text: &str) -> bool {
-    text.len() <= NAME_BYTES_MAX && !text.chars().any(char::is_control)
-}
 
 /// A body for a gateway behind this one: without what was heeded here. Models and providers are this gateway's to
 /// choose, by rules that the one behind does not know; how data is to be treated there is for that one to heed too.
@@ -260,28 +233,34 @@ impl Wishes {
         let cache_key = || body.get("prompt_cache_key").unwrap_or_default().filter(|key: &String| is_name(key));
         wishes.session = body.get("session_id").map_err(wrong("session_id"))?.or_else(cache_key);
         wishes.take_headers(headers)?;
-        let lists = [&wishes.models, &wishes.order, &wishes.only, &wishes.ignore, &wishes.tags];
+        wishes.check()?;
+        Ok(wishes)
+    }
+
+    /// Holds it within what may be looked up for one request, and may stand in the log.
+    fn check(&self) -> Result<(), Error> {
+        let lists = [&self.models, &self.order, &self.only, &self.ignore, &self.tags];
         if lists.iter().any(|list| list.len() > NAMES_MAX) {
             return Err(Error::invalid(format!("a list of providers or tags has at most {NAMES_MAX} names")));
         }
-        if wishes.models.len() > MODELS_MAX {
+        if self.models.len() > MODELS_MAX {
             return Err(Error::field("models", format!("has more than {MODELS_MAX} names")));
         }
-        let texts = [&wishes.user, &wishes.session, &wishes.region];
-        let mut names = lists.into_iter().flatten().chain(texts.into_iter().flatten());
-        if !names.all(|name| is_name(name)) {
+        let texts = [&self.user, &self.session, &self.region];
+        if !lists.into_iter().flatten().chain(texts.into_iter().flatten()).all(|name| is_name(name)) {
             let why = format!("a name, a tag, a user or a session has at most {NAME_BYTES_MAX} bytes, none of control");
             return Err(Error::invalid(why));
         }
-        drop(names);
-        Ok(wishes)
+        Ok(())
     }
 
     /// Notes what stands in the object at `path` and is none of our words.
     fn miss(&mut self, path: &str, object: Option<Raw<'_>>) {
         let object = object.map(|object| Fields::read(object.get().as_bytes()));
         let Some(Ok(object)) = object else { return };
-        let missed = object.names().filter(|name| !KNOWN.contains(name)).take(NAMES_MAX);
+        // The tier is for dialects to read.
+        let is_known = |name: &&str| Provider::FIELDS.contains(name) || *name == "serviceTier";
+        let missed = object.names().filter(|name| !is_known(name)).take(NAMES_MAX);
         self.unmet.extend(missed.map(|name| format!("{path}.{name}")));
     }
 

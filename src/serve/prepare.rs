@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::door::Call;
 use super::splice::may_splice;
-use super::{Gateway, MODEL_NAME_BYTES_MAX, caller};
+use super::{Gateway, caller};
 use crate::config::{Caller, Reach, Target};
 use crate::dialect::{Ask, Dialect, Inbound, Label};
 use crate::error::{Error, Kind};
@@ -18,6 +18,7 @@ use crate::media;
 use crate::platform::Platform;
 use crate::price::Picodollars;
 use crate::record::Record;
+use crate::route::check_name;
 use crate::route::demand::Asked;
 use crate::route::dice::Dice;
 use crate::route::health::{HASH_START, hash};
@@ -169,10 +170,7 @@ pub(super) fn read<'a>(
             .map_err(must("model", "a string"))?
             .ok_or_else(|| Error::field("model", "missing; GET /v1/models lists what there is"))?,
     };
-    if model.len() > MODEL_NAME_BYTES_MAX || model.chars().any(char::is_control) {
-        let why = format!("a name has at most {MODEL_NAME_BYTES_MAX} bytes, none of control");
-        return Err(Error::field("model", why));
-    }
+    check_name(&model)?;
     record.model.clone_from(&model);
     let ask = match call.ask {
         Some(ask) => ask,

@@ -82,4 +82,8 @@ fn what_is_no_model_is_an_error_in_the_callers_dialect() {
     let (status, error) = asked("POST", "/v1beta/models/up/m:embedContent", GOOGLE);
     assert_eq!((status, &error["error"]["status"]), (404, &json!("NOT_FOUND")), "a verb that is not served");
     assert_eq!(asked("DELETE", "/v1/models/smart", OPENAI).0, 405);
+    for name in ["m".repeat(201), "a%0Ab".to_owned()] {
+        let (status, error) = asked("GET", &format!("/v1/models/{name}"), OPENAI);
+        assert_eq!((status, &error["error"]["param"]), (400, &json!("model")), "no request could name it either");
+    }
 }

@@ -30,9 +30,9 @@ pub trait Read<'a>: Sized {
 
 /// Structs that are read from JSON objects, by the names of their fields.
 ///
-/// `field as "name"` stands in the object under another name; `field: T = value` may be absent. Unknown fields are
-/// passed over, and of one that stands twice the last counts, as most parsers have it. Doc comments are kept for
-/// [`Read::shape`].
+/// `field as "name"` stands in the object under another name; `field: T = value` may be absent. `FIELDS` are those names.
+/// Unknown fields are passed over, and of one that stands twice the last counts, as most parsers have it. Doc comments are
+/// kept for [`Read::shape`].
 macro_rules! objects {
     ($(
         // Not `meta`, which nobody could look into any more.
@@ -49,15 +49,19 @@ macro_rules! objects {
             $( $(#[$($field_meta)*])* $field_vis $field: $type ),*
         }
 
+        impl $(<$life>)? $name $(<$life>)? {
+            /// The names of its fields, as they stand in the object.
+            $vis const FIELDS: &'static [&'static str] = &[$($crate::wire::json::objects!(@name $field $(as $wire)?)),*];
+        }
+
         impl<'json $(: $life, $life: 'json)?> $crate::wire::json::Read<'json> for $name $(<$life>)? {
             fn read(at: &mut $crate::wire::json::Cursor<'json>) -> Self {
                 use $crate::wire::json::{Filling, Read, objects, place, required};
-                const NAMES: &[&str] = &[$(objects!(@name $field $(as $wire)?)),*];
                 let mut filled = <Self as Read>::blank();
-                let mut fields = Filling::of(at, NAMES, const { required(&[$(objects!(@optional $type $(= $default)?)),*]) });
+                let mut fields = Filling::of(at, Self::FIELDS, const { required(&[$(objects!(@optional $type $(= $default)?)),*]) });
                 while let Some(field) = fields.next(at) {
                     match field {
-                        $(field if field == const { place(NAMES, objects!(@name $field $(as $wire)?)) } => {
+                        $(field if field == const { place(Self::FIELDS, objects!(@name $field $(as $wire)?)) } => {
                             filled.$field = Read::read(at);
                         })*
                         _ => {}
