@@ -6,6 +6,7 @@ use crate::dialect::Dialect;
 use crate::pause::LimitHeaders;
 use crate::platform::Platform;
 use crate::quirks::Quirks;
+use crate::route::behind::Lists;
 use crate::wire::json::{self, Cursor, Read, Shape, objects, written};
 
 objects! {
@@ -45,6 +46,8 @@ objects! {
         pub prefixes: Vec<String> = Vec::new(),
         /// Asks other providers in turn, and takes wishes for whom.
         pub gateway: bool = false,
+        /// In which words it is told which of those it may ask; none where it cannot be.
+        pub lists: Option<Lists>,
         pub limits: LimitHeaders = LimitHeaders::None,
         pub quirks: Quirks = Quirks::default(),
         /// Where its servers are, if they are in one place whoever asks.

@@ -1,5 +1,6 @@
 //! Which targets answer a model name, in which order, and what an attempt's outcome means for the next.
 
+pub mod behind;
 pub mod class;
 pub mod demand;
 pub mod dice;

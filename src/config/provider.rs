@@ -16,6 +16,7 @@ use crate::named::Named;
 use crate::pause::LimitHeaders;
 use crate::platform::Platform;
 use crate::quirks::Quirks;
+use crate::route::behind::Lists;
 use crate::wire::json::{objects, written};
 use crate::wire::percent;
 
@@ -89,6 +90,8 @@ pub struct Provider {
     pub prefixes: Vec<String>,
     /// Whether it asks other providers in turn, and takes wishes for whom.
     pub is_gateway: bool,
+    /// In which words a gateway is told which of those it may ask; `None` where it cannot be.
+    pub lists: Option<Lists>,
     pub quirks: Quirks,
     /// Where its servers are, if that is known.
     pub region: Option<String>,
@@ -172,6 +175,7 @@ impl Provider {
             models,
             prefixes: Vec::new(),
             is_gateway: false,
+            lists: None,
             quirks: Quirks::default(),
             region: None,
             data: DataPolicy { zero_retention: Some(true), ..DataPolicy::default() },
@@ -304,12 +308,19 @@ impl Making<'_> {
             limit_headers: row.map(|row| row.limits).unwrap_or_default(),
             dialects,
         };
+        let is_gateway = written.gateway.or(row.map(|row| row.gateway)).unwrap_or(false);
+        let lists = match row.filter(|row| row.gateway) {
+            Some(row) => row.lists,
+            // Of others it is the operator's word that they take wishes as this gateway does.
+            None => Some(Lists::Openrouter),
+        };
         Ok(Provider {
             name: name.to_owned(),
             reach: Reach::Upstream(Box::new(upstream)),
             models: written.models.clone(),
             prefixes: row.map(|row| row.prefixes.clone()).unwrap_or_default(),
-            is_gateway: written.gateway.or(row.map(|row| row.gateway)).unwrap_or(false),
+            is_gateway,
+            lists: lists.filter(|_| is_gateway),
             quirks: written.quirks.clone().or_else(|| row.map(|row| row.quirks.clone())).unwrap_or_default(),
             region: self.place(&template)?,
             data: self.row.filter(|_| !self.is_elsewhere()).map(|row| row.data.clone()).unwrap_or_default(),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::behind::Behind;
 use super::demand::Asked;
 use super::dice::Dice;
 use super::health::Key;
@@ -44,6 +45,8 @@ pub struct Laid<'c> {
     pub policy: &'c Arc<Policy>,
     pub candidates: Vec<Candidate>,
     pub left_out: Vec<(Arc<Target>, Unfit)>,
+    /// What of the wishes is for gateways among them.
+    pub behind: Behind,
 }
 
 /// A model to be asked for, once the rules have been followed.
@@ -66,8 +69,19 @@ pub fn lay<'c>(
 ) -> Result<Laid<'c>, Error> {
     let Wanted { wishes, asked, size, now, .. } = *wanted;
     let mut laid: Option<Laid<'c>> = None;
-    for Name { model, order, at } in names(config, wanted, dice, rules)? {
+    let names = names(config, wanted, dice, rules)?.into_iter().map(|Name { model, order, at }| {
         let route = resolve(config, model).map_err(|error| placed(error, at))?;
+        Ok((model, order, route))
+    });
+    let routes = names.collect::<Result<Vec<_>, Error>>()?;
+    let targets = routes.iter().flat_map(|(_, _, route)| route.targets.iter().map(Arc::as_ref));
+    let is_known = |name: &str| {
+        let name = name.to_ascii_lowercase();
+        config.providers.contains(&name) || config.off.contains(&name)
+    };
+    let behind = Behind::of(wishes, targets, is_known);
+    for (model, order, route) in &routes {
+        let (model, order) = (*model, *order);
         let wished = wishes.sort.or(order);
         // Who wishes an order wants the first of it, not the one that answered before.
         let sticky = route.policy.sticky.filter(|_| wished.is_none());
@@ -80,13 +94,14 @@ pub fn lay<'c>(
             health: &health.lock(),
             now,
         };
-        let places = place(&route.targets, route.policy, order, wishes, &demand, &known, dice);
+        let places = place(&route.targets, route.policy, order, (wishes, &behind), &demand, &known, dice);
         let laid = laid.get_or_insert_with(|| Laid {
             model: model.to_owned(),
             order,
             policy: route.policy,
             candidates: Vec::new(),
             left_out: Vec::new(),
+            behind: Behind::default(),
         });
         if laid.candidates.is_empty() {
             laid.candidates = places.candidates;
@@ -101,6 +116,7 @@ pub fn lay<'c>(
     let mut laid = laid.ok_or_else(|| Error::new(Kind::Internal, "no model was named"))?;
     // Over all models as within one: whoever is down goes behind whoever is not. Of one model they stand so already.
     laid.candidates.sort_by_key(|candidate| candidate.standing);
+    laid.behind = behind;
     Ok(laid)
 }
 

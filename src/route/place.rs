@@ -4,6 +4,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::behind::Behind;
 use super::demand::Demand;
 use super::dice::Dice;
 use super::health::{Health, Standing};
@@ -73,14 +74,14 @@ pub fn place<C: Fn(&Target) -> Option<Picodollars>>(
     targets: &[Arc<Target>],
     policy: &Policy,
     order: Order,
-    wishes: &Wishes,
+    (wishes, behind): (&Wishes, &Behind),
     demand: &Demand,
     known: &Known<'_, C>,
     dice: &mut Dice,
 ) -> Places {
     let mut places = Places { candidates: Vec::with_capacity(targets.len()), ..Places::default() };
     for target in targets {
-        if let Some(unfit) = unfit(target, &(known.traits)(target), policy, wishes, demand) {
+        if let Some(unfit) = unfit(target, &(known.traits)(target), policy, (wishes, behind), demand) {
             places.left_out.push((target.clone(), unfit));
             continue;
         }
@@ -101,7 +102,7 @@ pub fn place<C: Fn(&Target) -> Option<Picodollars>>(
         // Named ones first and as they are named; the others as the policy has it.
         arrange(&mut places.candidates, order, None, dice);
         let rank = |candidate: &Candidate| {
-            wishes.order.iter().position(|name| is_named(&candidate.target, name)).unwrap_or(usize::MAX)
+            wishes.order.iter().position(|name| behind.names(&candidate.target, name)).unwrap_or(usize::MAX)
         };
         places.candidates.sort_by_key(|candidate| (candidate.standing, rank(candidate)));
     }
@@ -140,7 +141,7 @@ fn share_permille(target: &Target) -> u32 {
 }
 
 /// A provider's name is that of all its models; OpenRouter's callers name a region behind a slash too.
-fn is_named(target: &Target, name: &str) -> bool {
+pub(super) fn is_named(target: &Target, name: &str) -> bool {
     let provider = target.provider.name.as_str();
     // OpenRouter's callers write some of them in capitals.
     name.eq_ignore_ascii_case(provider)
@@ -149,10 +150,17 @@ fn is_named(target: &Target, name: &str) -> bool {
             .is_some_and(|(named, rest)| named == provider && (rest == target.model || rest.is_empty()))
 }
 
-fn unfit(target: &Target, traits: &Traits<'_>, policy: &Policy, wishes: &Wishes, demand: &Demand) -> Option<Unfit> {
+fn unfit(
+    target: &Target,
+    traits: &Traits<'_>,
+    policy: &Policy,
+    (wishes, behind): (&Wishes, &Behind),
+    demand: &Demand,
+) -> Option<Unfit> {
     let among = |names: &[String]| names.iter().any(|name| is_named(target, name));
-    let not_among = |names: &[String]| !names.is_empty() && !among(names);
-    if not_among(&policy.only) || not_among(&wishes.only) {
+    let is_meant = wishes.only.is_empty() || wishes.only.iter().any(|name| behind.names(target, name));
+    // What the operator writes are the names that are written here.
+    if (!policy.only.is_empty() && !among(&policy.only)) || !is_meant {
         return Some(Unfit::NotAmong);
     }
     if among(&policy.ignore) || among(&wishes.ignore) {
@@ -219,6 +227,7 @@ pub fn why(candidate: &Candidate, order: Order, now: Millis) -> String {
 mod tests {
     use super::*;
     use crate::config::Provider;
+    use crate::route::behind::Lists;
     use crate::route::health::{Caution, Key, Verdict};
     use crate::route::need::Needs;
     use crate::route::order::Stick;
@@ -278,12 +287,17 @@ mod tests {
 
     /// Who is asked in which order, and who is not and why.
     fn placed(change: impl FnOnce(&mut Case), health: &Health) -> (String, String) {
+        placed_of(targets(&["openai/gpt-5", "bedrock/claude", "groq/llama", "local/own"]), change, health)
+    }
+
+    fn placed_of(targets: Vec<Arc<Target>>, change: impl FnOnce(&mut Case), health: &Health) -> (String, String) {
         let mut case = Case { policy: Policy::default(), wishes: Wishes::default(), demand: Demand::default() };
         change(&mut case);
-        let targets = targets(&["openai/gpt-5", "bedrock/claude", "groq/llama", "local/own"]);
         let known = Known { traits, cost, health, now: NOW };
         let order = case.wishes.sort.unwrap_or(case.policy.order);
-        let places = place(&targets, &case.policy, order, &case.wishes, &case.demand, &known, &mut Dice::new(1));
+        let behind = Behind::of(&case.wishes, targets.iter().map(Arc::as_ref), |_| false);
+        let wishes = (&case.wishes, &behind);
+        let places = place(&targets, &case.policy, order, wishes, &case.demand, &known, &mut Dice::new(1));
         let asked: Vec<&str> =
             places.candidates.iter().map(|candidate| candidate.target.provider.name.as_str()).collect();
         let out: Vec<String> =
@@ -392,6 +406,27 @@ mod tests {
             let told = placed(change, &Health::default());
             assert_eq!((told.0.as_str(), told.1.as_str()), (*asked, *left_out), "{name}");
         }
+    }
+
+    #[test]
+    fn a_name_of_nobody_here_means_the_gateways_that_can_be_told_it() {
+        let placed = |change: fn(&mut Case)| {
+            let mut targets = targets(&["openai/gpt-5", "hub/gpt-5", "other-hub/gpt-5"]);
+            let hub = Provider { lists: Some(Lists::Vercel), ..Provider::built_in("hub", Vec::new()) };
+            Arc::get_mut(&mut targets[1]).unwrap().provider = Arc::new(hub);
+            placed_of(targets, change, &Health::default()).0
+        };
+        assert_eq!(placed(|case| case.wishes.only = names(&["together"])), "hub");
+        assert_eq!(placed(|case| case.wishes.only = names(&["openai"])), "openai");
+        assert_eq!(placed(|case| case.wishes.only = names(&["openai", "together"])), "openai hub");
+        assert_eq!(placed(|case| case.wishes.order = names(&["other-hub", "together"])), "other-hub hub openai");
+        assert_eq!(placed(|case| case.wishes.ignore = names(&["together", "openai"])), "hub other-hub");
+        assert_eq!(placed(|case| case.policy.only = names(&["together"])), "", "the operator's names are ours");
+        let both = |case: &mut Case| {
+            case.policy.ignore = names(&["hub"]);
+            case.wishes.only = names(&["together"]);
+        };
+        assert_eq!(placed(both), "", "a wish does not widen what the policy allows");
     }
 
     #[test]

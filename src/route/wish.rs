@@ -181,8 +181,9 @@ const HEADERS: &[&str] = &[
     "x-tollgate-strict",
 ];
 
-/// A body for a gateway behind this one: without what was heeded here. Models and providers are this gateway's to
-/// choose, by rules that the one behind does not know; how data is to be treated there is for that one to heed too.
+/// A body for a gateway behind this one: without what was heeded here. Models are this gateway's to choose, by rules that
+/// the one behind does not know, and of providers it is told what [`super::behind`] has for it; how data is to be treated
+/// there is for that one to heed too.
 pub fn for_gateway(body: &Fields<'_>) -> Vec<u8> {
     const CHOICES: &[&str] = &["models", "order", "only", "ignore"];
     let chosen = |object: Raw<'_>| {

@@ -217,12 +217,15 @@ async fn ready<H: Host>(
             },
         }
     };
-    let Question { mut url, body, label, encoding, mut lost } = question;
+    let Question { mut url, body, mut label, encoding, mut lost } = question;
     let mut headers = job.outgoing_headers(dialect, platform);
     let body = platform.dress(body, &mut headers, &mut lost);
     if let Some(refused) = job.refuse(target, &lost) {
         return Err(refused);
     }
+    // Nobody could be given these, so that nothing strict is missed.
+    label.lost.extend(job.behind.untold(target));
+    lost.extend(job.behind.untold(target));
     let is_own = Some(dialect) == job.dialect.dialect() && platform == Platform::Native;
     for query in upstream.query.iter().chain(job.query.iter().filter(|_| is_own)) {
         query::add(&mut url, query);

@@ -155,7 +155,7 @@ pub(super) fn explain_to(
 fn place<'a>(job: &Job<'_>, candidate: &'a Candidate, order: Order, now: Millis) -> Place<'a> {
     let target = &*candidate.target;
     let (dialect, asked) = dry(job, target);
-    let (files, lost, unfit) = match asked {
+    let (files, mut lost, unfit) = match asked {
         Ok(lost) => (0, lost, None),
         Err(Obstacle::Lacks(links)) => (links.len(), Vec::new(), None),
         Err(Obstacle::Unfit(error)) => (0, Vec::new(), Some(error.message)),
@@ -168,16 +168,15 @@ fn place<'a>(job: &Job<'_>, candidate: &'a Candidate, order: Order, now: Millis)
         };
         PerToken { input: rates.input, cached_input: rates.cached_input, output: rates.output, source }
     });
+    let is_refused = job.strict && !lost.is_empty();
+    lost.extend(job.behind.untold(target));
     Place {
         target: target.in_full(),
         why: why(candidate, order, now),
         dialect: dialect.word(),
         model: &target.model,
         files,
-        unfit: unfit.or_else(|| {
-            let is_refused = job.strict && !lost.is_empty();
-            is_refused.then(|| "something would be lost, and nothing may be".to_owned())
-        }),
+        unfit: unfit.or_else(|| is_refused.then(|| "something would be lost, and nothing may be".to_owned())),
         lost,
         context_tokens: target.known.context,
         price,

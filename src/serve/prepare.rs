@@ -18,6 +18,7 @@ use crate::media;
 use crate::platform::Platform;
 use crate::price::Picodollars;
 use crate::record::Record;
+use crate::route::behind::Behind;
 use crate::route::check_name;
 use crate::route::demand::Asked;
 use crate::route::dice::Dice;
@@ -63,6 +64,8 @@ pub(super) struct Job<'a> {
     pub(super) splices: bool,
     /// What was wished of the route.
     pub(super) wishes: Wishes,
+    /// What of that is for gateways behind this one.
+    pub(super) behind: Behind,
     /// `x-ratelimit-*` of the caller's own limits.
     pub(super) limits: Vec<(&'static str, String)>,
     /// Whether the head of the reply has gone out without an answer.
@@ -196,7 +199,7 @@ pub(super) fn read<'a>(
         size: &size,
         now: record.started,
     };
-    let Laid { model, order, policy, mut candidates, left_out } =
+    let Laid { model, order, policy, mut candidates, left_out, behind } =
         lay(&gateway.config, &gateway.health, &wanted, &mut dice, &mut record.rules)?;
     let sealed = seal::is_in(bytes);
     if ask == Ask::TokenCount {
@@ -234,6 +237,7 @@ pub(super) fn read<'a>(
         sealed,
         splices,
         wishes,
+        behind,
         limits: Vec::new(),
         begun: AtomicBool::new(false),
     };

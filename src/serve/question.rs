@@ -79,13 +79,17 @@ impl Job<'_> {
         files: &Files,
         said: Option<&str>,
     ) -> Result<Question, Obstacle> {
-        Ok(match self.ask {
+        let mut question = match self.ask {
             Ask::Answer | Ask::Stream(_) | Ask::TokenCount => {
                 self.chat((target, dialect, platform), base_url, files, said)?
             }
             Ask::Embeddings => self.embeddings(target, dialect, base_url)?,
             Ask::Rerank => self.rerank(target, dialect, base_url)?,
-        })
+        };
+        if let Some(lists) = target.provider.lists {
+            question.body = self.behind.told(question.body, lists);
+        }
+        Ok(question)
     }
 
     /// The request for a target that speaks `dialect`. What it cannot have goes to `lost`.
