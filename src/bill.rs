@@ -2,17 +2,19 @@
 //! sometimes the cost itself.
 //!
 //! No caller is told of these in another dialect, so they are no part of the canonical form. They are read by name, of
-//! every dialect at once: no two call different things the same.
+//! every dialect at once: no two call different things the same. The cost is not, because some count it in dollars and some in
+//! something else: which field it is, and in which unit, is for a rule to say.
 
 use memchr::memmem;
 
 use crate::price::{Picodollars, Service};
+use crate::usage::Cost;
 use crate::wire::json::{Fields, Raw};
 
 /// Each is 0 where the upstream does not tell it.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Bill {
-    /// The whole cost, by the upstream's own word.
+    /// The whole cost, by the upstream's own word, where its rule says which that is.
     pub cost: Option<Picodollars>,
     /// Tokens written to a cache that lasts an hour; part of all that were written.
     pub cache_write_1h: u64,
@@ -29,7 +31,6 @@ pub struct Bill {
 /// What stands in every text that holds a bill, and what stands there besides, one or the other.
 const USAGE: &str = "\"usage";
 const SIGNS: &[&str] = &[
-    "cost",
     "ephemeral_1h",
     "web_search_requests",
     "web_search_call",
@@ -44,13 +45,13 @@ const SIGNS: &[&str] = &[
 
 impl Bill {
     /// Takes in what a whole answer or one frame of a stream says; what it says again replaces what it said.
-    pub fn read(&mut self, text: &str) {
+    pub fn read(&mut self, text: &str, cost: Option<&Cost>) {
         // Most frames have no usage, or say that they have none.
         let usage = memmem::find_iter(text.as_bytes(), USAGE).last().and_then(|at| text.get(at..)?.strip_prefix(USAGE));
         if usage.is_none_or(|usage| usage.starts_with("\":null")) {
             return;
         }
-        if !SIGNS.iter().any(|sign| memmem::find(text.as_bytes(), sign.as_bytes()).is_some()) {
+        if cost.is_none() && !SIGNS.iter().any(|sign| memmem::find(text.as_bytes(), sign.as_bytes()).is_some()) {
             return;
         }
         let Ok(envelope) = Fields::read(text.as_bytes()) else { return };
@@ -59,6 +60,7 @@ impl Bill {
         for answer in [message, response, Some(envelope)].into_iter().flatten() {
             self.served(answer.raw("service_tier"));
             if let Some(usage) = inside(&answer, "usage") {
+                self.cost = cost.and_then(|cost| cost.read(&usage)).or(self.cost);
                 self.usage(&usage);
             }
             if let Some(usage) = inside(&answer, "usageMetadata") {
@@ -70,7 +72,6 @@ impl Bill {
     }
 
     fn usage(&mut self, usage: &Fields<'_>) {
-        self.cost = cost(usage).or(self.cost);
         self.served(usage.raw("service_tier"));
         for (object, name, known) in [
             ("cache_creation", "ephemeral_1h_input_tokens", &mut self.cache_write_1h),
@@ -138,24 +139,6 @@ fn queries(answer: &Fields<'_>) -> u64 {
     queries
 }
 
-/// Sources: "Usage accounting", OpenRouter documentation; "Chat completions", Perplexity API reference; "Cost
-/// tracking", xAI documentation; recorded answers of Vercel's gateway and of Hugging Face's router; read 2026-11.
-fn cost(usage: &Fields<'_>) -> Option<Picodollars> {
-    let dollars = |fields: &Fields<'_>, name| Picodollars::nearest(fields.raw(name)?.get());
-    if let Some(cost) = dollars(usage, "cost") {
-        // With a key of one's own the provider behind sends a bill as well.
-        let is_own = word(usage, "is_byok") == "true";
-        let details = inside(usage, "cost_details").filter(|_| is_own);
-        let behind = details.and_then(|details| dollars(&details, "upstream_inference_cost")).unwrap_or_default();
-        return Some(Picodollars(cost.0.saturating_add(behind.0)));
-    }
-    let total = inside(usage, "cost").and_then(|costs| dollars(&costs, "total_cost"));
-    // A tick is 10⁻¹⁰ dollars. Where others serve xAI's models it is always 0.
-    let ticks = count(usage, "cost_in_usd_ticks");
-    let ticks = (ticks > 0).then(|| Picodollars(ticks.saturating_mul(100)));
-    total.or(ticks).or_else(|| dollars(usage, "estimated_cost"))
-}
-
 /// A frame of a stream often tells nothing of what an earlier one told.
 fn told(known: &mut u64, count: u64) {
     if count > 0 {
@@ -197,37 +180,29 @@ mod tests {
 
     fn bill(texts: &[&str]) -> Bill {
         let mut bill = Bill::default();
-        texts.iter().for_each(|text| bill.read(text));
+        texts.iter().for_each(|text| bill.read(text, None));
         bill
     }
 
     #[test]
-    fn a_cost_is_read_in_whatever_unit_it_is_told() {
+    fn a_cost_is_read_wherever_usage_stands_and_only_where_a_rule_says_which_field_it_is() {
         let cases = [
             (r#"{"usage":{"cost":0.00003015}}"#, Some(30_150_000)),
-            (r#"{"usage":{"cost":0}}"#, Some(0)),
-            (
-                r#"{"usage":{"cost":0.001,"is_byok":true,"cost_details":{"upstream_inference_cost":0.02}}}"#,
-                Some(21_000_000_000),
-            ),
-            (
-                r#"{"usage":{"cost":0.02,"is_byok":false,"cost_details":{"upstream_inference_cost":0.02}}}"#,
-                Some(20_000_000_000),
-            ),
-            (r#"{"usage":{"cost":{"input_tokens_cost":1,"total_cost":0.00512}}}"#, Some(5_120_000_000)),
-            (r#"{"usage":{"cost_in_usd_ticks":1641500}}"#, Some(164_150_000)),
-            (r#"{"usage":{"cost_in_usd_ticks":0}}"#, None),
-            (r#"{"usage":{"estimated_cost":3.7999999999999996e-07}}"#, Some(380_000)),
             (r#"{"response":{"usage":{"cost":1e-6}}}"#, Some(1_000_000)),
-            (r#"{"usage":{"cost":-1}}"#, None),
-            (r#"{"usage":{"cost":"free"}}"#, None),
+            (r#"{"message":{"usage":{"cost":0}}}"#, Some(0)),
             (r#"{"usage":{"prompt_tokens":3}}"#, None),
             (r#"{"message":"no cost","usage":null}"#, None),
             (r#"{"choices":[{"message":{"content":"{\"usage\":{\"cost\":1}}"}}]}"#, None),
             ("cost", None),
         ];
+        let cost = Cost { at: "cost".to_owned(), decimals: 0, behind_at: None };
         for (text, expected) in cases {
-            assert_eq!(bill(&[text]).cost, expected.map(Picodollars), "{text}");
+            let mut bill = Bill::default();
+            bill.read(text, Some(&cost));
+            assert_eq!(bill.cost, expected.map(Picodollars), "{text}");
+            bill = Bill::default();
+            bill.read(text, None);
+            assert_eq!(bill.cost, None, "{text}");
         }
     }
 
@@ -250,7 +225,7 @@ mod tests {
     fn a_stream_tells_it_piece_by_piece() {
         let anthropic = [
             r#"{"type":"message_start","message":{"usage":{"input_tokens":1,"cache_creation":{"ephemeral_1h_input_tokens":7}}}}"#,
-            r#"{"type":"content_block_delta","delta":{"text":"cost"}}"#,
+            r#"{"type":"content_block_delta","delta":{"text":"flex"}}"#,
             r#"{"type":"message_delta","usage":{"output_tokens":2,"server_tool_use":{"web_search_requests":2}}}"#,
         ];
         assert_eq!(bill(&anthropic), Bill { cache_write_1h: 7, searches: 2, ..Bill::default() });

@@ -7,6 +7,7 @@ use crate::pause::LimitHeaders;
 use crate::platform::Platform;
 use crate::quirks::Quirks;
 use crate::route::behind::Lists;
+use crate::usage;
 use crate::wire::json::{self, Cursor, Read, Shape, objects, written};
 
 objects! {
@@ -50,6 +51,8 @@ objects! {
         pub lists: Option<Lists>,
         pub limits: LimitHeaders = LimitHeaders::None,
         pub quirks: Quirks = Quirks::default(),
+        /// How it tells usage, where that is not as its dialect has it.
+        pub usage: Vec<usage::Rule> = Vec::new(),
         /// Where its servers are, if they are in one place whoever asks.
         pub region: Option<String>,
         pub data: DataPolicy = DataPolicy::default(),
@@ -198,6 +201,8 @@ mod tests {
             read: String,
             /// Where its region is from and what it does with data.
             data: Option<String>,
+            /// Whence it is known how it tells usage.
+            usage: Option<String>,
         }
     }
 
@@ -214,6 +219,8 @@ mod tests {
             let source = sources.get(name).unwrap_or_else(|| panic!("{name}: where is it from?"));
             assert!(!source.source.is_empty() && source.read.len() == 10, "{name}: when was it read?");
             assert!(row.base_url.is_some() || row.keyless, "{name}: where is it?");
+            assert_eq!(!row.usage.is_empty(), source.usage.is_some(), "{name}: who says how it tells usage?");
+            assert!(row.usage.iter().all(|rule| rule.mistake().is_none()), "{name}: {:?}", row.usage);
             let tells = row.region.is_some() || row.data != DataPolicy::default();
             assert_eq!(tells, source.data.is_some(), "{name}: who says what it does with data?");
             let mut dialects = vec![row.dialect];

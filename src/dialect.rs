@@ -21,6 +21,7 @@ use crate::embed;
 use crate::error::Error;
 use crate::media::{self, Files, Taken};
 use crate::rerank;
+use crate::usage::Rule;
 use crate::wire::frame::{Frame, Framing};
 use crate::wire::json::{Fields, Raw, words};
 
@@ -155,31 +156,41 @@ impl Dialect {
         }
     }
 
-    /// Reads a whole answer.
+    /// Reads a whole answer whose usage is told as the dialect has it.
     pub fn read_response(self, body: &[u8]) -> Result<chat::Response, Malformed> {
+        self.read_response_by(&Rule::default(), body)
+    }
+
+    /// Reads a whole answer. Servers of Chat Completions differ in how they count; in other dialects all agree.
+    pub fn read_response_by(self, usage: &Rule, body: &[u8]) -> Result<chat::Response, Malformed> {
         match self {
-            Self::OpenaiChat => openai_chat::read_response(body),
+            Self::OpenaiChat => openai_chat::read_response(body, usage),
             Self::Anthropic => anthropic::read_response(body),
             Self::OpenaiResponses => openai_responses::read_response(body),
             Self::Cohere => cohere::read_response(body),
             Self::Ollama => ollama::read_response(body),
             Self::BedrockConverse => bedrock_converse::read_response(body),
             Self::Gemini => gemini::read_response(body),
-            Self::OpenaiCompletions => completions::read_response(body),
+            Self::OpenaiCompletions => completions::read_response(body, usage),
         }
     }
 
-    /// Reads a streamed answer.
+    /// Reads a streamed answer whose usage is told as the dialect has it.
     pub fn decoder(self) -> Box<dyn Decode> {
+        self.decoder_by(&Rule::default())
+    }
+
+    /// Reads a streamed answer.
+    pub fn decoder_by(self, usage: &Rule) -> Box<dyn Decode> {
         match self {
-            Self::OpenaiChat => Box::<openai_chat::Decoder>::default(),
+            Self::OpenaiChat => Box::new(openai_chat::Decoder::by(usage)),
             Self::Anthropic => Box::<anthropic::Decoder>::default(),
             Self::OpenaiResponses => Box::<openai_responses::Decoder>::default(),
             Self::Cohere => Box::<cohere::Decoder>::default(),
             Self::Ollama => Box::<ollama::Decoder>::default(),
             Self::BedrockConverse => Box::<bedrock_converse::Decoder>::default(),
             Self::Gemini => Box::<gemini::Decoder>::default(),
-            Self::OpenaiCompletions => Box::<completions::Decoder>::default(),
+            Self::OpenaiCompletions => Box::new(completions::Decoder::by(usage)),
         }
     }
 

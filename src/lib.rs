@@ -31,4 +31,5 @@ pub mod seal;
 pub mod serve;
 pub mod splice;
 pub mod told;
+pub mod usage;
 pub mod wire;

@@ -225,8 +225,13 @@ impl Picodollars {
 
     /// Reads a JSON number of dollars as others print it, `3.7999999999999996e-07` too: to the nearest picodollar.
     pub fn nearest(dollars: &str) -> Option<Self> {
-        let (decimal, exponent) = dollars.split_once(['e', 'E']).unwrap_or((dollars, "0"));
-        let exponent: i32 = exponent.parse().ok()?;
+        Self::nearest_of(dollars, 0)
+    }
+
+    /// The same of an amount in so many decimal places of a dollar: 2 of cents.
+    pub fn nearest_of(amount: &str, decimals: u32) -> Option<Self> {
+        let (decimal, exponent) = amount.split_once(['e', 'E']).unwrap_or((amount, "0"));
+        let exponent = exponent.parse::<i32>().ok()?.checked_sub(i32::try_from(decimals).ok()?)?;
         let (whole, fraction) = decimal.split_once('.').unwrap_or((decimal, ""));
         if whole.is_empty() {
             return None;

@@ -1,6 +1,6 @@
 //! What a provider's servers do otherwise than their dialect says, as data: a row of the catalogue or of the
 //! configuration. Fields that they refuse, call by another name or spell in another way; reasoning that stands in the
-//! text. How they count tokens needs no row: the sums tell.
+//! text. How they tell usage is [`crate::usage`].
 
 mod think;
 

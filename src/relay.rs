@@ -21,6 +21,7 @@ use crate::record::{End, Record, Tally};
 use crate::seal::{Seal, Sealer};
 use crate::splice::Splice;
 use crate::told::Told;
+use crate::usage;
 use crate::wire::array;
 use crate::wire::frame::{FRAME_BYTES_MAX, Frame, Framing, Splitter, Unframed};
 
@@ -33,6 +34,8 @@ pub struct Relay {
     upstream: Dialect,
     decoder: Box<dyn Decode>,
     reader: Reader,
+    /// What the upstream says that the answer cost.
+    cost: Option<usage::Cost>,
     grammar: Grammar,
     /// `None` where the caller speaks the upstream's dialect.
     translator: Option<Translator>,
@@ -66,6 +69,8 @@ pub struct Ends {
     pub upstream: Dialect,
     pub platform: Platform,
     pub reader: Reader,
+    /// How it tells usage.
+    pub usage: usage::Rule,
     pub framing: Framing,
     pub caller: Inbound,
     pub label: Label,
@@ -144,7 +149,8 @@ impl Relay {
     }
 
     pub fn of(share: Share, ends: Ends, now: Millis) -> Self {
-        let Ends { upstream, platform, reader, framing, caller, label, seal, input_estimate, patience, until } = ends;
+        let Ends { upstream, platform, reader, usage, framing, caller, label, seal, input_estimate, patience, until } =
+            ends;
         let (usage_wanted, told_in) = (label.usage_wanted, label.framing);
         let is_wrapped = platform.wraps(framing);
         let translator = || Translator {
@@ -161,11 +167,12 @@ impl Relay {
             splitter: Splitter::new(framing),
             framing: if is_wrapped { Framing::Sse } else { framing },
             is_wrapped,
-            decoder: upstream.decoder(),
+            decoder: upstream.decoder_by(&usage),
             grammar: Grammar::default(),
             translator: is_retold.then(translator),
             upstream,
             reader,
+            cost: usage.cost,
             caller,
             told: told_in,
             begun: false,
@@ -441,7 +448,7 @@ impl Relay {
         let mut events = std::mem::take(&mut self.events);
         let read = match Frame::read(self.framing, raw) {
             Some(frame) => {
-                self.meter.bill.read(frame.data.as_deref().unwrap_or_default());
+                self.meter.bill.read(frame.data.as_deref().unwrap_or_default(), self.cost.as_ref());
                 self.decoder.frame(&frame, &mut events).map_err(|malformed| malformed.0)
             }
             None => Err("a frame that is malformed or not UTF-8".to_owned()),

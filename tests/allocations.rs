@@ -8,6 +8,7 @@ use tollgate::quirks::Reader;
 use tollgate::record::End;
 use tollgate::relay::{Ends, Relay, Stopped};
 use tollgate::seal::Seal;
+use tollgate::usage::Rule;
 use tollgate::wire::frame::Framing;
 
 const DIALECTS: [(Dialect, Inbound); 4] = [
@@ -49,6 +50,7 @@ fn allocations((upstream, teller): (Dialect, Inbound), caller: Inbound, pieces: 
             upstream,
             platform: Platform::Native,
             reader: Reader::default(),
+            usage: Rule::default(),
             framing: Framing::Sse,
             caller,
             label: label(),

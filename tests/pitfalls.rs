@@ -16,6 +16,7 @@ use tollgate::quirks::Reader;
 use tollgate::record::End;
 use tollgate::relay::{Ends, Relay, Stopped, Write};
 use tollgate::seal::Seal;
+use tollgate::usage::Rule;
 use tollgate::wire::frame::Framing;
 use tollgate::wire::json::Fields;
 
@@ -30,6 +31,7 @@ fn told(upstream: Dialect, caller: Inbound, events: &[Value]) -> Vec<(usize, Val
         upstream,
         platform,
         reader: Reader::default(),
+        usage: Rule::default(),
         framing,
         caller,
         label,
@@ -170,6 +172,7 @@ fn a_ping_of_the_upstream_is_a_sign_of_life_for_the_caller_frontman_731() {
             upstream,
             platform,
             reader: Reader::default(),
+            usage: Rule::default(),
             framing,
             caller,
             label,

@@ -17,6 +17,7 @@ use crate::pause::LimitHeaders;
 use crate::platform::Platform;
 use crate::quirks::Quirks;
 use crate::route::behind::Lists;
+use crate::usage;
 use crate::wire::json::{objects, written};
 use crate::wire::percent;
 
@@ -59,6 +60,8 @@ objects! {
         /// What `GET /v1/models` lists of it; any other name is passed on too.
         pub models: Vec<String> = Vec::new(),
         pub quirks: Option<Quirks>,
+        /// How it tells usage, where that is not as its dialect has it: rules by the names of its models.
+        pub usage: Option<Vec<usage::Rule>>,
     }
 
     /// One of a provider's keys.
@@ -76,7 +79,7 @@ written! {
 
     impl ProviderDraft {
         dialect?, dialects?, also?, platform?, base_url?, query?, region?, zero_retention?, no_training?, variables?,
-        secret?, keys?, auth?, headers?, follows_303?, first_byte_ms?, timeouts?, gateway?, models?, quirks?,
+        secret?, keys?, auth?, headers?, follows_303?, first_byte_ms?, timeouts?, gateway?, models?, quirks?, usage?,
     }
 }
 
@@ -93,6 +96,8 @@ pub struct Provider {
     /// In which words a gateway is told which of those it may ask; `None` where it cannot be.
     pub lists: Option<Lists>,
     pub quirks: Quirks,
+    /// How it tells usage.
+    pub usage: Vec<usage::Rule>,
     /// Where its servers are, if that is known.
     pub region: Option<String>,
     /// What becomes of what it is sent, as it says itself.
@@ -177,6 +182,7 @@ impl Provider {
             is_gateway: false,
             lists: None,
             quirks: Quirks::default(),
+            usage: Vec::new(),
             region: None,
             data: DataPolicy { zero_retention: Some(true), ..DataPolicy::default() },
             agreed: DataPolicy::default(),
@@ -322,6 +328,7 @@ impl Making<'_> {
             is_gateway,
             lists: lists.filter(|_| is_gateway),
             quirks: written.quirks.clone().or_else(|| row.map(|row| row.quirks.clone())).unwrap_or_default(),
+            usage: self.usage()?,
             region: self.place(&template)?,
             data: self.row.filter(|_| !self.is_elsewhere()).map(|row| row.data.clone()).unwrap_or_default(),
             agreed: DataPolicy {
@@ -330,6 +337,17 @@ impl Making<'_> {
                 except: Vec::new(),
             },
         })
+    }
+
+    fn usage(&self) -> Result<Vec<usage::Rule>, Unready> {
+        let known = || self.row.map(|row| row.usage.clone()).unwrap_or_default();
+        let rules = self.written.usage.clone().unwrap_or_else(known);
+        for (index, rule) in rules.iter().enumerate() {
+            if let Some((field, why)) = rule.mistake() {
+                return Err(self.wrong(&format!(".usage[{index}]{field}"), why));
+            }
+        }
+        Ok(rules)
     }
 
     fn timeouts(&self) -> Result<Timeouts, Unready> {
@@ -798,6 +816,36 @@ mod tests {
         assert_eq!(compile(none, &[]).unwrap_err(), "providers.openai.keys: no weight is above 0");
         let secrets = Draft::from_json(Some(&format!(r#"{{"providers":{}}}"#, keys("")))).unwrap().secrets();
         assert!(secrets.contains("A") && secrets.contains("B"));
+    }
+
+    #[test]
+    fn how_a_provider_tells_usage_is_as_it_is_written_or_else_as_its_row_has_it() {
+        let compile = |usage: &str| {
+            let json = format!(r#"{{"providers":{{"xai":{{{usage}}}}}}}"#);
+            crate::config::schema::tests::agree(&json);
+            let config = Draft::from_json(Some(&json))
+                .and_then(|draft| Config::compile(&draft, |name| (name == "XAI_API_KEY").then(|| "k".to_owned())));
+            config
+                .map(|config| config.providers.get("xai").unwrap().usage.clone())
+                .map_err(|mistakes| mistakes[0].0.clone())
+        };
+        let row = compile("").unwrap();
+        assert!(row[0].reasoning == Some(usage::Place::Beside) && row[0].cost.is_some(), "{row:?}");
+        assert_eq!(compile(r#""usage":[]"#), Ok(Vec::new()));
+        let own = compile(r#""usage":[{"models":["grok"],"cached":"beside"}]"#).unwrap();
+        assert_eq!((own[0].cached, own[0].reasoning), (Some(usage::Place::Beside), None));
+        let cases = [
+            (r#""usage":[{}, {"cost":{"at":"a..b"}}]"#, "providers.xai.usage[1].cost.at: is no name of a field"),
+            (r#""usage":[{"cost":{"at":"a","decimals":19}}]"#, "providers.xai.usage[0].cost.decimals: at most 18"),
+            (
+                r#""usage":[{"cached":"besides"}]"#,
+                r#"providers.xai.usage[0].cached: no such word; did you mean "beside"?"#,
+            ),
+        ];
+        for (written, expected) in cases {
+            let mistake = compile(written).unwrap_err();
+            assert!(mistake.starts_with(expected), "{mistake}");
+        }
     }
 
     #[test]

@@ -27,6 +27,7 @@ use crate::route::Outcome;
 use crate::route::class::Class;
 use crate::route::plan::Failure;
 use crate::route::watch::Watch;
+use crate::usage;
 use crate::wire::frame::Framing;
 use crate::wire::json::Fields;
 use crate::wire::{percent, query};
@@ -290,6 +291,7 @@ async fn send<H: Host>(
         dialect,
         platform,
         quirks: &target.provider.quirks,
+        usage: usage::Rule::of(&target.provider.usage, &target.model),
         label,
         model: &target.model,
         encoding,
@@ -352,6 +354,8 @@ pub(super) struct Reading<'a> {
     pub(super) dialect: Dialect,
     platform: Platform,
     pub(super) quirks: &'a Quirks,
+    /// How the target tells usage.
+    pub(super) usage: usage::Rule,
     pub(super) label: Label,
     /// As the target knows it.
     pub(super) model: &'a str,
@@ -374,7 +378,8 @@ impl Reading<'_> {
         let now = host.now();
         let ends = self.job.ends((self.dialect, self.platform), self.quirks, framing, self.label.clone());
         let seal = ends.seal.at(self.provider, self.dialect);
-        let ends = Ends { seal, patience: self.patience, until: self.until, ..ends };
+        let usage = self.usage.clone();
+        let ends = Ends { seal, usage, patience: self.patience, until: self.until, ..ends };
         let mut relay = Relay::of(self.share, ends, now);
         let mut deadline = self.deadline;
         let latest = now.saturating_add(CONTENT_MS_MAX);
@@ -594,6 +599,7 @@ impl Job<'_> {
             upstream,
             platform,
             reader: Reader::new(quirks),
+            usage: usage::Rule::default(),
             framing,
             caller: self.dialect,
             label,

@@ -249,11 +249,11 @@ impl Reading<'_> {
     fn chat(&self, bytes: &Bytes) -> Result<Spoken, String> {
         let job = self.job;
         let same = Some(self.dialect) == job.dialect.dialect();
-        let Some(mut response) = self.stated(same, bytes, self.dialect.read_response(bytes))? else {
+        let Some(mut response) = self.stated(same, bytes, self.dialect.read_response_by(&self.usage, bytes))? else {
             return Ok(Spoken::untouched(bytes, self.guess(bytes.len())));
         };
         self.quirks.response(&mut response);
-        let tally = measure(&response, billed(bytes), estimate(job.bytes.len() as u64));
+        let tally = measure(&response, self.billed(bytes), estimate(job.bytes.len() as u64));
         if same && !job.streams() && !self.quirks.think_tags {
             return Ok(Spoken::untouched(bytes, tally));
         }
@@ -278,7 +278,7 @@ impl Reading<'_> {
         let Some(mut response) = self.stated(same, bytes, read)? else {
             return Ok(Spoken::untouched(bytes, self.guess(bytes.len())));
         };
-        let bill = billed(bytes);
+        let bill = self.billed(bytes);
         let tally = response.usage.map_or(self.guess(bytes.len()), |usage| Tally { usage, bill, estimated: false });
         if same {
             return Ok(Spoken::untouched(bytes, tally));
@@ -294,11 +294,18 @@ impl Reading<'_> {
     fn rerank(&self, bytes: &Bytes) -> Result<Spoken, String> {
         let told = self.job.dialect.tell_ranking(bytes);
         let usage = self.stated(told.is_none(), bytes, rerank::read_usage(bytes))?.flatten();
-        let bill = billed(bytes);
+        let bill = self.billed(bytes);
         let tally = usage.map_or(self.guess(bytes.len()), |usage| Tally { usage, bill, estimated: false });
         let Some(told) = told else { return Ok(Spoken::untouched(bytes, tally)) };
         let body = self.stated(false, bytes, told)?.unwrap_or_default().into();
         Ok(Spoken { kind: Some(JSON), body, tally })
+    }
+
+    /// What a whole answer says of its price.
+    fn billed(&self, bytes: &[u8]) -> Bill {
+        let mut bill = Bill::default();
+        bill.read(std::str::from_utf8(bytes).unwrap_or_default(), self.usage.cost.as_ref());
+        bill
     }
 
     /// What the body of a 200 says. It may be an error; anything else within one dialect is for the caller to judge,
@@ -314,13 +321,6 @@ impl Reading<'_> {
             None => Err(format!("{} sent an answer that is not of its dialect: {malformed}", self.provider)),
         }
     }
-}
-
-/// What a whole answer says of its price.
-fn billed(bytes: &[u8]) -> Bill {
-    let mut bill = Bill::default();
-    bill.read(std::str::from_utf8(bytes).unwrap_or_default());
-    bill
 }
 
 /// How long an answer may be: no model is asked for more than it can, which many refuse. Anthropic's upstreams must be told.

@@ -11,6 +11,7 @@ use tollgate::quirks::Reader;
 use tollgate::record::End;
 use tollgate::relay::{Ends, Relay, Stopped, Write};
 use tollgate::seal::Seal;
+use tollgate::usage::Rule;
 use tollgate::wire::frame::Framing;
 use tollgate::wire::json::Fields;
 
@@ -164,6 +165,7 @@ fn relayed(caller: Inbound, body: &[u8], size: usize) -> (String, End, u64) {
         upstream: DIALECT,
         platform: Platform::Bedrock,
         reader: Reader::default(),
+        usage: Rule::default(),
         framing: Framing::EventStream,
         caller,
         label: Label { id: "ours".to_owned(), ..Label::default() },

@@ -22,6 +22,7 @@ use tollgate::record::End;
 use tollgate::relay::{Ends, Relay, Stopped, Write};
 use tollgate::seal::Seal;
 use tollgate::told::Told;
+use tollgate::usage::Rule;
 use tollgate::wire::frame::{Frame, Framing, Splitter};
 use tollgate::wire::json::Fields;
 
@@ -111,6 +112,7 @@ pub(crate) fn relayed(
         upstream: recorded.dialect,
         platform: recorded.platform,
         reader: Reader::default(),
+        usage: Rule::default(),
         framing: from,
         caller,
         label: label(recorded, to),

@@ -23,6 +23,7 @@ use tollgate::quirks::Reader;
 use tollgate::record::End;
 use tollgate::relay::{Ends, Relay, Stopped, Write};
 use tollgate::seal::Seal;
+use tollgate::usage::Rule;
 use tollgate::wire::frame::{Frame, Framing, Splitter};
 use tollgate::wire::json::Fields;
 
@@ -203,6 +204,7 @@ fn a_damaged_stream_is_told_to_callers_as_one_of_their_own() {
                     upstream: seed.dialect,
                     platform: seed.platform,
                     reader: Reader::default(),
+                    usage: Rule::default(),
                     framing: seed.framing,
                     caller,
                     label: Label { id: "req_1".into(), usage_wanted: true, ..Label::default() },

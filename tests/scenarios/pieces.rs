@@ -8,6 +8,7 @@ use tollgate::quirks::Reader;
 use tollgate::record::End;
 use tollgate::relay::{Ends, Relay, Share, Stopped, Write};
 use tollgate::seal::Seal;
+use tollgate::usage::Rule;
 use tollgate::wire::frame::Framing;
 
 use crate::frames;
@@ -44,6 +45,7 @@ fn relay_of(share: Share, upstream: Inbound, caller: Inbound, usage_wanted: bool
             upstream,
             platform,
             reader: Reader::default(),
+            usage: Rule::default(),
             framing,
             caller,
             label,

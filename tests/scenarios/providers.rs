@@ -207,3 +207,50 @@ fn a_gateway_may_stand_behind_a_gateway() {
         }
     }
 }
+
+/// One whose prompts leave out what was cached, whose answers leave out reasoning, and that bills in cents: whole and
+/// streamed, in its own dialect and in another, tokens and cost are exact.
+#[test]
+fn how_a_provider_tells_usage_is_written_with_it() {
+    let usage = json!({"prompt_tokens": 100, "completion_tokens": 50, "total_tokens": 150, "hits": 30,
+        "completion_tokens_details": {"reasoning_tokens": 20}, "bill": {"cents": 1.25}, "cost": 9});
+    let answer = json!({"id": "c-1", "object": "chat.completion", "created": 1, "model": "m-1", "usage": usage,
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello"}, "finish_reason": "stop"}]});
+    let chunk = json!({"id": "c-1", "object": "chat.completion.chunk", "created": 1, "model": "m-1", "usage": usage,
+        "choices": [{"index": 0, "delta": {"content": "Hello"}, "finish_reason": "stop"}]});
+    let stream = format!("data: {chunk}\n\ndata: [DONE]\n\n");
+    let rules = json!([
+        {"models": ["m"], "cached": "beside", "cached_at": "hits", "reasoning": "beside",
+            "cost": {"at": "bill.cents", "decimals": 2}},
+    ]);
+    let provider =
+        |usage: &Value| json!({"dialect": "openai-chat", "base_url": "http://up/v1", "secret": KEY, "usage": usage});
+    let tallied = |rules: &Value, model: &str, streams: bool, path: &str| {
+        let mut ask = json!({"model": format!("mine/{model}"), "messages": [{"role": "user", "content": "Hello?"}],
+            "max_tokens": 9, "stream": streams});
+        if !streams {
+            ask.as_object_mut().unwrap().remove("stream");
+        }
+        let (kind, body) = match streams {
+            true => ("text/event-stream", stream.clone()),
+            false => ("application/json", answer.to_string()),
+        };
+        let told =
+            played(&draft("mine", &provider(rules)), path, &ask, [answers(200, &[("content-type", kind)], &body)]);
+        let line = &told.line;
+        let count = |name: &str| line[name].as_u64().unwrap_or_default();
+        let tokens = ["input_tokens", "cached_input_tokens", "output_tokens", "reasoning_tokens"].map(count);
+        (tokens, line["cost_picodollars"].as_u64(), line["cost_source"].as_str().map(str::to_owned))
+    };
+    let reported = Some("reported".to_owned());
+    for path in ["/v1/chat/completions", "/v1/messages"] {
+        for streams in [false, true] {
+            let by_rule = tallied(&rules, "m", streams, path);
+            assert_eq!(by_rule, ([130, 30, 70, 20], Some(12_500_000_000), reported.clone()), "{path} {streams}");
+            for (rules, model) in [(&rules, "other"), (&json!([]), "m")] {
+                let (tokens, cost, _) = tallied(rules, model, streams, path);
+                assert_eq!((tokens, cost), ([100, 0, 50, 20], None), "nobody knows what 9 is of: {path} {streams}");
+            }
+        }
+    }
+}

@@ -8,6 +8,7 @@ use tollgate::quirks::{Quirks, Reader};
 use tollgate::record::End;
 use tollgate::relay::{Ends, Relay, Stopped, Write};
 use tollgate::seal::Seal;
+use tollgate::usage::Rule;
 use tollgate::wire::frame::Framing;
 
 const STREAM: &str = concat!(
@@ -24,6 +25,7 @@ fn told(quirks: &Quirks, caller: Inbound) -> String {
         upstream: Dialect::OpenaiChat,
         platform: Platform::Native,
         reader: Reader::new(quirks),
+        usage: Rule::default(),
         framing: Framing::Sse,
         caller,
         label: Label { id: "req_1".into(), usage_wanted: true, ..Label::default() },

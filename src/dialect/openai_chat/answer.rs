@@ -6,7 +6,8 @@ use std::borrow::Cow;
 
 use super::detail::Shape;
 use crate::chat::{self, StopReason};
-use crate::wire::json::{self, Cursor, Raw, Read, objects, written};
+use crate::usage::{self, Place, Rule};
+use crate::wire::json::{self, Cursor, Fields, Raw, Read, objects, written};
 
 /// A string, borrowed where it holds no escape. What is no string counts
 /// as an empty one: a server's own idea of an `id` or of `reasoning` must not spoil an answer.
@@ -148,7 +149,7 @@ impl FunctionPiece<'_> {
 objects! {
     /// Tokens as the wire has them. Every field is optional, and null somewhere.
     #[derive(Debug, Default)]
-    pub(super) struct WireUsage {
+    struct WireUsage {
         prompt_tokens: Count = Count::default(),
         completion_tokens: Count = Count::default(),
         total_tokens: Count = Count::default(),
@@ -179,32 +180,59 @@ objects! {
     }
 }
 
+/// The same tokens by our rule: input includes what was cached, output includes reasoning. None where `told` is no usage.
+pub(super) fn read_usage(told: Raw<'_>, rule: &Rule) -> Option<chat::Usage> {
+    let wire = json::parse::<Option<WireUsage>>(told.get()).ok().flatten()?;
+    let fields = Fields::read(told.get().as_bytes()).ok()?;
+    let named = |path: &Option<String>| {
+        let raw = path.as_deref().and_then(|path| usage::at(&fields, path));
+        raw.and_then(|raw| json::parse(raw.get()).ok()).unwrap_or_default()
+    };
+    Some(wire.read(rule, [&rule.cached_at, &rule.cache_write_at, &rule.reasoning_at].map(named)))
+}
+
 impl WireUsage {
-    /// The same tokens by our rule: input includes what was cached, output includes reasoning.
-    pub(super) fn read(&self) -> chat::Usage {
+    /// `named` is what stands under the rule's own names. Those that all servers share mean the same wherever they stand, so
+    /// that the first that counts anything may be believed.
+    fn read(&self, rule: &Rule, [cached, written, reasoning]: [Count; 3]) -> chat::Usage {
         let prompt = self.prompt_tokens_details.as_ref();
         let cached = first([
+            cached,
             prompt.map_or(Count(0), |details| details.cached_tokens),
             self.prompt_cache_hit_tokens,
             self.cached_tokens,
             self.cache_read_input_tokens,
         ]);
         let written = first([
+            written,
             prompt.map_or(Count(0), |details| details.cache_write_tokens),
             prompt.map_or(Count(0), |details| details.cache_creation_tokens),
             self.cache_creation_input_tokens,
         ]);
-        let mut reasoning = first([
+        let reasoning = first([
+            reasoning,
             self.completion_tokens_details.as_ref().map_or(Count(0), |details| details.reasoning_tokens),
             self.reasoning_tokens,
         ]);
-        let (mut input, mut output) = (self.prompt_tokens.0, self.completion_tokens.0);
-        // What the total holds beyond the two sums says which of them leaves something out.
-        match self.total_tokens.0.saturating_sub(input.saturating_add(output)) {
+        let caches = cached.saturating_add(written);
+        let (mut input, mut output, mut reasoning) = (self.prompt_tokens.0, self.completion_tokens.0, reasoning);
+        if rule.cached == Some(Place::Beside) {
+            input = input.saturating_add(caches);
+        }
+        match rule.reasoning {
+            Some(Place::Beside) => output = output.saturating_add(reasoning),
+            // MiniMax behind OpenRouter counts one more than there are.
+            Some(Place::Inside) => reasoning = reasoning.min(output),
+            None => {}
+        }
+        // What the total holds beyond the two sums says which of them leaves something out. Who has a rule for that needs no
+        // guess: xAI's total holds reasoning, which may be as much as was cached.
+        match self.total_tokens.0.saturating_sub(self.prompt_tokens.0.saturating_add(self.completion_tokens.0)) {
             0 => {}
-            // xAI.
+            rest if rule.reasoning.is_some() && rest == reasoning => {}
+            rest if rule.cached.is_some() && (rest == cached || rest == caches) => {}
             rest if rest == reasoning => output = output.saturating_add(rest),
-            rest if rest == cached || rest == cached.saturating_add(written) => input = input.saturating_add(rest),
+            rest if rest == cached || rest == caches => input = input.saturating_add(rest),
             // Mistral counts audio apart.
             rest if prompt.is_some_and(|details| details.audio_tokens.0 == rest) => input = input.saturating_add(rest),
             // Gemini's compatible endpoint has thoughts in the total only.
@@ -214,13 +242,13 @@ impl WireUsage {
             }
             _ => {}
         }
-        // Gemini models elsewhere: the total leaves the thoughts out as well.
+        // What is more than there is stands beside it, whatever the total says. That less of it stands inside is a guess: where it
+        // is wrong, a row has a rule.
         if reasoning > output {
             output = output.saturating_add(reasoning);
         }
-        // Grok on Azure counts only what was not cached.
-        if cached.saturating_add(written) > input {
-            input = input.saturating_add(cached).saturating_add(written);
+        if caches > input {
+            input = input.saturating_add(caches);
         }
         chat::Usage { input, cached_input: cached, cache_write: written, output, reasoning }
     }

@@ -3,12 +3,13 @@
 //! For a caller whose target knows chats only, the prompt is what the user says. Several prompts in one request, and
 //! prompts of tokens, are for servers of this protocol.
 
-use super::answer::{Str, UsageOut, WireUsage, finish_reason, of, stop_reason};
+use super::answer::{Str, UsageOut, finish_reason, of, read_usage, stop_reason};
 use super::read_request::{TextOr, field};
 use super::{Fault, error_frame};
 use crate::chat::{self, Block, Content, Event, Message, Number, Part, Request, Response, Role, Stop, Unread};
 use crate::dialect::{Decode, Encode, Label, Malformed};
 use crate::error::{self, Error};
+use crate::usage::Rule;
 use crate::wire::frame::Frame;
 use crate::wire::json::{self, Fields, Ignored, Raw, Write, objects, to_vec, written};
 
@@ -139,6 +140,8 @@ pub struct Decoder {
     is_open: bool,
     /// Why the model stopped, once it was said.
     stop: Option<Stop>,
+    /// How usage is told.
+    rule: Rule,
     extra: bool,
 }
 
@@ -155,7 +158,7 @@ objects! {
         id: Option<Str<'a>>,
         model: Option<Str<'a>>,
         choices: Option<Vec<Choice<'a>>>,
-        usage: Option<WireUsage>,
+        usage: Option<Raw<'a>>,
         error: Option<Raw<'a>>,
     }
 
@@ -197,6 +200,10 @@ impl Decode for Decoder {
 }
 
 impl Decoder {
+    pub fn by(usage: &Rule) -> Self {
+        Self { rule: usage.clone(), ..Self::default() }
+    }
+
     fn chunk(&mut self, chunk: &Chunk<'_>, events: &mut Vec<Event>) {
         if let Some(error) = chunk.error {
             self.at = At::Over;
@@ -225,7 +232,7 @@ impl Decoder {
                 self.stop = Some(Stop { reason: stop_reason(word), native: Some(word.to_owned()), sequence: None });
             }
         }
-        events.extend(chunk.usage.as_ref().map(|usage| Event::Usage(usage.read())));
+        events.extend(chunk.usage.and_then(|usage| read_usage(usage, &self.rule)).map(Event::Usage));
     }
 
     fn done(&mut self, events: &mut Vec<Event>) {
@@ -240,12 +247,12 @@ impl Decoder {
     }
 }
 
-pub fn read_response(body: &[u8]) -> Result<Response, Malformed> {
-    let mut reply: Chunk<'_> = json::read(body).map_err(|error| malformed(&error))?;
+pub fn read_response(body: &[u8], usage: &Rule) -> Result<Response, Malformed> {
+    let reply: Chunk<'_> = json::read(body).map_err(|error| malformed(&error))?;
     if reply.choices.as_ref().is_none_or(Vec::is_empty) {
         return Err(Malformed("choices: missing".to_owned()));
     }
-    let usage = reply.usage.take().map(|usage| usage.read());
+    let usage = reply.usage.and_then(|told| read_usage(told, usage));
     let (mut decoder, mut events) = (Decoder::default(), Vec::new());
     decoder.chunk(&reply, &mut events);
     decoder.done(&mut events);
@@ -473,7 +480,7 @@ mod tests {
             usage: Some(Usage { input: 1, output: 2, ..Usage::default() }),
         };
         let label = Label { usage_wanted: true, ..Label::default() };
-        assert_eq!(read_response(&write_response(&response, &label)), Ok(response.clone()));
+        assert_eq!(read_response(&write_response(&response, &label), &Rule::default()), Ok(response.clone()));
         let (mut encoder, mut out) = (Encoder::new(label), Vec::new());
         response.events().iter().for_each(|event| encoder.event(event, &mut out));
         let written = String::from_utf8(out).unwrap();
@@ -489,7 +496,7 @@ mod tests {
     #[test]
     fn what_is_no_completion_is_malformed_and_not_quoted() {
         for body in ["", "secret", r#"{"error":"secret"}"#, r#"{"choices":"secret"}"#, r#"{"choices":[]}"#] {
-            let Malformed(why) = read_response(body.as_bytes()).unwrap_err();
+            let Malformed(why) = read_response(body.as_bytes(), &Rule::default()).unwrap_err();
             assert!(!why.contains("secret"), "{why}");
         }
     }

@@ -6,11 +6,12 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
-use super::answer::{CallPiece, Said, Str, TextOr, WireUsage, of, stop_reason};
+use super::answer::{CallPiece, Said, Str, TextOr, of, read_usage, stop_reason};
 use super::detail::Shape;
 use super::{Fault, text};
 use crate::chat::{self, Event, StopReason};
 use crate::dialect::{Decode, Malformed};
+use crate::usage::Rule;
 use crate::wire::frame::Frame;
 use crate::wire::json::{self, Raw, objects};
 
@@ -40,6 +41,8 @@ pub struct Decoder {
     stop: Option<chat::Stop>,
     refused: bool,
     usage: Option<chat::Usage>,
+    /// How that is told.
+    rule: Rule,
     extra: bool,
 }
 
@@ -100,8 +103,8 @@ objects! {
         model: Option<Str<'a>>,
         object: Option<Str<'a>>,
         choices: Option<Vec<Choice<'a>>>,
-        usage: Option<WireUsage>,
-        x_groq: Option<Groq>,
+        usage: Option<Raw<'a>>,
+        x_groq: Option<Groq<'a>>,
         error: Option<Raw<'a>>,
         /// Read only where `object` is `error`.
         message: Option<Raw<'a>>,
@@ -116,8 +119,8 @@ objects! {
     }
 
     /// Groq tells usage here, whether it was asked or not.
-    struct Groq {
-        usage: Option<WireUsage>,
+    struct Groq<'a> {
+        usage: Option<Raw<'a>>,
     }
 }
 
@@ -156,6 +159,10 @@ impl Decode for Decoder {
 }
 
 impl Decoder {
+    pub fn by(usage: &Rule) -> Self {
+        Self { rule: usage.clone(), ..Self::default() }
+    }
+
     fn chunk(&mut self, chunk: &Chunk<'_>, events: &mut Vec<Event>) -> Result<(), Malformed> {
         if let Some(error) = chunk.error {
             self.fail(Fault::read(error), events);
@@ -166,7 +173,8 @@ impl Decoder {
             return Ok(());
         }
         let choices = chunk.choices.as_deref().unwrap_or_default();
-        let usage = chunk.usage.as_ref().or_else(|| chunk.x_groq.as_ref()?.usage.as_ref());
+        let usage = chunk.usage.or_else(|| chunk.x_groq.as_ref()?.usage);
+        let usage = usage.and_then(|usage| read_usage(usage, &self.rule));
         if choices.is_empty() && usage.is_none() {
             // Azure opens with such a chunk, which has no id yet.
             return Ok(());
@@ -188,7 +196,7 @@ impl Decoder {
                 self.stop(events);
             }
         }
-        if let Some(usage) = usage.map(WireUsage::read).filter(|usage| self.usage != Some(*usage)) {
+        if let Some(usage) = usage.filter(|usage| self.usage != Some(*usage)) {
             self.usage = Some(usage);
             events.push(Event::Usage(usage));
         }
@@ -616,7 +624,7 @@ objects! {
         id: Option<Str<'a>>,
         model: Option<Str<'a>>,
         choices: Option<Vec<ReplyChoice<'a>>>,
-        usage: Option<WireUsage>,
+        usage: Option<Raw<'a>>,
     }
 
     struct ReplyChoice<'a> {
@@ -629,7 +637,7 @@ objects! {
 }
 
 /// Reads a whole `chat.completion`.
-pub fn read_response(body: &[u8]) -> Result<chat::Response, Malformed> {
+pub fn read_response(body: &[u8], usage: &Rule) -> Result<chat::Response, Malformed> {
     let reply: Reply<'_> = json::read(body).map_err(|error| malformed("reply", &error))?;
     let choices = reply.choices.ok_or_else(|| Malformed("choices: missing".to_owned()))?;
     let choice = choices
@@ -645,7 +653,7 @@ pub fn read_response(body: &[u8]) -> Result<chat::Response, Malformed> {
     decoder.finish_reason(of(&choice.finish_reason), of(&choice.native_finish_reason));
     decoder.done(&mut events);
     let mut response = chat::Response::from_events(events);
-    response.usage = reply.usage.as_ref().map(WireUsage::read);
+    response.usage = reply.usage.and_then(|told| read_usage(told, usage));
     Ok(response)
 }
 

@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 use super::*;
 use crate::chat::{Block, Content, Effort, Event, Format, Grammar, Json, Media, Message, Part, Role, ToolCall};
 use crate::chat::{Request, Response, Stop, StopReason, Tool, ToolChoice, Usage};
-use crate::dialect::{Decode, Encode, Label, Malformed};
+use crate::dialect::{Decode, Dialect, Encode, Label, Malformed};
 use crate::error::Kind;
+use crate::usage::Rule;
 use crate::wire::frame::{Frame, Framing, Splitter};
 use crate::wire::json::Fields;
 
@@ -511,8 +512,50 @@ fn cached_tokens_are_counted_once() {
     ];
     for (wire, (input, cached_input, cache_write, output, reasoning)) in cases {
         let body = json!({"choices": [{"message": {}}], "usage": wire}).to_string();
-        let usage = read_response(body.as_bytes()).unwrap().usage;
+        let usage = read_told(body.as_bytes()).unwrap().usage;
         assert_eq!(usage, Some(Usage { input, cached_input, cache_write, output, reasoning }), "{body}");
+    }
+}
+
+/// What the sums leave open is for a rule to say, in whole answers and in streams, of both forms.
+#[test]
+fn a_rule_says_what_the_sums_leave_open() {
+    let told = |cached, reasoning, total| {
+        json!({"prompt_tokens": 100, "completion_tokens": 50, "total_tokens": total,
+            "prompt_tokens_details": {"cached_tokens": cached}, "completion_tokens_details": {"reasoning_tokens": reasoning}})
+    };
+    let own = json!({"prompt_tokens": 100, "completion_tokens": 50, "total_tokens": 150,
+        "cache": {"hits": 30, "writes": 20}, "thoughts": 10, "cached_tokens": 0});
+    let at = r#"{"cached_at":"cache.hits","cache_write_at":"cache.writes","reasoning_at":"thoughts"}"#;
+    let cases = [
+        ("{}", told(30, 10, 150), (100, 30, 0, 50, 10)),
+        (r#"{"cached":"beside"}"#, told(30, 10, 150), (130, 30, 0, 50, 10)),
+        (r#"{"cached":"beside"}"#, told(30, 10, 180), (130, 30, 0, 50, 10)),
+        (r#"{"cached":"beside"}"#, told(300, 10, 150), (400, 300, 0, 50, 10)),
+        (r#"{"cached":"beside","reasoning":"beside"}"#, told(30, 10, 160), (130, 30, 0, 60, 10)),
+        (r#"{"reasoning":"beside"}"#, told(30, 10, 150), (100, 30, 0, 60, 10)),
+        (r#"{"reasoning":"beside"}"#, told(10, 10, 160), (100, 10, 0, 60, 10)),
+        (r#"{"reasoning":"beside"}"#, told(0, 70, 220), (100, 0, 0, 120, 70)),
+        (r#"{"reasoning":"inside"}"#, told(0, 51, 150), (100, 0, 0, 50, 50)),
+        ("{}", told(0, 51, 150), (100, 0, 0, 101, 51)),
+        (at, own.clone(), (100, 30, 20, 50, 10)),
+        ("{}", own, (100, 0, 0, 50, 0)),
+    ];
+    for (rule, usage, (input, cached_input, cache_write, output, reasoning)) in cases {
+        let rule: Rule = crate::wire::json::parse(rule).unwrap();
+        let expected = Some(Usage { input, cached_input, cache_write, output, reasoning });
+        for dialect in [Dialect::OpenaiChat, Dialect::OpenaiCompletions] {
+            let whole = json!({"choices": [{"message": {"content": "a"}, "text": "a"}], "usage": usage}).to_string();
+            assert_eq!(dialect.read_response_by(&rule, whole.as_bytes()).unwrap().usage, expected, "{rule:?} {whole}");
+            let last = json!({"choices": [], "usage": usage}).to_string();
+            let (mut decoder, mut events) = (dialect.decoder_by(&rule), Vec::new());
+            decoder.frame(&Frame { event: None, data: Some(last.as_str().into()) }, &mut events).unwrap();
+            let told = events.iter().find_map(|event| match event {
+                Event::Usage(usage) => Some(*usage),
+                _ => None,
+            });
+            assert_eq!(told, expected, "{rule:?} {last}");
+        }
     }
 }
 
@@ -608,7 +651,7 @@ fn what_is_written_is_read_the_same() {
         "start(c1,m) reasoning 'hm' signature(s) . sealed(x) . text 'hello' . call(a,f) '{\"x\":1}' . call(b,g) '{}' . \
          stop(ToolUse,tool_use) usage(10,4,0,5,2) end",
     );
-    let whole = read_response(&write_response(&answer, &label(true))).unwrap();
+    let whole = read_told(&write_response(&answer, &label(true))).unwrap();
     assert_eq!((&whole.parts[..4], whole.usage), (&answer.parts[..4], answer.usage));
     assert_eq!(whole.stop, answer.stop);
 }
@@ -662,11 +705,11 @@ fn content_is_null_only_beside_tool_calls() {
 #[test]
 fn a_reply_without_choices_is_malformed() {
     for body in ["", "{}", "[]", r#"{"choices":[]}"#, r#"{"choices":null}"#, r#"{"error":{"message":"secret"}}"#] {
-        let fault = read_response(body.as_bytes()).unwrap_err();
+        let fault = read_told(body.as_bytes()).unwrap_err();
         assert!(!fault.0.contains("secret"), "{fault:?}");
     }
     // Azure leaves the message out when it filtered all of it.
-    let filtered = read_response(br#"{"choices":[{"index":0,"finish_reason":"content_filter"}]}"#).unwrap();
+    let filtered = read_told(br#"{"choices":[{"index":0,"finish_reason":"content_filter"}]}"#).unwrap();
     assert_eq!((filtered.parts.len(), filtered.stop.reason), (0, StopReason::Filtered));
 }
 
@@ -1162,7 +1205,7 @@ fn what_is_proven_goes_back_in_the_shape_it_had() {
     let call = json!({"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}});
     let said = json!({"role": "assistant", "content": null, "reasoning_details": entries, "tool_calls": [call]});
     let reply = json!({"id": "r", "choices": [{"index": 0, "message": said, "finish_reason": "tool_calls"}]});
-    let whole = read_response(reply.to_string().as_bytes()).unwrap();
+    let whole = read_told(reply.to_string().as_bytes()).unwrap();
     // A stream has its entries in pieces, and the signature last.
     let pieces = [
         json!({"reasoning_details": [{"type": "reasoning.text", "text": "h", "format": "anthropic-claude-v1", "index": 0}]}),
@@ -1371,4 +1414,8 @@ fn an_upstreams_error_is_found_in_any_shape() {
     for (body, expected) in cases {
         assert_eq!(read_error(body.as_bytes()).as_deref(), *expected, "{body}");
     }
+}
+
+fn read_told(body: &[u8]) -> Result<Response, Malformed> {
+    read_response(body, &Rule::default())
 }
