@@ -108,7 +108,7 @@ impl Price {
         Self { tokens, services: services.into(), ..Self::default() }
     }
 
-    fn tokens(&self, service: Service) -> Option<&Tokens> {
+    pub fn tokens(&self, service: Service) -> Option<&Tokens> {
         match service {
             Service::Standard => Some(&self.tokens),
             other => self.services.iter().find(|(service, _)| *service == other).map(|(_, tokens)| tokens),
@@ -117,7 +117,8 @@ impl Price {
 }
 
 impl Tokens {
-    fn rates(&self, input: u64) -> &Rates {
+    /// Those of a prompt of so many tokens.
+    pub fn rates(&self, input: u64) -> &Rates {
         let above = self.above.iter().rev().find(|(size, _)| input > *size);
         above.map_or(&self.rates, |(_, rates)| rates)
     }

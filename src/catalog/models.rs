@@ -11,7 +11,7 @@ mod table;
 use std::borrow::Cow;
 
 use self::refresh::Overlay;
-pub use self::sheet::Figures;
+pub use self::sheet::{Figures, Sheet};
 use self::table::Table;
 use crate::named::Named;
 use crate::price::Price;
@@ -141,6 +141,12 @@ impl Models {
     pub fn get(&self, model: &str) -> Model {
         let listed = self.listed(model).or_else(|| self.listed(undated(model)?));
         self.own(model).or(listed.unwrap_or_default())
+    }
+
+    /// What it costs but for the configuration's word.
+    pub fn listed_price(&self, model: &str) -> Option<Price> {
+        let listed = self.listed(model).or_else(|| self.listed(undated(model)?))?;
+        listed.price.map(|priced| priced.price)
     }
 
     /// Whether it has a line of its own or one of its undated name.

@@ -2,14 +2,14 @@
 
 use super::{Draft, Known, Mistake};
 use crate::catalog::models::refresh::Overlay;
-use crate::catalog::models::{Figures, Kind, Model, Models, Origin, Priced};
-use crate::price::{Picodollars, Price, Rates, Search, Tokens};
+use crate::catalog::models::{Figures, Kind, Model, Models, Origin, Priced, Sheet};
+use crate::price::{Picodollars, Price, Search, Service};
 use crate::route::need::{Need, Needs};
 use crate::wire::json::{objects, written};
 
 objects! {
-    /// Dollars per million tokens, as decimal strings. What is left out is as the like of it, or without any price as the
-    /// catalogue has it.
+    /// Dollars per million tokens, as decimal strings. What is left out stands to input and output as the catalogue has it, and
+    /// where that knows no price of the model, is as the like of it. Without any price all are as the catalogue has them.
     #[derive(Debug, Default, Clone)]
     pub struct PriceDraft {
         pub input: Option<String>,
@@ -95,7 +95,7 @@ pub(super) fn compile(
         models.refreshed(refreshed);
     }
     for (model, written) in draft.prices.iter() {
-        match read(model, written, known) {
+        match read(model, written, known, models.listed_price(model)) {
             Ok(read) => models.set(model.to_owned(), read),
             Err(mistake) => mistakes.push(mistake),
         }
@@ -103,34 +103,40 @@ pub(super) fn compile(
     models
 }
 
-fn read(model: &str, written: &PriceDraft, known: &Known) -> Result<Model, Mistake> {
+/// `listed` is what the catalogue says that it costs.
+fn read(model: &str, written: &PriceDraft, known: &Known, listed: Option<Price>) -> Result<Model, Mistake> {
     let at = format!("prices.\"{model}\"");
     let Some((provider, _)) = model.split_once('/') else {
         return Err(Mistake(format!("{at}: prices are by \"provider/model\"")));
     };
     known.check(provider).map_err(|why| Mistake(format!("{at}: {why}")))?;
-    let rates = read_rates(&at, rates!(written))?;
-    let mut above: Vec<(u64, Rates)> = Vec::new();
+    let usual = read_figures(&at, rates!(written))?;
+    let mut above: Vec<(u64, Figures)> = Vec::new();
     for (index, tier) in written.above.iter().enumerate() {
         let at = format!("{at}.above[{index}]");
         let size = tier.input_tokens;
         if above.last().is_some_and(|(below, _)| *below >= size) {
             return Err(Mistake(format!("{at}.input_tokens: {size} is no more than of the one before")));
         }
-        let rates = read_rates(&at, rates!(tier))?.ok_or_else(|| half(&at))?;
-        above.push((size, rates));
+        let figures = read_figures(&at, rates!(tier))?.ok_or_else(|| half(&at))?;
+        above.push((size, figures));
     }
     let dollars = |field: &str, text: &Option<String>| {
         read_amount(&at, field, text, 1_000_000_000_000, "an amount of dollars like \"0.01\"")
     };
     let (request, search) = (dollars("request", &written.request)?, dollars("search", &written.search)?);
-    if rates.is_none() && (request.or(search).is_some() || !above.is_empty()) {
+    if usual.is_none() && (request.or(search).is_some() || !above.is_empty()) {
         return Err(half(&at));
     }
-    let (request, search) = (request.unwrap_or_default(), search.map(Search::Each));
     let (can, cannot) = read_takes(&at, written.takes.as_deref())?;
-    // Whatever is served, and however, has these.
-    let price = rates.map(|rates| Price { request, search, ..Price::of(Tokens { rates, above }) });
+    let price = usual.and_then(|usual| {
+        let mut sheet = Sheet::of(usual, above);
+        (sheet.request, sheet.search) = (request, search.map(Search::Each));
+        if let Some(listed) = &listed {
+            sheet.fill(listed);
+        }
+        sheet.price().map(however_served)
+    });
     Ok(Model {
         price: price.map(|price| Priced { price, origin: Origin::Configuration }),
         context: written.context_tokens,
@@ -151,15 +157,26 @@ fn read_takes(at: &str, takes: Option<&[Need]>) -> Result<(Needs, Needs), Mistak
     Ok((can, can.with(Need::Stream).others()))
 }
 
+/// With the usual rates for what is served otherwise, where those of that are not known.
+fn however_served(mut price: Price) -> Price {
+    for service in [Service::Flex, Service::Priority] {
+        if price.tokens(service).is_none() {
+            price.services.push((service, price.tokens.clone()));
+        }
+    }
+    price
+}
+
 /// None where no price is named at all.
-fn read_rates(at: &str, texts: [&Option<String>; Figures::NAMES.len()]) -> Result<Option<Rates>, Mistake> {
+fn read_figures(at: &str, texts: [&Option<String>; Figures::NAMES.len()]) -> Result<Option<Figures>, Mistake> {
     let mut figures = Figures::default();
     for ((figure, text), (_, name)) in figures.0.iter_mut().zip(texts).zip(Figures::NAMES) {
         *figure = read_amount(at, name, text, 1_000_000, "dollars per million tokens like \"0.15\"")?;
     }
     match figures.rates() {
-        None if figures != Figures::default() => Err(half(at)),
-        rates => Ok(rates),
+        Some(_) => Ok(Some(figures)),
+        None if figures == Figures::default() => Ok(None),
+        None => Err(half(at)),
     }
 }
 
@@ -180,13 +197,34 @@ fn half(at: &str) -> Mistake {
 mod tests {
     use super::*;
     use crate::config::Config;
+    use crate::price::{Batch, Rates, Tokens};
 
     fn model(prices: &str) -> Result<Model, String> {
-        let json = format!(r#"{{"prices":{{"openai/mine":{prices}}}}}"#);
+        named("openai/mine", prices)
+    }
+
+    fn named(name: &str, prices: &str) -> Result<Model, String> {
+        let json = format!(r#"{{"prices":{{"{name}":{prices}}}}}"#);
         crate::config::schema::tests::agree(&json);
         let draft = Draft::from_json(Some(&json));
         let config = draft.and_then(|draft| Config::compile(&draft, |_| None));
-        config.map(|config| config.models.get("openai/mine")).map_err(|mistakes| mistakes[0].0.clone())
+        config.map(|config| config.models.get(name)).map_err(|mistakes| mistakes[0].0.clone())
+    }
+
+    #[test]
+    fn what_is_left_out_stands_to_the_price_as_the_catalogue_has_it() {
+        let priced = |prices: &str| named("anthropic/claude-sonnet-4-5", prices).unwrap().price.unwrap();
+        let known = Models::built_in().get("anthropic/claude-sonnet-4-5").price.unwrap().price;
+        let same = priced(r#"{"input":"3","output":"15"}"#);
+        assert_eq!((same.price.tokens, same.origin), (known.tokens.clone(), Origin::Configuration));
+        assert_eq!((same.price.batch, same.price.search), (known.batch, known.search));
+        let agreed = priced(r#"{"input":"2.4","output":"12"}"#).price;
+        let rates = &agreed.tokens.rates;
+        assert_eq!((rates.cached_input, rates.cache_write, rates.cache_write_1h), (240_000, 3_000_000, 4_800_000));
+        assert_eq!(agreed.batch, Some(Batch { input: 1_200_000, output: 6_000_000 }));
+        assert_eq!(agreed.tokens(Service::Flex), Some(&agreed.tokens), "the catalogue has none of its own");
+        let own = priced(r#"{"input":"2.4","cached_input":"2.4","output":"12","search":"0"}"#).price;
+        assert_eq!((own.tokens.rates.cached_input, own.search), (2_400_000, Some(Search::Each(0))));
     }
 
     #[test]

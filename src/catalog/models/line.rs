@@ -34,7 +34,7 @@ pub(super) fn read(line: &str, source: &str) -> Model {
         match letter {
             'c' => model.context = thousands(figure),
             'm' => model.most = thousands(figure),
-            'q' => sheet.request = dollars(figure).unwrap_or_default(),
+            'q' => sheet.request = dollars(figure),
             's' => sheet.search = dollars(figure).map(Search::Each),
             'S' => sheet.search = dollars(figure).map(Search::Once),
             'b' => batch = Some(figure),

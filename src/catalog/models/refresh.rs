@@ -3,12 +3,14 @@
 //!
 //! Two forms are read: litellm's table, and the list of models that OpenRouter, Vercel's gateway and Tollgate have. What
 //! makes no sense is refused model by model; a list of which that is most is refused whole, and the last good one goes on.
+//! What a list does not say of a model stands to what it says as the table has it: [`Sheet::fill`].
 
 mod listed;
 mod litellm;
 
 use std::borrow::Cow;
 
+use super::sheet::{Sheet, is_near};
 use super::{Model, Models, Origin, Priced, line, undated};
 use crate::host::Millis;
 use crate::limit::day;
@@ -37,6 +39,8 @@ pub struct Refreshed {
     pub overlay: Overlay,
     /// How many models have a price in the list.
     pub priced: usize,
+    /// How many of those the table has a price of.
+    pub known: usize,
     /// How many of those are new or cost something else than the table says.
     pub changed: usize,
     pub refused: Refused,
@@ -93,14 +97,12 @@ pub fn refresh(text: &[u8], source: &str) -> Result<Refreshed, String> {
         None => litellm::read(&rows, day_of(source), &mut found)?,
     }
     let Found { models, refused, .. } = found;
-    let has_price = |model: &&Model| model.price.is_some();
-    let priced = models.values().map(|named| named.values().filter(has_price).count()).sum();
+    let Changes { lines, priced, known, changed } = changes(&models, source);
     if priced <= refused.count {
         let first = refused.why.first().map(|why| format!("; {why}")).unwrap_or_default();
         return Err(format!("{priced} models in the list have a price and {} are refused{first}", refused.count));
     }
-    let (lines, changed) = changes(&models);
-    Ok(Refreshed { overlay: Overlay { source: source.to_owned(), lines }, priced, changed, refused })
+    Ok(Refreshed { overlay: Overlay { source: source.to_owned(), lines }, priced, known, changed, refused })
 }
 
 /// A list in either form: its field `data`, or the fields that are models.
@@ -130,10 +132,19 @@ impl<'a> Read<'a> for List<'a> {
     }
 }
 
+/// A model as a list has it.
+#[derive(Clone)]
+struct Listed {
+    /// What is said of its price, if that is one.
+    sheet: Option<Sheet>,
+    /// All else.
+    model: Model,
+}
+
 /// Models by provider and by name, with a price or without.
 #[derive(Default)]
 struct Found {
-    models: Named<Named<Model>>,
+    models: Named<Named<Listed>>,
     count: usize,
     refused: Refused,
 }
@@ -147,7 +158,7 @@ impl Found {
         }
     }
 
-    fn add(&mut self, provider: &str, name: &str, model: Model) {
+    fn add(&mut self, provider: &str, name: &str, model: Listed) {
         if !is_name(name) || !is_name(provider) {
             return self.refuse(name, "has a name that makes no sense");
         }
@@ -166,10 +177,19 @@ fn is_name(name: &str) -> bool {
     !name.is_empty() && name.len() <= NAME_BYTES_MAX && name.bytes().all(fits)
 }
 
-/// The lines of models that the table does not say the same of, and how many those are.
-fn changes(models: &Named<Named<Model>>) -> (String, usize) {
+#[derive(Default)]
+struct Changes {
+    /// Of models that the table does not say the same of.
+    lines: String,
+    priced: usize,
+    known: usize,
+    changed: usize,
+}
+
+/// What a list says beside the table. Where a price is in part ours, its source says so.
+fn changes(models: &Named<Named<Listed>>, source: &str) -> Changes {
     let table = Models::built_in();
-    let (mut lines, mut count) = (String::new(), 0);
+    let mut changes = Changes::default();
     for (provider, named) in models.iter() {
         let known = table.list(provider);
         let price_of = |name: &str| {
@@ -177,28 +197,39 @@ fn changes(models: &Named<Named<Model>>) -> (String, usize) {
             known.get(at)?.1.price.as_ref().map(|priced| &priced.price)
         };
         let mut is_first = true;
-        for (name, model) in named.iter() {
-            let Some(fresh) = &model.price else { continue };
+        for (name, Listed { sheet, model }) in named.iter() {
+            let Some(mut sheet) = sheet.clone() else { continue };
             let known = price_of(name).or_else(|| price_of(undated(name)?));
-            if known.is_some_and(|known| is_same(known, &fresh.price)) {
+            let is_derived = known.is_some_and(|known| sheet.fill(known));
+            sheet.complete();
+            let Some(price) = sheet.price() else { continue };
+            changes.priced += 1;
+            changes.known += usize::from(known.is_some());
+            if known.is_some_and(|known| is_same(known, &price)) {
                 continue;
             }
             if std::mem::take(&mut is_first) {
-                lines.push_str(&format!("[{provider}]\n"));
+                changes.lines.push_str(&format!("[{provider}]\n"));
             }
-            lines.push_str(&line::write(name, model));
-            lines.push('\n');
-            count += 1;
+            changes.lines.push_str(&line::write(name, &Model { price: Some(priced(price)), ..model.clone() }));
+            if is_derived {
+                // In a table brackets begin a provider, and an address may hold some.
+                changes.lines.push_str(&format!(" # {}{DERIVED}", source.replace(['[', ']'], "")));
+            }
+            changes.lines.push('\n');
+            changes.changed += 1;
         }
     }
-    (lines, count)
+    changes
 }
 
-/// Whether two prices are one, which is often written with fewer digits: Databricks asks $9.99999 for what costs ten.
+/// Behind the source of a price of which it did not say all.
+const DERIVED: &str = "; the rest in proportion to the catalogue";
+
+/// Whether two prices are one.
 fn is_same(one: &Price, other: &Price) -> bool {
     let (one, other) = (figures(one), figures(other));
-    let near = |(one, other): (&u64, &u64)| one.abs_diff(*other) <= *one.max(other) / 1000;
-    one.len() == other.len() && one.iter().zip(&other).all(near)
+    one.len() == other.len() && one.iter().zip(&other).all(|(one, other)| is_near(*one, *other))
 }
 
 /// All that a price says, in one order.

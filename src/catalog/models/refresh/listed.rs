@@ -4,7 +4,7 @@
 
 use super::super::sheet::Sheet;
 use super::super::{Kind, Model};
-use super::{Found, price, priced, tokens};
+use super::{Found, Listed, price, tokens};
 use crate::price::{Batch, Search, Service};
 use crate::route::need::{Need, Needs};
 use crate::wire::json::{self, Fields, Raw};
@@ -40,14 +40,14 @@ pub(super) fn read(data: Raw<'_>, source: &str, found: &mut Found) -> Result<(),
         let Some(pricing) = row.raw("pricing") else { continue };
         let Ok(pricing) = Fields::read(pricing.get().as_bytes()) else { continue };
         match model(name, &row, &pricing) {
-            Ok(model) => found.add(provider, name, model),
+            Ok(listed) => found.add(provider, name, listed),
             Err(why) => found.refuse(&id, &format!("pricing.{why}")),
         }
     }
     Ok(())
 }
 
-fn model(name: &str, row: &Fields<'_>, pricing: &Fields<'_>) -> Result<Model, String> {
+fn model(name: &str, row: &Fields<'_>, pricing: &Fields<'_>) -> Result<Listed, String> {
     let mut sheet = Sheet::default();
     figures(pricing, 0, &mut sheet)?;
     for (field, letter) in AUDIO {
@@ -61,8 +61,7 @@ fn model(name: &str, row: &Fields<'_>, pricing: &Fields<'_>) -> Result<Model, St
             figures(&longer, size.saturating_sub(1), &mut sheet)?;
         }
     }
-    sheet.complete();
-    sheet.request = price(pricing, "request")?.unwrap_or_default();
+    sheet.request = price(pricing, "request")?;
     sheet.search = price(pricing, "web_search")?.filter(|price| *price > 0).map(Search::Each);
     let batch = pricing.raw("batch").and_then(|batch| Fields::read(batch.get().as_bytes()).ok());
     if let Some(batch) = batch {
@@ -78,14 +77,15 @@ fn model(name: &str, row: &Fields<'_>, pricing: &Fields<'_>) -> Result<Model, St
     }
     let limits = row.raw("top_provider").and_then(|limits| Fields::read(limits.get().as_bytes()).ok());
     let most = limits.and_then(|limits| tokens(&limits, "max_completion_tokens"));
-    Ok(Model {
-        price: sheet.price().filter(|_| is_price).map(priced),
+    let model = Model {
+        price: None,
         context: tokens(row, "context_length").or_else(|| tokens(row, "context_window")),
         most: most.or_else(|| tokens(row, "max_tokens")),
         kind: Some(kind),
         can: can(row),
         cannot: Needs::default(),
-    })
+    };
+    Ok(Listed { sheet: Some(sheet).filter(|_| is_price), model })
 }
 
 fn figures(pricing: &Fields<'_>, size: u64, sheet: &mut Sheet) -> Result<(), String> {

@@ -4,9 +4,9 @@
 
 use super::super::sheet::Sheet;
 use super::super::{Kind, Model};
-use super::{Found, price, priced, tokens};
+use super::{Found, Listed, price, tokens};
 use crate::named::Named;
-use crate::price::{Batch, Price, Search, Service};
+use crate::price::{Batch, Search, Service};
 use crate::route::need::{Need, Needs};
 use crate::wire::json::{self, Fields, Raw, objects};
 
@@ -72,13 +72,13 @@ pub(super) fn read(rows: &[(String, Raw<'_>)], today: &str, found: &mut Found) -
         let name = key.strip_prefix(peer.prefix.as_str()).unwrap_or(key);
         let Some(kind) = kind(&word("mode"), &row).filter(|_| is_asked(&peer.provider, name)) else { continue };
         match model(&peer.provider, name, kind, &row) {
-            Ok(model) => {
+            Ok(listed) => {
                 let also =
                     names.shared.iter().filter(|shared| shared.of == peer.provider && name.contains(&shared.part));
                 for shared in also {
-                    found.add(&shared.provider, name, model.clone());
+                    found.add(&shared.provider, name, listed.clone());
                 }
-                found.add(&peer.provider, name, model);
+                found.add(&peer.provider, name, listed);
             }
             Err(why) => found.refuse(key, &why),
         }
@@ -111,7 +111,7 @@ fn is_asked(provider: &str, name: &str) -> bool {
     has_start && !is_class && !name.ends_with("@default") && !name.ends_with("container") && !name.contains(' ')
 }
 
-fn model(provider: &str, name: &str, kind: Kind, row: &Fields<'_>) -> Result<Model, String> {
+fn model(provider: &str, name: &str, kind: Kind, row: &Fields<'_>) -> Result<Listed, String> {
     let mut sheet = Sheet::default();
     for field in row.names() {
         let Some((letter, service, size)) = place(field) else { continue };
@@ -123,27 +123,27 @@ fn model(provider: &str, name: &str, kind: Kind, row: &Fields<'_>) -> Result<Mod
     if matches!(kind, Kind::Embedding | Kind::Rerank) && sheet.usual('o').is_none() {
         sheet.set((Service::Standard, 0), 'o', Some(0));
     }
-    sheet.complete();
     searches(provider, name, row, &mut sheet)?;
     let batch = (price(row, "input_cost_per_token_batches")?, price(row, "output_cost_per_token_batches")?);
     sheet.batch = batch.0.zip(batch.1).map(|(input, output)| Batch { input, output });
     let able = ABLE.iter().filter(|(name, _)| matches!(row.get(name), Ok(Some(true))));
-    Ok(Model {
-        price: sheet.price().filter(|price| is_price(price, kind)).map(priced),
+    let model = Model {
+        price: None,
         context: tokens(row, "max_input_tokens").or_else(|| tokens(row, "max_tokens")),
         most: tokens(row, "max_output_tokens").filter(|_| !matches!(kind, Kind::Embedding | Kind::Rerank)),
         kind: Some(kind),
         can: able.map(|(_, need)| *need).collect(),
         cannot: Needs::default(),
-    })
+    };
+    Ok(Listed { sheet: Some(sheet).filter(|sheet| is_price(sheet, kind)), model })
 }
 
 /// Half a price is none, and what is free is not believed.
-fn is_price(price: &Price, kind: Kind) -> bool {
-    let rates = &price.tokens.rates;
+fn is_price(sheet: &Sheet, kind: Kind) -> bool {
+    let [input, output] = ['i', 'o'].map(|letter| sheet.usual(letter).is_some_and(|price| price > 0));
     match kind {
-        Kind::Embedding | Kind::Rerank => rates.input > 0 || rates.output > 0,
-        Kind::Chat | Kind::Completion | Kind::Image => rates.input > 0 && rates.output > 0,
+        Kind::Embedding | Kind::Rerank => input || output,
+        Kind::Chat | Kind::Completion | Kind::Image => input && output,
     }
 }
 
@@ -187,10 +187,10 @@ fn searches(provider: &str, name: &str, row: &Fields<'_>, sheet: &mut Sheet) -> 
     let by_itself = ["-search-preview", "-search-api"].iter().any(|end| name.ends_with(end));
     if provider == "perplexity" {
         // Every answer is searched for, as little as there is unless more is asked for.
-        sheet.request = price(&sizes, "search_context_size_low")?.unwrap_or_default();
+        sheet.request = price(&sizes, "search_context_size_low")?;
     } else if by_itself && matches!(provider, "openai" | "azure") {
         // These search for every answer.
-        sheet.request = medium.unwrap_or_default();
+        sheet.request = medium;
     } else if provider.starts_with("google") && row.raw("web_search_billing_unit").is_none() {
         // Google's older models ask once for a prompt, however often they search for it.
         sheet.search = medium.map(Search::Once);

@@ -149,6 +149,36 @@ fn what_the_table_says_already_is_not_kept() {
 }
 
 #[test]
+fn two_prices_of_a_model_leave_its_others_in_proportion() {
+    let list = |input: &str, output: &str| {
+        format!(
+            r#"{{"data":[{{"id":"anthropic/claude-sonnet-4-5","pricing":{{"prompt":"{input}","completion":"{output}"}}}},
+            {{"id":"openai/new","pricing":{{"prompt":"0.000001","completion":"0.000002"}}}}]}}"#
+        )
+    };
+    let before = Models::built_in().get("anthropic/claude-sonnet-4-5");
+    let same = read(&list("0.000003", "0.000015"));
+    assert_eq!((same.priced, same.known, same.changed), (2, 1, 1));
+    assert!(!same.overlay.lines.contains("sonnet"), "nothing has changed: {}", same.overlay.lines);
+    assert_eq!(known(&list("0.000003", "0.000015"), "anthropic/claude-sonnet-4-5"), before);
+
+    let cheaper = known(&list("0.0000024", "0.000012"), "anthropic/claude-sonnet-4-5");
+    let rates = &price_of(&cheaper).tokens.rates;
+    assert_eq!((rates.input, rates.output), (2_400_000, 12_000_000));
+    assert_eq!((rates.cached_input, rates.cache_write, rates.cache_write_1h), (240_000, 3_000_000, 4_800_000));
+    assert_eq!(price_of(&cheaper).batch, Some(Batch { input: 1_200_000, output: 6_000_000 }));
+    assert_eq!(price_of(&cheaper).search, price_of(&before).search);
+    let origin = Origin::Table(format!("{SOURCE}; the rest in proportion to the catalogue").into());
+    assert_eq!(cheaper.price.as_ref().unwrap().origin, origin, "the log tells it");
+    let text = list("0.0000024", "0.000012");
+    let mut models = Models::built_in();
+    models.refreshed(&refresh(text.as_bytes(), "[::1]:9000, read 2099-01-02").unwrap().overlay);
+    assert!(models.get("anthropic/claude-sonnet-4-5").price != before.price && models.knows("openai/new"));
+    let new = known(&text, "openai/new");
+    assert_eq!(new.price.unwrap().origin, Origin::Table(SOURCE.into()), "nobody knows any other price of it");
+}
+
+#[test]
 fn the_configuration_goes_before_a_refresh_and_a_refresh_before_an_older_table() {
     let overlay = |day: &str| Overlay { source: format!("h, read {day}"), lines: "[openai]\ngpt-5 7/8\n".to_owned() };
     let input = |models: &Models| price_of(&models.get("openai/gpt-5")).tokens.rates.input;
@@ -264,6 +294,8 @@ fn damage_is_survived() {
                 }
                 for line in lines.lines() {
                     let name = line.split(' ').next().unwrap();
+                    // What is behind it is where it is from.
+                    let line = line.split(" # ").next().unwrap();
                     let model = super::line::read(line, "");
                     assert_eq!(super::line::read(&super::line::write(name, &model), ""), model, "{line}");
                 }
