@@ -662,10 +662,11 @@ mod tests {
             r#""providers":{"p":{"dialect":"gemini","dialects":["cohere"],"also":[{"dialect":"anthropic","base_url":"u"}],"#,
             r#""platform":"vertex","query":"q","region":"eu","zero_retention":false,"no_training":true,"variables":{"v":"w"},"keys":[{"secret":"K","weight":2}],"auth":"none","#,
             r#""headers":[{"name":"n","secret":"S","optional":true}],"follows_303":true,"first_byte_ms":4,"models":["m"],"#,
-            r#""quirks":{"requests":[{"drop":["a"],"rename":[{"field":"b","to":"c"}],"spell":[{"field":"d","from":"e","to":"f"}]}],"think_tags":true}},"#,
+            r#""quirks":{"requests":[{"drop":["a"],"rename":[{"field":"b","to":"c"}],"spell":[{"field":"d","from":"e","to":"f"}]}],"think_tags":true},"#,
+            r#""usage":[{"models":["g"],"cached":"beside","reasoning":"inside","cached_at":"a","cache_write_at":"b","reasoning_at":"c","cost":{"at":"d.e","decimals":2,"behind_at":"f"}}]},"#,
             r#""q":{"auth":{"header":"h"}}},"#,
             r#""models":{"a":{"targets":["p/m"],"heartbeat_ms":0,"policy":{"fall_on":["5xx"],"hedge_ms":9}}},"callers":{"c":{"secret":"S","requests_per_minute":3,"unpriced":true}},"#,
-            r#""prices":{"p/m":{"input":"1","output":"2","above":[{"input_tokens":5,"input":"3","output":"4"}],"output_tokens":6,"takes":[],"kind":"chat"}},"catalog":{"refresh_url":"https://a.example/p","refresh_hours":6}}"#
+            r#""prices":{"p/m":{"input":"1","output":"2","above":[{"input_tokens":5,"input":"3","output":"4"}],"output_tokens":6,"takes":[],"kind":"chat"}},"catalog":{"refresh_url":"https://a.example/p","refresh_hours":6,"refresh_shrinks":true}}"#
         );
         assert_eq!(json::to_string(&Draft::from_json(Some(text)).unwrap()), text);
         let text = r#"{"timeouts":{},"policy":{},"media":{},"catalog":{}}"#;

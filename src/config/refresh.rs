@@ -14,11 +14,14 @@ objects! {
         pub refresh_url: Option<String>,
         /// From one refresh to the next, in hours.
         pub refresh_hours: Option<u64>,
+        /// Whether the list is also taken where it has less than half of the models that it had before, or of those among them
+        /// that the catalogue knows. Else it counts as damaged.
+        pub refresh_shrinks: Option<bool>,
     }
 }
 
 written! {
-    impl CatalogDraft { refresh_url?, refresh_hours? }
+    impl CatalogDraft { refresh_url?, refresh_hours?, refresh_shrinks? }
 }
 
 /// A list of prices that is fetched now and then.
@@ -27,6 +30,8 @@ pub struct Refresh {
     pub url: String,
     pub network: Network,
     pub every_ms: Millis,
+    /// Whether it may have lost most of its models.
+    pub may_shrink: bool,
 }
 
 const HOURS: u64 = 24;
@@ -35,19 +40,27 @@ const HOURS_MAX: u64 = 2_160;
 const HOUR_MS: Millis = 60 * 60_000;
 
 pub(super) fn compile(draft: &Draft, media: &media::Policy, mistakes: &mut Vec<Mistake>) -> Option<Refresh> {
-    let CatalogDraft { refresh_url, refresh_hours } = &draft.catalog;
+    let CatalogDraft { refresh_url, refresh_hours, refresh_shrinks } = &draft.catalog;
     let hours = refresh_hours.unwrap_or(HOURS);
     if hours == 0 || hours > HOURS_MAX {
         mistakes.push(Mistake(format!("catalog.refresh_hours: from 1 to {HOURS_MAX}, like {HOURS}")));
     }
     let Some(url) = refresh_url else {
-        if refresh_hours.is_some() {
-            mistakes.push(Mistake("catalog.refresh_hours: without refresh_url there is nothing to refresh".to_owned()));
+        for (name, is_written) in [("hours", refresh_hours.is_some()), ("shrinks", refresh_shrinks.is_some())] {
+            if is_written {
+                mistakes
+                    .push(Mistake(format!("catalog.refresh_{name}: without refresh_url there is nothing to refresh")));
+            }
         }
         return None;
     };
     match network(url, media) {
-        Ok(network) => Some(Refresh { url: url.clone(), network, every_ms: hours.saturating_mul(HOUR_MS) }),
+        Ok(network) => Some(Refresh {
+            url: url.clone(),
+            network,
+            every_ms: hours.saturating_mul(HOUR_MS),
+            may_shrink: refresh_shrinks.unwrap_or(false),
+        }),
         Err(why) => {
             mistakes.push(Mistake(format!(
                 "catalog.refresh_url: {why}; it leads over https to the public internet, or to a host that media.hosts lists"
@@ -79,13 +92,14 @@ mod tests {
 
     #[test]
     fn a_list_is_refreshed_daily_from_the_public_internet_or_a_host_that_is_listed() {
-        let refresh =
-            |url: &str, network, hours| Some(Refresh { url: url.to_owned(), network, every_ms: hours * HOUR_MS });
+        let refresh = |url: &str, network, hours| {
+            Some(Refresh { url: url.to_owned(), network, every_ms: hours * HOUR_MS, may_shrink: hours == 1 })
+        };
         let public = "https://example.com/prices.json";
         assert_eq!(compile("{}"), Ok(None));
         assert_eq!(compile(&format!(r#"{{"refresh_url":"{public}"}}"#)), Ok(refresh(public, Network::Public, 24)));
         let listed = "http://127.0.0.1:9000/prices.json";
-        let written = format!(r#"{{"refresh_url":"{listed}","refresh_hours":1}}"#);
+        let written = format!(r#"{{"refresh_url":"{listed}","refresh_hours":1,"refresh_shrinks":true}}"#);
         assert_eq!(compile(&written), Ok(refresh(listed, Network::Any, 1)));
     }
 
@@ -97,6 +111,7 @@ mod tests {
             (r#"{"refresh_url":"prices.json"}"#, "catalog.refresh_url: "),
             (r#"{"refresh_url":"https://example.com/p","refresh_hours":0}"#, "catalog.refresh_hours: from 1"),
             (r#"{"refresh_hours":5}"#, "catalog.refresh_hours: without"),
+            (r#"{"refresh_shrinks":true}"#, "catalog.refresh_shrinks: without"),
         ] {
             let mistake = compile(written).unwrap_err();
             assert!(mistake.starts_with(place), "{written}: {mistake}");

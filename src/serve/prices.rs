@@ -1,5 +1,6 @@
 //! Prices that are refreshed while the gateway runs: fetched from where the configuration says, kept by key, and in force
-//! when a configuration is next compiled. What cannot be fetched or read leaves the last good ones in force.
+//! when a configuration is next compiled. What cannot be fetched or read, or is but a part of what it was, leaves the last good
+//! ones in force.
 
 use std::pin::pin;
 
@@ -7,7 +8,7 @@ use bytes::Bytes;
 use futures::future::{Either, select};
 
 use super::head::AGENT;
-use crate::catalog::models::refresh::{BYTES_MAX, Overlay, Refreshed, refresh, source};
+use crate::catalog::models::refresh::{BYTES_MAX, Extent, Overlay, Refreshed, refresh, source};
 use crate::config::Refresh;
 use crate::config::version::version;
 use crate::host::{Headers, Host, Method, Millis, Outgoing, StoreDown};
@@ -28,13 +29,15 @@ objects! {
         /// Where the list is from; of another one nothing is taken.
         pub url: String,
         pub overlay: Option<Overlay>,
+        /// Of the list that this is from.
+        pub extent: Extent = Extent::default(),
         pub read_at: Millis,
         pub tried_at: Millis,
     }
 }
 
 written! {
-    impl Prices { url, overlay, read_at, tried_at }
+    impl Prices { url, overlay, extent, read_at, tried_at }
 }
 
 impl Prices {
@@ -87,8 +90,17 @@ pub async fn renew<H: Host>(host: &H, from: &Refresh) -> Result<Prices, String> 
         Either::Left((fetched, _)) => fetched.map_err(|why| format!("the list of prices cannot be had: {why}"))?,
         Either::Right(_) => return Err(format!("the list of prices was not there in {FETCH_MS} ms")),
     };
-    let Refreshed { overlay, .. } = refresh(&text, &source(&from.url, now))?;
-    let prices = Prices { overlay: Some(overlay), read_at: now, ..tried };
+    let Refreshed { overlay, priced, known, .. } = refresh(&text, &source(&from.url, now))?;
+    let extent = Extent { url: from.url.clone(), priced, known };
+    if extent.is_cut_down(&tried.extent) && !from.may_shrink {
+        let before = &tried.extent;
+        return Err(format!(
+            "the list of prices is taken for damaged: it has {priced} models, and had {}; the catalogue knows {known} of them, \
+             and knew {}. Write catalog.refresh_shrinks = true to take it, or another refresh_url",
+            before.priced, before.known
+        ));
+    }
+    let prices = Prices { overlay: Some(overlay), extent, read_at: now, ..tried };
     keep(host, &prices).await.map_err(down)?;
     Ok(prices)
 }

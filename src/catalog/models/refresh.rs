@@ -29,8 +29,31 @@ objects! {
     }
 }
 
+objects! {
+    /// How much a list knew, by which the next one from there is judged.
+    #[derive(Debug, Clone, Default, PartialEq, Eq)]
+    pub struct Extent {
+        /// Where the list is from.
+        pub url: String,
+        /// As in [`Refreshed`].
+        pub priced: usize,
+        pub known: usize,
+    }
+}
+
 written! {
     impl Overlay { source, lines }
+    impl Extent { url, priced, known }
+}
+
+impl Extent {
+    /// Whether this cannot well be the same list as the one `before`: of what that knew, or of what it knew and the table does
+    /// too, more than half is gone. Lists grow, and lose a few models at a time; what is cut down is a page of an error, the
+    /// first part of a file, or the list of something else, and it would take newer prices back for those of the table.
+    pub fn is_cut_down(&self, before: &Self) -> bool {
+        let is_less = |now: usize, before: usize| now.saturating_mul(2) < before;
+        self.url == before.url && (is_less(self.priced, before.priced) || is_less(self.known, before.known))
+    }
 }
 
 /// How a refresh went.
