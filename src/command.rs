@@ -10,12 +10,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use clap::{Parser, Subcommand};
 use tollgate::auth::Keyless;
 use tollgate::config::version::version;
-use tollgate::config::{Config, Draft, Mistake, Reach, schema};
+use tollgate::config::{Config, Draft, Mistake, Reach, Reading, schema};
 use tollgate::host::native::{Options, Source, Written, run};
 use tollgate::serve::Gateway;
 use tollgate::serve::explain::explain_for;
 use tollgate::serve::prices::Prices;
 use tollgate::wire::json;
+use toml::de::DeTable;
 
 use crate::import;
 
@@ -108,19 +109,17 @@ pub(crate) fn main() -> ExitCode {
 }
 
 fn print_json(file: &Path) -> Result<(), String> {
-    let Written { version, draft } = read(file);
-    let draft = draft.map_err(|mistakes| format!("{}: {}", file.display(), listed(&mistakes)))?;
-    Config::compile(&draft, elsewhere).map_err(|mistakes| listed(&mistakes))?;
-    println!("{}", json::to_string(&draft));
+    let Written { version, reading } = read(file);
+    Config::of(&reading, None, elsewhere).map_err(|mistakes| format!("{}: {}", file.display(), listed(&mistakes)))?;
+    println!("{}", json::to_string(&reading.draft));
     eprintln!("configuration: {version}");
     Ok(())
 }
 
 fn print_report(file: &Path) -> Result<(), String> {
-    let wrong = |mistakes: Vec<Mistake>| format!("{}: {}", file.display(), listed(&mistakes));
-    let draft = read(file).draft.map_err(wrong)?;
     let here = |name: &str| std::env::var(name).ok();
-    let report = check::check(&draft, &elsewhere, &here).map_err(wrong)?;
+    let report = check::check(&read(file).reading, &elsewhere, &here)
+        .map_err(|mistakes| format!("{}: {}", file.display(), listed(&mistakes)))?;
     println!("{}: no mistakes", file.display());
     for line in report.on {
         println!("{line}");
@@ -170,10 +169,7 @@ fn start(arguments: &Arguments) -> Result<(), String> {
     let read = move || file.as_deref().map_or_else(inline, read);
     let written = read();
     let place = arguments.config.as_ref().map_or_else(|| INLINE.to_owned(), |file| file.display().to_string());
-    if let Err(mistakes) = &written.draft {
-        return Err(format!("{place}: {}", listed(mistakes)));
-    }
-    let config = written.compile(&Prices::default()).map_err(|mistakes| listed(&mistakes))?;
+    let config = written.compile(&Prices::default()).map_err(|mistakes| format!("{place}: {}", listed(&mistakes)))?;
     let config = Config { version: written.version, ..config };
     let source = Source { file: arguments.config.clone(), read: Box::new(read) };
     let store = match &arguments.store {
@@ -195,7 +191,7 @@ fn start(arguments: &Arguments) -> Result<(), String> {
 fn read(file: &Path) -> Written {
     let text = match std::fs::read_to_string(file) {
         Ok(text) => text,
-        Err(error) => return unusable("unreadable".to_owned(), format!("cannot be read: {error}")),
+        Err(error) => return unusable("unreadable".to_owned(), &[format!("cannot be read: {error}")]),
     };
     let is_json = file.extension().is_some_and(|extension| extension == "json");
     if is_json {
@@ -203,17 +199,27 @@ fn read(file: &Path) -> Written {
     }
     match as_json(&text) {
         Ok(json) => of(Some(&json)),
-        Err(error) => unusable(version(Some(&text)), error),
+        Err(mistakes) => unusable(version(Some(&text)), &mistakes),
     }
 }
 
-/// As the JSON that all hosts read, so that the same mistake is told in the same words.
-fn as_json(toml: &str) -> Result<String, String> {
-    toml::from_str::<serde_json::Value>(toml).map(|value| value.to_string()).map_err(|error| error.to_string())
+/// As the JSON that all hosts read, so that the same mistake is told in the same words. What is no TOML is told line by
+/// line, and not judged any further: what the rest of it means is a guess.
+fn as_json(toml: &str) -> Result<String, Vec<String>> {
+    let json = toml::from_str::<serde_json::Value>(toml).map(|value| value.to_string());
+    json.map_err(|error| {
+        let mut errors = DeTable::parse_recoverable(toml).1;
+        errors.sort_by_key(|error| error.span().map(|span| span.start));
+        if errors.is_empty() {
+            errors.push(error);
+        }
+        errors.iter().map(|error| error.to_string().trim_end().replace('\n', "\n  ")).collect()
+    })
 }
 
 pub(crate) fn from_toml(toml: &str) -> Result<Draft, String> {
-    Draft::from_json(Some(&as_json(toml)?)).map_err(|mistakes| listed(&mistakes))
+    let json = as_json(toml).map_err(|mistakes| mistakes.join("\n"))?;
+    Draft::from_json(Some(&json)).map_err(|mistakes| listed(&mistakes))
 }
 
 fn inline() -> Written {
@@ -222,13 +228,13 @@ fn inline() -> Written {
 
 /// Its version is that of the JSON that [`print_json`] prints, however it was written.
 fn of(text: Option<&str>) -> Written {
-    let draft = Draft::from_json(text);
-    let printed = text.and(draft.as_ref().ok()).map(|draft| json::to_string(draft));
-    Written { version: version(printed.as_deref().or(text)), draft }
+    let reading = Reading::of(text);
+    let printed = text.filter(|_| reading.mistakes.is_none()).map(|_| json::to_string(&reading.draft));
+    Written { version: version(printed.as_deref().or(text)), reading }
 }
 
-fn unusable(version: String, mistake: String) -> Written {
-    Written { version, draft: Err(vec![Mistake(mistake)]) }
+fn unusable(version: String, mistakes: &[String]) -> Written {
+    Written { version, reading: Reading::refused(mistakes) }
 }
 
 fn listed(mistakes: &[Mistake]) -> String {
@@ -266,6 +272,16 @@ fn banner(config: &Config, address: SocketAddr, kept: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_line_that_is_no_toml_is_told() {
+        let mistakes =
+            as_json("strict = yes\nbody_bytes_max = 1\n[models\n[policy]\norder = \"cheapest\nattempts = 2\n")
+                .unwrap_err();
+        let lines: Vec<&str> = mistakes.iter().filter_map(|mistake| mistake.lines().next()).collect();
+        let at = |line, column| format!("TOML parse error at line {line}, column {column}");
+        assert_eq!(lines, [at(1, 10), at(3, 8), at(5, 18)]);
+    }
 
     #[test]
     fn every_known_provider_can_be_checked_without_its_secrets() {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-pub use self::draft::{AliasDraft, CallerDraft, Draft, MediaDraft, Timeouts};
+pub use self::draft::{AliasDraft, CallerDraft, Draft, MediaDraft, Reading, Timeouts};
 pub use self::model::{PriceDraft, TierDraft};
 use self::provider::Providers;
 pub use self::provider::{Account, Credential, KeyDraft, Provider, ProviderDraft, Reach, Upstream};
@@ -25,6 +25,8 @@ use crate::catalog::models::{Model, Models};
 use crate::limit::Limits;
 use crate::media::origin::Origin;
 use crate::media::{self, Fetch};
+pub use crate::mistake::Mistake;
+use crate::mistake::{Mistakes, under};
 use crate::named::Named;
 use crate::nearest::nearest;
 use crate::price::Picodollars;
@@ -112,10 +114,6 @@ pub struct Caller {
     pub limits: Limits,
 }
 
-/// One mistake in the configuration: where, what, and what would be right.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mistake(pub String);
-
 pub const BODY_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Load balancers and proxies cut what is silent for 30 to 60 s; clients show a stall from 20 s on.
 pub const PATIENCE: Patience =
@@ -126,6 +124,7 @@ const FIRST_CALLER: &str = "default";
 const FIRST_SECRET: &str = "TOLLGATE_KEY";
 /// The provider whose models are built in.
 pub const BUILT_IN: &str = "tollgate";
+const AT_ONCE: &str = "0 would end every request at once; leave it out or wait longer";
 const NAME_LENGTH_MAX: usize = 64;
 /// Where AWS's own tools look for an access key and a region.
 const AWS_ACCESS_KEY: &str = "AWS_ACCESS_KEY_ID";
@@ -136,21 +135,38 @@ const AWS_REGION: &str = "AWS_REGION";
 type Secrets<'a> = dyn Fn(&str) -> Option<String> + 'a;
 
 impl Config {
-    /// Checks all of `draft` and looks its secrets up. Every mistake is named, not only the first.
+    /// Judges what was read and looks its secrets up, with prices that were refreshed where it wants that. Every mistake is
+    /// named, whether it was found while reading or now.
+    pub fn of(
+        reading: &Reading,
+        refreshed: Option<&Overlay>,
+        secret: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, Vec<Mistake>> {
+        Self::judge(&reading.draft, refreshed, &secret, reading.mistakes.clone())
+    }
+
+    /// The same of a draft that was read, or made, without mistakes.
     pub fn compile(draft: &Draft, secret: impl Fn(&str) -> Option<String>) -> Result<Self, Vec<Mistake>> {
         Self::compile_with(None, draft, secret)
     }
 
-    /// The same with prices that were refreshed, where the draft wants that.
     pub fn compile_with(
         refreshed: Option<&Overlay>,
         draft: &Draft,
         secret: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, Vec<Mistake>> {
+        Self::judge(draft, refreshed, &secret, Mistakes::default())
+    }
+
+    fn judge(
+        draft: &Draft,
+        refreshed: Option<&Overlay>,
+        secret: &Secrets<'_>,
+        mut mistakes: Mistakes,
+    ) -> Result<Self, Vec<Mistake>> {
         let secret = |name: &str| secret(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
-        let mut mistakes = Vec::new();
         let rows = catalog::providers();
-        let known = Known::of(draft, &rows);
+        let known = Known::of(draft, &rows, &mistakes);
         let refreshed = refreshed.filter(|_| draft.catalog.refresh_url.is_some());
         let models = model::compile(draft, refreshed, &known, &mut mistakes);
         let policy = Policy {
@@ -165,55 +181,54 @@ impl Config {
         let aliases = compile_aliases(draft, &known, &providers, &models, &policy, &mut mistakes);
         let rules = compile_rules(draft, &known, &mut mistakes);
         let callers = compile_callers(draft, &secret, &mut mistakes);
-        if mistakes.is_empty() {
-            let body_bytes_max = draft.body_bytes_max.unwrap_or(BODY_BYTES_MAX);
-            let (policy, version) = (Arc::new(policy), String::new());
-            Ok(Self {
-                version,
-                body_bytes_max,
-                policy,
-                rules,
-                media,
-                providers,
-                aliases,
-                callers,
-                models,
-                refresh,
-                off,
-            })
-        } else {
-            Err(mistakes)
-        }
+        let body_bytes_max = draft.body_bytes_max.unwrap_or(BODY_BYTES_MAX);
+        let (policy, version) = (Arc::new(policy), String::new());
+        mistakes.or(Self {
+            version,
+            body_bytes_max,
+            policy,
+            rules,
+            media,
+            providers,
+            aliases,
+            callers,
+            models,
+            refresh,
+            off,
+        })
     }
 }
 
 /// The names of all providers, on or off.
-struct Known(Vec<String>);
+struct Known {
+    names: Vec<String>,
+    /// Whether all names that the configuration gives could be read.
+    is_whole: bool,
+}
 
 impl Known {
-    fn of(draft: &Draft, rows: &[catalog::Provider]) -> Self {
+    fn of(draft: &Draft, rows: &[catalog::Provider], mistakes: &Mistakes) -> Self {
         let mut names: Vec<String> = rows.iter().map(|row| row.name.clone()).collect();
         names.extend(draft.providers.names().map(str::to_owned));
         names.push(BUILT_IN.to_owned());
-        Self(names)
+        Self { names, is_whole: mistakes.is_whole("providers") }
     }
 
     /// Says what is wrong with the name of a provider that there is not.
     fn check(&self, provider: &str) -> Result<(), String> {
-        if self.0.iter().any(|known| known == provider) {
+        if !self.is_whole || self.names.iter().any(|known| known == provider) {
             return Ok(());
         }
-        let near = nearest(provider, self.0.iter().map(String::as_str));
+        let near = nearest(provider, self.names.iter().map(String::as_str));
         let hint = near.map(|near| format!("; did you mean \"{near}\"?")).unwrap_or_default();
         Err(format!("no provider \"{provider}\"{hint}"))
     }
 }
 
-fn compile_patience(at: &str, written: &Timeouts, otherwise: Patience, mistakes: &mut Vec<Mistake>) -> Patience {
+fn compile_patience(at: &str, written: &Timeouts, otherwise: Patience, mistakes: &mut Mistakes) -> Patience {
     let mut limit = |field: &str, written: Option<u64>, otherwise| {
         if written == Some(0) {
-            mistakes
-                .push(Mistake(format!("{at}.{field}: 0 would end every request at once; leave it out or wait longer")));
+            mistakes.say(&format!("{at}.{field}"), AT_ONCE);
         }
         written.unwrap_or(otherwise)
     };
@@ -228,21 +243,21 @@ fn compile_patience(at: &str, written: &Timeouts, otherwise: Patience, mistakes:
     }
 }
 
-fn compile_media(written: &MediaDraft, mistakes: &mut Vec<Mistake>) -> media::Policy {
+fn compile_media(written: &MediaDraft, mistakes: &mut Mistakes) -> media::Policy {
     let otherwise = media::Policy::default();
     let mut hosts = Vec::new();
     for (index, text) in written.hosts.iter().enumerate() {
         match Origin::written(text) {
             Some(host) => hosts.push(host),
-            None => mistakes.push(Mistake(format!(
-                "media.hosts[{index}]: \"{text}\" is not a host like \"files.example.com\", \"*.example.com\" or \
-                 \"http://127.0.0.1:9000\""
-            ))),
+            None => {
+                let due = "a host like \"files.example.com\", \"*.example.com\" or \"http://127.0.0.1:9000\"";
+                mistakes.say(&format!("media.hosts[{index}]"), &format!("\"{text}\" is not {due}"));
+            }
         }
     }
     let fetch = written.fetch.unwrap_or_default();
     if fetch == Fetch::Listed && written.hosts.is_empty() {
-        mistakes.push(Mistake("media.hosts: empty; name a host, or write fetch = \"never\"".to_owned()));
+        mistakes.say("media.hosts", "empty; name a host, or write fetch = \"never\"");
     }
     media::Policy {
         fetch,
@@ -260,17 +275,20 @@ fn compile_aliases(
     providers: &Providers,
     models: &Models,
     policy: &Policy,
-    mistakes: &mut Vec<Mistake>,
+    mistakes: &mut Mistakes,
 ) -> Named<Alias> {
     let mut aliases = Named::default();
+    // Which models a star may stand for.
+    let is_priced = mistakes.is_whole("prices");
     for (name, alias) in draft.models.iter() {
+        let at = under("models", name);
         if alias.targets.is_empty() {
-            mistakes.push(Mistake(format!("models.{name}.targets: empty; name at least one \"provider/model\"")));
+            mistakes.say(&format!("{at}.targets"), "empty; name at least one \"provider/model\"");
         }
         let mut targets = Vec::new();
         for (index, target) in alias.targets.iter().enumerate() {
-            let at = format!("models.{name}.targets[{index}]");
             match compile_target(target, known, providers, models) {
+                Err(_) if target.contains('*') && !is_priced => {}
                 // A star stands for none that is there already. Whoever is named twice is meant twice.
                 Ok(found) if target.contains('*') => {
                     let is_new = |found: &Arc<Target>| targets.iter().all(|known: &Arc<Target>| known.key != found.key);
@@ -278,19 +296,19 @@ fn compile_aliases(
                     targets.extend(found);
                 }
                 Ok(found) => targets.extend(found),
-                Err(why) => mistakes.push(Mistake(format!("{at}: {why}"))),
+                Err(why) => mistakes.say(&format!("{at}.targets[{index}]"), &why),
             }
         }
         let AliasDraft { first_byte_ms, idle_ms, total_ms, heartbeat_ms, .. } = *alias;
         let timeouts = Timeouts { first_byte_ms, idle_ms, total_ms, heartbeat_ms };
         if let Some(written) = &alias.policy {
-            check_policy(&format!("models.{name}.policy"), written, known, mistakes);
+            check_policy(&format!("{at}.policy"), written, known, mistakes);
         }
         let policy = Policy {
             strict: alias.strict.unwrap_or(policy.strict),
-            patience: compile_patience(&format!("models.{name}"), &timeouts, policy.patience, mistakes),
+            patience: compile_patience(&at, &timeouts, policy.patience, mistakes),
             ..match &alias.policy {
-                Some(written) => Policy::compile(&format!("models.{name}.policy"), written, policy, mistakes),
+                Some(written) => Policy::compile(&format!("{at}.policy"), written, policy, mistakes),
                 None => policy.clone(),
             }
         };
@@ -300,12 +318,19 @@ fn compile_aliases(
 }
 
 /// A name that is nobody's would silently allow what is forbidden.
-fn check_policy(at: &str, written: &PolicyDraft, known: &Known, mistakes: &mut Vec<Mistake>) {
-    let lists = [("only", &written.only), ("ignore", &written.ignore)];
-    let named = lists.into_iter().flat_map(|(field, names)| names.iter().map(move |name| (field, name.as_str())));
-    for (field, name) in named.chain(written.weights.names().map(|name| ("weights", name))) {
-        let provider = name.split('/').next().unwrap_or_default();
-        mistakes.extend(known.check(provider).err().map(|why| Mistake(format!("{at}.{field}: {why}"))));
+fn check_policy(at: &str, written: &PolicyDraft, known: &Known, mistakes: &mut Mistakes) {
+    let check = |name: &str| known.check(name.split('/').next().unwrap_or_default());
+    for (field, names) in [("only", &written.only), ("ignore", &written.ignore)] {
+        for (index, name) in names.iter().enumerate() {
+            if let Err(why) = check(name) {
+                mistakes.say(&format!("{at}.{field}[{index}]"), &why);
+            }
+        }
+    }
+    for name in written.weights.names() {
+        if let Err(why) = check(name) {
+            mistakes.tell(&under(&format!("{at}.weights"), name), &why);
+        }
     }
 }
 
@@ -347,9 +372,10 @@ fn matching(provider: &str, model: &str, providers: &Providers, models: &Models)
     targets
 }
 
-fn compile_rules(draft: &Draft, known: &Known, mistakes: &mut Vec<Mistake>) -> Vec<Rule> {
+fn compile_rules(draft: &Draft, known: &Known, mistakes: &mut Mistakes) -> Vec<Rule> {
+    let is_whole = mistakes.is_whole("models");
     let knows = |name: &str| match name.split_once('/') {
-        _ if draft.models.contains(name) => Ok(()),
+        _ if !is_whole || draft.models.contains(name) => Ok(()),
         Some((provider, _)) => known.check(provider),
         None => {
             let near = nearest(name, draft.models.names()).map(|near| format!("; did you mean \"{near}\"?"));
@@ -360,43 +386,30 @@ fn compile_rules(draft: &Draft, known: &Known, mistakes: &mut Vec<Mistake>) -> V
     rules.filter_map(|(index, rule)| Rule::compile(&format!("rules[{index}]"), rule, knows, mistakes)).collect()
 }
 
-fn compile_callers(draft: &Draft, secret: &Secrets<'_>, mistakes: &mut Vec<Mistake>) -> Vec<Caller> {
+fn compile_callers(draft: &Draft, secret: &Secrets<'_>, mistakes: &mut Mistakes) -> Vec<Caller> {
     let mut callers: Vec<Caller> = Vec::new();
     let owner = |callers: &[Caller], key: [u8; 32]| {
         callers.iter().find(|caller| caller.sha256 == key).map(|caller| caller.name.clone())
     };
     for (name, caller) in draft.callers.iter() {
-        let at = format!("callers.{name}");
+        let at = under("callers", name);
         if let Err(why) = check_name(name) {
-            mistakes.push(Mistake(format!("{at}: {why}")));
-            continue;
+            mistakes.tell(&at, &why);
         }
-        let own = (name == FIRST_CALLER).then(|| FIRST_SECRET.to_owned());
-        let sha256 = match (caller.secret.clone().or(own), &caller.sha256) {
-            (_, Some(hex)) => unhex(hex).ok_or_else(|| format!("{at}.sha256: not 64 hexadecimal digits")),
-            (Some(name), None) => match secret(&name) {
-                Some(key) => Ok(sha256(&key)),
-                None => Err(format!("{at}.secret: no secret named {name} is set")),
-            },
-            (None, None) => Err(format!("{at}: needs secret (the name of the secret with the key) or sha256")),
-        };
-        let spend_cap = match &caller.spend_cap_usd {
-            None => Ok(None),
-            Some(text) => Picodollars::parse(text, 1_000_000_000_000)
-                .map(Some)
-                .ok_or_else(|| format!("{at}.spend_cap_usd: \"{text}\" is not an amount like \"5.00\"")),
-        };
-        match (sha256, spend_cap) {
-            (Ok(sha256), Ok(spend_cap)) => {
-                if let Some(other) = owner(&callers, sha256) {
-                    mistakes.push(Mistake(format!("{at}: has the same key as callers.{other}")));
-                }
-                let limits =
-                    Limits { requests_per_minute: caller.requests_per_minute, spend_cap, unpriced: caller.unpriced };
-                callers.push(Caller { name: name.to_owned(), sha256, limits });
+        let spend_cap = caller.spend_cap_usd.as_deref().and_then(|text| {
+            let amount = Picodollars::parse(text, 1_000_000_000_000);
+            if amount.is_none() {
+                let why = format!("\"{text}\" is not an amount like \"5.00\"");
+                mistakes.say(&format!("{at}.spend_cap_usd"), &why);
             }
-            (sha256, spend_cap) => mistakes.extend([sha256.err(), spend_cap.err()].into_iter().flatten().map(Mistake)),
+            amount
+        });
+        let Some(sha256) = compile_key(&at, name, caller, secret, mistakes) else { continue };
+        if let Some(other) = owner(&callers, sha256) {
+            mistakes.tell(&at, &format!("has the same key as {}", under("callers", &other)));
         }
+        let limits = Limits { requests_per_minute: caller.requests_per_minute, spend_cap, unpriced: caller.unpriced };
+        callers.push(Caller { name: name.to_owned(), sha256, limits });
     }
     if !draft.callers.contains(FIRST_CALLER)
         && let Some(key) = secret(FIRST_SECRET)
@@ -407,6 +420,33 @@ fn compile_callers(draft: &Draft, secret: &Secrets<'_>, mistakes: &mut Vec<Mista
         }
     }
     callers
+}
+
+/// The SHA-256 of a caller's key.
+fn compile_key(
+    at: &str,
+    name: &str,
+    caller: &CallerDraft,
+    secret: &Secrets<'_>,
+    mistakes: &mut Mistakes,
+) -> Option<[u8; 32]> {
+    if let Some(hex) = &caller.sha256 {
+        let sha256 = unhex(hex);
+        if sha256.is_none() {
+            mistakes.say(&format!("{at}.sha256"), "not 64 hexadecimal digits");
+        }
+        return sha256;
+    }
+    let own = (name == FIRST_CALLER).then_some(FIRST_SECRET);
+    let Some(name) = caller.secret.as_deref().or(own) else {
+        mistakes.say_of(at, &["secret", "sha256"], "needs secret (the name of the secret with the key) or sha256");
+        return None;
+    };
+    let key = secret(name);
+    if key.is_none() {
+        mistakes.say(&format!("{at}.secret"), &format!("no secret named {name} is set"));
+    }
+    key.map(|key| sha256(&key))
 }
 
 /// Names stand in counters and headers.
@@ -439,8 +479,7 @@ mod tests {
     fn compile(json: &str, secrets: &[(&str, &str)]) -> Result<Config, Vec<String>> {
         let lookup = |name: &str| secrets.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
         schema::tests::agree(json);
-        Draft::from_json(Some(json))
-            .and_then(|draft| Config::compile(&draft, lookup))
+        Config::of(&Reading::of(Some(json)), None, lookup)
             .map_err(|mistakes| mistakes.into_iter().map(|Mistake(text)| text).collect())
     }
 
@@ -538,7 +577,7 @@ mod tests {
             ),
             (r#"{"models":{"m":{"targets":[]}}}"#, r#"models.m.targets: empty; name at least one "provider/model""#),
             (
-                r#"{"providers":{"p":{}}}"#,
+                r#"{"providers":{"p":{"base_url":"http://x"}}}"#,
                 r#"providers.p.dialect: missing; "openai-chat", "openai-responses", "anthropic" or "gemini""#,
             ),
             (
@@ -574,7 +613,10 @@ mod tests {
                 "providers.amazon-bedrock: has a secret and auth = \"sigv4\", whose key is AWS_ACCESS_KEY_ID and \
                  AWS_SECRET_ACCESS_KEY; leave one out",
             ),
-            (r#"{"providers":{"P!":{}}}"#, r#"providers.P!: a name has 1 to 64 of a-z, 0-9, "-", "_", ".""#),
+            (
+                r#"{"providers":{"P!":{"dialect":"gemini","base_url":"http://x"}}}"#,
+                r#"providers."P!": a name has 1 to 64 of a-z, 0-9, "-", "_", ".""#,
+            ),
             (
                 r#"{"media":{"hosts":["a.example","https://a.example/x"]}}"#,
                 "media.hosts[1]: \"https://a.example/x\" is not a host like \"files.example.com\", \"*.example.com\" or \
@@ -600,18 +642,18 @@ mod tests {
                 r#"models.smart.target: no such field; did you mean "targets"?"#,
             ),
             (
-                r#"{"providers":{"p":{"dialect":"anthropc"}}}"#,
-                r#"providers.p.dialect: no such word; did you mean "anthropic"?"#,
+                r#"{"providers":{"openai":{"dialect":"anthropc"}}}"#,
+                r#"providers.openai.dialect: no such word; did you mean "anthropic"?"#,
             ),
             (
-                r#"{"providers":{"p":{"auth":"basic"}}}"#,
-                r#"providers.p.auth: expected "key", "bearer", "sigv4" or "none""#,
+                r#"{"providers":{"openai":{"auth":"basic"}}}"#,
+                r#"providers.openai.auth: expected "key", "bearer", "sigv4" or "none""#,
             ),
             (
-                r#"{"providers":{"p":{"auth":{"header":"a","query":"b"}}}}"#,
-                "providers.p.auth: expected either header or query, not fields",
+                r#"{"providers":{"openai":{"auth":{"header":"a","query":"b"}}}}"#,
+                "providers.openai.auth: expected either header or query, not fields",
             ),
-            (r#"{"providers":{"p":{"headers":[{"secret":"S"}]}}}"#, "providers.p.headers[0].name: missing"),
+            (r#"{"providers":{"openai":{"headers":[{"secret":"S"}]}}}"#, "providers.openai.headers[0].name: missing"),
             (
                 r#"{"prices":{"openai/b":{"input":0.15,"output":"1"}}}"#,
                 r#"prices."openai/b".input: expected a string, not 0.15"#,
@@ -621,10 +663,196 @@ mod tests {
         for (json, expected) in cases {
             assert_eq!(compile(json, &[]).unwrap_err(), [expected], "{json}");
         }
-        let both = r#"{"models":{"m":{"targets":[]}},"callers":{"c":{}}}"#;
-        assert_eq!(compile(both, &[]).unwrap_err().len(), 2, "all mistakes are named");
-        let both = r#"{"timeouts":{"idle":1},"models":{"m":{"targets":"a"}}}"#;
-        assert_eq!(compile(both, &[]).unwrap_err().len(), 2, "all mistakes are named");
+    }
+
+    #[test]
+    fn all_mistakes_are_named_at_once() {
+        let text = r#"{
+            "strikt": true,
+            "body_bytes_max": "1",
+            "timeouts": {"idle": 1, "idle_ms": 0, "total_ms": "x"},
+            "policy": {"order": "cheap", "fall_on": ["5xx", "200", "timout"], "attempts": 0, "only": ["opnai", 7],
+                "weights": {"grok": "1"}, "hedge_ms": 1, "hedge_percentile": 0},
+            "rules": [
+                {"when": {"needs": ["image"], "between": ["9", "10"]}, "use": "smrat"},
+                {"when": {"modle": "a"}, "split": {"smart": 0, "small": 0}},
+                {"deny": "no", "use": "opnai/gpt-5"},
+                7
+            ],
+            "media": {"fetch": "listed"},
+            "providers": {
+                "P!": {"dialect": "gemini", "base_url": "http://x"},
+                "p": {"base_url": "ftp://x", "query": "a b", "region": "E U", "also": [{"dialect": "gemini", "base_url": "y"}],
+                    "headers": [{"name": "a b"}, {"name": "host", "value": "\n"}, {"value": 1}],
+                    "timeouts": {"idle_ms": 0, "heartbeat_ms": 1}},
+                "q": {"dialect": "openai", "platform": "vertex", "auth": "sigv4"}
+            },
+            "models": {
+                "gpt-4.1": {"targets": ["opnai/gpt-5", 1, "openai", "q/m", "p/*"], "idle_ms": 0, "policy": {"ignore": ["opnai"]}},
+                "smart": {"targets": []},
+                "small": {"target": ["openai/gpt-5-mini"]}
+            },
+            "callers": {
+                "a": {"requests_per_minute": -1},
+                "B": {"secret": "NONE", "spend_cap_usd": "5$"},
+                "c": {"sha256": "12", "spend_cap_usd": 5}
+            },
+            "prices": {
+                "opnai/m": {"input": 1, "cached_input": "x", "output": "1"},
+                "openai/m": {"output": "1", "takes": ["stream", "image"], "search": "x",
+                    "above": [{"input_tokens": 2, "input": "1"}, {"input_tokens": 2, "input": "1", "output": "y"}]}
+            },
+            "catalog": {"refresh_hours": 0, "refresh_url": "http://10.0.0.1/p"}
+        }"#;
+        let expected = [
+            r#"strikt: no such field; did you mean "strict"?"#,
+            "body_bytes_max: expected a whole number, 0 or more, not a string",
+            r#"timeouts.idle: no such field; there are "first_byte_ms", "idle_ms", "total_ms" and "heartbeat_ms""#,
+            "timeouts.total_ms: expected a whole number, 0 or more, not a string",
+            r#"policy.order: no such word; did you mean "cheapest"?"#,
+            "policy.only[1]: expected a string, not 7",
+            "policy.weights.grok: expected a whole number, 0 or more, not a string",
+            r#"rules[0].when.needs[0]: no such word; did you mean "images"?"#,
+            r#"rules[1].when.modle: no such field; did you mean "model"?"#,
+            "rules[3]: expected fields, not 7",
+            "providers.p.headers[2].value: expected a string, not 1",
+            "providers.p.headers[2].name: missing",
+            r#"providers.q.dialect: expected "openai-chat", "anthropic", "openai-responses", "cohere", "ollama", "bedrock-converse", "gemini" or "openai-completions""#,
+            r#"models."gpt-4.1".targets[1]: expected a string, not 1"#,
+            r#"models.small.target: no such field; did you mean "targets"?"#,
+            "callers.a.requests_per_minute: expected a whole number, 0 or more, not -1",
+            "callers.c.spend_cap_usd: expected a string, not 5",
+            r#"prices."opnai/m".input: expected a string, not 1"#,
+            r#"prices."openai/m".takes[1]: no such word; did you mean "images"?"#,
+            r#"prices."openai/m".above[0]: needs input and output"#,
+            r#"prices."openai/m".above[1].input_tokens: 2 is no more than of the one before"#,
+            r#"prices."openai/m".above[1].output: "y" is not dollars per million tokens like "0.15""#,
+            r#"prices."openai/m".search: "x" is not an amount of dollars like "0.01""#,
+            r#"prices."openai/m": needs input and output"#,
+            r#"prices."openai/m".takes[0]: "stream" is what every model does; leave it out"#,
+            r#"prices."opnai/m": no provider "opnai"; did you mean "openai"?"#,
+            r#"prices."opnai/m".cached_input: "x" is not dollars per million tokens like "0.15""#,
+            "timeouts.idle_ms: 0 would end every request at once; leave it out or wait longer",
+            "policy.attempts: 0 would mean that nothing is asked; leave it out or take 1 or more",
+            "policy: has hedge_ms and hedge_percentile; leave one out",
+            r#"policy.fall_on[1]: "200" is no failure; a class like "rate-limit" or a status like "404" or "5xx""#,
+            r#"policy.fall_on[2]: "timout" is no failure; did you mean "timeout"?"#,
+            r#"policy.only[0]: no provider "opnai"; did you mean "openai"?"#,
+            r#"policy.weights.grok: no provider "grok"; did you mean "groq"?"#,
+            r#"media.hosts: empty; name a host, or write fetch = "never""#,
+            "catalog.refresh_hours: from 1 to 2160, like 24",
+            r#"providers."P!": a name has 1 to 64 of a-z, 0-9, "-", "_", ".""#,
+            r#"providers.p.dialect: missing; "openai-chat", "openai-responses", "anthropic" or "gemini""#,
+            r#"providers.p.region: "E U" is not a region like "us-east-1""#,
+            r#"providers.p.base_url: "ftp://x" is not an http or https URL without a query"#,
+            r#"providers.p.also[0].base_url: "y" is not an http or https URL without a query"#,
+            r#"providers.p.query: "a b" is not of the form "name=value""#,
+            r#"providers.p.headers[0].name: "a b" is not a header's name"#,
+            "providers.p.headers[0]: needs value, or secret (the name of the secret with it)",
+            r#"providers.p.headers[1].name: "host" is written by the gateway itself; leave it out"#,
+            "providers.p.headers[1].value: holds what no header can have",
+            "providers.p.timeouts.idle_ms: 0 would end every request at once; leave it out or wait longer",
+            "providers.p.timeouts.heartbeat_ms: is for callers; write it for all or for a model",
+            r#"providers.q.base_url: missing; for example "https://example.com/v1""#,
+            r#"models."gpt-4.1".targets[0]: no provider "opnai"; did you mean "openai"?"#,
+            r#"models."gpt-4.1".targets[2]: "openai" is not of the form "provider/model""#,
+            r#"models."gpt-4.1".policy.ignore[0]: no provider "opnai"; did you mean "openai"?"#,
+            r#"models."gpt-4.1".idle_ms: 0 would end every request at once; leave it out or wait longer"#,
+            r#"models.smart.targets: empty; name at least one "provider/model""#,
+            r#"rules[0].when.between: not two times of day like ["22:00", "06:00"]"#,
+            r#"rules[0].use: no model "smrat"; did you mean "smart"?"#,
+            "rules[1].split: no share is above 0",
+            "rules[2]: needs one of use (a model), split (models with their shares) and deny (a reason)",
+            r#"rules[2].use: no provider "opnai"; did you mean "openai"?"#,
+            r#"callers.B: a name has 1 to 64 of a-z, 0-9, "-", "_", ".""#,
+            r#"callers.B.spend_cap_usd: "5$" is not an amount like "5.00""#,
+            "callers.B.secret: no secret named NONE is set",
+            "callers.a: needs secret (the name of the secret with the key) or sha256",
+            "callers.c.sha256: not 64 hexadecimal digits",
+        ];
+        assert_eq!(compile(text, &[]).unwrap_err(), expected);
+    }
+
+    #[test]
+    fn what_follows_from_a_mistake_is_none_of_its_own() {
+        let own =
+            r#""models":{"m":{"targets":["own/a","own/x*"]}},"rules":[{"use":"own/a"}],"policy":{"only":["own"]}"#;
+        let rules = r#""rules":[{"use":"smart"},{"split":{"smart":1,"small":1}}]"#;
+        let cases = [
+            // Who is named there cannot be known.
+            (
+                format!(r#"{{"provider":{{"own":{{}}}},{own}}}"#),
+                r#"provider: no such field; did you mean "providers"?"#,
+            ),
+            (format!(r#"{{"providers":[],{own}}}"#), "providers: expected fields, not a list"),
+            (format!(r#"{{"providers":{{"own":7}},{own}}}"#), "providers.own: expected fields, not 7"),
+            (
+                format!(r#"{{"providers":{{"own":{{"dialct":"gemini","base_url":"http://x"}}}},{own}}}"#),
+                r#"providers.own.dialct: no such field; did you mean "dialect"?"#,
+            ),
+            (
+                format!(
+                    r#"{{"providers":{{"own":{{"dialect":"gemini","base_url":"http://x","auth":"none","models":"x1"}}}},{own}}}"#
+                ),
+                "providers.own.models: expected a list, not a string",
+            ),
+            (
+                format!(
+                    r#"{{"providers":{{"own":{{"dialect":"gemni","platform":"vertex","base_url":"http://x"}}}},{own}}}"#
+                ),
+                r#"providers.own.dialect: no such word; did you mean "gemini"?"#,
+            ),
+            (
+                format!(r#"{{"model":{{"smart":{{"targets":[]}}}},{rules}}}"#),
+                r#"model: no such field; did you mean "models"?"#,
+            ),
+            (
+                format!(r#"{{"models":{{"smart":7,"small":{{"targets":["openai/gpt-5"]}}}},{rules}}}"#),
+                "models.smart: expected fields, not 7",
+            ),
+            (
+                r#"{"models":{"m":{"targts":["openai/gpt-5"]}}}"#.to_owned(),
+                r#"models.m.targts: no such field; did you mean "targets"?"#,
+            ),
+            (
+                r#"{"callers":{"c":{"secrt":"S"}}}"#.to_owned(),
+                r#"callers.c.secrt: no such field; did you mean "secret"?"#,
+            ),
+            (r#"{"callers":{"c":{"secret":7}}}"#.to_owned(), "callers.c.secret: expected a string, not 7"),
+            (r#"{"media":{"fetch":"listed","hosts":"a"}}"#.to_owned(), "media.hosts: expected a list, not a string"),
+            (
+                r#"{"media":{"hosts":["a b"]},"catalog":{"refresh_url":"http://10.0.0.1/p"}}"#.to_owned(),
+                "media.hosts[0]: \"a b\" is not a host like \"files.example.com\", \"*.example.com\" or \"http://127.0.0.1:9000\"",
+            ),
+            (
+                r#"{"catalog":{"refresh_ur":"https://a.example/p","refresh_hours":5}}"#.to_owned(),
+                r#"catalog.refresh_ur: no such field; did you mean "refresh_url"?"#,
+            ),
+            (r#"{"rules":[{"use":7}]}"#.to_owned(), "rules[0].use: expected a string, not 7"),
+            (
+                r#"{"rules":[{"split":{"openai/a":"1"}}]}"#.to_owned(),
+                r#"rules[0].split."openai/a": expected a whole number, 0 or more, not a string"#,
+            ),
+            (
+                r#"{"rules":[{"use":"openai/a","when":{"between":["22:00",6]}}]}"#.to_owned(),
+                "rules[0].when.between[1]: expected a string, not 6",
+            ),
+            (
+                r#"{"prices":{"openai/m":{"input":1,"output":"1"}}}"#.to_owned(),
+                r#"prices."openai/m".input: expected a string, not 1"#,
+            ),
+            (
+                r#"{"timeouts":{"idle_ms":"1"}}"#.to_owned(),
+                "timeouts.idle_ms: expected a whole number, 0 or more, not a string",
+            ),
+            (
+                r#"{"models":{"m":{"targets":["openai/a"]},"m":{"targets":["openai/b"]}}}"#.to_owned(),
+                "models.m: stands there twice",
+            ),
+        ];
+        for (json, expected) in cases {
+            assert_eq!(compile(&json, &[]).unwrap_err(), [expected], "{json}");
+        }
     }
 
     #[test]

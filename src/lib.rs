@@ -16,6 +16,7 @@ pub mod error;
 pub mod host;
 pub mod limit;
 pub mod media;
+pub mod mistake;
 pub mod named;
 pub mod nearest;
 pub mod pause;

@@ -79,6 +79,9 @@ impl<'a, T: Read<'a>> Read<'a> for Named<T> {
         let (mut named, mut is_first) = (Self::default(), true);
         at.open(b'{', "an object");
         while let Some(name) = at.name(is_first) {
+            if named.contains(&name) {
+                at.twice();
+            }
             named.insert(name.into_owned(), T::read(at));
             is_first = false;
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use tollgate::config::{Caller, Config, Draft, Mistake, Reach};
+use tollgate::config::{Caller, Config, Draft, Mistake, Reach, Reading};
 
 /// What is said of a configuration without mistakes.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -15,8 +15,9 @@ type Secrets<'a> = dyn Fn(&str) -> Option<String> + 'a;
 
 /// `anywhere` has every secret, so that only the configuration itself can be mistaken; `here` has those of this
 /// environment, of which the report is.
-pub(crate) fn check(draft: &Draft, anywhere: &Secrets<'_>, here: &Secrets<'_>) -> Result<Report, Vec<Mistake>> {
-    let complete = Config::compile(draft, anywhere)?;
+pub(crate) fn check(reading: &Reading, anywhere: &Secrets<'_>, here: &Secrets<'_>) -> Result<Report, Vec<Mistake>> {
+    let complete = Config::of(reading, None, anywhere)?;
+    let draft = &reading.draft;
     // A caller without a key is no caller, and would be a mistake here; a provider without one is only off.
     let callers: BTreeSet<&str> = draft.callers.values().filter_map(|caller| caller.secret.as_deref()).collect();
     let lent = |name: &str| here(name).or_else(|| callers.contains(name).then(|| anywhere(name)).flatten());
@@ -128,10 +129,9 @@ mod tests {
     use super::*;
 
     fn report(json: &str, secrets: &[&str]) -> Report {
-        let draft = Draft::from_json(Some(json)).unwrap();
         let anywhere = |name: &str| super::super::elsewhere(name);
         let here = |name: &str| secrets.contains(&name).then(|| format!("{name}-here"));
-        check(&draft, &anywhere, &here).unwrap()
+        check(&Reading::of(Some(json)), &anywhere, &here).unwrap()
     }
 
     #[test]
@@ -184,8 +184,8 @@ mod tests {
 
     #[test]
     fn mistakes_do_not_depend_on_the_environment() {
-        let draft = Draft::from_json(Some(r#"{"models":{"a":{"targets":["opnai/gpt-5"]}}}"#)).unwrap();
-        let mistakes = check(&draft, &|name| super::super::elsewhere(name), &|_| None).unwrap_err();
+        let reading = Reading::of(Some(r#"{"models":{"a":{"targets":["opnai/gpt-5"]}}}"#));
+        let mistakes = check(&reading, &|name| super::super::elsewhere(name), &|_| None).unwrap_err();
         assert_eq!(
             mistakes,
             [Mistake(r#"models.a.targets[0]: no provider "opnai"; did you mean "openai"?"#.to_owned())]

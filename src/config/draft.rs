@@ -6,9 +6,10 @@ use std::collections::BTreeSet;
 use super::model::PriceDraft;
 use super::provider::{ProviderDraft, secret_names};
 use super::refresh::CatalogDraft;
-use super::{AWS_ACCESS_KEY, AWS_REGION, AWS_SECRET_KEY, AWS_SESSION_TOKEN, FIRST_SECRET, Mistake};
+use super::{AWS_ACCESS_KEY, AWS_REGION, AWS_SECRET_KEY, AWS_SESSION_TOKEN, FIRST_SECRET};
 use crate::catalog;
 use crate::media::Fetch;
+use crate::mistake::{Mistake, Mistakes};
 use crate::named::Named;
 use crate::route::policy::PolicyDraft;
 use crate::route::rule::RuleDraft;
@@ -109,12 +110,10 @@ written! {
 }
 
 impl Draft {
-    /// From the JSON that the wasm hosts load; nothing is an empty draft.
+    /// From JSON without mistakes; nothing is an empty draft.
     pub fn from_json(text: Option<&str>) -> Result<Self, Vec<Mistake>> {
-        match text.map(str::trim).filter(|text| !text.is_empty()) {
-            None => Ok(Self::default()),
-            Some(text) => parse_strictly(text).map_err(|mistakes| mistakes.into_iter().map(Mistake).collect()),
-        }
+        let Reading { draft, mistakes } = Reading::of(text);
+        mistakes.or(draft)
     }
 
     /// The names of every secret that [`Config::compile`] will ask for.
@@ -131,5 +130,34 @@ impl Draft {
         }
         names.extend(self.callers.values().filter_map(|caller| caller.secret.clone()));
         names
+    }
+}
+
+/// A configuration as far as it can be read, and what cannot be: the draft is to be judged with its mistakes, by
+/// [`super::Config::of`].
+#[derive(Debug, Default)]
+pub struct Reading {
+    pub draft: Draft,
+    pub mistakes: Mistakes,
+}
+
+impl Reading {
+    /// Of the JSON that all hosts read.
+    pub fn of(text: Option<&str>) -> Self {
+        let mut mistakes = Mistakes::default();
+        let draft = match text.map(str::trim).filter(|text| !text.is_empty()) {
+            None => Draft::default(),
+            Some(text) => parse_strictly(text, &mut mistakes),
+        };
+        Self { draft, mistakes }
+    }
+
+    /// Of what cannot be read at all.
+    pub fn refused(why: &[String]) -> Self {
+        let mut reading = Self::default();
+        for why in why {
+            reading.mistakes.tell("", why);
+        }
+        reading
     }
 }

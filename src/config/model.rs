@@ -1,8 +1,9 @@
 //! What the configuration says of models: their prices and limits, before those of the catalogue.
 
-use super::{Draft, Known, Mistake};
+use super::{Draft, Known};
 use crate::catalog::models::refresh::Overlay;
 use crate::catalog::models::{Figures, Kind, Model, Models, Origin, Priced, Sheet};
+use crate::mistake::{Mistakes, under};
 use crate::price::{Picodollars, Price, Search, Service};
 use crate::route::need::{Need, Needs};
 use crate::wire::json::{objects, written};
@@ -84,51 +85,52 @@ macro_rules! rates {
     }};
 }
 
-pub(super) fn compile(
-    draft: &Draft,
-    refreshed: Option<&Overlay>,
-    known: &Known,
-    mistakes: &mut Vec<Mistake>,
-) -> Models {
+pub(super) fn compile(draft: &Draft, refreshed: Option<&Overlay>, known: &Known, mistakes: &mut Mistakes) -> Models {
     let mut models = Models::built_in();
     if let Some(refreshed) = refreshed {
         models.refreshed(refreshed);
     }
     for (model, written) in draft.prices.iter() {
-        match read(model, written, known, models.listed_price(model)) {
-            Ok(read) => models.set(model.to_owned(), read),
-            Err(mistake) => mistakes.push(mistake),
-        }
+        let listed = models.listed_price(model);
+        models.set(model.to_owned(), read(model, written, known, listed, mistakes));
     }
     models
 }
 
 /// `listed` is what the catalogue says that it costs.
-fn read(model: &str, written: &PriceDraft, known: &Known, listed: Option<Price>) -> Result<Model, Mistake> {
-    let at = format!("prices.\"{model}\"");
-    let Some((provider, _)) = model.split_once('/') else {
-        return Err(Mistake(format!("{at}: prices are by \"provider/model\"")));
+fn read(model: &str, written: &PriceDraft, known: &Known, listed: Option<Price>, mistakes: &mut Mistakes) -> Model {
+    let at = under("prices", model);
+    let named = match model.split_once('/') {
+        Some((provider, _)) => known.check(provider),
+        None => Err("prices are by \"provider/model\"".to_owned()),
     };
-    known.check(provider).map_err(|why| Mistake(format!("{at}: {why}")))?;
-    let usual = read_figures(&at, rates!(written))?;
+    if let Err(why) = named {
+        mistakes.tell(&at, &why);
+    }
+    let usual = read_figures(&at, rates!(written), mistakes);
     let mut above: Vec<(u64, Figures)> = Vec::new();
+    let mut below = None;
     for (index, tier) in written.above.iter().enumerate() {
         let at = format!("{at}.above[{index}]");
         let size = tier.input_tokens;
-        if above.last().is_some_and(|(below, _)| *below >= size) {
-            return Err(Mistake(format!("{at}.input_tokens: {size} is no more than of the one before")));
+        if below.is_some_and(|below| below >= size) {
+            mistakes.say(&format!("{at}.input_tokens"), &format!("{size} is no more than of the one before"));
         }
-        let figures = read_figures(&at, rates!(tier))?.ok_or_else(|| half(&at))?;
-        above.push((size, figures));
+        below = Some(size);
+        match read_figures(&at, rates!(tier), mistakes) {
+            Some(figures) => above.push((size, figures)),
+            None => half(&at, mistakes),
+        }
     }
-    let dollars = |field: &str, text: &Option<String>| {
-        read_amount(&at, field, text, 1_000_000_000_000, "an amount of dollars like \"0.01\"")
+    let mut dollars = |field: &str, text: &Option<String>| {
+        read_amount(&at, field, text, 1_000_000_000_000, "an amount of dollars like \"0.01\"", mistakes)
     };
-    let (request, search) = (dollars("request", &written.request)?, dollars("search", &written.search)?);
-    if usual.is_none() && (request.or(search).is_some() || !above.is_empty()) {
-        return Err(half(&at));
+    let (request, search) = (dollars("request", &written.request), dollars("search", &written.search));
+    let is_priced = rates!(written).into_iter().chain([&written.request, &written.search]).any(Option::is_some);
+    if usual.is_none() && (is_priced || !written.above.is_empty()) {
+        half(&at, mistakes);
     }
-    let (can, cannot) = read_takes(&at, written.takes.as_deref())?;
+    let (can, cannot) = read_takes(&at, written.takes.as_deref(), mistakes);
     let price = usual.and_then(|usual| {
         let mut sheet = Sheet::of(usual, above);
         (sheet.request, sheet.search) = (request, search.map(Search::Each));
@@ -137,24 +139,24 @@ fn read(model: &str, written: &PriceDraft, known: &Known, listed: Option<Price>)
         }
         sheet.price().map(however_served)
     });
-    Ok(Model {
+    Model {
         price: price.map(|price| Priced { price, origin: Origin::Configuration }),
         context: written.context_tokens,
         most: written.output_tokens,
         kind: written.kind,
         can,
         cannot,
-    })
+    }
 }
 
 /// What a model can do and what it cannot; neither where nothing is written.
-fn read_takes(at: &str, takes: Option<&[Need]>) -> Result<(Needs, Needs), Mistake> {
-    let Some(takes) = takes else { return Ok(Default::default()) };
-    if let Some(index) = takes.iter().position(|need| *need == Need::Stream) {
-        return Err(Mistake(format!("{at}.takes[{index}]: \"stream\" is what every model does; leave it out")));
+fn read_takes(at: &str, takes: Option<&[Need]>, mistakes: &mut Mistakes) -> (Needs, Needs) {
+    let Some(takes) = takes else { return Default::default() };
+    for (index, _) in takes.iter().enumerate().filter(|(_, need)| **need == Need::Stream) {
+        mistakes.say(&format!("{at}.takes[{index}]"), "\"stream\" is what every model does; leave it out");
     }
     let can: Needs = takes.iter().copied().collect();
-    Ok((can, can.with(Need::Stream).others()))
+    (can, can.with(Need::Stream).others())
 }
 
 /// With the usual rates for what is served otherwise, where those of that are not known.
@@ -167,30 +169,34 @@ fn however_served(mut price: Price) -> Price {
     price
 }
 
-/// None where no price is named at all.
-fn read_figures(at: &str, texts: [&Option<String>; Figures::NAMES.len()]) -> Result<Option<Figures>, Mistake> {
+/// None where they are not all named that a price needs.
+fn read_figures(at: &str, texts: [&Option<String>; Figures::NAMES.len()], mistakes: &mut Mistakes) -> Option<Figures> {
     let mut figures = Figures::default();
     for ((figure, text), (_, name)) in figures.0.iter_mut().zip(texts).zip(Figures::NAMES) {
-        *figure = read_amount(at, name, text, 1_000_000, "dollars per million tokens like \"0.15\"")?;
+        *figure = read_amount(at, name, text, 1_000_000, "dollars per million tokens like \"0.15\"", mistakes);
     }
-    match figures.rates() {
-        Some(_) => Ok(Some(figures)),
-        None if figures == Figures::default() => Ok(None),
-        None => Err(half(at)),
-    }
+    figures.rates().map(|_| figures)
 }
 
 /// In picodollars, times `scale` as [`Picodollars::parse`] has it.
-fn read_amount(at: &str, field: &str, text: &Option<String>, scale: u64, due: &str) -> Result<Option<u64>, Mistake> {
-    let Some(text) = text else { return Ok(None) };
-    match Picodollars::parse(text, scale) {
-        Some(Picodollars(amount)) => Ok(Some(amount)),
-        None => Err(Mistake(format!("{at}.{field}: \"{text}\" is not {due}"))),
+fn read_amount(
+    at: &str,
+    field: &str,
+    text: &Option<String>,
+    scale: u64,
+    due: &str,
+    mistakes: &mut Mistakes,
+) -> Option<u64> {
+    let text = text.as_deref()?;
+    let amount = Picodollars::parse(text, scale);
+    if amount.is_none() {
+        mistakes.say(&format!("{at}.{field}"), &format!("\"{text}\" is not {due}"));
     }
+    amount.map(|Picodollars(amount)| amount)
 }
 
-fn half(at: &str) -> Mistake {
-    Mistake(format!("{at}: needs input and output"))
+fn half(at: &str, mistakes: &mut Mistakes) {
+    mistakes.say_of(at, &["input", "output"], "needs input and output");
 }
 
 #[cfg(test)]

@@ -6,12 +6,13 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::{
-    AWS_ACCESS_KEY, AWS_REGION, AWS_SECRET_KEY, AWS_SESSION_TOKEN, BUILT_IN, Draft, Missing, Mistake, Secrets,
+    AT_ONCE, AWS_ACCESS_KEY, AWS_REGION, AWS_SECRET_KEY, AWS_SESSION_TOKEN, BUILT_IN, Draft, Missing, Secrets,
     Timeouts, check_name,
 };
 use crate::auth::sigv4::Signer;
 use crate::catalog::{self, Auth, Base, DataPolicy, Header};
 use crate::dialect::Dialect;
+use crate::mistake::{Mistakes, under};
 use crate::named::Named;
 use crate::pause::LimitHeaders;
 use crate::platform::Platform;
@@ -245,7 +246,8 @@ pub(super) type Providers = Named<Arc<Provider>>;
 /// Why a provider cannot be asked.
 enum Unready {
     Off(Missing),
-    Wrong(Mistake),
+    /// Which is told.
+    Wrong,
 }
 
 /// All providers that can be asked, and those that are off.
@@ -253,7 +255,7 @@ pub(super) fn compile(
     draft: &Draft,
     rows: &[catalog::Provider],
     secret: &Secrets<'_>,
-    mistakes: &mut Vec<Mistake>,
+    mistakes: &mut Mistakes,
 ) -> (Providers, Named<Missing>) {
     let mut providers = Providers::default();
     let mut off = Named::default();
@@ -265,11 +267,12 @@ pub(super) fn compile(
     let known = rows.iter().filter(|row| of_row(row)).map(|row| (row.name.as_str(), &unwritten));
     for (name, written) in known.chain(draft.providers.iter()) {
         let row = rows.iter().find(|row| row.name == name);
-        let making = Making { name, written, is_written: draft.providers.contains(name), row, secret };
-        match making.provider() {
-            Ok(provider) => providers.insert(name.to_owned(), Arc::new(provider)),
+        let (at, is_written) = (under("providers", name), draft.providers.contains(name));
+        match (Making { at: &at, name, written, is_written, row, secret, mistakes }).provider() {
+            // What is mistaken in it may be why a target is none of its.
+            Ok(provider) if mistakes.is_sound(&at) => providers.insert(name.to_owned(), Arc::new(provider)),
+            Ok(_) | Err(Unready::Wrong) => {}
             Err(Unready::Off(missing)) => off.insert(name.to_owned(), missing),
-            Err(Unready::Wrong(mistake)) => mistakes.push(mistake),
         }
     }
     (providers, off)
@@ -277,42 +280,49 @@ pub(super) fn compile(
 
 /// One provider on its way from what is written to how it is asked.
 struct Making<'a> {
+    /// Where it is written.
+    at: &'a str,
     name: &'a str,
     written: &'a ProviderDraft,
     /// Whether the configuration names it.
     is_written: bool,
     row: Option<&'a catalog::Provider>,
     secret: &'a Secrets<'a>,
+    mistakes: &'a mut Mistakes,
 }
 
 impl Making<'_> {
-    fn provider(&self) -> Result<Provider, Unready> {
+    /// Every part is judged before one that is not as it should be ends this.
+    fn provider(&mut self) -> Result<Provider, Unready> {
         let Self { name, written, row, .. } = *self;
-        check_name(name).map_err(|why| self.wrong("", why))?;
-        let also = self.also()?;
-        let dialects = self.dialects(&also)?;
-        let dialect = dialects.first().copied().unwrap_or(Dialect::OpenaiChat);
-        let template = self.template()?;
-        let platform = written.platform.or(row.map(|row| row.platform)).unwrap_or_default();
-        if !dialects.iter().all(|dialect| platform.carries(*dialect)) {
-            return Err(self.wrong(".platform", "carries the dialect \"anthropic\" only"));
+        if let Err(why) = check_name(name) {
+            self.mistakes.tell(self.at, &why);
         }
+        let also = self.also();
+        let dialects = self.dialects(&also);
+        let platform = self.platform(dialects.as_deref().unwrap_or_default());
         let service = row.and_then(|row| row.service.as_deref());
-        let is_bedrock = dialect == Dialect::BedrockConverse || platform == Platform::Bedrock;
+        let first = dialects.as_ref().ok().and_then(|dialects| dialects.first());
+        let is_bedrock = first == Some(&Dialect::BedrockConverse) || platform == Platform::Bedrock;
         let service = service.or(is_bedrock.then_some(BEDROCK));
-        let base_url = self.base_url(".base_url", &template)?;
+        let template = self.template();
+        let region = self.place(template.as_deref().unwrap_or_default());
+        let base_url = template.and_then(|template| self.base_url(".base_url", &template));
+        let also: Vec<_> = also.iter().enumerate().map(|(index, also)| self.base(index, also)).collect();
+        let (query, accounts, headers) = (self.query(), self.accounts(service), self.headers());
+        let (timeouts, usage) = (self.timeouts(), self.usage());
         let upstream = Upstream {
             platform,
-            base_url,
-            also: also.iter().map(|also| self.base(also)).collect::<Result<_, _>>()?,
-            query: self.query()?,
-            accounts: self.accounts(service)?,
-            headers: self.headers()?,
+            base_url: base_url?,
+            also: also.into_iter().collect::<Result<_, _>>()?,
+            query: query?,
+            accounts: accounts?,
+            headers: headers?,
             follows_303: written.follows_303.unwrap_or(row.is_some_and(|row| row.follows_303)),
             first_byte_ms: written.first_byte_ms.or(row.and_then(|row| row.first_byte_ms)).unwrap_or_default(),
-            timeouts: self.timeouts()?,
+            timeouts,
             limit_headers: row.map(|row| row.limits).unwrap_or_default(),
-            dialects,
+            dialects: dialects?,
         };
         let is_gateway = written.gateway.or(row.map(|row| row.gateway)).unwrap_or(false);
         let lists = match row.filter(|row| row.gateway) {
@@ -328,9 +338,9 @@ impl Making<'_> {
             is_gateway,
             lists: lists.filter(|_| is_gateway),
             quirks: written.quirks.clone().or_else(|| row.map(|row| row.quirks.clone())).unwrap_or_default(),
-            usage: self.usage()?,
-            region: self.place(&template)?,
-            data: self.row.filter(|_| !self.is_elsewhere()).map(|row| row.data.clone()).unwrap_or_default(),
+            usage: usage?,
+            region: region?,
+            data: row.filter(|_| !self.is_elsewhere()).map(|row| row.data.clone()).unwrap_or_default(),
             agreed: DataPolicy {
                 zero_retention: written.zero_retention,
                 no_training: written.no_training,
@@ -339,31 +349,44 @@ impl Making<'_> {
         })
     }
 
-    fn usage(&self) -> Result<Vec<usage::Rule>, Unready> {
+    fn usage(&mut self) -> Result<Vec<usage::Rule>, Unready> {
         let known = || self.row.map(|row| row.usage.clone()).unwrap_or_default();
         let rules = self.written.usage.clone().unwrap_or_else(known);
+        let mut wrong = None;
         for (index, rule) in rules.iter().enumerate() {
             if let Some((field, why)) = rule.mistake() {
-                return Err(self.wrong(&format!(".usage[{index}]{field}"), why));
+                wrong = Some(self.wrong(&format!(".usage[{index}]{field}"), &why));
             }
         }
-        Ok(rules)
+        wrong.map_or(Ok(rules), Err)
     }
 
-    fn timeouts(&self) -> Result<Timeouts, Unready> {
+    fn timeouts(&mut self) -> Timeouts {
         let written = self.written.timeouts.clone().unwrap_or_default();
-        let limits = [written.first_byte_ms, written.idle_ms, written.total_ms];
-        if limits.contains(&Some(0)) {
-            return Err(self.wrong(".timeouts", "0 would end every request at once; leave it out or wait longer"));
+        let Timeouts { first_byte_ms, idle_ms, total_ms, .. } = written;
+        for (field, ms) in [("first_byte_ms", first_byte_ms), ("idle_ms", idle_ms), ("total_ms", total_ms)] {
+            if ms == Some(0) {
+                self.wrong(&format!(".timeouts.{field}"), AT_ONCE);
+            }
         }
         if written.heartbeat_ms.is_some() {
-            return Err(self.wrong(".timeouts.heartbeat_ms", "is for callers; write it for all or for a model"));
+            self.wrong(".timeouts.heartbeat_ms", "is for callers; write it for all or for a model");
         }
-        Ok(written)
+        written
     }
 
-    fn wrong(&self, field: &str, why: impl std::fmt::Display) -> Unready {
-        Unready::Wrong(Mistake(format!("providers.{}{field}: {why}", self.name)))
+    /// The value of `field`.
+    fn wrong(&mut self, field: &str, why: &str) -> Unready {
+        self.mistakes.say(&format!("{}{field}", self.at), why);
+        Unready::Wrong
+    }
+
+    /// What `field` is called here, beside the `others`.
+    fn wrong_beside(&mut self, field: &str, others: &[&str], why: &str) -> Unready {
+        if self.mistakes.are_sound(self.at, others) {
+            self.wrong(field, why);
+        }
+        Unready::Wrong
     }
 
     /// The address in the environment, which is for known providers only.
@@ -377,15 +400,24 @@ impl Making<'_> {
         self.written.base_url.is_some() || self.elsewhere().is_some()
     }
 
-    fn also(&self) -> Result<Vec<Base>, Unready> {
+    fn also(&self) -> Vec<Base> {
         let known = self.row.filter(|_| !self.is_elsewhere() && self.written.dialect.is_none());
         match known {
-            Some(row) if self.written.also.is_empty() => Ok(row.also.clone()),
-            _ => Ok(self.written.also.clone()),
+            Some(row) if self.written.also.is_empty() => row.also.clone(),
+            _ => self.written.also.clone(),
         }
     }
 
-    fn dialects(&self, also: &[Base]) -> Result<Vec<Dialect>, Unready> {
+    fn platform(&mut self, dialects: &[Dialect]) -> Platform {
+        let platform = self.written.platform.or(self.row.map(|row| row.platform)).unwrap_or_default();
+        if !dialects.iter().all(|dialect| platform.carries(*dialect)) {
+            let others = ["dialect", "dialects", "also"];
+            self.wrong_beside(".platform", &others, "carries the dialect \"anthropic\" only");
+        }
+        platform
+    }
+
+    fn dialects(&mut self, also: &[Base]) -> Result<Vec<Dialect>, Unready> {
         let mut dialects: Vec<Dialect> = self.written.dialect.into_iter().collect();
         dialects.extend_from_slice(&self.written.dialects);
         if let Some(row) = self.row.filter(|_| dialects.is_empty()) {
@@ -394,14 +426,14 @@ impl Making<'_> {
         }
         if dialects.is_empty() {
             let why = "missing; \"openai-chat\", \"openai-responses\", \"anthropic\" or \"gemini\"";
-            return Err(self.wrong(".dialect", why));
+            return Err(self.wrong_beside(".dialect", &["dialects"], why));
         }
         dialects.extend(also.iter().map(|also| also.dialect));
         Ok(dialects)
     }
 
     /// The base URL as it is written.
-    fn template(&self) -> Result<String, Unready> {
+    fn template(&mut self) -> Result<String, Unready> {
         let own = self.written.base_url.clone().or_else(|| self.elsewhere());
         if let Some(own) = own {
             return Ok(own);
@@ -415,12 +447,12 @@ impl Making<'_> {
         known.ok_or_else(|| Unready::Off(variable(self.name, "BASE_URL")))
     }
 
-    fn base(&self, also: &Base) -> Result<Base, Unready> {
-        let base_url = self.base_url(".also.base_url", &also.base_url)?;
+    fn base(&mut self, index: usize, also: &Base) -> Result<Base, Unready> {
+        let base_url = self.base_url(&format!(".also[{index}].base_url"), &also.base_url)?;
         Ok(Base { dialect: also.dialect, base_url })
     }
 
-    fn base_url(&self, field: &str, template: &str) -> Result<String, Unready> {
+    fn base_url(&mut self, field: &str, template: &str) -> Result<String, Unready> {
         let mut url = String::with_capacity(template.len());
         let mut rest = template;
         while let Some((before, place, after)) = placeholder(rest) {
@@ -435,11 +467,11 @@ impl Making<'_> {
         if is_base_url(&url) {
             return Ok(url);
         }
-        Err(self.wrong(field, format_args!("\"{url}\" is not an http or https URL without a query")))
+        Err(self.wrong(field, &format!("\"{url}\" is not an http or https URL without a query")))
     }
 
     /// What stands for `name` in a base URL.
-    fn variable(&self, name: &str) -> Result<String, Unready> {
+    fn variable(&mut self, name: &str) -> Result<String, Unready> {
         if name == REGION {
             return self.region()?.ok_or_else(|| Unready::Off(AWS_REGION.to_owned()));
         }
@@ -454,19 +486,19 @@ impl Making<'_> {
             return Ok(bare.to_owned());
         }
         let why = format!("\"{value}\" is not of letters, digits, \"-\", \"_\" and \".\"");
-        Err(self.wrong(&format!(".variables.{name}"), why))
+        Err(self.wrong(&format!(".variables.{name}"), &why))
     }
 
-    fn region(&self) -> Result<Option<String>, Unready> {
+    fn region(&mut self) -> Result<Option<String>, Unready> {
         let region = self.written.region.clone().or_else(|| (self.secret)(AWS_REGION));
         match region.as_deref().filter(|region| !is_region(region)) {
-            Some(region) => Err(self.wrong(".region", format_args!("\"{region}\" is not a region like \"us-east-1\""))),
+            Some(region) => Err(self.wrong(".region", &format!("\"{region}\" is not a region like \"us-east-1\""))),
             None => Ok(region),
         }
     }
 
     /// Where its servers are, as the configuration, the base URL or the catalogue has it.
-    fn place(&self, template: &str) -> Result<Option<String>, Unready> {
+    fn place(&mut self, template: &str) -> Result<Option<String>, Unready> {
         let stands = |name: &str| template.contains(&format!("{{{name}}}"));
         if self.written.region.is_some() || stands(REGION) {
             return self.region();
@@ -477,44 +509,52 @@ impl Making<'_> {
         Ok(self.row.filter(|_| !self.is_elsewhere()).and_then(|row| row.region.clone()))
     }
 
-    fn query(&self) -> Result<Option<String>, Unready> {
+    fn query(&mut self) -> Result<Option<String>, Unready> {
         let known = self.row.filter(|_| !self.is_elsewhere()).and_then(|row| row.query.clone());
         let query = self.written.query.clone().or(known).filter(|query| !query.is_empty());
         match query.as_deref().filter(|query| !query.bytes().all(|b| b.is_ascii_graphic() && !b"?#".contains(&b))) {
-            Some(query) => Err(self.wrong(".query", format_args!("\"{query}\" is not of the form \"name=value\""))),
+            Some(query) => Err(self.wrong(".query", &format!("\"{query}\" is not of the form \"name=value\""))),
             None => Ok(query),
         }
     }
 
     /// The headers that every request has besides.
-    fn headers(&self) -> Result<Vec<Field>, Unready> {
-        let known = self.row.map(|row| row.headers.as_slice()).unwrap_or_default();
-        let mut fields = Vec::new();
-        for (index, header) in known.iter().chain(&self.written.headers).enumerate() {
-            let at = || format!(".headers[{}]", index.saturating_sub(known.len()));
-            let is_name = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
-            if header.name.is_empty() || !header.name.bytes().all(is_name) {
-                return Err(self.wrong(&at(), format_args!("\"{}\" is not a header's name", header.name)));
-            }
-            if OWN_HEADERS.iter().any(|own| header.name.eq_ignore_ascii_case(own)) {
-                let why = format_args!("\"{}\" is written by the gateway itself; leave it out", header.name);
-                return Err(self.wrong(&at(), why));
-            }
-            let value = match (&header.value, &header.secret) {
-                (Some(value), None) => value.clone(),
-                (None, Some(name)) => match (self.secret)(name) {
-                    Some(value) => value,
-                    None if header.optional => continue,
-                    None => return Err(Unready::Off(name.clone())),
-                },
-                _ => return Err(self.wrong(&at(), "needs value, or secret (the name of the secret with it)")),
-            };
-            if !value.bytes().all(|b| b.is_ascii_graphic() || b == b' ') {
-                return Err(self.wrong(&at(), "has a value that no header can have"));
-            }
-            fields.push(Field { name: header.name.clone(), value, is_secret: header.secret.is_some() });
+    fn headers(&mut self) -> Result<Vec<Field>, Unready> {
+        let (known, written) = (self.row.map(|row| row.headers.as_slice()).unwrap_or_default(), &self.written.headers);
+        let known = known.iter().map(|header| self.header("", header));
+        let mut fields: Vec<_> = known.collect();
+        fields.extend(
+            written.iter().enumerate().map(|(index, header)| self.header(&format!(".headers[{index}]"), header)),
+        );
+        fields.into_iter().filter_map(Result::transpose).collect()
+    }
+
+    /// None where it is optional and not there.
+    fn header(&mut self, at: &str, header: &Header) -> Result<Option<Field>, Unready> {
+        let is_name = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+        if header.name.is_empty() || !header.name.bytes().all(is_name) {
+            self.wrong(&format!("{at}.name"), &format!("\"{}\" is not a header's name", header.name));
+        } else if OWN_HEADERS.iter().any(|own| header.name.eq_ignore_ascii_case(own)) {
+            let why = format!("\"{}\" is written by the gateway itself; leave it out", header.name);
+            self.wrong(&format!("{at}.name"), &why);
         }
-        Ok(fields)
+        let (field, value) = match (&header.value, &header.secret) {
+            (Some(value), None) => ("value", value.clone()),
+            (None, Some(name)) => match (self.secret)(name) {
+                Some(value) => ("secret", value),
+                None if header.optional => return Ok(None),
+                None => return Err(Unready::Off(name.clone())),
+            },
+            _ => {
+                let why = "needs value, or secret (the name of the secret with it)";
+                self.mistakes.say_of(&format!("{}{at}", self.at), &["value", "secret"], why);
+                return Err(Unready::Wrong);
+            }
+        };
+        if !value.bytes().all(|b| b.is_ascii_graphic() || b == b' ') {
+            return Err(self.wrong(&format!("{at}.{field}"), "holds what no header can have"));
+        }
+        Ok(Some(Field { name: header.name.clone(), value, is_secret: header.secret.is_some() }))
     }
 
     fn key(&self) -> Result<String, Unready> {
@@ -533,7 +573,7 @@ impl Making<'_> {
     }
 
     /// `service` is what requests may be signed for.
-    fn accounts(&self, service: Option<&str>) -> Result<Vec<Account>, Unready> {
+    fn accounts(&mut self, service: Option<&str>) -> Result<Vec<Account>, Unready> {
         let keys = &self.written.keys;
         if keys.is_empty() {
             return Ok(vec![Account { credential: self.credential(service)?, weight: 1 }]);
@@ -551,19 +591,23 @@ impl Making<'_> {
     }
 
     /// `service` is what requests may be signed for.
-    fn credential(&self, service: Option<&str>) -> Result<Credential, Unready> {
+    fn credential(&mut self, service: Option<&str>) -> Result<Credential, Unready> {
         let Self { written, row, .. } = *self;
         if let (Some(auth @ (Auth::Sigv4 | Auth::None)), Some(_)) = (&written.auth, &written.secret) {
             let (auth, why) = match auth {
                 Auth::Sigv4 => ("sigv4", ", whose key is AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
                 _ => ("none", ""),
             };
-            return Err(self.wrong("", format_args!("has a secret and auth = \"{auth}\"{why}; leave one out")));
+            self.mistakes.tell(self.at, &format!("has a secret and auth = \"{auth}\"{why}; leave one out"));
+            return Err(Unready::Wrong);
         }
         match (written.auth.clone(), service) {
             (Some(Auth::None), _) => Ok(Credential::None),
             (Some(Auth::Sigv4), Some(service)) => self.access_key(service),
-            (Some(Auth::Sigv4), None) => Err(self.wrong(".auth", "\"sigv4\" is for Amazon Bedrock only")),
+            (Some(Auth::Sigv4), None) => {
+                let others = ["platform", "dialect", "dialects"];
+                Err(self.wrong_beside(".auth", &others, "\"sigv4\" is for Amazon Bedrock only"))
+            }
             (Some(_), _) => Ok(self.shown(self.key()?)),
             // A key made for the service before one for all of AWS; where there is neither, the former is easier to make.
             (None, Some(service)) => match self.key() {
@@ -578,7 +622,7 @@ impl Making<'_> {
     }
 
     /// The access key that AWS's own tools find.
-    fn access_key(&self, service: &str) -> Result<Credential, Unready> {
+    fn access_key(&mut self, service: &str) -> Result<Credential, Unready> {
         let must = |name: &str| (self.secret)(name).ok_or_else(|| Unready::Off(name.to_owned()));
         Ok(Credential::Sigv4(Signer {
             access_key: must(AWS_ACCESS_KEY)?,
@@ -785,13 +829,13 @@ mod tests {
         assert!(upstream(&optional, "p").headers.is_empty());
         assert_eq!(compile(&with(r#"{"name":"b","secret":"S"}"#), &[]).unwrap().off.get("p").unwrap(), "S");
         let mistakes = [
-            (r#"{"name":"a b","value":"v"}"#, r#"providers.p.headers[0]: "a b" is not a header's name"#),
+            (r#"{"name":"a b","value":"v"}"#, r#"providers.p.headers[0].name: "a b" is not a header's name"#),
             (
                 r#"{"name":"Content-Length","value":"3"}"#,
-                r#"providers.p.headers[0]: "Content-Length" is written by the gateway itself; leave it out"#,
+                r#"providers.p.headers[0].name: "Content-Length" is written by the gateway itself; leave it out"#,
             ),
             (r#"{"name":"a"}"#, "providers.p.headers[0]: needs value, or secret (the name of the secret with it)"),
-            (r#"{"name":"a","value":"\n"}"#, "providers.p.headers[0]: has a value that no header can have"),
+            (r#"{"name":"a","value":"\n"}"#, "providers.p.headers[0].value: holds what no header can have"),
         ];
         for (header, expected) in mistakes {
             assert_eq!(compile(&with(header), &[]).unwrap_err(), expected);

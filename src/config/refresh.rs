@@ -1,9 +1,10 @@
 //! Where the prices of models are refreshed from, and how often.
 
-use super::{Draft, Mistake};
+use super::Draft;
 use crate::host::{Millis, Network};
 use crate::media;
 use crate::media::origin::Origin;
+use crate::mistake::Mistakes;
 use crate::wire::json::{objects, written};
 
 objects! {
@@ -39,17 +40,16 @@ const HOURS: u64 = 24;
 const HOURS_MAX: u64 = 2_160;
 const HOUR_MS: Millis = 60 * 60_000;
 
-pub(super) fn compile(draft: &Draft, media: &media::Policy, mistakes: &mut Vec<Mistake>) -> Option<Refresh> {
+pub(super) fn compile(draft: &Draft, media: &media::Policy, mistakes: &mut Mistakes) -> Option<Refresh> {
     let CatalogDraft { refresh_url, refresh_hours, refresh_shrinks } = &draft.catalog;
     let hours = refresh_hours.unwrap_or(HOURS);
     if hours == 0 || hours > HOURS_MAX {
-        mistakes.push(Mistake(format!("catalog.refresh_hours: from 1 to {HOURS_MAX}, like {HOURS}")));
+        mistakes.say("catalog.refresh_hours", &format!("from 1 to {HOURS_MAX}, like {HOURS}"));
     }
     let Some(url) = refresh_url else {
         for (name, is_written) in [("hours", refresh_hours.is_some()), ("shrinks", refresh_shrinks.is_some())] {
-            if is_written {
-                mistakes
-                    .push(Mistake(format!("catalog.refresh_{name}: without refresh_url there is nothing to refresh")));
+            if is_written && mistakes.is_sound("catalog.refresh_url") {
+                mistakes.say(&format!("catalog.refresh_{name}"), "without refresh_url there is nothing to refresh");
             }
         }
         return None;
@@ -62,9 +62,10 @@ pub(super) fn compile(draft: &Draft, media: &media::Policy, mistakes: &mut Vec<M
             may_shrink: refresh_shrinks.unwrap_or(false),
         }),
         Err(why) => {
-            mistakes.push(Mistake(format!(
-                "catalog.refresh_url: {why}; it leads over https to the public internet, or to a host that media.hosts lists"
-            )));
+            if mistakes.is_sound("media.hosts") {
+                let due = "it leads over https to the public internet, or to a host that media.hosts lists";
+                mistakes.say("catalog.refresh_url", &format!("{why}; {due}"));
+            }
             None
         }
     }

@@ -3,8 +3,9 @@
 use super::class::{Class, Classes};
 use super::health::{Caution, DOWN_MS_MAX};
 use super::order::Order;
-use crate::config::{Mistake, PATIENCE, Patience};
+use crate::config::{PATIENCE, Patience};
 use crate::host::Millis;
+use crate::mistake::Mistakes;
 use crate::named::Named;
 use crate::nearest::nearest;
 use crate::wire::json::{objects, words, written};
@@ -150,10 +151,10 @@ impl Fall {
     }
 
     /// Of names like `"rate-limit"` and statuses like `"404"` or `"5xx"`.
-    fn read(at: &str, names: &[String], mistakes: &mut Vec<Mistake>) -> Self {
+    fn read(at: &str, names: &[String], mistakes: &mut Mistakes) -> Self {
         let mut classes = Vec::new();
         let mut statuses = Vec::new();
-        for name in names {
+        for (index, name) in names.iter().enumerate() {
             let class = Class::ALL.iter().find(|class| class.word() == name);
             match (class, name.parse::<u16>(), name.strip_suffix("xx").and_then(|digit| digit.parse::<u16>().ok())) {
                 (Some(class), ..) => classes.push(*class),
@@ -165,7 +166,7 @@ impl Fall {
                         || "a class like \"rate-limit\" or a status like \"404\" or \"5xx\"".to_owned(),
                         |near| format!("did you mean \"{near}\"?"),
                     );
-                    mistakes.push(Mistake(format!("{at}.fall_on: \"{name}\" is no failure; {hint}")));
+                    mistakes.say(&format!("{at}.fall_on[{index}]"), &format!("\"{name}\" is no failure; {hint}"));
                 }
             }
         }
@@ -175,19 +176,19 @@ impl Fall {
 
 impl Policy {
     /// What is written at `at`, over `otherwise`.
-    pub fn compile(at: &str, written: &PolicyDraft, otherwise: &Self, mistakes: &mut Vec<Mistake>) -> Self {
+    pub fn compile(at: &str, written: &PolicyDraft, otherwise: &Self, mistakes: &mut Mistakes) -> Self {
         let mut least = |field: &str, value: u64, means: &str| {
             if value == 0 {
-                mistakes.push(Mistake(format!("{at}.{field}: 0 would mean {means}; leave it out or take 1 or more")));
+                let why = format!("0 would mean {means}; leave it out or take 1 or more");
+                mistakes.say(&format!("{at}.{field}"), &why);
             }
         };
         least("attempts", written.attempts.map_or(1, u64::from), "that nothing is asked");
         least("attempts_ms", written.attempts_ms.unwrap_or(1), "that nothing is asked");
         least("rest_after", written.rest_after.map_or(1, u64::from), "that every target is left alone");
         if written.rest_ms.is_some_and(|rest_ms| rest_ms > DOWN_MS_MAX) {
-            mistakes.push(Mistake(format!(
-                "{at}.rest_ms: at most {DOWN_MS_MAX}; a target is tried every five minutes at least"
-            )));
+            let why = format!("at most {DOWN_MS_MAX}; a target is tried every five minutes at least");
+            mistakes.say(&format!("{at}.rest_ms"), &why);
         }
         let hedge = match (written.hedge_ms, written.hedge_percentile) {
             (None, None) => otherwise.hedge,
@@ -196,11 +197,11 @@ impl Policy {
             (Some(ms), None) => Some(Hedge::After(ms)),
             (None, Some(percent @ 1..=99)) => Some(Hedge::Percentile(percent)),
             (None, Some(_)) => {
-                mistakes.push(Mistake(format!("{at}.hedge_percentile: from 1 to 99, like 95")));
+                mistakes.say(&format!("{at}.hedge_percentile"), "from 1 to 99, like 95");
                 None
             }
             (Some(_), Some(_)) => {
-                mistakes.push(Mistake(format!("{at}: has hedge_ms and hedge_percentile; leave one out")));
+                mistakes.tell(at, "has hedge_ms and hedge_percentile; leave one out");
                 None
             }
         };
@@ -254,12 +255,13 @@ impl Policy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::json::parse_strictly;
+    use crate::mistake::Mistake;
+    use crate::wire::json::parse;
 
     fn compile(json: &str, otherwise: &Policy) -> (Policy, Vec<String>) {
-        let mut mistakes = Vec::new();
-        let policy = Policy::compile("policy", &parse_strictly(json).unwrap(), otherwise, &mut mistakes);
-        (policy, mistakes.into_iter().map(|Mistake(text)| text).collect())
+        let mut mistakes = Mistakes::default();
+        let policy = Policy::compile("policy", &parse(json).unwrap(), otherwise, &mut mistakes);
+        (policy, mistakes.or(()).err().unwrap_or_default().into_iter().map(|Mistake(text)| text).collect())
     }
 
     #[test]
@@ -294,11 +296,11 @@ mod tests {
         let cases = [
             (
                 r#"{"fall_on":["rate-limits"]}"#,
-                r#"policy.fall_on: "rate-limits" is no failure; did you mean "rate-limit"?"#,
+                r#"policy.fall_on[0]: "rate-limits" is no failure; did you mean "rate-limit"?"#,
             ),
             (
                 r#"{"fall_on":["200"]}"#,
-                r#"policy.fall_on: "200" is no failure; a class like "rate-limit" or a status like "404" or "5xx""#,
+                r#"policy.fall_on[0]: "200" is no failure; a class like "rate-limit" or a status like "404" or "5xx""#,
             ),
             (
                 r#"{"attempts":0}"#,

@@ -5,8 +5,8 @@
 use super::dice::Dice;
 use super::need::{Need, Needs};
 use super::wish::variant;
-use crate::config::Mistake;
 use crate::host::{Headers, Millis};
+use crate::mistake::{Mistakes, under};
 use crate::named::Named;
 use crate::wire::json::{objects, written};
 
@@ -172,9 +172,8 @@ impl Rule {
         at: &str,
         written: &RuleDraft,
         knows: impl Fn(&str) -> Result<(), String>,
-        mistakes: &mut Vec<Mistake>,
+        mistakes: &mut Mistakes,
     ) -> Option<Self> {
-        let mut wrong = |why: String| mistakes.push(Mistake(format!("{at}{why}")));
         let when = &written.when;
         let between = match when.between.as_slice() {
             [] => None,
@@ -182,31 +181,32 @@ impl Rule {
             _ => None,
         };
         if between.is_none() && !when.between.is_empty() {
-            wrong(".when.between: not two times of day like [\"22:00\", \"06:00\"]".to_owned());
-        }
-        let names: Vec<(String, u32)> = match &written.model {
-            Some(model) => vec![(model.clone(), 1)],
-            None => written.split.iter().map(|(name, share)| (name.to_owned(), *share)).collect(),
-        };
-        for (name, _) in &names {
-            if let Err(why) = knows(name) {
-                wrong(format!(": {why}"));
-            }
+            let why = "not two times of day like [\"22:00\", \"06:00\"]";
+            mistakes.say(&format!("{at}.when.between"), why);
         }
         let then = match (&written.model, written.split.is_empty(), &written.deny) {
-            (Some(_), true, None) | (None, false, None) if names.iter().any(|(_, share)| *share > 0) => {
-                Then::Use(names)
-            }
-            (None, true, Some(why)) => Then::Deny(why.clone()),
+            (Some(model), true, None) => Some(Then::Use(vec![(model.clone(), 1)])),
             (None, false, None) => {
-                wrong(".split: no share is above 0".to_owned());
-                return None;
+                if written.split.values().all(|share| *share == 0) {
+                    mistakes.say(&format!("{at}.split"), "no share is above 0");
+                }
+                Some(Then::Use(written.split.iter().map(|(name, share)| (name.to_owned(), *share)).collect()))
             }
+            (None, true, Some(why)) => Some(Then::Deny(why.clone())),
             _ => {
-                wrong(": needs one of use (a model), split (models with their shares) and deny (a reason)".to_owned());
-                return None;
+                let why = "needs one of use (a model), split (models with their shares) and deny (a reason)";
+                mistakes.say_of(at, &["use", "split", "deny"], why);
+                None
             }
         };
+        if let Some(Err(why)) = written.model.as_deref().map(&knows) {
+            mistakes.say(&format!("{at}.use"), &why);
+        }
+        for name in written.split.names() {
+            if let Err(why) = knows(name) {
+                mistakes.tell(&under(&format!("{at}.split"), name), &why);
+            }
+        }
         let glob = |text: &Option<String>| text.clone().map(Glob::new);
         let headers = when.headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), Glob::new(value))).collect();
         let when = When {
@@ -219,7 +219,7 @@ impl Rule {
             needs: when.needs.iter().fold(Needs::default(), |needs, need| needs.with(*need)),
             between,
         };
-        Some(Self { when, then })
+        then.map(|then| Self { when, then })
     }
 }
 
@@ -268,7 +268,8 @@ mod tests {
     use std::sync::LazyLock;
 
     use super::*;
-    use crate::wire::json::parse_strictly;
+    use crate::mistake::Mistake;
+    use crate::wire::json::parse;
 
     fn facts(headers: &Headers) -> Facts<'_> {
         static TAGS: LazyLock<[String; 2]> = LazyLock::new(|| ["env:prod", "team:search"].map(str::to_owned));
@@ -396,10 +397,11 @@ mod tests {
     #[test]
     fn a_rule_is_read_and_its_mistakes_are_named() {
         let compile = |json: &str| {
-            let mut mistakes = Vec::new();
+            let mut mistakes = Mistakes::default();
             let knows = |name: &str| if name == "smart" { Ok(()) } else { Err(format!("no model \"{name}\"")) };
-            let rule = Rule::compile("rules[0]", &parse_strictly(json).unwrap(), knows, &mut mistakes);
-            (rule, mistakes.into_iter().map(|Mistake(text)| text).collect::<Vec<_>>())
+            let rule = Rule::compile("rules[0]", &parse(json).unwrap(), knows, &mut mistakes);
+            let mistakes = mistakes.or(()).err().unwrap_or_default().into_iter();
+            (rule, mistakes.map(|Mistake(text)| text).collect::<Vec<_>>())
         };
         let (rule, mistakes) = compile(
             r#"{"when":{"model":"claude-*","headers":{"X-Team":"a"},"needs":["images"],"between":["22:00","06:00"]},"use":"smart"}"#,
@@ -413,7 +415,7 @@ mod tests {
         let cases = [
             ("{}", needs),
             (r#"{"use":"smart","deny":"no"}"#, needs),
-            (r#"{"use":"smrat"}"#, r#"rules[0]: no model "smrat""#),
+            (r#"{"use":"smrat"}"#, r#"rules[0].use: no model "smrat""#),
             (r#"{"split":{"smart":0}}"#, "rules[0].split: no share is above 0"),
             (
                 r#"{"when":{"between":["22:00"]},"use":"smart"}"#,

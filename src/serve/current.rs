@@ -91,14 +91,14 @@ impl Current {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Draft;
+    use crate::config::Reading;
 
     const GOOD: &str = r#"{"strict":true}"#;
     const OTHER: &str = r#"{"strict":false}"#;
     const BAD: &str = r#"{"strikt":true}"#;
 
     fn offer(current: &mut Current, text: &str) -> Offered {
-        let compile = || Draft::from_json(Some(text)).and_then(|draft| Config::compile(&draft, |_| None));
+        let compile = || Config::of(&Reading::of(Some(text)), None, |_| None);
         current.offer(&version::version(Some(text)), compile)
     }
 

@@ -17,7 +17,7 @@ use worker::{Context, Delay, Env};
 use super::{namespace, now, recall, remember};
 use crate::auth::Keyless;
 use crate::config::version::version;
-use crate::config::{Config, Draft};
+use crate::config::{Config, Reading};
 use crate::host::{Millis, StoreDown};
 use crate::serve::Gateway;
 use crate::serve::current::{Current, LAST_GOOD, LAST_GOOD_SECONDS, Offered};
@@ -142,10 +142,7 @@ async fn renew(env: &Env) -> Option<Bytes> {
 fn offer(env: &Env, text: &[u8]) -> Offered {
     let text = String::from_utf8_lossy(text);
     let offered = PRICES.with_borrow(|(prices, _)| {
-        let compile = || {
-            let draft = Draft::from_json(Some(&text))?;
-            Config::compile_with(prices.overlay.as_ref(), &draft, |name| secret(env, name))
-        };
+        let compile = || Config::of(&Reading::of(Some(&text)), prices.overlay.as_ref(), |name| secret(env, name));
         let version = prices.stamp_if_wanted(&version(Some(&text)), &text);
         CURRENT.with_borrow_mut(|current| current.offer(&version, compile))
     });

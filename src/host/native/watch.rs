@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use super::Shared;
 use super::request::Request;
-use crate::config::{Config, Draft, Mistake};
+use crate::config::{Config, Mistake, Reading};
 use crate::host::Host as _;
 use crate::serve::current::{Current, Offered};
 use crate::serve::prices::{self, Prices};
@@ -21,20 +21,19 @@ pub struct Source {
 /// A configuration as it stands there, and its version.
 pub struct Written {
     pub version: String,
-    pub draft: Result<Draft, Vec<Mistake>>,
+    pub reading: Reading,
 }
 
 impl Written {
     pub fn compile(&self, prices: &Prices) -> Result<Config, Vec<Mistake>> {
-        let draft = self.draft.as_ref().map_err(Clone::clone)?;
-        Config::compile_with(prices.overlay.as_ref(), draft, |name| std::env::var(name).ok())
+        Config::of(&self.reading, prices.overlay.as_ref(), |name| std::env::var(name).ok())
     }
 
     /// With the prices, if it wants any but those that came with the gateway.
     fn stamped(&self, prices: &Prices) -> String {
-        match &self.draft {
-            Ok(draft) if draft.catalog.refresh_url.is_some() => prices.stamp(&self.version),
-            _ => self.version.clone(),
+        match &self.reading.draft.catalog.refresh_url {
+            Some(_) => prices.stamp(&self.version),
+            None => self.version.clone(),
         }
     }
 }

@@ -13,7 +13,7 @@ use spin_sdk::wasip3::spawn;
 use super::{log, now, recall, remember};
 use crate::auth::Keyless;
 use crate::config::version::version;
-use crate::config::{Config, Draft, Mistake};
+use crate::config::{Config, Draft, Mistake, Reading};
 use crate::host::{Host, Millis, StoreDown};
 use crate::named::Named;
 use crate::serve::Gateway;
@@ -124,18 +124,11 @@ async fn offer(text: &[u8]) -> Offered {
         return Offered::Known;
     }
     // Secrets have to be waited for.
-    let (draft, secrets) = match Draft::from_json(Some(&text)) {
-        Ok(draft) => {
-            let secrets = secrets(&draft).await;
-            (Ok(draft), secrets)
-        }
-        Err(mistakes) => (Err(mistakes), Ok(Named::default())),
-    };
+    let reading = Reading::of(Some(&text));
+    let secrets = secrets(&reading.draft).await;
     let compile = || {
         let secrets = secrets?;
-        PRICES.with_borrow(|prices| {
-            Config::compile_with(prices.overlay.as_ref(), &draft?, |name| secrets.get(name).cloned())
-        })
+        PRICES.with_borrow(|prices| Config::of(&reading, prices.overlay.as_ref(), |name| secrets.get(name).cloned()))
     };
     let offered = CURRENT.with_borrow_mut(|current| current.offer(&version, compile));
     if let Offered::Taken(line) | Offered::Refused(line) = &offered {

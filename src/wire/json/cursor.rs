@@ -151,6 +151,14 @@ impl<'a> Cursor<'a> {
         name
     }
 
+    /// Where every mistake is told: the field whose value comes next was there before.
+    #[cold]
+    pub(crate) fn twice(&mut self) {
+        if let Some(strict) = &mut self.strict {
+            strict.twice();
+        }
+    }
+
     fn next_name(&mut self, is_first: bool) -> Option<Cow<'a, str>> {
         if !self.another(b'}', is_first) {
             return None;

@@ -8,13 +8,16 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use super::{Cursor, END, Fault, Ignored, Read, parse};
+use crate::mistake::{Mistakes, under};
 use crate::nearest::nearest;
 
-/// Reads a value, which is all there is of `text`, or names each of its mistakes.
-pub fn parse_strictly<'a, T: Read<'a>>(text: &'a str) -> Result<T, Vec<String>> {
+/// Reads a value, which is all there is of `text`, as far as it can be read, and tells each of its mistakes.
+pub fn parse_strictly<'a, T: Read<'a>>(text: &'a str, mistakes: &mut Mistakes) -> T {
     // A text that is not JSON is one mistake. Of any other each value can be passed over.
-    parse::<Ignored>(text)
-        .map_err(|error| vec![format!("not JSON: {error} at line {} column {}", error.line(), error.column())])?;
+    if let Err(error) = parse::<Ignored>(text) {
+        mistakes.say("", &format!("not JSON: {error} at line {} column {}", error.line(), error.column()));
+        return T::blank();
+    }
     let mut at = Cursor::new(text);
     at.strict = Some(Box::default());
     let value = T::read(&mut at);
@@ -25,15 +28,17 @@ pub fn parse_strictly<'a, T: Read<'a>>(text: &'a str) -> Result<T, Vec<String>> 
         strict.around.push(Some((Step::Whole, 0)));
         at.tell();
     }
-    let mistakes = at.strict.map(|strict| strict.mistakes).unwrap_or_default();
-    if mistakes.is_empty() { Ok(value) } else { Err(mistakes) }
+    if let Some(strict) = at.strict {
+        *mistakes = strict.mistakes;
+    }
+    value
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Strict<'a> {
     /// The objects and lists around the cursor, the outermost first: which of its values is read, and where that begins.
     around: Vec<Option<(Step<'a>, usize)>>,
-    mistakes: Vec<String>,
+    mistakes: Mistakes,
 }
 
 /// How a value is called in what it stands in.
@@ -87,12 +92,21 @@ impl<'a> Strict<'a> {
         }
     }
 
+    /// Returns which of `known` is meant, if that is likely.
     #[cold]
-    pub(super) fn unknown(&mut self, name: &str, known: &[&str]) {
-        match nearest(name, known.iter().copied()) {
+    pub(super) fn unknown(&mut self, name: &str, known: &[&'static str]) -> Option<&'static str> {
+        let near = nearest(name, known.iter().copied());
+        match near {
             Some(near) => self.say(&format!("no such field; did you mean \"{near}\"?")),
             None => self.say(&format!("no such field; there are {}", listed(known, "and"))),
         }
+        if let Some(near) = near {
+            let own = self.around.pop();
+            let meant = under(&self.place(), near);
+            self.mistakes.doubt(meant);
+            self.around.extend(own);
+        }
+        near
     }
 
     #[cold]
@@ -102,37 +116,32 @@ impl<'a> Strict<'a> {
 
     #[cold]
     pub(super) fn missing(&mut self, name: &'static str) {
-        self.around.push(Some((Step::Field(Cow::Borrowed(name)), 0)));
-        self.say("missing");
-        self.around.pop();
+        let place = under(&self.place(), name);
+        self.tell(place, "missing");
     }
 
     /// Of the value that is read.
     fn say(&mut self, what: &str) {
-        let mut mistake = String::new();
-        for (step, _) in self.around.iter().flatten() {
-            // Writing to a string cannot fail.
-            let _ = match step {
-                Step::Whole => Ok(()),
-                Step::Element(index) => write!(mistake, "[{index}]"),
-                Step::Field(name) => {
-                    let dot = if mistake.is_empty() { "" } else { "." };
-                    let quote = if is_bare(name) { "" } else { "\"" };
-                    write!(mistake, "{dot}{quote}{name}{quote}")
-                }
-            };
-        }
-        if !mistake.is_empty() {
-            mistake.push_str(": ");
-        }
-        mistake.push_str(what);
-        self.mistakes.push(mistake);
+        self.tell(self.place(), what);
     }
-}
 
-/// Whether TOML wants no quotes around it.
-fn is_bare(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
+    /// Reading finds each mistake once, whatever else is wrong around it.
+    fn tell(&mut self, place: String, what: &str) {
+        self.mistakes.tell(&place, what);
+        self.mistakes.doubt(place);
+    }
+
+    fn place(&self) -> String {
+        let mut place = String::new();
+        for (step, _) in self.around.iter().flatten() {
+            match step {
+                Step::Whole => {}
+                Step::Element(index) => place = format!("{place}[{index}]"),
+                Step::Field(name) => place = under(&place, name),
+            }
+        }
+        place
+    }
 }
 
 /// What is wrong with `value`, which is of valid JSON.
@@ -214,7 +223,9 @@ mod tests {
     }
 
     fn mistakes(text: &str) -> Vec<String> {
-        parse_strictly::<Outer>(text).err().unwrap_or_default()
+        let mut mistakes = Mistakes::default();
+        let outer: Outer = parse_strictly(text, &mut mistakes);
+        mistakes.or(outer).err().unwrap_or_default().into_iter().map(|mistake| mistake.0).collect()
     }
 
     #[test]
@@ -233,6 +244,7 @@ mod tests {
                 &["names[1]: expected a string, not a list", "names[3]: expected a string, not fields"],
             ),
             (r#"{"only":{}}"#, &["only.target: missing"]),
+            (r#"{"only":{"targt":"t"}}"#, &[r#"only.targt: no such field; did you mean "target"?"#]),
             (r#"{"only":7,"limit":null}"#, &["only: expected fields, not 7"]),
             (
                 r#"{"inner":[{"target":"a","flag":null},{"colour":"red"},[],{"target":"a","color":"grean"}],"only":{"target":"t","color":"blue"}}"#,
@@ -263,7 +275,19 @@ mod tests {
     #[test]
     fn what_has_no_mistake_is_read_as_ever() {
         let text = r#"{ "inner" : [ {"target":"a","flag":true}, {"target":"b"} ] , "names":["x","y"] }"#;
-        let strict: Outer = parse_strictly(text).unwrap();
+        let strict: Outer = parse_strictly(text, &mut Mistakes::default());
         assert_eq!(format!("{strict:?}"), format!("{:?}", parse::<Outer>(text).unwrap()));
+    }
+
+    #[test]
+    fn what_can_be_read_is_read() {
+        let mut mistakes = Mistakes::default();
+        let text = r#"{"limit":"x","names":["a",1,"c"],"iner":[],"only":{"target":"t","color":"grean"}}"#;
+        let outer: Outer = parse_strictly(text, &mut mistakes);
+        assert_eq!(outer.names, ["a", "", "c"]);
+        assert_eq!(outer.only.map(|only| only.target), Some("t".to_owned()));
+        let mistaken = ["limit", "names[1]", "iner", "inner", "only.color"];
+        assert!(mistaken.iter().all(|at| !mistakes.is_sound(at)), "{mistakes:?}");
+        assert!(["names[0]", "names[2]", "only.target"].iter().all(|at| mistakes.is_sound(at)), "{mistakes:?}");
     }
 }

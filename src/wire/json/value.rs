@@ -125,7 +125,11 @@ impl Filling {
                 return Some(place);
             }
             if let Some(strict) = &mut at.strict {
-                strict.unknown(&name, self.names);
+                let meant = strict.unknown(&name, self.names);
+                // What stands there under a wrong name is not missing, too.
+                if let Some(place) = self.names.iter().position(|known| meant == Some(known)) {
+                    self.required &= !(1 << place);
+                }
             }
             at.skip();
         }
