@@ -10,7 +10,7 @@ use tollgate::route::order::Order;
 use tollgate::route::policy::PolicyDraft;
 use tollgate::route::rule::{RuleDraft, WhenDraft};
 
-use self::deployment::{Element, Entry, secret};
+use self::deployment::{Element, Entry, SHARES, secret};
 use self::fallback::Fallbacks;
 use super::part::{Notes, Part, kind};
 use super::place::{self, Deployment, Named, Open, whole_weights};
@@ -204,13 +204,14 @@ fn general(mut part: Part, draft: &mut Draft, notes: &mut Notes) {
 
 /// A group with everything that is asked after it.
 fn name(group: &Group, groups: &[Group], settings: &Settings, notes: &mut Notes) -> Named {
-    let mut tiers = tiers(group, notes);
+    let order = settings.order.unwrap_or(Order::Weighted);
+    let mut tiers = tiers(group, order, notes);
     let own = group.entries.len();
     let behind = settings.fallbacks.after(&group.name, own, notes);
     for name in &behind.names {
         let Some(fallback) = groups.iter().find(|group| group.name == *name) else { continue };
         // What is not quite carried of it is told where it is a model itself.
-        let more = self::tiers(fallback, &mut Notes::default());
+        let more = self::tiers(fallback, order, &mut Notes::default());
         if more.iter().any(|tier| tier.len() > 1) {
             let at = fallback.entries.first().map(|entry| entry.at.as_str()).unwrap_or_default();
             let why = format!(
@@ -231,7 +232,6 @@ fn name(group: &Group, groups: &[Group], settings: &Settings, notes: &mut Notes)
     policy.fall_on = behind.fall_on;
     let first_byte_ms = group.entries.iter().find_map(|entry| entry.first_byte_ms).or(settings.first_byte_ms);
     let draft = AliasDraft { first_byte_ms, policy: Some(policy), ..AliasDraft::default() };
-    let order = settings.order.unwrap_or(Order::Weighted);
     Named { name: group.name.clone(), tiers, order, draft }
 }
 
@@ -249,7 +249,7 @@ fn budget(retries: u32, own: usize, groups: usize, settings: &Settings) -> Polic
 }
 
 /// The deployments of a group, by their `order`, those without one last.
-fn tiers(group: &Group, notes: &mut Notes) -> Vec<Vec<Deployment>> {
+fn tiers(group: &Group, order: Order, notes: &mut Notes) -> Vec<Vec<Deployment>> {
     let mut entries: Vec<&Entry> = group.entries.iter().collect();
     entries.sort_by_key(|entry| entry.order.unwrap_or(u32::MAX));
     for (field, of) in [
@@ -267,18 +267,51 @@ fn tiers(group: &Group, notes: &mut Notes) -> Vec<Vec<Deployment>> {
     let tiers = entries.chunk_by(|one, other| one.order == other.order);
     tiers
         .map(|tier| {
-            // By weights, or else by limits. Who names none gets none where others do.
-            let by = (0..).take(3).find(|by| tier.iter().any(|entry| share(entry, *by).is_some()));
+            let by = shared_by(tier, order);
+            tell_shares(tier, by, order, notes);
             let shares: Vec<f64> =
                 tier.iter().map(|entry| by.map_or(1.0, |by| share(entry, by).unwrap_or_default())).collect();
             let weigh = |(entry, weight): (&&Entry, u32)| Deployment { weight, ..entry.deployment.clone() };
-            tier.iter().zip(whole_weights(&shares)).map(weigh).collect()
+            let mut tier: Vec<Deployment> = tier.iter().zip(whole_weights(&shares)).map(weigh).collect();
+            // Who has no share is asked when all others have failed, also where they are asked as they are listed.
+            tier.sort_by_key(|deployment| deployment.weight == 0);
+            tier
         })
         .collect()
 }
 
+/// What the work of a tier is shared by, if by anything. LiteLLM looks at the first of its deployments only: by what that
+/// names, all are weighed, and whoever names none of it gets nothing. Where that makes nothing of all, the next counts.
+///
+/// Source: `simple_shuffle` in `litellm/router_strategy/simple_shuffle.py`, read 2026-11-22.
+fn shared_by(tier: &[&Entry], order: Order) -> Option<usize> {
+    let first = tier.first().filter(|_| order == Order::Weighted)?;
+    let is_any = |by: usize| tier.iter().any(|entry| share(entry, by).is_some_and(|share| share > 0.0));
+    (0..SHARES.len()).find(|by| share(first, *by).is_some() && is_any(*by))
+}
+
 fn share(entry: &Entry, by: usize) -> Option<f64> {
-    entry.shares.get(by).copied().flatten()
+    entry.shares.get(by)?.as_ref().map(|(_, share)| *share)
+}
+
+/// What becomes of weights and limits here.
+fn tell_shares(tier: &[&Entry], by: Option<usize>, order: Order, notes: &mut Notes) {
+    for entry in tier {
+        for (place, name) in SHARES.iter().enumerate() {
+            let Some((at, _)) = entry.shares.get(place).and_then(Option::as_ref) else { continue };
+            let is_limit = *name != "weight";
+            match by {
+                Some(by) if by == place && is_limit => notes.lose(at, "a share of the work here, and no limit"),
+                None if order == Order::Weighted && tier.len() > 1 => {
+                    let while_first =
+                        "the first of these deployments says nothing of its own share, so all get the same";
+                    notes.lose(at, &format!("{while_first}; here they do also while that one rests"));
+                }
+                _ if is_limit => notes.lose(at, "targets have no limits here"),
+                _ => {}
+            }
+        }
+    }
 }
 
 /// Another name for a model: a model of its own, or where no list shows it, a rule.

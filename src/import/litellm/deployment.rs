@@ -15,11 +15,14 @@ pub(super) struct Entry {
     pub(super) deployment: Deployment,
     /// The lowest is asked first.
     pub(super) order: Option<u32>,
-    /// How much of the work it gets: by its weight, else by its limits.
-    pub(super) shares: [Option<f64>; 3],
+    /// What may say how much of the work it gets, as [`SHARES`] calls it: where each stands, and what it says.
+    pub(super) shares: [Option<(String, f64)>; 3],
     pub(super) first_byte_ms: Option<u64>,
     pub(super) retries: Option<u32>,
 }
+
+/// Its weight, and its limits in a minute. The first that is usable counts.
+pub(super) const SHARES: [&str; 3] = ["weight", "rpm", "tpm"];
 
 /// What stands in the list.
 #[derive(Debug)]
@@ -88,12 +91,9 @@ pub(super) fn read(mut part: Part, notes: &mut Notes) -> Option<Element> {
         about.lose(&["base_model"], "name its price in [prices], where the catalogue has none", notes);
         about.close("the catalogue knows what models can do", notes);
     }
-    let shares = ["weight", "rpm", "tpm"].map(|name| {
-        let inner = params.number(name, notes);
-        if name != "weight" && (inner.is_some() || part.has(name)) {
-            notes.lose(&params.at(name), "a share of the work here, and no limit");
-        }
-        inner.or_else(|| part.number(name, notes))
+    let shares = SHARES.map(|name| {
+        let mut number = |part: &mut Part| part.number(name, notes).map(|number| (part.at(name), number));
+        number(&mut params).or_else(|| number(&mut part))
     });
     let order = params.whole("order", notes);
     let first_byte_ms = timeout(&mut params, "timeout", notes);

@@ -69,10 +69,10 @@ header = "api-key"
 resource = "my-us"
 
 # Not carried, or not quite:
-# - model_list[0].litellm_params.rpm: a share of the work here, and no limit
 # - model_list[0].litellm_params.api_version: Azure's API of version 1 is asked, which takes none
-# - model_list[1].litellm_params.rpm: a share of the work here, and no limit
 # - model_list[1].litellm_params.api_version: Azure's API of version 1 is asked, which takes none
+# - model_list[0].litellm_params.rpm: a share of the work here, and no limit
+# - model_list[1].litellm_params.rpm: a share of the work here, and no limit
 "##,
     },
     Case {
@@ -104,6 +104,109 @@ weight = 3
 [[providers.openai.keys]]
 secret = "OPENAI_KEY_B"
 weight = 1
+"##,
+    },
+    Case {
+        holds: "a strategy that asks for no weights is kept where only some deployments have limits",
+        name: "config",
+        model: None,
+        file: r##"
+model_list:
+  - model_name: a
+    litellm_params: {model: openai/gpt-5, rpm: 900}
+  - model_name: a
+    litellm_params: {model: groq/llama-4}
+router_settings: {routing_strategy: least-busy}
+"##,
+        expected: r##"
+[models.a]
+targets = ["openai/gpt-5", "groq/llama-4"]
+
+[models.a.policy]
+order = "least-busy"
+
+# Not carried, or not quite:
+# - model_list[0].litellm_params.rpm: targets have no limits here
+"##,
+    },
+    Case {
+        holds: "whoever names no share gets none where the first names one",
+        name: "config",
+        model: None,
+        file: r##"
+model_list:
+  - model_name: a
+    litellm_params: {model: openai/gpt-5, rpm: 900, tpm: 7}
+  - model_name: a
+    litellm_params: {model: groq/llama-4, weight: 5}
+  - model_name: a
+    litellm_params: {model: anthropic/claude-opus-4-5, rpm: 100}
+  - model_name: b
+    litellm_params: {model: openai/gpt-5, weight: 0, rpm: 3}
+  - model_name: b
+    litellm_params: {model: groq/llama-4, weight: 2}
+  - model_name: c
+    litellm_params: {model: openai/gpt-5, weight: 0, rpm: 3}
+  - model_name: c
+    litellm_params: {model: groq/llama-4, rpm: 1}
+"##,
+        expected: r##"
+[models.a]
+targets = ["openai/gpt-5", "anthropic/claude-opus-4-5", "groq/llama-4"]
+
+[models.a.policy]
+order = "weighted"
+
+[models.a.policy.weights]
+"anthropic/claude-opus-4-5" = 1
+"groq/llama-4" = 0
+"openai/gpt-5" = 9
+
+[models.b]
+targets = ["groq/llama-4", "openai/gpt-5"]
+
+[models.c]
+targets = ["openai/gpt-5", "groq/llama-4"]
+
+[models.c.policy]
+order = "weighted"
+
+[models.c.policy.weights]
+"groq/llama-4" = 1
+"openai/gpt-5" = 3
+
+# Not carried, or not quite:
+# - model_list[0].litellm_params.rpm: a share of the work here, and no limit
+# - model_list[0].litellm_params.tpm: targets have no limits here
+# - model_list[2].litellm_params.rpm: a share of the work here, and no limit
+# - model_list[3].litellm_params.rpm: targets have no limits here
+# - model_list[5].litellm_params.rpm: a share of the work here, and no limit
+# - model_list[6].litellm_params.rpm: a share of the work here, and no limit
+"##,
+    },
+    Case {
+        holds: "all get the same share where the first names none",
+        name: "config",
+        model: None,
+        file: r##"
+model_list:
+  - model_name: a
+    litellm_params: {model: openai/gpt-5}
+  - model_name: a
+    litellm_params: {model: groq/llama-4, rpm: 900}
+  - model_name: a
+    litellm_params: {model: anthropic/claude-opus-4-5, weight: 3}
+"##,
+        expected: r##"
+[models.a]
+targets = ["openai/gpt-5", "groq/llama-4", "anthropic/claude-opus-4-5"]
+
+[models.a.policy]
+order = "weighted"
+
+# Not carried, or not quite:
+# - model_list[1].litellm_params.rpm: the first of these deployments says nothing of its own share, so all get the same; here they do also while that one rests
+# - model_list[2].litellm_params.weight: the first of these deployments says nothing of its own share, so all get the same; here they do also while that one rests
 "##,
     },
     Case {
@@ -397,9 +500,9 @@ order = "weighted"
 "openai/gpt-5" = 1
 
 # Not carried, or not quite:
+# - router_settings.routing_strategy: "usage-based-routing-v2" is not known here; targets are taken by chance, by their weights
 # - model_list[0].litellm_params.tpm: a share of the work here, and no limit
 # - model_list[1].litellm_params.tpm: a share of the work here, and no limit
-# - router_settings.routing_strategy: "usage-based-routing-v2" is not known here; targets are taken by chance, by their weights
 "##,
     },
     Case {
