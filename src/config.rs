@@ -29,7 +29,6 @@ pub use crate::mistake::Mistake;
 use crate::mistake::{Mistakes, under};
 use crate::named::Named;
 use crate::nearest::nearest;
-use crate::price::Picodollars;
 use crate::route::health::Key;
 use crate::route::policy::{Policy, PolicyDraft};
 use crate::route::rule::{Glob, Rule};
@@ -397,7 +396,7 @@ fn compile_callers(draft: &Draft, secret: &Secrets<'_>, mistakes: &mut Mistakes)
             mistakes.tell(&at, &why);
         }
         let spend_cap = caller.spend_cap_usd.as_deref().and_then(|text| {
-            let amount = Picodollars::parse(text, 1_000_000_000_000);
+            let amount = model::amount(text, 1_000_000_000_000);
             if amount.is_none() {
                 let why = format!("\"{text}\" is not an amount like \"5.00\"");
                 mistakes.say(&format!("{at}.spend_cap_usd"), &why);
@@ -474,6 +473,7 @@ fn unhex(hex: &str) -> Option<[u8; 32]> {
 mod tests {
     use super::*;
     use crate::dialect::{Dialect, Inbound};
+    use crate::price::Picodollars;
     use crate::wire::json;
 
     fn compile(json: &str, secrets: &[(&str, &str)]) -> Result<Config, Vec<String>> {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::model::PriceDraft;
+use super::model::{PriceDraft, dollars};
 use super::provider::{ProviderDraft, secret_names};
 use super::refresh::CatalogDraft;
 use super::{AWS_ACCESS_KEY, AWS_REGION, AWS_SECRET_KEY, AWS_SESSION_TOKEN, FIRST_SECRET};
@@ -13,7 +13,7 @@ use crate::mistake::{Mistake, Mistakes};
 use crate::named::Named;
 use crate::route::policy::PolicyDraft;
 use crate::route::rule::RuleDraft;
-use crate::wire::json::{objects, parse_strictly, written};
+use crate::wire::json::{Shape, objects, parse_strictly, written};
 
 objects! {
     /// The configuration of Tollgate, an AI gateway; field by field in README.md.
@@ -44,11 +44,11 @@ objects! {
     #[derive(Debug, Default, Clone)]
     pub struct Timeouts {
         /// Until the first byte of an answer, in milliseconds.
-        pub first_byte_ms: Option<u64>,
+        pub first_byte_ms: Option<u64> where above_zero,
         /// Between two pieces of an answer, in milliseconds.
-        pub idle_ms: Option<u64>,
+        pub idle_ms: Option<u64> where above_zero,
         /// Until the end of an answer, in milliseconds, all attempts together.
-        pub total_ms: Option<u64>,
+        pub total_ms: Option<u64> where above_zero,
         /// Until a streaming caller is told that it waits, in milliseconds; 0 is never.
         pub heartbeat_ms: Option<u64>,
     }
@@ -76,11 +76,11 @@ objects! {
         /// As `strict` of the whole configuration.
         pub strict: Option<bool>,
         /// Until the first byte of an answer, in milliseconds.
-        pub first_byte_ms: Option<u64>,
+        pub first_byte_ms: Option<u64> where above_zero,
         /// Between two pieces of an answer, in milliseconds.
-        pub idle_ms: Option<u64>,
+        pub idle_ms: Option<u64> where above_zero,
         /// Until the end of an answer, in milliseconds, all attempts together.
-        pub total_ms: Option<u64>,
+        pub total_ms: Option<u64> where above_zero,
         /// Until a streaming caller is told that it waits, in milliseconds; 0 is never.
         pub heartbeat_ms: Option<u64>,
         /// Over what `[policy]` says for all models.
@@ -92,13 +92,21 @@ objects! {
         /// The name of the secret that holds the key.
         pub secret: Option<String>,
         /// SHA-256 of the key, in hex, in place of `secret`.
-        pub sha256: Option<String>,
+        pub sha256: Option<String> where digest,
         pub requests_per_minute: Option<u32>,
         /// Dollars in a calendar month (UTC), like `5.00`.
-        pub spend_cap_usd: Option<String>,
+        pub spend_cap_usd: Option<String> where dollars,
         /// Whether a model whose price is not known may be asked under a cap.
         pub unpriced: bool = false,
     }
+}
+
+fn above_zero(number: Shape) -> Shape {
+    number.above_zero()
+}
+
+fn digest(_: Shape) -> Shape {
+    Shape::text("^[0-9A-Fa-f]{64}$", &[])
 }
 
 written! {

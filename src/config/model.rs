@@ -6,27 +6,27 @@ use crate::catalog::models::{Figures, Kind, Model, Models, Origin, Priced, Sheet
 use crate::mistake::{Mistakes, under};
 use crate::price::{Picodollars, Price, Search, Service};
 use crate::route::need::{Need, Needs};
-use crate::wire::json::{objects, written};
+use crate::wire::json::{Shape, objects, written};
 
 objects! {
     /// Dollars per million tokens, as decimal strings. What is left out stands to input and output as the catalogue has it, and
     /// where that knows no price of the model, is as the like of it. Without any price all are as the catalogue has them.
     #[derive(Debug, Default, Clone)]
     pub struct PriceDraft {
-        pub input: Option<String>,
-        pub cached_input: Option<String>,
-        pub cache_write: Option<String>,
-        pub cache_write_1h: Option<String>,
-        pub output: Option<String>,
-        pub reasoning: Option<String>,
-        pub audio_input: Option<String>,
-        pub audio_output: Option<String>,
-        pub image_input: Option<String>,
-        pub image_output: Option<String>,
+        pub input: Option<String> where per_million,
+        pub cached_input: Option<String> where per_million,
+        pub cache_write: Option<String> where per_million,
+        pub cache_write_1h: Option<String> where per_million,
+        pub output: Option<String> where per_million,
+        pub reasoning: Option<String> where per_million,
+        pub audio_input: Option<String> where per_million,
+        pub audio_output: Option<String> where per_million,
+        pub image_input: Option<String> where per_million,
+        pub image_output: Option<String> where per_million,
         /// Dollars for each answer.
-        pub request: Option<String>,
+        pub request: Option<String> where dollars,
         /// Dollars for one search.
-        pub search: Option<String>,
+        pub search: Option<String> where dollars,
         /// By the size of the prompt, the smallest first.
         pub above: Vec<TierDraft> = Vec::new(),
         /// The most tokens of a prompt.
@@ -42,16 +42,16 @@ objects! {
     #[derive(Debug, Clone)]
     pub struct TierDraft {
         pub input_tokens: u64,
-        pub input: Option<String>,
-        pub cached_input: Option<String>,
-        pub cache_write: Option<String>,
-        pub cache_write_1h: Option<String>,
-        pub output: Option<String>,
-        pub reasoning: Option<String>,
-        pub audio_input: Option<String>,
-        pub audio_output: Option<String>,
-        pub image_input: Option<String>,
-        pub image_output: Option<String>,
+        pub input: Option<String> where per_million,
+        pub cached_input: Option<String> where per_million,
+        pub cache_write: Option<String> where per_million,
+        pub cache_write_1h: Option<String> where per_million,
+        pub output: Option<String> where per_million,
+        pub reasoning: Option<String> where per_million,
+        pub audio_input: Option<String> where per_million,
+        pub audio_output: Option<String> where per_million,
+        pub image_input: Option<String> where per_million,
+        pub image_output: Option<String> where per_million,
     }
 }
 
@@ -65,6 +65,25 @@ written! {
         audio_output?, image_input?, image_output?,
     }
 }
+
+/// What [`amount`] takes as dollars.
+pub(super) fn dollars(_: Shape) -> Shape {
+    Shape::text("^([0-9]{1,7}([.][0-9]{0,12})?|[.][0-9]{1,12})$", &["5.00"])
+}
+
+/// What [`amount`] takes as dollars per million tokens: a token costs whole picodollars.
+fn per_million(_: Shape) -> Shape {
+    Shape::text("^([0-9]{1,7}([.][0-9]{0,6}0{0,6})?|[.][0-9]{1,6}0{0,6})$", &["0.15"])
+}
+
+/// `text` as a decimal number, times `scale` as [`Picodollars::parse`] has it, of no more digits before the point than any
+/// counter could reach.
+pub(super) fn amount(text: &str, scale: u64) -> Option<Picodollars> {
+    let whole = text.split('.').next().unwrap_or_default();
+    Picodollars::parse(text, scale).filter(|_| whole.len() <= WHOLE_DIGITS_MAX)
+}
+
+const WHOLE_DIGITS_MAX: usize = 7;
 
 /// The rates of either, in the order of [`Figures::NAMES`].
 macro_rules! rates {
@@ -188,7 +207,7 @@ fn read_amount(
     mistakes: &mut Mistakes,
 ) -> Option<u64> {
     let text = text.as_deref()?;
-    let amount = Picodollars::parse(text, scale);
+    let amount = amount(text, scale);
     if amount.is_none() {
         mistakes.say(&format!("{at}.{field}"), &format!("\"{text}\" is not {due}"));
     }

@@ -5,7 +5,7 @@ use crate::host::{Millis, Network};
 use crate::media;
 use crate::media::origin::Origin;
 use crate::mistake::Mistakes;
-use crate::wire::json::{objects, written};
+use crate::wire::json::{Shape, objects, written};
 
 objects! {
     /// Prices are those that came with the gateway where there is no URL.
@@ -13,8 +13,8 @@ objects! {
     pub struct CatalogDraft {
         /// Of a list of prices, over https or on a host that `media.hosts` lists.
         pub refresh_url: Option<String>,
-        /// From one refresh to the next, in hours.
-        pub refresh_hours: Option<u64>,
+        /// From one refresh to the next, in hours: from 1 to 2160, which is a quarter; 24 by default.
+        pub refresh_hours: Option<u64> where hours,
         /// Whether the list is also taken where it has less than half of the models that it had before, or of those among them
         /// that the catalogue knows. Else it counts as damaged.
         pub refresh_shrinks: Option<bool>,
@@ -23,6 +23,10 @@ objects! {
 
 written! {
     impl CatalogDraft { refresh_url?, refresh_hours?, refresh_shrinks? }
+}
+
+fn hours(number: Shape) -> Shape {
+    Shape { minimum: Some(1), maximum: Some(HOURS_MAX), ..number }
 }
 
 /// A list of prices that is fetched now and then.

@@ -8,7 +8,7 @@ use crate::host::Millis;
 use crate::mistake::Mistakes;
 use crate::named::Named;
 use crate::nearest::nearest;
-use crate::wire::json::{objects, words, written};
+use crate::wire::json::{Read, Shape, objects, words, written};
 
 objects! {
     /// As it is written: `[policy]` for all models, `[models.NAME.policy]` for one.
@@ -21,23 +21,23 @@ objects! {
         /// By `provider/model` or provider.
         pub weights: Named<u32> = Named::default(),
         /// Names of classes, or statuses like `"404"` and `"5xx"`.
-        pub fall_on: Option<Vec<String>>,
+        pub fall_on: Option<Vec<String>> where failures,
         /// How many attempts one request may make, over all targets.
-        pub attempts: Option<u32>,
-        /// No attempt begins later than so long after the first.
-        pub attempts_ms: Option<u64>,
+        pub attempts: Option<u32> where above_zero,
+        /// No attempt begins later than so many milliseconds after the first.
+        pub attempts_ms: Option<u64> where above_zero,
         /// How often the same target is asked again before the next.
         pub retries: Option<u32>,
-        /// Before the first time; then twice as long each time.
+        /// Before the first time, in milliseconds; then twice as long each time.
         pub retry_ms: Option<u64>,
         /// So many failures in a row close a target.
-        pub rest_after: Option<u32>,
-        /// For how long, the first time; 0 is never.
-        pub rest_ms: Option<u64>,
-        /// Another target is asked beside the first when that has not begun to answer for so long; 0 is never.
+        pub rest_after: Option<u32> where above_zero,
+        /// For how many milliseconds, the first time; 0 is never, and 300000 the most.
+        pub rest_ms: Option<u64> where rest,
+        /// Another target is asked beside the first when that has not begun to answer for so many milliseconds; 0 is never.
         pub hedge_ms: Option<u64>,
-        /// The same when so many in a hundred of the first target's answers would have begun.
-        pub hedge_percentile: Option<u32>,
+        /// The same when so many in a hundred of the first target's answers would have begun; from 1 to 99.
+        pub hedge_percentile: Option<u32> where percentile,
         /// Whether the next target goes on with a stream that broke off in the middle.
         pub splice: Option<bool>,
         /// Providers, or `provider/model`, besides which none is asked.
@@ -58,6 +58,24 @@ written! {
         order?, sticky?, weights?, fall_on?, attempts?, attempts_ms?, retries?, retry_ms?, rest_after?, rest_ms?, hedge_ms?, hedge_percentile?, splice?,
         only?, ignore?, regions?, zero_retention?, no_training?,
     }
+}
+
+fn above_zero(number: Shape) -> Shape {
+    number.above_zero()
+}
+
+fn rest(number: Shape) -> Shape {
+    Shape { maximum: Some(DOWN_MS_MAX), ..number }
+}
+
+fn percentile(number: Shape) -> Shape {
+    Shape { minimum: Some(1), maximum: Some(99), ..number }
+}
+
+/// What [`Fall::read`] takes.
+fn failures(_: Shape) -> Shape {
+    let status = Shape::text("^[45](xx|[0-9][0-9])$", &["404", "5xx"]);
+    Shape::list(Shape::any_of(vec![Class::shape(), status.under(&["A status, or all that begin like it."])]))
 }
 
 words! {
@@ -156,10 +174,13 @@ impl Fall {
         let mut statuses = Vec::new();
         for (index, name) in names.iter().enumerate() {
             let class = Class::ALL.iter().find(|class| class.word() == name);
-            match (class, name.parse::<u16>(), name.strip_suffix("xx").and_then(|digit| digit.parse::<u16>().ok())) {
+            // A number may be written with a sign and with zeros, and a status is not.
+            let status = name.parse::<u16>().ok().filter(|status| name.len() == 3 && (400..=599).contains(status));
+            match (class, status, name.as_str()) {
                 (Some(class), ..) => classes.push(*class),
-                (None, Ok(status @ 400..=599), _) => statuses.push(status),
-                (None, _, Some(hundred @ (4 | 5))) => statuses.extend((0..100).map(|rest| hundred * 100 + rest)),
+                (None, Some(status), _) => statuses.push(status),
+                (None, None, "4xx") => statuses.extend(400..500),
+                (None, None, "5xx") => statuses.extend(500..600),
                 _ => {
                     let near = nearest(name, Class::ALL.iter().map(|class| class.word()));
                     let hint = near.map_or_else(

@@ -8,7 +8,7 @@ use super::wish::variant;
 use crate::host::{Headers, Millis};
 use crate::mistake::{Mistakes, under};
 use crate::named::Named;
-use crate::wire::json::{objects, written};
+use crate::wire::json::{Shape, objects, written};
 
 objects! {
     /// As it is written, in `[[rules]]`.
@@ -40,14 +40,20 @@ objects! {
         pub body_bytes_under: Option<usize>,
         /// All that the request must need.
         pub needs: Vec<Need> = Vec::new(),
-        /// Two times of day, UTC.
-        pub between: Vec<String> = Vec::new(),
+        /// Two times of day, UTC, like `["22:00", "06:00"]`; over midnight where the second is the earlier.
+        pub between: Option<Vec<String>> where times,
     }
 }
 
 written! {
     impl RuleDraft { when, model as "use"?, split?, deny? }
     impl WhenDraft { model?, caller?, tag?, headers?, body_bytes_over?, body_bytes_under?, needs?, between? }
+}
+
+/// What [`Hours::read`] takes.
+fn times(_: Shape) -> Shape {
+    let time = Shape::text("^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$", &["06:00"]);
+    Shape { items_min: Some(2), items_max: Some(2), ..Shape::list(time) }
 }
 
 /// What is known of a request before it is read.
@@ -114,7 +120,11 @@ impl Hours {
     /// Of two times of day, as in `22:00`.
     pub fn read(from: &str, until: &str) -> Option<Self> {
         let minutes = |text: &str| {
-            let (hour, minute) = text.split_once(':').filter(|_| text.len() == 5)?;
+            let (hour, minute) = text.split_once(':').filter(|(hour, minute)| (hour.len(), minute.len()) == (2, 2))?;
+            // A number may be written with a sign, and a time is not.
+            if text.contains('+') {
+                return None;
+            }
             let (hour, minute) = (hour.parse::<u32>().ok()?, minute.parse::<u32>().ok()?);
             (minute < 60 && hour * 60 + minute <= DAY_MINUTES).then_some(hour * 60 + minute)
         };
@@ -175,12 +185,11 @@ impl Rule {
         mistakes: &mut Mistakes,
     ) -> Option<Self> {
         let when = &written.when;
-        let between = match when.between.as_slice() {
-            [] => None,
-            [from, until] => Hours::read(from, until),
+        let between = match when.between.as_deref() {
+            Some([from, until]) => Hours::read(from, until),
             _ => None,
         };
-        if between.is_none() && !when.between.is_empty() {
+        if between.is_none() && when.between.is_some() {
             let why = "not two times of day like [\"22:00\", \"06:00\"]";
             mistakes.say(&format!("{at}.when.between"), why);
         }
@@ -318,7 +327,7 @@ mod tests {
             let hours = Hours::read(from, until).unwrap();
             assert_eq!(hours.hold(Millis::from(at(now)) * MINUTE_MS), expected, "{from} {until} {now}");
         }
-        for wrong in ["24:01", "9:00", "12:60", "noon", "-1:00", ""] {
+        for wrong in ["24:01", "9:00", "12:60", "noon", "-1:00", "+9:00", "09:+1", "009:0", ""] {
             assert_eq!(Hours::read(wrong, "06:00"), None, "{wrong}");
         }
     }

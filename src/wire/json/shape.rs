@@ -15,10 +15,14 @@ written! {
         pub description?: String,
         pub kind as "type"?: Option<&'static str>,
         pub words as "enum"?: Vec<&'static str>,
+        pub pattern?: Option<&'static str>,
+        pub examples?: Vec<&'static str>,
         pub minimum?: Option<u64>,
         pub maximum?: Option<u64>,
         pub any_of as "anyOf"?: Vec<Shape>,
         pub items?: Option<Box<Shape>>,
+        pub items_min as "minItems"?: Option<u64>,
+        pub items_max as "maxItems"?: Option<u64>,
         pub properties?: Properties,
         pub required?: Vec<&'static str>,
         pub fields_min as "minProperties"?: Option<u64>,
@@ -99,6 +103,16 @@ impl Shape {
             }
         }
         shape.under(doc)
+    }
+
+    /// A string of the form that `pattern` says, in the words that every dialect of regular expressions has.
+    pub(crate) fn text(pattern: &'static str, examples: &[&'static str]) -> Self {
+        Self { pattern: Some(pattern), examples: examples.to_vec(), ..Self::of("string") }
+    }
+
+    /// The same number, which nobody wants to be 0.
+    pub(crate) fn above_zero(self) -> Self {
+        Self { minimum: Some(1), ..self }
     }
 
     /// One of several shapes.

@@ -32,7 +32,7 @@ pub trait Read<'a>: Sized {
 ///
 /// `field as "name"` stands in the object under another name; `field: T = value` may be absent. `FIELDS` are those names.
 /// Unknown fields are passed over, and of one that stands twice the last counts, as most parsers have it. Doc comments are
-/// kept for [`Read::shape`].
+/// kept for [`Read::shape`], and `field: T where form` has its shape from `form`, which knows more of it than its type does.
 macro_rules! objects {
     ($(
         // Not `meta`, which nobody could look into any more.
@@ -40,7 +40,7 @@ macro_rules! objects {
         $vis:vis struct $name:ident $(<$life:lifetime>)? {
             $(
                 $(#[$($field_meta:tt)*])*
-                $field_vis:vis $field:ident $(as $wire:literal)? : $type:ty $(= $default:expr)?
+                $field_vis:vis $field:ident $(as $wire:literal)? : $type:ty $(where $form:ident)? $(= $default:expr)?
             ),* $(,)?
         }
     )*) => { $(
@@ -80,13 +80,16 @@ macro_rules! objects {
                     &[$(objects!(@doc $($meta)*)),*],
                     [$((
                         objects!(@name $field $(as $wire)?),
-                        <$type as Read<'json>>::shape().under(&[$(objects!(@doc $($field_meta)*)),*]),
+                        objects!(@shape <$type as Read<'json>>::shape() $(, $form)?)
+                            .under(&[$(objects!(@doc $($field_meta)*)),*]),
                         objects!(@optional $type $(= $default)?),
                     )),*],
                 )
             }
         }
     )* };
+    (@shape $shape:expr) => { $shape };
+    (@shape $shape:expr, $form:ident) => { $form($shape) };
     (@name $field:ident) => { stringify!($field) };
     (@name $field:ident as $wire:literal) => { $wire };
     (@optional $type:ty) => { <$type as $crate::wire::json::Read<'_>>::IS_OPTIONAL };
