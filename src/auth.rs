@@ -20,7 +20,7 @@ pub enum Keyless {
 }
 
 /// The name under which a caller without a key is counted.
-const LOCAL: &str = "local";
+pub const LOCAL: &str = "local";
 
 /// The caller of a request with these headers and this query.
 pub fn caller(config: &Config, keyless: Keyless, headers: &Headers, query: Option<&str>) -> Result<Caller, Error> {

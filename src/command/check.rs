@@ -1,8 +1,11 @@
 //! `tollgate check`: what a configuration turns on, and what is allowed in it but hardly meant.
 
+mod vain;
+
 use std::collections::BTreeSet;
 
 use tollgate::config::{Caller, Config, Draft, Mistake, Reach, Reading};
+use tollgate::mistake::under;
 
 /// What is said of a configuration without mistakes.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -26,17 +29,20 @@ pub(crate) fn check(reading: &Reading, anywhere: &Secrets<'_>, here: &Secrets<'_
         // Only the environment can be wrong still: an address in it, or a first caller's key that is another's.
         Err(mistakes) => {
             let warnings = mistakes.into_iter().map(|Mistake(mistake)| format!("in this environment: {mistake}"));
-            return Ok(Report { on: Vec::new(), warnings: warnings.collect() });
+            let mut report = Report { on: Vec::new(), warnings: warnings.collect() };
+            vain::vain(draft, &complete, &mut report.warnings);
+            return Ok(report);
         }
     };
     let mut report = Report { on: on(draft, &config), warnings: Vec::new() };
     for name in callers.into_iter().filter(|name| here(name).is_none()) {
         let caller = draft.callers.iter().find(|(_, caller)| caller.secret.as_deref() == Some(name));
         let caller = caller.map(|(caller, _)| caller).unwrap_or_default();
-        report.warnings.push(format!("callers.{caller}.secret: {name} is not set here"));
+        report.warnings.push(format!("{}.secret: {name} is not set here", under("callers", caller)));
     }
     absent(draft, &complete, &config, &mut report.warnings);
     unpriced(&config, &mut report.warnings);
+    vain::vain(draft, &complete, &mut report.warnings);
     Ok(report)
 }
 
@@ -78,22 +84,23 @@ fn listed(names: &[String], none: &str) -> String {
 /// Targets that are passed over here, since their provider is off.
 fn absent(draft: &Draft, complete: &Config, config: &Config, warnings: &mut Vec<String>) {
     for (name, alias) in draft.models.iter() {
+        let at = under("models", name);
         let mut is_any_on = false;
         for (index, target) in alias.targets.iter().enumerate() {
             let provider = target.split_once('/').map(|(provider, _)| provider).unwrap_or_default();
             match config.off.get(provider) {
                 Some(missing) => warnings.push(format!(
-                    "models.{name}.targets[{index}]: \"{target}\" is passed over here; set {missing} to turn \
+                    "{at}.targets[{index}]: \"{target}\" is passed over here; set {missing} to turn \
                      {provider} on"
                 )),
                 None => is_any_on = true,
             }
             if alias.targets.iter().take(index).any(|earlier| earlier == target) {
-                warnings.push(format!("models.{name}.targets[{index}]: \"{target}\" stands there twice"));
+                warnings.push(format!("{at}.targets[{index}]: \"{target}\" stands there twice"));
             }
         }
         if !is_any_on && complete.aliases.get(name).is_some_and(|alias| !alias.targets.is_empty()) {
-            warnings.push(format!("models.{name}: no target can be asked here"));
+            warnings.push(format!("{at}: no target can be asked here"));
         }
     }
 }
@@ -116,8 +123,9 @@ fn unpriced(config: &Config, warnings: &mut Vec<String>) {
         unknown.dedup();
         for whole in unknown {
             warnings.push(format!(
-                "models.{name}: no price is known for {whole}, so callers with a cap are refused there ({}); write \
+                "{}: no price is known for {whole}, so callers with a cap are refused there ({}); write \
                  [prices.\"{whole}\"], or unpriced = true for the caller",
+                under("models", name),
                 held.join(", ")
             ));
         }

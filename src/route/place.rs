@@ -141,7 +141,7 @@ fn share_permille(target: &Target) -> u32 {
 }
 
 /// A provider's name is that of all its models; OpenRouter's callers name a region behind a slash too.
-pub(super) fn is_named(target: &Target, name: &str) -> bool {
+pub fn is_named(target: &Target, name: &str) -> bool {
     let provider = target.provider.name.as_str();
     // OpenRouter's callers write some of them in capitals.
     name.eq_ignore_ascii_case(provider)

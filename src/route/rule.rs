@@ -114,7 +114,7 @@ pub struct Hours {
 }
 
 const MINUTE_MS: Millis = 60_000;
-const DAY_MINUTES: u32 = 24 * 60;
+pub const DAY_MINUTES: u32 = 24 * 60;
 
 impl Hours {
     /// Of two times of day, as in `22:00`.
@@ -132,7 +132,11 @@ impl Hours {
     }
 
     fn hold(self, now: Millis) -> bool {
-        let minute = u32::try_from(now / MINUTE_MS % u64::from(DAY_MINUTES)).unwrap_or_default();
+        self.has(u32::try_from(now / MINUTE_MS % u64::from(DAY_MINUTES)).unwrap_or_default())
+    }
+
+    /// Of the minutes of a day.
+    pub fn has(self, minute: u32) -> bool {
         if self.from <= self.until {
             (self.from..self.until).contains(&minute)
         } else {
