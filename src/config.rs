@@ -780,14 +780,12 @@ mod tests {
         let rules = r#""rules":[{"use":"smart"},{"split":{"smart":1,"small":1}}]"#;
         let cases = [
             // Who is named there cannot be known.
-            (
-                format!(r#"{{"provider":{{"own":{{}}}},{own}}}"#),
-                r#"provider: no such field; did you mean "providers"?"#,
-            ),
+            (format!(r#"{{"provider":["own"],{own}}}"#), r#"provider: no such field; did you mean "providers"?"#),
             (format!(r#"{{"providers":[],{own}}}"#), "providers: expected fields, not a list"),
             (format!(r#"{{"providers":{{"own":7}},{own}}}"#), "providers.own: expected fields, not 7"),
             (
-                format!(r#"{{"providers":{{"own":{{"dialct":"gemini","base_url":"http://x"}}}},{own}}}"#),
+                r#"{"providers":{"own":{"dialct":"gemini","base_url":"http://x"}},"models":{"m":{"targets":["own/a"]}}}"#
+                    .to_owned(),
                 r#"providers.own.dialct: no such field; did you mean "dialect"?"#,
             ),
             (
@@ -802,10 +800,7 @@ mod tests {
                 ),
                 r#"providers.own.dialect: no such word; did you mean "gemini"?"#,
             ),
-            (
-                format!(r#"{{"model":{{"smart":{{"targets":[]}}}},{rules}}}"#),
-                r#"model: no such field; did you mean "models"?"#,
-            ),
+            (format!(r#"{{"model":7,{rules}}}"#), r#"model: no such field; did you mean "models"?"#),
             (
                 format!(r#"{{"models":{{"smart":7,"small":{{"targets":["openai/gpt-5"]}}}},{rules}}}"#),
                 "models.smart: expected fields, not 7",
@@ -815,7 +810,7 @@ mod tests {
                 r#"models.m.targts: no such field; did you mean "targets"?"#,
             ),
             (
-                r#"{"callers":{"c":{"secrt":"S"}}}"#.to_owned(),
+                r#"{"callers":{"c":{"secrt":7}}}"#.to_owned(),
                 r#"callers.c.secrt: no such field; did you mean "secret"?"#,
             ),
             (r#"{"callers":{"c":{"secret":7}}}"#.to_owned(), "callers.c.secret: expected a string, not 7"),
@@ -853,6 +848,26 @@ mod tests {
         for (json, expected) in cases {
             assert_eq!(compile(&json, &[]).unwrap_err(), [expected], "{json}");
         }
+    }
+
+    #[test]
+    fn what_stands_under_a_wrong_name_is_judged_as_what_is_meant() {
+        let text = r#"{
+            "provider": {"own": {"dialct": "gemini", "base_ur": "ftp://x"}},
+            "model": {"smart": {"target": ["own/a", "opnai/gpt-5"]}},
+            "rules": [{"use": "smart"}, {"use": "tiny"}]
+        }"#;
+        let expected = [
+            r#"provider: no such field; did you mean "providers"?"#,
+            r#"providers.own.dialct: no such field; did you mean "dialect"?"#,
+            r#"providers.own.base_ur: no such field; did you mean "base_url"?"#,
+            r#"model: no such field; did you mean "models"?"#,
+            r#"models.smart.target: no such field; did you mean "targets"?"#,
+            r#"providers.own.base_url: "ftp://x" is not an http or https URL without a query"#,
+            r#"models.smart.targets[1]: no provider "opnai"; did you mean "openai"?"#,
+            r#"rules[1].use: no model "tiny""#,
+        ];
+        assert_eq!(compile(text, &[]).unwrap_err(), expected);
     }
 
     #[test]

@@ -46,6 +46,8 @@ pub(super) struct Strict<'a> {
 enum Step<'a> {
     Whole,
     Field(Cow<'a, str>),
+    /// Under a wrong name.
+    Meant(&'static str),
     Element(usize),
 }
 
@@ -56,10 +58,17 @@ impl Cursor<'_> {
         let Some((fault, _)) = self.fault else { return };
         let Some(mut strict) = self.strict.take() else { return };
         // A list or object that is neither is a fault of what it stands in.
-        if let Some(Some((_, start))) = strict.around.last() {
+        if let Some(Some((step, start))) = strict.around.last() {
+            let is_guess = matches!(step, Step::Meant(_));
             (self.fault, self.at) = (None, *start);
             let value = self.raw().get();
-            strict.say(&wrong(fault, value));
+            if is_guess {
+                // Whoever wrote it may have meant something else.
+                let place = strict.place();
+                strict.mistakes.doubt(place);
+            } else {
+                strict.say(&wrong(fault, value));
+            }
         }
         self.strict = Some(strict);
     }
@@ -92,21 +101,23 @@ impl<'a> Strict<'a> {
         }
     }
 
-    /// Returns which of `known` is meant, if that is likely.
+    /// Tells that the object has no such field, and returns the place in `known` of the one that is likely meant, unless that
+    /// is among those that it has, `met`.
     #[cold]
-    pub(super) fn unknown(&mut self, name: &str, known: &[&'static str]) -> Option<&'static str> {
-        let near = nearest(name, known.iter().copied());
-        match near {
-            Some(near) => self.say(&format!("no such field; did you mean \"{near}\"?")),
-            None => self.say(&format!("no such field; there are {}", listed(known, "and"))),
-        }
-        if let Some(near) = near {
-            let own = self.around.pop();
-            let meant = under(&self.place(), near);
+    pub(super) fn unknown(&mut self, name: &str, known: &[&'static str], met: u64) -> Option<usize> {
+        let Some(near) = nearest(name, known.iter().copied()) else {
+            self.say(&format!("no such field; there are {}", listed(known, "and")));
+            return None;
+        };
+        self.say(&format!("no such field; did you mean \"{near}\"?"));
+        let start = self.around.pop().flatten().map(|(_, start)| start).unwrap_or_default();
+        self.around.push(Some((Step::Meant(near), start)));
+        let place = known.iter().position(|known| *known == near).filter(|place| met & 1 << place == 0);
+        if place.is_none() {
+            let meant = self.place();
             self.mistakes.doubt(meant);
-            self.around.extend(own);
         }
-        near
+        place
     }
 
     #[cold]
@@ -138,6 +149,7 @@ impl<'a> Strict<'a> {
                 Step::Whole => {}
                 Step::Element(index) => place = format!("{place}[{index}]"),
                 Step::Field(name) => place = under(&place, name),
+                Step::Meant(name) => place = under(&place, name),
             }
         }
         place
@@ -245,6 +257,15 @@ mod tests {
             ),
             (r#"{"only":{}}"#, &["only.target: missing"]),
             (r#"{"only":{"targt":"t"}}"#, &[r#"only.targt: no such field; did you mean "target"?"#]),
+            (r#"{"only":{"targt":7}}"#, &[r#"only.targt: no such field; did you mean "target"?"#]),
+            (
+                r#"{"iner":[{"target":"t","color":"grean"},7]}"#,
+                &[
+                    r#"iner: no such field; did you mean "inner"?"#,
+                    r#"inner[0].color: no such word; did you mean "green"?"#,
+                    "inner[1]: expected fields, not 7",
+                ],
+            ),
             (r#"{"only":7,"limit":null}"#, &["only: expected fields, not 7"]),
             (
                 r#"{"inner":[{"target":"a","flag":null},{"colour":"red"},[],{"target":"a","color":"grean"}],"only":{"target":"t","color":"blue"}}"#,
@@ -282,7 +303,7 @@ mod tests {
     #[test]
     fn what_can_be_read_is_read() {
         let mut mistakes = Mistakes::default();
-        let text = r#"{"limit":"x","names":["a",1,"c"],"iner":[],"only":{"target":"t","color":"grean"}}"#;
+        let text = r#"{"limit":"x","names":["a",1,"c"],"iner":7,"only":{"targt":"t","color":"grean"}}"#;
         let outer: Outer = parse_strictly(text, &mut mistakes);
         assert_eq!(outer.names, ["a", "", "c"]);
         assert_eq!(outer.only.map(|only| only.target), Some("t".to_owned()));

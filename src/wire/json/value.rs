@@ -127,12 +127,12 @@ impl Filling {
                 self.met |= 1 << place;
                 return Some(place);
             }
-            if let Some(strict) = &mut at.strict {
-                let meant = strict.unknown(&name, self.names);
-                // What stands there under a wrong name is not missing, too.
-                if let Some(place) = self.names.iter().position(|known| meant == Some(known)) {
-                    self.required &= !(1 << place);
-                }
+            if let Some(strict) = &mut at.strict
+                && let Some(place) = strict.unknown(&name, self.names, self.met)
+            {
+                // It is read as what is meant, which so is not missing.
+                self.required &= !(1 << place);
+                return Some(place);
             }
             at.skip();
         }
