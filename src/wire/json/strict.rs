@@ -11,7 +11,7 @@ use super::{Cursor, END, Fault, Ignored, Read, parse};
 use crate::mistake::{Mistakes, under};
 use crate::nearest::nearest;
 
-/// Reads a value, which is all there is of `text`, as far as it can be read, and tells each of its mistakes.
+/// Reads a value, which is all there is of `text`, as far as it can be read, and adds each of its mistakes.
 pub fn parse_strictly<'a, T: Read<'a>>(text: &'a str, mistakes: &mut Mistakes) -> T {
     // A text that is not JSON is one mistake. Of any other each value can be passed over.
     if let Err(error) = parse::<Ignored>(text) {
@@ -19,7 +19,7 @@ pub fn parse_strictly<'a, T: Read<'a>>(text: &'a str, mistakes: &mut Mistakes) -
         return T::blank();
     }
     let mut at = Cursor::new(text);
-    at.strict = Some(Box::default());
+    at.strict = Some(Box::new(Strict { mistakes: std::mem::take(mistakes), ..Strict::default() }));
     let value = T::read(&mut at);
     if at.fault.is_some()
         && let Some(strict) = &mut at.strict
