@@ -4,10 +4,11 @@
 
 pub mod sigv4;
 
+use std::sync::Arc;
+
 use crate::config::{Caller, Config, sha256};
 use crate::error::{Error, Kind};
 use crate::host::Headers;
-use crate::limit::Limits;
 use crate::wire::query::parameter;
 
 /// What a host allows where no caller is configured.
@@ -23,7 +24,7 @@ pub enum Keyless {
 pub const LOCAL: &str = "local";
 
 /// The caller of a request with these headers and this query.
-pub fn caller(config: &Config, keyless: Keyless, headers: &Headers, query: Option<&str>) -> Result<Caller, Error> {
+pub fn caller(config: &Config, keyless: Keyless, headers: &Headers, query: Option<&str>) -> Result<Arc<Caller>, Error> {
     if config.callers.is_empty() {
         return match keyless {
             Keyless::Refused => Err(Error::new(
@@ -40,7 +41,7 @@ pub fn caller(config: &Config, keyless: Keyless, headers: &Headers, query: Optio
         )
     })?;
     let digest = sha256(&key);
-    let same = |caller: &&Caller| caller.sha256.iter().zip(digest).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0;
+    let same = |caller: &&Arc<Caller>| caller.sha256.iter().zip(digest).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0;
     let found = config.callers.iter().find(same);
     // litellm, and Aider with it, knows a wrong key by OpenAI's words only.
     let refusal = || Error::new(Kind::Unauthenticated, "Incorrect API key provided: it is not known here");
@@ -63,7 +64,7 @@ fn key(headers: &Headers, query: Option<&str>) -> Option<String> {
 
 /// A page in a browser can reach a loopback address too: by a form, or by a name that it makes point there.
 /// Both show in these headers.
-fn local(headers: &Headers) -> Result<Caller, Error> {
+fn local(headers: &Headers) -> Result<Arc<Caller>, Error> {
     let origin = headers.get("origin").map(|origin| origin.split_once("://").map_or(origin, |(_, host)| host));
     for host in [headers.get("host"), origin].into_iter().flatten() {
         if !is_loopback(host) {
@@ -73,13 +74,13 @@ fn local(headers: &Headers) -> Result<Caller, Error> {
             ));
         }
     }
-    Ok(Caller::local())
+    Ok(Arc::new(Caller::local()))
 }
 
 impl Caller {
     /// Whoever is on this machine, where no caller is configured.
     pub fn local() -> Self {
-        Self { name: LOCAL.to_owned(), sha256: [0; 32], limits: Limits::default() }
+        Self { name: LOCAL.to_owned(), sha256: [0; 32], project: None, limits: Vec::new() }
     }
 }
 
@@ -105,7 +106,7 @@ mod tests {
         let secret = |name: &str| (keys && name == "TOLLGATE_KEY").then(|| "right".to_owned());
         let config = Config::compile(&Draft::default(), secret).unwrap();
         caller(&config, keyless, &fields.iter().copied().collect(), None)
-            .map(|caller| caller.name)
+            .map(|caller| caller.name.clone())
             .map_err(|error| error.kind)
     }
 

@@ -4,6 +4,7 @@
 //! Everything has a default: an empty file with a provider's key in the environment is a working gateway.
 
 mod draft;
+mod limit;
 mod model;
 mod provider;
 mod refresh;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 pub use self::draft::{AliasDraft, CallerDraft, Draft, MediaDraft, Reading, Timeouts};
+pub use self::limit::LimitDraft;
 pub use self::model::{PriceDraft, TierDraft};
 use self::provider::Providers;
 pub use self::provider::{Account, Credential, KeyDraft, Provider, ProviderDraft, Reach, Upstream};
@@ -22,7 +24,7 @@ pub use self::refresh::{CatalogDraft, Refresh};
 use crate::catalog;
 use crate::catalog::models::refresh::Overlay;
 use crate::catalog::models::{Model, Models};
-use crate::limit::Limits;
+use crate::limit::rule::Limit;
 use crate::media::origin::Origin;
 use crate::media::{self, Fetch};
 pub use crate::mistake::Mistake;
@@ -46,7 +48,9 @@ pub struct Config {
     pub media: media::Policy,
     pub providers: Named<Arc<Provider>>,
     pub aliases: Named<Alias>,
-    pub callers: Vec<Caller>,
+    pub callers: Vec<Arc<Caller>>,
+    /// Of all callers; each may have its own besides.
+    pub limits: Vec<Arc<Limit>>,
     pub models: Models,
     /// Where their prices are refreshed from.
     pub refresh: Option<Refresh>,
@@ -110,7 +114,8 @@ pub struct Patience {
 pub struct Caller {
     pub name: String,
     pub sha256: [u8; 32],
-    pub limits: Limits,
+    pub project: Option<String>,
+    pub limits: Vec<Arc<Limit>>,
 }
 
 pub const BODY_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -178,8 +183,11 @@ impl Config {
         let refresh = refresh::compile(draft, &media, &mut mistakes);
         let (providers, off) = provider::compile(draft, &rows, &secret, &mut mistakes);
         let aliases = compile_aliases(draft, &known, &providers, &models, &policy, &mut mistakes);
-        let rules = compile_rules(draft, &known, &mut mistakes);
+        let is_whole = mistakes.is_whole("models");
+        let knows = |name: &str| if is_whole { known.check_model(draft, name) } else { Ok(()) };
+        let rules = compile_rules(draft, knows, &mut mistakes);
         let callers = compile_callers(draft, &secret, &mut mistakes);
+        let limits = limit::compile(draft, knows, &mut mistakes);
         let body_bytes_max = draft.body_bytes_max.unwrap_or(BODY_BYTES_MAX);
         let (policy, version) = (Arc::new(policy), String::new());
         mistakes.or(Self {
@@ -191,6 +199,7 @@ impl Config {
             providers,
             aliases,
             callers,
+            limits,
             models,
             refresh,
             off,
@@ -211,6 +220,18 @@ impl Known {
         names.extend(draft.providers.names().map(str::to_owned));
         names.push(BUILT_IN.to_owned());
         Self { names, is_whole: mistakes.is_whole("providers") }
+    }
+
+    /// Says what is wrong with a name that stands for no model.
+    fn check_model(&self, draft: &Draft, name: &str) -> Result<(), String> {
+        match name.split_once('/') {
+            _ if draft.models.contains(name) => Ok(()),
+            Some((provider, _)) => self.check(provider),
+            None => {
+                let near = nearest(name, draft.models.names()).map(|near| format!("; did you mean \"{near}\"?"));
+                Err(format!("no model \"{name}\"{}", near.unwrap_or_default()))
+            }
+        }
     }
 
     /// Says what is wrong with the name of a provider that there is not.
@@ -371,23 +392,14 @@ fn matching(provider: &str, model: &str, providers: &Providers, models: &Models)
     targets
 }
 
-fn compile_rules(draft: &Draft, known: &Known, mistakes: &mut Mistakes) -> Vec<Rule> {
-    let is_whole = mistakes.is_whole("models");
-    let knows = |name: &str| match name.split_once('/') {
-        _ if !is_whole || draft.models.contains(name) => Ok(()),
-        Some((provider, _)) => known.check(provider),
-        None => {
-            let near = nearest(name, draft.models.names()).map(|near| format!("; did you mean \"{near}\"?"));
-            Err(format!("no model \"{name}\"{}", near.unwrap_or_default()))
-        }
-    };
+fn compile_rules(draft: &Draft, knows: impl Fn(&str) -> Result<(), String>, mistakes: &mut Mistakes) -> Vec<Rule> {
     let rules = draft.rules.iter().enumerate();
-    rules.filter_map(|(index, rule)| Rule::compile(&format!("rules[{index}]"), rule, knows, mistakes)).collect()
+    rules.filter_map(|(index, rule)| Rule::compile(&format!("rules[{index}]"), rule, &knows, mistakes)).collect()
 }
 
-fn compile_callers(draft: &Draft, secret: &Secrets<'_>, mistakes: &mut Mistakes) -> Vec<Caller> {
-    let mut callers: Vec<Caller> = Vec::new();
-    let owner = |callers: &[Caller], key: [u8; 32]| {
+fn compile_callers(draft: &Draft, secret: &Secrets<'_>, mistakes: &mut Mistakes) -> Vec<Arc<Caller>> {
+    let mut callers: Vec<Arc<Caller>> = Vec::new();
+    let owner = |callers: &[Arc<Caller>], key: [u8; 32]| {
         callers.iter().find(|caller| caller.sha256 == key).map(|caller| caller.name.clone())
     };
     for (name, caller) in draft.callers.iter() {
@@ -395,27 +407,23 @@ fn compile_callers(draft: &Draft, secret: &Secrets<'_>, mistakes: &mut Mistakes)
         if let Err(why) = check_name(name) {
             mistakes.tell(&at, &why);
         }
-        let spend_cap = caller.spend_cap_usd.as_deref().and_then(|text| {
-            let amount = model::amount(text, 1_000_000_000_000);
-            if amount.is_none() {
-                let why = format!("\"{text}\" is not an amount like \"5.00\"");
-                mistakes.say(&format!("{at}.spend_cap_usd"), &why);
-            }
-            amount
-        });
+        if let Some(Err(why)) = caller.project.as_deref().map(check_name) {
+            mistakes.say(&format!("{at}.project"), &why);
+        }
+        let limits = limit::of_caller(&at, caller, mistakes);
         let Some(sha256) = compile_key(&at, name, caller, secret, mistakes) else { continue };
         if let Some(other) = owner(&callers, sha256) {
             mistakes.tell(&at, &format!("has the same key as {}", under("callers", &other)));
         }
-        let limits = Limits { requests_per_minute: caller.requests_per_minute, spend_cap, unpriced: caller.unpriced };
-        callers.push(Caller { name: name.to_owned(), sha256, limits });
+        callers.push(Arc::new(Caller { name: name.to_owned(), sha256, project: caller.project.clone(), limits }));
     }
     if !draft.callers.contains(FIRST_CALLER)
         && let Some(key) = secret(FIRST_SECRET)
     {
         let sha256 = sha256(&key);
         if owner(&callers, sha256).is_none() {
-            callers.push(Caller { name: FIRST_CALLER.to_owned(), sha256, limits: Limits::default() });
+            let (project, limits) = (None, Vec::new());
+            callers.push(Arc::new(Caller { name: FIRST_CALLER.to_owned(), sha256, project, limits }));
         }
     }
     callers
@@ -473,7 +481,6 @@ fn unhex(hex: &str) -> Option<[u8; 32]> {
 mod tests {
     use super::*;
     use crate::dialect::{Dialect, Inbound};
-    use crate::price::Picodollars;
     use crate::wire::json;
 
     fn compile(json: &str, secrets: &[(&str, &str)]) -> Result<Config, Vec<String>> {
@@ -531,7 +538,8 @@ mod tests {
         assert_eq!((config.callers[0].name.as_str(), config.callers[0].sha256), ("default", sha256("k")));
         let file = r#"{"callers":{"default":{"spend_cap_usd":"1.5"}}}"#;
         let config = compile(file, &[("TOLLGATE_KEY", "k")]).unwrap();
-        assert_eq!(config.callers[0].limits.spend_cap, Some(Picodollars(1_500_000_000_000)));
+        let cap = &config.callers[0].limits[0];
+        assert_eq!((cap.name.as_str(), cap.most), ("spend-cap", 1_500_000_000_000));
     }
 
     #[test]
@@ -626,6 +634,35 @@ mod tests {
             (r#"{"callers":{"c":{}}}"#, "callers.c: needs secret (the name of the secret with the key) or sha256"),
             (r#"{"callers":{"c":{"secret":"C"}}}"#, "callers.c.secret: no secret named C is set"),
             (r#"{"callers":{"c":{"sha256":"12"}}}"#, "callers.c.sha256: not 64 hexadecimal digits"),
+            (
+                r#"{"limits":{"l":{"per":"caller"}}}"#,
+                "limits.l: needs one of requests, input_tokens, output_tokens, tokens, concurrent and usd",
+            ),
+            (
+                r#"{"limits":{"l":{"requests":1,"tokens":1}}}"#,
+                "limits.l: needs one of requests, input_tokens, output_tokens, tokens, concurrent and usd",
+            ),
+            (r#"{"limits":{"l":{"usd":"five"}}}"#, r#"limits.l.usd: "five" is not an amount like "5.00""#),
+            (r#"{"limits":{"l":{"usd":"5","every":"hour"}}}"#, "limits.l.every: dollars are for a day at least"),
+            (
+                r#"{"limits":{"l":{"concurrent":5,"every":"hour"}}}"#,
+                "limits.l.every: concurrent counts what is under way now; leave it out",
+            ),
+            (
+                r#"{"limits":{"l":{"requests":5,"every":"day","sliding":true}}}"#,
+                "limits.l.sliding: for a minute and an hour only",
+            ),
+            (r#"{"limits":{"l":{"requests":5,"instead":"x"}}}"#, r#"limits.l.instead: no model "x""#),
+            (r#"{"limits":{"l":{"requests":5,"warn_at":[0]}}}"#, "limits.l.warn_at[0]: not a share in percent like 80"),
+            (r#"{"limits":{"L":{"requests":5}}}"#, r#"limits.L: a name has 1 to 64 of a-z, 0-9, "-", "_", ".""#),
+            (
+                r#"{"limits":{"l":{"requests":5,"per":"team"}}}"#,
+                r#"limits.l.per: expected "all", "caller", "project", "user", "tag" or "model""#,
+            ),
+            (
+                r#"{"callers":{"c":{"sha256":"0000000000000000000000000000000000000000000000000000000000000000","project":"A b"}}}"#,
+                r#"callers.c.project: a name has 1 to 64 of a-z, 0-9, "-", "_", ".""#,
+            ),
             (
                 r#"{"prices":{"openai/b":{"input":"x","output":"1"}}}"#,
                 r#"prices."openai/b".input: "x" is not dollars per million tokens like "0.15""#,
@@ -908,7 +945,9 @@ mod tests {
             r#""quirks":{"requests":[{"drop":["a"],"rename":[{"field":"b","to":"c"}],"spell":[{"field":"d","from":"e","to":"f"}]}],"think_tags":true},"#,
             r#""usage":[{"models":["g"],"cached":"beside","reasoning":"inside","cached_at":"a","cache_write_at":"b","reasoning_at":"c","cost":{"at":"d.e","decimals":2,"behind_at":"f"}}]},"#,
             r#""q":{"auth":{"header":"h"}}},"#,
-            r#""models":{"a":{"targets":["p/m"],"heartbeat_ms":0,"policy":{"fall_on":["5xx"],"hedge_ms":9}}},"callers":{"c":{"secret":"S","requests_per_minute":3,"unpriced":true}},"#,
+            r#""models":{"a":{"targets":["p/m"],"heartbeat_ms":0,"policy":{"fall_on":["5xx"],"hedge_ms":9}}},"callers":{"c":{"secret":"S","project":"p","requests_per_minute":3,"unpriced":true}},"#,
+            r#""limits":{"l":{"per":"user","when":{"tag":"t"},"tokens":9,"every":"hour","sliding":true,"instead":"a","warn_at":[80],"store_down":"admit"},"#,
+            r#""m":{"when":{},"usd":"5","unpriced":true}},"#,
             r#""prices":{"p/m":{"input":"1","output":"2","above":[{"input_tokens":5,"input":"3","output":"4"}],"output_tokens":6,"takes":[],"kind":"chat"}},"catalog":{"refresh_url":"https://a.example/p","refresh_hours":6,"refresh_shrinks":true}}"#
         );
         assert_eq!(json::to_string(&Draft::from_json(Some(text)).unwrap()), text);

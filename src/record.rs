@@ -7,7 +7,9 @@ use crate::catalog::models::{Origin, Priced};
 use crate::chat::Usage;
 use crate::config::Target;
 use crate::host::Millis;
-use crate::limit::{Add, Ticket, day};
+use crate::limit::Add;
+use crate::limit::calendar::day;
+use crate::limit::ticket::{Spent, Ticket};
 use crate::price::{Picodollars, cost};
 use crate::route::Outcome;
 use crate::route::health::Verdict;
@@ -25,6 +27,8 @@ pub struct Record {
     pub model: String,
     /// The places of the rules that gave it another model, or none.
     pub rules: Vec<usize>,
+    /// The limits without room, in whose place another model was asked for.
+    pub limits: Vec<String>,
     pub tags: Vec<String>,
     /// The end user, as the caller names one.
     pub user: Option<String>,
@@ -132,6 +136,7 @@ impl Record {
             caller: String::new(),
             model: String::new(),
             rules: Vec::new(),
+            limits: Vec::new(),
             tags: Vec::new(),
             user: None,
             stream: false,
@@ -216,7 +221,10 @@ impl Record {
             let held = || tally.as_ref().and(ticket.held());
             cost.or_else(|| held().max(self.known_cost(tally.as_ref())))
         };
-        let mut adds = self.ticket.as_ref().map(|ticket| ticket.close(spent(ticket))).unwrap_or_default();
+        let usage = tally.as_ref().map(|tally| self.whole(*tally).usage).unwrap_or_default();
+        let (input_tokens, output_tokens) = (usage.input, usage.output);
+        let close = |ticket: &Ticket| ticket.close(&Spent { input_tokens, output_tokens, cost: spent(ticket) });
+        let mut adds = self.ticket.as_ref().map(close).unwrap_or_default();
         for (served, tally, is_last) in self.told(tally.as_ref()) {
             // What is not known as a whole is counted in no part that the line does not show by itself, so that the totals
             // are the sum of the lines.
@@ -271,6 +279,7 @@ impl Record {
             path: self.path,
             model: &self.model,
             rules: &self.rules,
+            limits: &self.limits,
             tags: &self.tags,
             user: self.user.as_deref(),
             target: self.served.as_ref().map(|served| served.target.as_str()),
@@ -330,6 +339,8 @@ written! {
         path: &'static str,
         model: &'a str,
         rules?: &'a [usize],
+        /// Those without room, in whose place another model was asked for.
+        limits?: &'a [String],
         tags?: &'a [String],
         user?: Option<&'a str>,
         target: Option<&'a str>,

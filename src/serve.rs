@@ -33,8 +33,7 @@ use crate::config::{Caller, Config};
 use crate::dialect::{Inbound, ai_sdk};
 use crate::error::{Error, Kind};
 use crate::host::{Headers, Host, Incoming, Millis, Reply, ReplyBody};
-use crate::limit::spend_counter;
-use crate::price::Picodollars;
+use crate::limit::rule::{Every, Limit, Unit, spent};
 use crate::record::{self, End, Record, Tally};
 use crate::route;
 use crate::route::watch::Shared;
@@ -128,7 +127,7 @@ written! {
     }
 }
 
-fn caller(gateway: &Gateway, request: &Incoming) -> Result<Caller, Error> {
+fn caller(gateway: &Gateway, request: &Incoming) -> Result<Arc<Caller>, Error> {
     auth::caller(&gateway.config, gateway.keyless, &request.headers, request.query.as_deref())
 }
 
@@ -147,9 +146,23 @@ written! {
     struct Usage<'a> {
         object: &'static str,
         caller: &'a str,
+        /// In this month.
         spend_picodollars: i64,
-        spend_cap_picodollars: Option<Picodollars>,
+        /// Of the calendar: what is left, and until when.
+        limits: Vec<Quota<'a>>,
         days: Vec<record::Day>,
+    }
+
+    struct Quota<'a> {
+        name: &'a str,
+        unit: Unit,
+        every: Every,
+        most: u64,
+        used: i64,
+        /// Unix time in seconds; nothing where it never does.
+        resets_at?: Option<Millis>,
+        /// Which model is asked for once all is used.
+        instead?: Option<&'a str>,
     }
 }
 
@@ -157,16 +170,24 @@ async fn usage<H: Host>(gateway: &Gateway, host: &H, request: &Incoming) -> Resu
     let caller = caller(gateway, request)?;
     let store_down = |_| Error::new(Kind::Internal, "the store that holds the counters cannot be reached");
     let counters = host.totals(&record::usage_prefix(&caller.name)).await.map_err(store_down)?;
-    let spend = spend_counter(&caller.name, host.now());
-    let spent = host.totals(&spend).await.map_err(store_down)?;
-    let usage = Usage {
-        object: "usage",
-        caller: &caller.name,
-        spend_picodollars: spent.iter().find(|(counter, _)| *counter == spend).map_or(0, |(_, total)| *total),
-        spend_cap_picodollars: caller.limits.spend_cap,
-        days: record::days(&caller.name, counters),
+    let now = host.now();
+    let total = async |counter: &str| {
+        let totals = host.totals(counter).await.map_err(store_down)?;
+        Ok::<_, Error>(totals.iter().find(|(name, _)| name == counter).map_or(0, |(_, total)| *total))
     };
-    Ok(to_vec(&usage))
+    let spend_picodollars = total(&spent(&caller.name, now)).await?;
+    let mut limits = Vec::new();
+    let is_its = |limit: &&Arc<Limit>| limit.when.caller.as_ref().is_none_or(|glob| glob.matches(&caller.name));
+    for limit in caller.limits.iter().chain(&gateway.config.limits).filter(is_its) {
+        let used = limit.owner(&caller).and_then(|owner| limit.used(&owner, now));
+        let Some((counter, every)) = used.zip(limit.span.every()) else { continue };
+        let used = total(&counter).await?;
+        let resets_at = Some(every.end(now) / 1000).filter(|_| every != Every::Total);
+        let instead = limit.instead.as_deref();
+        limits.push(Quota { name: &limit.name, unit: limit.unit, every, most: limit.most, used, resets_at, instead });
+    }
+    let days = record::days(&caller.name, counters);
+    Ok(to_vec(&Usage { object: "usage", caller: &caller.name, spend_picodollars, limits, days }))
 }
 
 async fn ask<H: Host>(

@@ -12,7 +12,7 @@ use hmac::{Hmac, Mac as _};
 use sha2::{Digest as _, Sha256};
 
 use crate::host::{Headers, Millis};
-use crate::limit::day;
+use crate::limit::calendar::day;
 use crate::wire::percent;
 
 /// Signs for one service in one region.

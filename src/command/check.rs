@@ -3,8 +3,10 @@
 mod vain;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use tollgate::config::{Caller, Config, Draft, Mistake, Reach, Reading};
+use tollgate::limit::rule::{Every, Limit, Unit};
 use tollgate::mistake::under;
 
 /// What is said of a configuration without mistakes.
@@ -53,8 +55,11 @@ fn on(draft: &Draft, config: &Config) -> Vec<String> {
     for (name, alias) in draft.models.iter() {
         lines.push(format!("model {name}: {}", alias.targets.join(", ")));
     }
-    let callers: Vec<String> = config.callers.iter().map(|caller| limits(caller, draft)).collect();
+    let callers: Vec<String> = config.callers.iter().map(|caller| limits(caller)).collect();
     lines.push(format!("callers: {}", listed(&callers, "this machine only, without a key")));
+    for limit in &config.limits {
+        lines.push(format!("limit {}: {} for {}", limit.name, bound(limit), limit.per.word()));
+    }
     if !draft.rules.is_empty() {
         lines.push(format!("rules: {}", draft.rules.len()));
     }
@@ -68,13 +73,18 @@ fn address(name: &str, reach: &Reach) -> Option<String> {
     }
 }
 
-fn limits(Caller { name, limits, .. }: &Caller, draft: &Draft) -> String {
-    let requests = limits.requests_per_minute.map(|most| format!("{most} requests a minute"));
-    // As it is written.
-    let spending = draft.callers.get(name).and_then(|caller| caller.spend_cap_usd.as_ref());
-    let spending = spending.map(|most| format!("${most} a month"));
-    let limits: Vec<String> = requests.into_iter().chain(spending).collect();
-    if limits.is_empty() { name.clone() } else { format!("{name} ({})", limits.join(", ")) }
+fn limits(caller: &Caller) -> String {
+    let limits: Vec<String> = caller.limits.iter().map(|limit| bound(limit)).collect();
+    if limits.is_empty() { caller.name.clone() } else { format!("{} ({})", caller.name, limits.join(", ")) }
+}
+
+fn bound(limit: &Limit) -> String {
+    let most = limit.amount(limit.most);
+    match limit.span.every() {
+        None => format!("{most} under way"),
+        Some(Every::Total) => format!("{most} in all"),
+        Some(every) => format!("{most} a {}", every.word()),
+    }
 }
 
 fn listed(names: &[String], none: &str) -> String {
@@ -107,8 +117,11 @@ fn absent(draft: &Draft, complete: &Config, config: &Config, warnings: &mut Vec<
 
 /// Models that callers with a cap are refused, since nobody knows what they cost.
 fn unpriced(config: &Config, warnings: &mut Vec<String>) {
-    let is_held = |caller: &&Caller| caller.limits.spend_cap.is_some() && !caller.limits.unpriced;
-    let held: Vec<&str> = config.callers.iter().filter(is_held).map(|caller| caller.name.as_str()).collect();
+    let is_budget = |limit: &Arc<Limit>| limit.unit == Unit::Cost && !limit.unpriced;
+    let callers = config.callers.iter().filter(|caller| caller.limits.iter().any(is_budget));
+    let callers = callers.map(|caller| under("callers", &caller.name));
+    let limits = config.limits.iter().filter(|limit| is_budget(limit)).map(|limit| under("limits", &limit.name));
+    let held: Vec<String> = callers.chain(limits).collect();
     if held.is_empty() {
         return;
     }
@@ -123,8 +136,8 @@ fn unpriced(config: &Config, warnings: &mut Vec<String>) {
         unknown.dedup();
         for whole in unknown {
             warnings.push(format!(
-                "{}: no price is known for {whole}, so callers with a cap are refused there ({}); write \
-                 [prices.\"{whole}\"], or unpriced = true for the caller",
+                "{}: no price is known for {whole}, so requests that a budget counts are refused there ({}); write \
+                 [prices.\"{whole}\"], or unpriced = true with the budget",
                 under("models", name),
                 held.join(", ")
             ));
@@ -150,7 +163,7 @@ mod tests {
         let expected = [
             "providers: openai (https://api.openai.com/v1)",
             "model smart: openai/gpt-5, groq/llama-4",
-            "callers: ci (6 requests a minute, $5 a month)",
+            "callers: ci (6 requests a minute, $5.000000 a month)",
         ];
         assert_eq!(report.on, expected);
         let warnings =
@@ -180,8 +193,8 @@ mod tests {
                 r#"{"models":{"a":{"targets":["openai/mine"]}},"callers":{"ci":{"secret":"CI_KEY","spend_cap_usd":"5"}}}"#,
                 &["OPENAI_API_KEY", "CI_KEY"],
                 &[concat!(
-                    "models.a: no price is known for openai/mine, so callers with a cap are refused there (ci); write ",
-                    r#"[prices."openai/mine"], or unpriced = true for the caller"#
+                    "models.a: no price is known for openai/mine, so requests that a budget counts are refused there ",
+                    r#"(callers.ci); write [prices."openai/mine"], or unpriced = true with the budget"#
                 )],
             ),
         ];

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use super::limit::LimitDraft;
 use super::model::{PriceDraft, dollars};
 use super::provider::{ProviderDraft, secret_names};
 use super::refresh::CatalogDraft;
@@ -34,6 +35,8 @@ objects! {
         pub models: Named<AliasDraft> = Named::default(),
         /// Who may ask, by a name that stands in the log.
         pub callers: Named<CallerDraft> = Named::default(),
+        /// How much may be asked, by a name that stands in refusals; all that count a request must have room for it.
+        pub limits: Named<LimitDraft> = Named::default(),
         /// By `provider/model`; before those of the catalogue.
         pub prices: Named<PriceDraft> = Named::default(),
         /// Prices newer than those that came with the gateway.
@@ -93,6 +96,8 @@ objects! {
         pub secret: Option<String>,
         /// SHA-256 of the key, in hex, in place of `secret`.
         pub sha256: Option<String> where digest,
+        /// For limits of all callers of one project.
+        pub project: Option<String>,
         pub requests_per_minute: Option<u32>,
         /// Dollars in a calendar month (UTC), like `5.00`.
         pub spend_cap_usd: Option<String> where dollars,
@@ -110,11 +115,11 @@ fn digest(_: Shape) -> Shape {
 }
 
 written! {
-    impl Draft { body_bytes_max?, strict?, timeouts, policy, rules?, media, providers?, models?, callers?, prices?, catalog }
+    impl Draft { body_bytes_max?, strict?, timeouts, policy, rules?, media, providers?, models?, callers?, limits?, prices?, catalog }
     impl Timeouts { first_byte_ms?, idle_ms?, total_ms?, heartbeat_ms? }
     impl MediaDraft { fetch?, hosts?, files_max?, file_bytes_max?, bytes_max?, ms_max? }
     impl AliasDraft { targets, strict?, first_byte_ms?, idle_ms?, total_ms?, heartbeat_ms?, policy? }
-    impl CallerDraft { secret?, sha256?, requests_per_minute?, spend_cap_usd?, unpriced? }
+    impl CallerDraft { secret?, sha256?, project?, requests_per_minute?, spend_cap_usd?, unpriced? }
 }
 
 impl Draft {

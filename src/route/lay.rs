@@ -11,22 +11,25 @@ use super::order::{Candidate, Order};
 use super::place::{Known, Unfit, place};
 use super::policy::Policy;
 use super::resolve;
-use super::rule::{Denied, Facts, Rule, follow};
+use super::rule::{Denied, Facts, When, follow};
 use super::size::Size;
 use super::traits::Traits;
 use super::watch::Shared;
 use super::wish::{Wishes, variant};
-use crate::config::{Config, Target};
+use crate::config::{Caller, Config, Target};
 use crate::error::{Error, Kind};
 use crate::host::{Headers, Millis};
+use crate::limit::rule::{Due, due};
 
 /// What the route of a request depends on.
 #[derive(Clone, Copy)]
 pub struct Wanted<'a> {
-    /// The caller's name.
-    pub caller: &'a str,
+    pub caller: &'a Caller,
     /// As the caller names it.
     pub model: &'a str,
+    /// What a limit without room asks for in place of it, and of all that the caller wishes besides. That is the operator's
+    /// last word: rules would only lead back.
+    pub instead: Option<&'a str>,
     pub headers: &'a Headers,
     pub wishes: &'a Wishes,
     pub asked: &'a Asked<'a>,
@@ -47,6 +50,8 @@ pub struct Laid<'c> {
     pub left_out: Vec<(Arc<Target>, Unfit)>,
     /// What of the wishes is for gateways among them.
     pub behind: Behind,
+    /// The limits that count the request, whichever of its models answers.
+    pub limits: Vec<Due>,
 }
 
 /// A model to be asked for, once the rules have been followed.
@@ -67,9 +72,17 @@ pub fn lay<'c>(
     dice: &mut Dice,
     rules: &mut Vec<usize>,
 ) -> Result<Laid<'c>, Error> {
-    let Wanted { wishes, asked, size, now, .. } = *wanted;
+    let Wanted { caller, wishes, asked, size, now, .. } = *wanted;
+    let facts = facts(config, wanted);
+    let names = names(config, wanted, &facts, dice, rules)?;
+    let limits = if caller.limits.is_empty() && config.limits.is_empty() {
+        Vec::new()
+    } else {
+        let models: Vec<_> = names.iter().map(|name| (name.model, other_name(config, name.model))).collect();
+        due(&config.limits, caller, wishes.user.as_deref(), &models, &facts)
+    };
     let mut laid: Option<Laid<'c>> = None;
-    let names = names(config, wanted, dice, rules)?.into_iter().map(|Name { model, order, at }| {
+    let names = names.into_iter().map(|Name { model, order, at }| {
         let route = resolve(config, model).map_err(|error| placed(error, at))?;
         Ok((model, order, route))
     });
@@ -102,6 +115,7 @@ pub fn lay<'c>(
             candidates: Vec::new(),
             left_out: Vec::new(),
             behind: Behind::default(),
+            limits: Vec::new(),
         });
         if laid.candidates.is_empty() {
             laid.candidates = places.candidates;
@@ -116,33 +130,37 @@ pub fn lay<'c>(
     let mut laid = laid.ok_or_else(|| Error::new(Kind::Internal, "no model was named"))?;
     // Over all models as within one: whoever is down goes behind whoever is not. Of one model they stand so already.
     laid.candidates.sort_by_key(|candidate| candidate.standing);
-    laid.behind = behind;
-    Ok(laid)
+    Ok(Laid { behind, limits, ..laid })
+}
+
+/// What rules and limits ask of a request.
+fn facts<'a>(config: &Config, wanted: &Wanted<'a>) -> Facts<'a> {
+    let Wanted { caller, headers, wishes, asked, now, .. } = *wanted;
+    let rules = config.rules.iter().map(|rule| &rule.when);
+    let mut conditions = rules.chain(config.limits.iter().map(|limit| &limit.when));
+    let needs = if conditions.any(When::asks_for_needs) { asked.needs() } else { Needs::default() };
+    Facts { caller: &caller.name, tags: &wishes.tags, headers, body_bytes: asked.bytes.len(), needs, now }
 }
 
 /// The models that the rules have for a request, in place of the one that it named and of those that it wishes then.
 fn names<'n>(
     config: &'n Config,
     wanted: &Wanted<'n>,
+    facts: &Facts<'_>,
     dice: &mut Dice,
     rules: &mut Vec<usize>,
 ) -> Result<Vec<Name<'n>>, Error> {
-    let Wanted { caller, model, headers, wishes, asked, now, .. } = *wanted;
-    let facts = Facts {
-        caller,
-        tags: &wishes.tags,
-        headers,
-        body_bytes: asked.bytes.len(),
-        needs: if config.rules.iter().any(Rule::asks_for_needs) { asked.needs() } else { Needs::default() },
-        now,
-    };
+    let Wanted { model, instead, wishes, .. } = *wanted;
+    if let Some(model) = instead {
+        return Ok(vec![Name { model, order: None, at: None }]);
+    }
     // Callers of OpenRouter name the first again.
     let then = wishes.models.iter().enumerate().filter(|(_, name)| *name != model);
     let then = then.map(|(index, name)| (name.as_str(), Some(format!("models[{index}]"))));
     let mut names: Vec<Name<'n>> = Vec::new();
     for (asked_for, at) in [(model, None)].into_iter().chain(then) {
         let other = if config.rules.is_empty() { None } else { other_name(config, asked_for) };
-        match follow(&config.rules, (asked_for, other.as_deref()), &facts, dice) {
+        match follow(&config.rules, (asked_for, other.as_deref()), facts, dice) {
             Ok(followed) => {
                 rules.extend(followed.rules);
                 let (model, order) = named(config, asked_for, followed.model);

@@ -92,7 +92,7 @@ impl Glob {
 }
 
 /// All that is given must hold.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct When {
     pub model: Option<Glob>,
     pub caller: Option<Glob>,
@@ -146,7 +146,42 @@ impl Hours {
 }
 
 impl When {
-    fn holds(&self, (model, other): (&str, Option<&str>), facts: &Facts<'_>) -> bool {
+    /// What is written at `at`, in `when`.
+    pub fn compile(at: &str, written: &WhenDraft, mistakes: &mut Mistakes) -> Self {
+        let between = match written.between.as_deref() {
+            Some([from, until]) => Hours::read(from, until),
+            _ => None,
+        };
+        if between.is_none() && written.between.is_some() {
+            let why = "not two times of day like [\"22:00\", \"06:00\"]";
+            mistakes.say(&format!("{at}.when.between"), why);
+        }
+        let glob = |text: &Option<String>| text.clone().map(Glob::new);
+        let headers =
+            written.headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), Glob::new(value))).collect();
+        Self {
+            model: glob(&written.model),
+            caller: glob(&written.caller),
+            tag: glob(&written.tag),
+            headers,
+            body_bytes_over: written.body_bytes_over,
+            body_bytes_under: written.body_bytes_under,
+            needs: written.needs.iter().fold(Needs::default(), |needs, need| needs.with(*need)),
+            between,
+        }
+    }
+
+    /// Whether it holds for every request.
+    pub fn is_always(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether it is only for requests that need something.
+    pub fn asks_for_needs(&self) -> bool {
+        self.needs != Needs::default()
+    }
+
+    pub fn holds(&self, (model, other): (&str, Option<&str>), facts: &Facts<'_>) -> bool {
         let all = |glob: &Option<Glob>, text: &str| glob.as_ref().is_none_or(|glob| glob.matches(text));
         // An ending says how a model's targets are put in order; it makes no other model of it.
         let plain = variant(model).map(|(plain, _)| plain);
@@ -176,11 +211,6 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// Whether it is only for requests that need something.
-    pub fn asks_for_needs(&self) -> bool {
-        self.when.needs != Needs::default()
-    }
-
     /// What is written at `at`. `knows` says whether a name stands for a model.
     pub fn compile(
         at: &str,
@@ -188,15 +218,7 @@ impl Rule {
         knows: impl Fn(&str) -> Result<(), String>,
         mistakes: &mut Mistakes,
     ) -> Option<Self> {
-        let when = &written.when;
-        let between = match when.between.as_deref() {
-            Some([from, until]) => Hours::read(from, until),
-            _ => None,
-        };
-        if between.is_none() && when.between.is_some() {
-            let why = "not two times of day like [\"22:00\", \"06:00\"]";
-            mistakes.say(&format!("{at}.when.between"), why);
-        }
+        let when = When::compile(at, &written.when, mistakes);
         let then = match (&written.model, written.split.is_empty(), &written.deny) {
             (Some(model), true, None) => Some(Then::Use(vec![(model.clone(), 1)])),
             (None, false, None) => {
@@ -220,18 +242,6 @@ impl Rule {
                 mistakes.tell(&under(&format!("{at}.split"), name), &why);
             }
         }
-        let glob = |text: &Option<String>| text.clone().map(Glob::new);
-        let headers = when.headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), Glob::new(value))).collect();
-        let when = When {
-            model: glob(&when.model),
-            caller: glob(&when.caller),
-            tag: glob(&when.tag),
-            headers,
-            body_bytes_over: when.body_bytes_over,
-            body_bytes_under: when.body_bytes_under,
-            needs: when.needs.iter().fold(Needs::default(), |needs, need| needs.with(*need)),
-            between,
-        };
         then.map(|then| Self { when, then })
     }
 }

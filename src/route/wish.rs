@@ -211,6 +211,30 @@ pub fn is_field(name: &str) -> bool {
     FIELDS.contains(&name) || name.starts_with("providerOptions.gateway")
 }
 
+/// Whose request it is, in the words of OpenAI's and Anthropic's APIs. One that is no name is none.
+fn end_user(body: &Fields<'_>) -> Option<String> {
+    let text = |name: &str| body.get::<String>(name).unwrap_or_default();
+    let of_metadata = || {
+        let metadata = Fields::read(body.raw("metadata")?.get().as_bytes()).ok()?;
+        let id: String = metadata.get("user_id").ok()??;
+        // Claude Code writes the session behind the user, or all of it as JSON; a user has many.
+        let (user, _) = id.split_once("_session_").unwrap_or((&id, ""));
+        let parts = parse::<ClaudeUser>(&id).unwrap_or_default();
+        let parts = [parts.account_uuid, parts.device_id].into_iter().flatten().find(|part| !part.is_empty());
+        Some(parts.unwrap_or_else(|| user.to_owned()))
+    };
+    let user = text("safety_identifier").or_else(|| text("user")).or_else(of_metadata);
+    user.filter(|user| !user.is_empty() && is_name(user))
+}
+
+objects! {
+    #[derive(Default)]
+    struct ClaudeUser {
+        account_uuid: Option<String>,
+        device_id: Option<String>,
+    }
+}
+
 impl Wishes {
     /// Of a request's body and headers. What a header says counts more: it is set by whoever runs the job.
     pub fn read(body: &Fields<'_>, headers: &Headers) -> Result<Self, Error> {
@@ -233,6 +257,7 @@ impl Wishes {
         // OpenAI's name for what shares a cache means the same here, and is for upstreams too.
         let cache_key = || body.get("prompt_cache_key").unwrap_or_default().filter(|key: &String| is_name(key));
         wishes.session = body.get("session_id").map_err(wrong("session_id"))?.or_else(cache_key);
+        wishes.user = wishes.user.or_else(|| end_user(body));
         wishes.take_headers(headers)?;
         wishes.check()?;
         Ok(wishes)
@@ -493,6 +518,30 @@ mod tests {
         let param = read(body, &[]).unwrap_err().param;
         assert_eq!(param.as_deref(), Some("providerOptions.gateway.max_price.completion"));
         assert!(read("{}", &[("x-tollgate-no-fallback", "perhaps")]).is_err());
+    }
+
+    #[test]
+    fn the_end_user_is_who_the_body_names_in_its_own_words() {
+        let cases = [
+            (r#"{"user":"u1"}"#, Some("u1")),
+            (r#"{"user":"u1","safety_identifier":"s1"}"#, Some("s1")),
+            (r#"{"metadata":{"user_id":"m1"}}"#, Some("m1")),
+            (r#"{"metadata":{"user_id":"user_ab_account_cd_session_ef"}}"#, Some("user_ab_account_cd")),
+            (
+                r#"{"metadata":{"user_id":"{\"device_id\":\"d\",\"account_uuid\":\"\",\"session_id\":\"s\"}"}}"#,
+                Some("d"),
+            ),
+            (r#"{"user":"u1","provider":{"user":"p1"}}"#, Some("p1")),
+            (r#"{"user":7,"metadata":"x"}"#, None),
+            (r#"{"user":""}"#, None),
+        ];
+        for (body, expected) in cases {
+            let wishes = Wishes::read(&Fields::read(body.as_bytes()).unwrap(), &Headers::default()).unwrap();
+            assert_eq!(wishes.user.as_deref(), expected, "{body}");
+        }
+        let long = format!(r#"{{"user":"{}"}}"#, "u".repeat(NAME_BYTES_MAX + 1));
+        let wishes = Wishes::read(&Fields::read(long.as_bytes()).unwrap(), &Headers::default()).unwrap();
+        assert_eq!(wishes.user, None, "an upstream may take it");
     }
 
     #[test]

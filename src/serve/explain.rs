@@ -1,8 +1,10 @@
 //! The same request, dry: whom it would be put to and in which order, and why; what it may cost; what each would not be
 //! told. Nothing is asked, counted or fetched.
 
+use std::sync::Arc;
+
 use super::door::{Call, Door, door};
-use super::prepare::{Job, Request, dearest, read};
+use super::prepare::{Job, Request, expected, read};
 use super::question::Obstacle;
 use super::{Gateway, caller};
 use crate::catalog::models::Origin;
@@ -11,6 +13,7 @@ use crate::dialect::{Ask, Dialect, Inbound};
 use crate::echo;
 use crate::error::{Error, Kind};
 use crate::host::{Body, Headers, Incoming, Millis};
+use crate::limit::rule::{Due, Every, Unit};
 use crate::media::Files;
 use crate::price::Picodollars;
 use crate::record::Record;
@@ -34,7 +37,7 @@ written! {
         input_tokens_max: u64,
         output_tokens_max: u64,
         attempts: Attempts<'a>,
-        limits: Limits,
+        limits: Vec<Bounded>,
     }
 
     /// Who would be asked, if those before it do not answer.
@@ -80,11 +83,18 @@ written! {
         idle_ms: Millis,
     }
 
-    struct Limits {
-        requests_per_minute?: Option<u32>,
-        spend_cap_picodollars?: Option<Picodollars>,
-        /// What would be held of it until the answer has ended.
-        hold_picodollars?: Option<Picodollars>,
+    /// A limit that counts the request; what is left of it is not looked up.
+    struct Bounded {
+        name: String,
+        /// Whom.
+        counts: String,
+        unit: Unit,
+        most: u64,
+        every?: Option<Every>,
+        /// What would be held of it until the answer has ended; nothing where that is not known.
+        held: Option<u64>,
+        /// The model that would be asked for if there is no room.
+        instead?: Option<String>,
         refused?: Option<&'static str>,
     }
 }
@@ -109,16 +119,29 @@ pub(super) fn explain_to(
     record: &mut Record,
 ) -> Result<Vec<u8>, Error> {
     let call = call.unwrap_or_else(|| Call::of(by_shape(request)));
-    let Request { job, model, order, candidates, left_out, .. } = read(gateway, caller, call, request, record)?;
+    let Request { job, model, order, candidates, left_out, limits, .. } =
+        read(gateway, caller, &call, None, request, record)?;
     let now = record.started;
     let policy = job.policy;
-    let held = dearest(&job, &candidates);
-    let limits = Limits {
-        requests_per_minute: caller.limits.requests_per_minute,
-        spend_cap_picodollars: caller.limits.spend_cap,
-        hold_picodollars: held.filter(|_| caller.limits.spend_cap.is_some()),
-        refused: (caller.limits.spend_cap.is_some() && held.is_none() && !caller.limits.unpriced)
-            .then_some("a price is not known, and this key has a spending cap"),
+    let expected = expected(&job, &candidates, &limits);
+    let bounded = |due: &Due| {
+        let limit = &due.limit;
+        let held = due.amount(&expected);
+        let is_too_much = held.is_some_and(|held| held > limit.most);
+        Bounded {
+            name: limit.name.clone(),
+            counts: due.whom(),
+            unit: limit.unit,
+            most: limit.most,
+            every: limit.span.every(),
+            held,
+            instead: limit.instead.clone(),
+            refused: match held {
+                None => Some("a price is not known, and this limit is of money"),
+                Some(_) if is_too_much => Some("the request may come to more than all of it"),
+                Some(_) => None,
+            },
+        }
     };
     let explanation = Explanation {
         object: "explanation",
@@ -147,7 +170,7 @@ pub(super) fn explain_to(
             first_byte_ms: policy.patience.first_byte_ms,
             idle_ms: policy.patience.idle_ms,
         },
-        limits,
+        limits: limits.iter().map(bounded).collect(),
     };
     Ok(to_vec(&explanation))
 }
@@ -231,7 +254,7 @@ pub fn explain_for(
     let callers = &gateway.config.callers;
     let found = match caller {
         Some(name) => callers.iter().find(|caller| caller.name == name).cloned(),
-        None => Some(callers.first().cloned().unwrap_or_else(Caller::local)),
+        None => Some(callers.first().cloned().unwrap_or_else(|| Arc::new(Caller::local()))),
     };
     let unknown = || Error::new(Kind::Unauthenticated, "there is no caller of this name in the configuration");
     let caller = found.ok_or_else(unknown)?;
@@ -316,7 +339,9 @@ mod tests {
         assert_eq!(told["attempts"]["fall_on_statuses"], json!([404]));
         assert_eq!(told["attempts"]["hedge"], "after 700 ms");
         let held = 2 * (input * 3_000_000 + 10 * 15_000_000);
-        assert_eq!(told["limits"], json!({"spend_cap_picodollars": 1_000_000_000_000_u64, "hold_picodollars": held}));
+        let cap = json!({"name": "spend-cap", "counts": "this key", "unit": "cost", "most": 1_000_000_000_000_u64,
+            "every": "month", "held": held});
+        assert_eq!(told["limits"], json!([cap]));
     }
 
     #[test]

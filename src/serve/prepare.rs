@@ -13,11 +13,14 @@ use crate::config::{Caller, Reach, Target};
 use crate::dialect::{Ask, Dialect, Inbound, Label};
 use crate::error::{Error, Kind};
 use crate::host::{Body, Headers, Host, Incoming, Millis};
-use crate::limit::{Admission, Ticket};
+use crate::limit::Admission;
+use crate::limit::rule::{Due, Limit, Unit};
+use crate::limit::ticket::{Expected, Refused, Ticket};
 use crate::media;
 use crate::platform::Platform;
 use crate::price::Picodollars;
 use crate::record::Record;
+use crate::relay::estimate;
 use crate::route::behind::Behind;
 use crate::route::check_name;
 use crate::route::demand::Asked;
@@ -119,18 +122,28 @@ pub(super) async fn prepare<'a, H: Host>(
 ) -> Result<(Job<'a>, Plan), Refusal> {
     let caller = caller(gateway, request).map_err(plain)?;
     record.caller.clone_from(&caller.name);
-    let read = read(gateway, &caller, call, request, record).map_err(plain)?;
-    let Request { mut job, candidates, left_out, dice, .. } = read;
-    let most = match job.ask {
-        // Providers count for nothing, and where none does, we do.
-        Ask::TokenCount => Some(Picodollars::default()),
-        _ if candidates.is_empty() => return Err(plain(nobody(&record.model, &left_out))),
-        _ if caller.limits.spend_cap.is_none() => None,
-        _ => dearest(&job, &candidates),
-    };
-    job.limits = admit(host, &caller, most, record).await?;
-    let plan = Plan::new(candidates, job.policy.clone(), dice).until(job.until);
-    Ok((job, plan))
+    let mut instead = None;
+    loop {
+        let read = read(gateway, &caller, &call, instead.as_deref(), request, record).map_err(plain)?;
+        let Request { mut job, candidates, left_out, dice, mut limits, .. } = read;
+        if candidates.is_empty() && job.ask != Ask::TokenCount {
+            return Err(plain(nobody(&record.model, &left_out)));
+        }
+        limits.retain(|due| !record.limits.contains(&due.limit.name));
+        let expected = expected(&job, &candidates, &limits);
+        match admit(host, limits, expected, record).await? {
+            Place::Given(headers) => {
+                job.limits = headers;
+                let plan = Plan::new(candidates, job.policy.clone(), dice).until(job.until);
+                return Ok((job, plan));
+            }
+            // No limit says so twice, so this ends.
+            Place::Elsewhere { limit, model } => {
+                record.limits.push(limit);
+                instead = Some(model);
+            }
+        }
+    }
 }
 
 /// A request that has been read, and whom it may be put to.
@@ -142,20 +155,23 @@ pub(super) struct Request<'a> {
     pub(super) order: Order,
     pub(super) candidates: Vec<Candidate>,
     pub(super) left_out: Vec<(Arc<Target>, Unfit)>,
+    /// Those that count it.
+    pub(super) limits: Vec<Due>,
     dice: Dice,
 }
 
-/// Reads a request as far as anybody has to, and lays out whom it may be put to.
+/// Reads a request as far as anybody has to, and lays out whom it may be put to: where a limit has no room, `instead`.
 pub(super) fn read<'a>(
     gateway: &'a Gateway,
     caller: &Caller,
-    call: Call,
+    call: &Call,
+    instead: Option<&str>,
     request: &'a Incoming,
     record: &mut Record,
 ) -> Result<Request<'a>, Error> {
     let dialect = call.dialect;
-    if let Some(fault) = call.fault {
-        return Err(fault);
+    if let Some(fault) = &call.fault {
+        return Err(fault.clone());
     }
     let bytes = match &request.body {
         Body::Whole(bytes) => bytes,
@@ -166,8 +182,8 @@ pub(super) fn read<'a>(
     };
     let body = Fields::read(bytes).map_err(Error::invalid)?;
     let must = |name: &'static str, what: &'static str| move |_| Error::field(name, format!("must be {what}"));
-    let model: String = match call.model {
-        Some(model) => model,
+    let model: String = match &call.model {
+        Some(model) => model.clone(),
         None => body
             .get("model")
             .map_err(must("model", "a string"))?
@@ -191,15 +207,17 @@ pub(super) fn read<'a>(
     let asked = Asked::new(dialect, ask, &body, bytes);
     let size = Size::of(&asked);
     let wanted = Wanted {
-        caller: &caller.name,
+        caller,
         model: &model,
+        instead,
         headers: &request.headers,
         wishes: &wishes,
         asked: &asked,
         size: &size,
         now: record.started,
     };
-    let Laid { model, order, policy, mut candidates, left_out, behind } =
+    record.rules.clear();
+    let Laid { model, order, policy, mut candidates, left_out, behind, limits } =
         lay(&gateway.config, &gateway.health, &wanted, &mut dice, &mut record.rules)?;
     let sealed = seal::is_in(bytes);
     if ask == Ask::TokenCount {
@@ -241,7 +259,7 @@ pub(super) fn read<'a>(
         limits: Vec::new(),
         begun: AtomicBool::new(false),
     };
-    Ok(Request { job, model, order, candidates, left_out, dice })
+    Ok(Request { job, model, order, candidates, left_out, limits, dice })
 }
 
 fn plain(error: Error) -> Refusal {
@@ -273,37 +291,67 @@ pub(super) fn dearest(job: &Job<'_>, candidates: &[Candidate]) -> Option<Picodol
     Some(Picodollars(after.max(dearest.saturating_mul(beside))))
 }
 
-/// Takes a place under the caller's limits, and the most that the request may cost.
-async fn admit<H: Host>(
-    host: &H,
-    caller: &Caller,
-    dearest: Option<Picodollars>,
-    record: &mut Record,
-) -> Result<Vec<(&'static str, String)>, Refusal> {
-    let ticket = Ticket::open(&caller.name, caller.limits, dearest, record.started).map_err(|error| {
-        (error, vec![("x-tollgate-limit", "spend-cap".to_owned()), ("x-should-retry", "false".to_owned())])
-    })?;
-    if ticket.bounds().is_empty() {
-        record.ticket = Some(ticket);
-        return Ok(Vec::new());
+/// The most that a request may come to, as far as `limits` ask.
+pub(super) fn expected(job: &Job<'_>, candidates: &[Candidate], limits: &[Due]) -> Expected {
+    let is_bought = limits.iter().any(|due| due.limit.unit == Unit::Cost);
+    match job.ask {
+        // Providers count for nothing, and where none does, we do.
+        Ask::TokenCount => Expected { cost: Some(Picodollars::default()), ..Expected::default() },
+        _ => Expected {
+            input_tokens: estimate(job.bytes.len() as u64),
+            output_tokens: job.size.output,
+            cost: if is_bought { dearest(job, candidates) } else { None },
+        },
     }
-    match host.admit(ticket.bounds()).await {
-        Ok(Admission::Admitted(sums)) => {
-            let headers = ticket.rate_headers(&sums);
-            record.ticket = Some(ticket);
-            Ok(headers)
-        }
-        Ok(Admission::Refused(sums)) => {
-            let error = ticket.refusal(&sums);
-            let mut headers = ticket.rate_headers(&sums);
-            if error.kind == Kind::RateLimited {
-                headers.push(("x-tollgate-limit", "requests-per-minute".to_owned()));
-            } else {
-                headers.push(("x-tollgate-limit", "spend-cap".to_owned()));
-                headers.push(("x-should-retry", "false".to_owned()));
+}
+
+/// What limits say to a request.
+enum Place {
+    /// And what the answer's head tells of them.
+    Given(Vec<(&'static str, String)>),
+    /// There is no room, and another model is asked for.
+    Elsewhere { limit: String, model: String },
+}
+
+/// Takes a place under each limit, and of each the most that the request may come to.
+async fn admit<H: Host>(host: &H, limits: Vec<Due>, expected: Expected, record: &mut Record) -> Result<Place, Refusal> {
+    let refusal = |refused: Refused| {
+        let headers = refused.headers();
+        (refused.error, headers)
+    };
+    let elsewhere = |limit: &Limit| {
+        let model = limit.instead.clone()?;
+        Some(Place::Elsewhere { limit: limit.name.clone(), model })
+    };
+    let mut ticket = match Ticket::open(&record.caller, limits, expected, record.started) {
+        Ok(ticket) => ticket,
+        Err(refused) => return elsewhere(&refused.limit).ok_or_else(|| refusal(refused)),
+    };
+    let mut headers = match record.limits.as_slice() {
+        [] => Vec::new(),
+        limits => vec![("x-tollgate-limit", limits.join(", "))],
+    };
+    if !ticket.bounds().is_empty() {
+        match host.admit(ticket.bounds()).await {
+            Ok(Admission::Admitted(sums)) => headers.extend(ticket.headers(&sums)),
+            Ok(Admission::Refused(sums)) => {
+                let Some(refused) = ticket.refusal(&sums) else {
+                    return Err(plain(Error::new(
+                        Kind::Internal,
+                        "the store of the counters refused nothing in particular",
+                    )));
+                };
+                return elsewhere(&refused.limit).ok_or_else(|| {
+                    let (error, more) = refusal(refused);
+                    (error, ticket.headers(&sums).into_iter().chain(more).collect())
+                });
             }
-            Err((error, headers))
+            Err(_) => {
+                let down = || plain(Error::new(Kind::Internal, "the store that holds the counters cannot be reached"));
+                ticket = ticket.blind().ok_or_else(down)?;
+            }
         }
-        Err(_) => Err(plain(Error::new(Kind::Internal, "the store that holds the counters cannot be reached"))),
     }
+    record.ticket = Some(ticket);
+    Ok(Place::Given(headers))
 }

@@ -44,6 +44,8 @@ pub(crate) struct Scenario {
     /// Plays after all that are not, on whatever host: its processes would take others the time they count on.
     pub(crate) last: bool,
     limits: Value,
+    /// Of `[limits]`, by name: on this scenario's caller only.
+    bounds: Vec<(String, Value)>,
     pub(crate) run: Arc<Run>,
 }
 
@@ -64,6 +66,7 @@ impl Suite {
             alone: false,
             last: false,
             limits: json!({}),
+            bounds: Vec::new(),
             run: Arc::new(move |test| Box::pin(run(test))),
         });
         self.scenarios.last_mut().expect("one was just added")
@@ -109,6 +112,7 @@ impl Suite {
             caller["sha256"] = sha256(&key(&scenario.caller)).into();
             callers.insert(scenario.caller.clone(), caller);
         }
+        let bounds = self.scenarios.iter().flat_map(|scenario| scenario.bounds.iter().cloned());
         let mut prices = serde_json::Map::new();
         for (model, price) in PRICES {
             for provider in Provider::ALL {
@@ -137,6 +141,7 @@ impl Suite {
             "providers": providers,
             "models": self.aliases,
             "callers": callers,
+            "limits": bounds.collect::<serde_json::Map<_, _>>(),
             "prices": prices,
         })
     }
@@ -150,6 +155,13 @@ impl Scenario {
 
     pub(crate) fn spend_cap_usd(&mut self, cap: &str) -> &mut Self {
         self.limits["spend_cap_usd"] = cap.into();
+        self
+    }
+
+    /// A limit by this name and the scenario's number.
+    pub(crate) fn limit(&mut self, name: &str, mut limit: Value) -> &mut Self {
+        limit["when"]["caller"] = self.caller.clone().into();
+        self.bounds.push((format!("{name}-{}", self.number), limit));
         self
     }
 

@@ -59,6 +59,8 @@ pub struct Settings {
     pub policy: Option<Value>,
     pub policies: Option<Value>,
     pub rules: Vec<Value>,
+    /// By name, of `[limits]`.
+    pub limits: Vec<(String, Value)>,
     /// Fields of providers, and of prices, over the usual ones.
     pub providers: Vec<(String, Value)>,
     pub prices: Vec<(String, Value)>,
@@ -179,6 +181,7 @@ fn set(settings: &mut Settings, words: &[String]) {
             ("rule", rule) => settings.rules.push(json(rule)),
             ("provider", fields) => settings.providers.push(of(fields)),
             ("price", fields) => settings.prices.push(of(fields)),
+            ("limit", fields) => settings.limits.push(of(fields)),
             ("brief", _) => settings.brief = true,
             _ => panic!("{word}?"),
         }

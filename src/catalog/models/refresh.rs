@@ -13,7 +13,7 @@ use std::borrow::Cow;
 use super::sheet::{Sheet, is_near};
 use super::{Model, Models, Origin, Priced, line, undated};
 use crate::host::Millis;
-use crate::limit::day;
+use crate::limit::calendar::day;
 use crate::named::Named;
 use crate::price::{Picodollars, Price, Rates, Search, Service};
 use crate::wire::json::{Cursor, Fields, Raw, Read, objects, written};

@@ -69,7 +69,7 @@ async fn once(bounds: &[Bound], now: Millis) -> Result<Admission, StoreDown> {
         }
     }
     if is_first && now.saturating_sub(SWEPT.replace(now)) > SWEEP_MS {
-        spawn(sweep(bounds.iter().map(|bound| bound.counter.clone()).collect()));
+        spawn(sweep(now));
     }
     Ok(Admission::Admitted(sums))
 }
@@ -110,12 +110,11 @@ pub(super) async fn totals(prefix: &str) -> Result<Vec<(String, i64)>, StoreDown
     Ok(totals)
 }
 
-/// Keys have no end of life here, so whoever opens a window deletes those that the counters in use have left behind.
-async fn sweep(current: Vec<String>) {
+/// Keys have no end of life here, so whoever opens a window deletes those that are past.
+async fn sweep(now: Millis) {
     // The request that came upon it goes first.
     yield_async().await;
-    let is_left = |counter: &String| current.iter().any(|current| is_past(counter, current));
-    for counter in counters().unwrap_or_default().into_iter().filter(is_left) {
+    for counter in counters().unwrap_or_default().into_iter().filter(|counter| is_past(counter, now)) {
         // The next to sweep comes upon it again.
         let _ = store::open(STORE).and_then(|bucket| bucket.delete(&counter));
         yield_async().await;

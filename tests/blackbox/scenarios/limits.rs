@@ -4,6 +4,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::future::join_all;
+use serde_json::json;
 
 use super::add_callers;
 use crate::answer::Answer;
@@ -32,6 +33,23 @@ pub(crate) fn add(suite: &mut Suite) {
             })
             .spend_cap_usd(CAP);
     }
+    for dialect in Dialect::BOTH {
+        let name = |sentence: &str| format!("limits::{}::{sentence}", dialect.name());
+        suite
+            .add(&name("all_limits_must_have_room_and_a_refusal_takes_of_none"), move |test| all_or_none(test, dialect))
+            .limit("tagged", json!({"per": "tag", "when": {"tag": "batch"}, "requests": 2, "every": "day"}))
+            .limit("own", json!({"per": "caller", "requests": 3, "every": "day"}))
+            .limit("user", json!({"per": "user", "requests": 9, "every": "hour", "sliding": true}));
+        suite
+            .add(&name("so_many_requests_are_under_way_and_no_more"), move |test| concurrent(test, dialect))
+            .limit("few", json!({"per": "caller", "concurrent": 2}));
+        let tokens = Answer::of("text").usage.output;
+        suite.add(&name("another_model_is_asked_where_a_pool_is_used_up"), move |test| pool(test, dialect)).limit(
+            "pool",
+            json!({"per": "caller", "when": {"model": "up-openai/text"}, "output_tokens": 2 * tokens + 1,
+                    "every": "month", "instead": "up-anthropic/cheap"}),
+        );
+    }
     add_callers(suite, "limits", "a_caller_without_a_limit_gets_no_limit_headers", |test, dialect| async move {
         let reply = test.answer(dialect, &dialect.request("up-openai/text", &test.prompt())).await;
         assert_eq!(reply.header("x-ratelimit-limit-requests"), None);
@@ -52,6 +70,71 @@ async fn rate(test: Test, dialect: Dialect) {
     }
     let usage = Provider::OpenaiChat.reports(Answer::of("text").usage);
     test.settles([("up-openai/text", Totals::of(3, "text", usage))]).await;
+}
+
+/// The counters of a tag and of a caller are kept in different places on some hosts.
+async fn all_or_none(test: Test, dialect: Dialect) {
+    let request = dialect.request("up-openai/text", &test.prompt());
+    let tagged = || test.ask_with(dialect, &request, &[("x-tollgate-tags", "batch")]);
+    for left in ["1", "0"] {
+        let reply = tagged().await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        assert_eq!(reply.header("x-ratelimit-remaining-requests"), Some(left));
+    }
+    for _ in 0..3 {
+        let reply = tagged().await;
+        assert_eq!(reply.status, 429, "{}", reply.text());
+        let limit = reply.header("x-tollgate-limit").expect("which limit");
+        assert!(limit.starts_with("tagged-"), "{limit}");
+        assert_eq!(reply.header("x-should-retry"), Some("false"), "a day is long");
+    }
+    test.answer(dialect, &request).await;
+    let reply = test.ask(dialect, &request).await;
+    let limit = reply.header("x-tollgate-limit").unwrap_or_default();
+    assert!(reply.status == 429 && limit.starts_with("own-"), "{limit}: {}", reply.text());
+    let usage = Provider::OpenaiChat.reports(Answer::of("text").usage);
+    test.settles([("up-openai/text", Totals::of(3, "text", usage))]).await;
+    let usage = test.get("/v1/usage").await.json();
+    let own = usage["limits"].as_array().expect("limits").iter().find(|limit| limit["most"] == 3).expect("its own");
+    assert_eq!((&own["used"], &own["unit"], &own["every"]), (&json!(3), &json!("requests"), &json!("day")));
+}
+
+async fn concurrent(test: Test, dialect: Dialect) {
+    let stream = dialect.streamed("up-openai/cut-after-3", &test.prompt());
+    let first = test.open(dialect, &stream).await;
+    let second = test.open(dialect, &stream).await;
+    let request = dialect.request("up-openai/text", &test.prompt());
+    let reply = test.ask(dialect, &request).await;
+    assert_eq!(reply.status, 429, "{}", reply.text());
+    assert!(reply.header("x-tollgate-limit").is_some_and(|limit| limit.starts_with("few-")));
+    // Who hangs up makes room.
+    drop(first);
+    let mut status = reply.status;
+    for _ in 0..100 {
+        if status == 200 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        status = test.ask(dialect, &request).await.status;
+    }
+    assert_eq!(status, 200);
+    drop(second);
+}
+
+async fn pool(test: Test, dialect: Dialect) {
+    let tokens = Answer::of("text").usage.output;
+    let request = dialect.bounded(dialect.request("up-openai/text", &test.prompt()), tokens);
+    for _ in 0..2 {
+        let reply = test.answer(dialect, &request).await;
+        assert_eq!(reply.header("x-tollgate-target"), Some("up-openai/text"));
+    }
+    let usage = Provider::OpenaiChat.reports(Answer::of("text").usage);
+    test.settles([("up-openai/text", Totals::of(2, "text", usage))]).await;
+    let reply = test.ask(dialect, &request).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    assert_eq!(reply.header("x-tollgate-target"), Some("up-anthropic/cheap"));
+    assert!(reply.header("x-tollgate-limit").is_some_and(|limit| limit.starts_with("pool-")));
+    assert_eq!(test.log_line(reply.header("x-tollgate-id")).await["limits"].as_array().map(Vec::len), Some(1));
 }
 
 async fn rate_at_once(test: Test, dialect: Dialect) {
@@ -112,7 +195,9 @@ async fn cap_at_once(test: Test, dialect: Dialect) {
     refused.into_iter().for_each(|reply| refused_for_spend(dialect, reply));
     test.settles([("up-anthropic/cheap", Totals::of(5, "cheap", Answer::of("cheap").usage))]).await;
     let usage = test.get("/v1/usage").await.json();
-    assert_eq!(usage["spend_cap_picodollars"], 1_100_000_000);
+    let cap = &usage["limits"][0];
+    assert_eq!((&cap["name"], &cap["most"]), (&json!("spend-cap"), &json!(1_100_000_000)));
+    assert_eq!(cap["used"], usage["spend_picodollars"]);
 }
 
 /// Ten failures in a row, each of which might have cost as much as an answer.

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use sha2::{Digest, Sha256};
 use tollgate::auth::Keyless;
-use tollgate::config::{Config, Draft};
+use tollgate::config::{Caller, Config, Draft};
 use tollgate::dialect::{Ask, Inbound};
 use tollgate::host::Headers;
 use tollgate::route::demand::Asked;
@@ -83,8 +83,17 @@ fn planned(gateway: &Gateway, model: &str, seed: u64) -> usize {
     let wishes = Wishes::read(&body.0, &headers).expect("wishes");
     let asked = Asked::new(Inbound::OpenaiChat, Ask::Answer, &body.0, body.1);
     let size = Size::of(&asked);
-    let wanted =
-        Wanted { caller: "ci", model, headers: &headers, wishes: &wishes, asked: &asked, size: &size, now: NOW };
+    let caller = Caller { name: "ci".to_owned(), ..Caller::local() };
+    let wanted = Wanted {
+        caller: &caller,
+        model,
+        instead: None,
+        headers: &headers,
+        wishes: &wishes,
+        asked: &asked,
+        size: &size,
+        now: NOW,
+    };
     let mut rules = Vec::new();
     let laid = lay(&gateway.config, &gateway.health, &wanted, &mut dice, &mut rules);
     let Ok(Laid { candidates, policy, .. }) = laid else { panic!("{model} has no route") };

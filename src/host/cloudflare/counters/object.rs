@@ -1,4 +1,4 @@
-//! Counters in a Durable Object per caller. Single-threaded, and each question is one transaction, because nothing
+//! Counters in a Durable Object for each of their owners. Single-threaded, and each question is one transaction, because nothing
 //! in it awaits.
 
 use std::time::Duration;
@@ -48,8 +48,8 @@ written! {
     impl Totals { prefix }
 }
 
-pub(super) async fn admit(env: &Env, caller: &str, bounds: &[Bound], now: Millis) -> Result<Admission, StoreDown> {
-    let answer = ask(env, caller, "admit", &Admit { bounds: bounds.to_vec(), now }).await?;
+pub(super) async fn admit(env: &Env, owner: &str, bounds: &[Bound], now: Millis) -> Result<Admission, StoreDown> {
+    let answer = ask(env, owner, "admit", &Admit { bounds: bounds.to_vec(), now }).await?;
     match read(&answer)? {
         Answer { admitted: Some(sums), .. } => Ok(Admission::Admitted(sums)),
         Answer { refused: Some(sums), .. } => Ok(Admission::Refused(sums)),
@@ -57,13 +57,13 @@ pub(super) async fn admit(env: &Env, caller: &str, bounds: &[Bound], now: Millis
     }
 }
 
-pub(super) async fn settle(env: &Env, caller: &str, settle: &Settle) -> Result<(), StoreDown> {
-    let answer = ask(env, caller, "settle", settle).await?;
+pub(super) async fn settle(env: &Env, owner: &str, settle: &Settle) -> Result<(), StoreDown> {
+    let answer = ask(env, owner, "settle", settle).await?;
     read::<Ignored>(&answer).map(|_| ())
 }
 
-pub(super) async fn totals(env: &Env, caller: &str, prefix: &str) -> Result<Vec<(String, i64)>, StoreDown> {
-    let answer = ask(env, caller, "totals", &Totals { prefix: prefix.to_owned() }).await?;
+pub(super) async fn totals(env: &Env, owner: &str, prefix: &str) -> Result<Vec<(String, i64)>, StoreDown> {
+    let answer = ask(env, owner, "totals", &Totals { prefix: prefix.to_owned() }).await?;
     let totals: Named<i64> = read(&answer)?;
     Ok(totals.iter().map(|(name, total)| (name.to_owned(), *total)).collect())
 }
@@ -72,10 +72,10 @@ fn read<'a, T: Read<'a>>(answer: &'a str) -> Result<T, StoreDown> {
     json::parse(answer).map_err(|error| StoreDown(format!("{error}: {answer}")))
 }
 
-/// Asks the object of `caller`.
-async fn ask(env: &Env, caller: &str, verb: &str, question: &dyn Write) -> Result<String, StoreDown> {
+/// Asks the object of `owner`.
+async fn ask(env: &Env, owner: &str, verb: &str, question: &dyn Write) -> Result<String, StoreDown> {
     let down = |error: worker::Error| StoreDown(error.to_string());
-    let stub = env.durable_object("COUNTERS").and_then(|objects| objects.get_by_name(caller)).map_err(down)?;
+    let stub = env.durable_object("COUNTERS").and_then(|objects| objects.get_by_name(owner)).map_err(down)?;
     let init = RequestInit::new();
     init.set_method("POST");
     init.set_body(&JsValue::from_str(&json::to_string(question)));

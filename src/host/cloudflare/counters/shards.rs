@@ -9,7 +9,8 @@ use worker::Delay;
 
 use super::super::{keep, now, random, texts};
 use crate::host::{Millis, StoreDown};
-use crate::limit::{Add, Admission, Bound, day, decide};
+use crate::limit::calendar::day;
+use crate::limit::{Add, Admission, Bound, decide};
 use crate::named::Named;
 use crate::wire::json;
 
