@@ -324,7 +324,16 @@ pub struct Usage {
     pub reasoning: u64,
 }
 
+/// No model takes or writes nearly as many at once, in however many answers.
+const TOKENS_MAX: u64 = 20_000_000;
+
 impl Usage {
+    /// Whether these may be tokens at all. A count of something else, taken for one of tokens, would use up every budget.
+    pub fn is_believable(&self) -> bool {
+        let Self { input, cached_input, cache_write, output, reasoning } = *self;
+        [input, cached_input, cache_write, output, reasoning].iter().all(|count| *count <= TOKENS_MAX)
+    }
+
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self {

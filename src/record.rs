@@ -213,7 +213,9 @@ impl Record {
             }
         }
         let stated = tally.as_ref().and_then(|tally| self.cost(tally));
-        let line = self.line(end, tally.as_ref(), stated, now);
+        // Where nobody answered, what those are paid who were asked is all.
+        let alone = || self.known_cost(None).filter(|_| self.served.is_none()).map(|cost| (cost, "estimated"));
+        let line = self.line(end, tally.as_ref(), stated.or_else(alone), now);
         let cost = stated.map(|(cost, _)| cost);
         // Under a cap an answer of unknown cost is taken to have cost what was held for it: a prompt so long that
         // another price applies would otherwise be free.
@@ -361,7 +363,8 @@ written! {
         /// Of the web, by the upstream.
         searches?: Option<u64>,
         cost_picodollars: Option<Picodollars>,
-        /// `reported` by the upstream, by the `configuration`, or where the catalogue has it from; `several` of these.
+        /// `reported` by the upstream, by the `configuration`, or where the catalogue has it from; `several` of these; `estimated`
+        /// where nobody answered and somebody is paid.
         cost_source: Option<&'a str>,
         ms: Millis,
         first_byte_ms: Option<Millis>,

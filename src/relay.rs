@@ -542,7 +542,7 @@ impl Meter {
     }
 
     fn tally(&self, complete: bool) -> Tally {
-        match self.usage {
+        match self.usage.filter(Usage::is_believable) {
             Some(usage) if complete => Tally { usage, bill: self.bill, estimated: false },
             // A stream that broke off has told its input at best; its output is what came through.
             known => {
@@ -566,7 +566,7 @@ pub fn estimate(bytes: u64) -> u64 {
 /// What a whole answer came to, by its own word or else by its text.
 pub fn measure(response: &Response, bill: Bill, input_estimate: u64) -> Tally {
     let mut meter = Meter { usage: response.usage, bill, input_estimate, ..Meter::default() };
-    if meter.usage.is_none() {
+    if !meter.usage.as_ref().is_some_and(Usage::is_believable) {
         response.events().iter().for_each(|event| meter.count(event));
     }
     meter.tally(true)

@@ -34,7 +34,14 @@ pub struct Asked<'a> {
     pub bytes: &'a [u8],
     /// What takes a look at all of it: taken once, however many models are wished.
     holds_files: OnceCell<bool>,
-    whole: OnceCell<(Needs, u64)>,
+    whole: OnceCell<Option<Whole>>,
+}
+
+/// What only a look at all of a request tells.
+#[derive(Clone, Copy)]
+struct Whole {
+    content: Needs,
+    tokens: u64,
 }
 
 /// Where the content of messages begins that is no text, in any dialect. A text that holds one of these has a backslash
@@ -62,26 +69,35 @@ impl<'a> Asked<'a> {
         let is_close = targets.iter().any(|target| target.known.context.is_some_and(|window| about > window));
         // What is needed besides files stands at the top of the body.
         let may_differ = targets.iter().any(|target| target.known.cannot.has_files());
-        let (needs, input_tokens) = match is_close || (may_differ && self.may_hold_files()) {
-            true => self.whole(),
-            // No window is near, so nothing depends on it.
-            false => (self.shape(), 0),
+        let reads = is_close || (may_differ && self.may_hold_files());
+        // Where no window is near, nothing depends on it.
+        let (needs, input_tokens) = match reads.then(|| self.whole()).flatten() {
+            // An estimate is a quarter off at worst in prose; a target is not left out for that.
+            Some(Whole { content, tokens }) => (content.or(self.shape()), tokens / 4 * 3),
+            None => (self.shape(), 0),
         };
         Demand { needs, input_tokens, stick }
     }
 
     /// All that it needs.
     pub fn needs(&self) -> Needs {
-        if self.may_hold_files() { self.whole().0 } else { self.shape() }
+        match self.may_hold_files().then(|| self.whole()).flatten() {
+            Some(Whole { content, .. }) => content.or(self.shape()),
+            None => self.shape(),
+        }
     }
 
-    fn whole(&self) -> (Needs, u64) {
+    /// About how many tokens its input has. Files are not billed by their length.
+    pub fn input_tokens(&self) -> u64 {
+        let whole = self.may_hold_files().then(|| self.whole()).flatten();
+        whole.map_or_else(|| estimate(self.bytes.len() as u64), |whole| whole.tokens)
+    }
+
+    /// `None` of a body that cannot be read: it is refused by whoever has to write it anew, and who says so better.
+    fn whole(&self) -> Option<Whole> {
         *self.whole.get_or_init(|| {
-            let shape = self.shape();
-            // A body that cannot be read is refused by whoever has to write it anew, and says so better.
-            let Ok(request) = self.dialect.read_request(self.body) else { return (shape, 0) };
-            // An estimate is a quarter off at worst in prose; a target is not left out for that.
-            (content(&request).fold(shape, Needs::with), count::tokens(&request) / 4 * 3)
+            let request = self.dialect.read_request(self.body).ok()?;
+            Some(Whole { content: content(&request).collect(), tokens: count::tokens(&request) })
         })
     }
 

@@ -47,6 +47,12 @@ impl Needs {
         self.has(Need::Images) || self.has(Need::Audio) || self.has(Need::Documents)
     }
 
+    /// Those of either.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
     /// Those of both.
     #[must_use]
     pub fn and(self, other: Self) -> Self {

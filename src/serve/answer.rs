@@ -15,7 +15,6 @@ use super::prepare::Job;
 use super::splice::Begun;
 use super::{HUNG_UP, close, whole};
 use crate::bill::Bill;
-use crate::chat::Usage;
 use crate::config::Target;
 use crate::count;
 use crate::dialect::Ask;
@@ -24,7 +23,7 @@ use crate::host::{Headers, Host, Millis, Reply, ReplyBody};
 use crate::media::Files;
 use crate::price::cost;
 use crate::record::{Abandoned, Attempt, End, Record, Served, Tally};
-use crate::relay::{Raced, Relay, estimate, race};
+use crate::relay::{Raced, Relay, race};
 use crate::route::Outcome;
 use crate::route::plan::{Plan, Then};
 
@@ -173,10 +172,15 @@ pub(super) async fn seek<H: Host>(
                 begins(sent.as_ref(), ended);
                 return Sought::Stream { by, headers, upstream, relay, lost, sent };
             }
-            Tried::Failed { outcome, failure, upset } => {
-                record.attempts.push(Attempt { cause: upset.cause.clone(), ..tried_as(outcome) });
+            Tried::Failed { outcome, failure, upset, arrived } => {
+                let is_late = outcome == Outcome::TimedOut;
+                let tried = match sent.as_ref().filter(|_| is_late || arrived.is_some()) {
+                    Some(sent) => job.abandoned(&by, sent, (outcome, arrived.unwrap_or_default()), ended),
+                    None => tried_as(outcome),
+                };
+                record.attempts.push(Attempt { cause: upset.cause.clone(), ..tried });
                 if let Some(Sent { watch, began, .. }) = sent
-                    && !(outcome == Outcome::TimedOut && job.cuts_short(began, ended))
+                    && !(is_late && job.cuts_short(began, ended))
                 {
                     watch.end(failure.class.verdict(failure.wait_ms), ended);
                 }
@@ -195,7 +199,7 @@ pub(super) async fn seek<H: Host>(
                 record.attempts.extend(sent.as_ref().map(|sent| match tally {
                     // What had come of its answer says what it bills.
                     Some(_) => tried_as(Outcome::HungUp),
-                    None => job.abandoned(&by, sent, Outcome::HungUp, ended),
+                    None => job.abandoned(&by, sent, (Outcome::HungUp, 0), ended),
                 }));
                 cancel(job, record, &under_way, (Outcome::HungUp, None), ended);
                 return Sought::Gone { by, sent, tally };
@@ -309,16 +313,16 @@ fn cancel<F: Future>(
         if winner.is_some_and(|winner| sent.began < winner.began) {
             job.health.lock().outrun(target.key, now.saturating_sub(sent.began), job.policy.caution, now);
         }
-        record.attempts.push(job.abandoned(target, &sent, outcome, now));
+        record.attempts.push(job.abandoned(target, &sent, (outcome, 0), now));
     }
 }
 
 impl Job<'_> {
-    /// An attempt that is cancelled before it answered, because another did or the caller left. Providers bill what they
-    /// have read, and nobody tells how much that is.
-    fn abandoned(&self, target: &Target, sent: &Sent, outcome: Outcome, now: Millis) -> Attempt {
-        let input = if self.ask == Ask::TokenCount { 0 } else { estimate(self.bytes.len() as u64) };
-        let usage = Usage { input, ..Usage::default() };
+    /// An attempt that ends without an answer though its request was sent: another was sooner, the caller left, it took too
+    /// long, or it broke off when so many bytes had `arrived`. Providers bill what they have read and written, and nobody
+    /// tells how much that is.
+    fn abandoned(&self, target: &Target, sent: &Sent, (outcome, arrived): (Outcome, usize), now: Millis) -> Attempt {
+        let usage = self.about(target.known.context, arrived);
         let price = target.known.price.as_ref();
         let cost = || price.and_then(|priced| cost(&usage, &Bill::default(), &priced.price));
         let abandoned = (!sent.is_refused).then(|| Abandoned { cost: cost() });

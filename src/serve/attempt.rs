@@ -25,6 +25,7 @@ use crate::record::Tally;
 use crate::relay::{Ends, Raced, Relay, Share, Stopped, estimate, measure, race};
 use crate::route::Outcome;
 use crate::route::class::Class;
+use crate::route::demand::Asked;
 use crate::route::plan::Failure;
 use crate::route::watch::Watch;
 use crate::usage;
@@ -66,6 +67,8 @@ pub(super) enum Tried<B> {
         outcome: Outcome,
         failure: Failure,
         upset: Upset,
+        /// How much had come of an answer that broke off.
+        arrived: Option<usize>,
     },
     /// The request itself cannot be put into this target's dialect.
     Unfit(Error),
@@ -88,7 +91,8 @@ pub(super) struct Upset {
 
 impl<B> Tried<B> {
     fn failed(outcome: Outcome, class: Class, upset: Upset) -> Self {
-        Self::Failed { outcome, failure: Failure { class, status: None, wait_ms: None }, upset }
+        let failure = Failure { class, status: None, wait_ms: None };
+        Self::Failed { outcome, failure, upset, arrived: None }
     }
 }
 
@@ -294,6 +298,7 @@ async fn send<H: Host>(
         usage: usage::Rule::of(&target.provider.usage, &target.model),
         label,
         model: &target.model,
+        window: target.known.context,
         encoding,
         provider,
         limit_headers: upstream.limit_headers,
@@ -316,9 +321,11 @@ async fn send<H: Host>(
     let framing = framing.or((is_own && job.ask == Ask::Stream(Framing::Array)).then_some(Framing::Array));
     let tried = match (framing, job.streams()) {
         (Some(framing), true) => reading.stream(host, answer, framing).await,
-        (Some(_), false) => Some(reading.failed(format!("{provider} sent a stream where a whole answer was due"))),
+        (Some(_), false) => {
+            Some(reading.failed(format!("{provider} sent a stream where a whole answer was due"), None))
+        }
         (None, _) if share == Share::Rest => {
-            Some(reading.failed(format!("{provider} sent a whole answer where a stream was due")))
+            Some(reading.failed(format!("{provider} sent a whole answer where a stream was due"), None))
         }
         (None, _) => reading.whole(host, answer).await,
     };
@@ -359,6 +366,8 @@ pub(super) struct Reading<'a> {
     pub(super) label: Label,
     /// As the target knows it.
     pub(super) model: &'a str,
+    /// The most tokens that it takes, where that is known.
+    pub(super) window: Option<u64>,
     pub(super) encoding: Encoding,
     pub(super) provider: &'a str,
     limit_headers: LimitHeaders,
@@ -379,7 +388,8 @@ impl Reading<'_> {
         let ends = self.job.ends((self.dialect, self.platform), self.quirks, framing, self.label.clone());
         let seal = ends.seal.at(self.provider, self.dialect);
         let usage = self.usage.clone();
-        let ends = Ends { seal, usage, patience: self.patience, until: self.until, ..ends };
+        let input_estimate = ends.input_estimate.min(self.window.unwrap_or(u64::MAX));
+        let ends = Ends { seal, usage, input_estimate, patience: self.patience, until: self.until, ..ends };
         let mut relay = Relay::of(self.share, ends, now);
         let mut deadline = self.deadline;
         let latest = now.saturating_add(CONTENT_MS_MAX);
@@ -398,7 +408,7 @@ impl Reading<'_> {
             };
             if !began {
                 let why = relay.failure().map_or("", |error| error.message.as_str());
-                return Some(self.failed(format!("{} failed before its answer began: {why}", self.provider)));
+                return Some(self.failed(format!("{} failed before its answer began: {why}", self.provider), None));
             }
             if relay.has_content() {
                 let mut headers = self.reply_headers(&headers);
@@ -418,7 +428,10 @@ impl Reading<'_> {
         let waits = Waits { deadline: self.deadline, idle_ms: Some(self.patience.idle_ms), until: self.until };
         let bytes = match read_whole(host, &mut body, waits, ANSWER_BYTES_MAX).await {
             Read::Whole(bytes) => bytes,
-            Read::Broken => return Some(self.failed(format!("the answer of {} broke off", self.provider))),
+            Read::Broken { length } => {
+                let message = format!("the answer of {} broke off", self.provider);
+                return Some(self.failed(message, Some(length)));
+            }
             Read::TimedOut => return None,
             Read::Gone { length } => return Some(Tried::Gone(Some(self.guess(length)))),
         };
@@ -429,15 +442,13 @@ impl Reading<'_> {
                 headers.push("content-type", kind.or(upstream.get("content-type")).unwrap_or(JSON));
                 Tried::Whole { headers, body, tally, lost: self.lost }
             }
-            Err(why) => self.failed(why),
+            Err(why) => self.failed(why, None),
         })
     }
 
     /// What so many bytes came to, where nobody tells. Only chats have an output that is counted.
     pub(super) fn guess(&self, length: usize) -> Tally {
-        let output = if matches!(self.job.ask, Ask::Answer | Ask::Stream(_)) { estimate(length as u64) } else { 0 };
-        let input = estimate(self.job.bytes.len() as u64);
-        Tally { usage: chat::Usage { input, output, ..chat::Usage::default() }, bill: Bill::default(), estimated: true }
+        Tally { usage: self.job.about(self.window, length), bill: Bill::default(), estimated: true }
     }
 
     /// An answer with a status of failure: its words for the caller, and what they mean for the next attempt.
@@ -449,7 +460,7 @@ impl Reading<'_> {
         let waits = Waits { deadline, idle_ms: None, until: job.until };
         let bytes = match read_whole(host, &mut body, waits, ERROR_BYTES_MAX).await {
             Read::Whole(bytes) => bytes,
-            Read::Broken | Read::TimedOut => Bytes::new(),
+            Read::Broken { .. } | Read::TimedOut => Bytes::new(),
             Read::Gone { .. } => return Tried::Gone(None),
         };
         let told = dialect.read_error(&bytes);
@@ -478,11 +489,13 @@ impl Reading<'_> {
             outcome: Outcome::Status(status),
             failure,
             upset: Upset { error, verbatim, cause: String::new() },
+            arrived: None,
         }
     }
 
-    fn failed<B>(&self, message: String) -> Tried<B> {
-        Tried::failed(Outcome::Failed, Class::told(&message), Upset::new(Kind::BadUpstream, message))
+    fn failed<B>(&self, message: String, arrived: Option<usize>) -> Tried<B> {
+        let failure = Failure { class: Class::told(&message), status: None, wait_ms: None };
+        Tried::Failed { outcome: Outcome::Failed, failure, upset: Upset::new(Kind::BadUpstream, message), arrived }
     }
 
     fn reply_headers(&self, upstream: &Headers) -> Headers {
@@ -492,8 +505,10 @@ impl Reading<'_> {
 
 enum Read {
     Whole(Bytes),
-    /// Cut short, or longer than it may be.
-    Broken,
+    /// Cut short, or longer than it may be; how much had come.
+    Broken {
+        length: usize,
+    },
     TimedOut,
     /// The caller has hung up; how much had come.
     Gone {
@@ -519,13 +534,13 @@ async fn read_whole<H: Host>(host: &H, body: &mut H::Body, waits: Waits, most: u
             Raced::Done(Ok(Some(piece))) => {
                 length = length.saturating_add(piece.len());
                 if length > most {
-                    return Read::Broken;
+                    return Read::Broken { length };
                 }
                 pieces.push(piece);
                 deadline = idle_ms.map_or(deadline, |idle_ms| host.now().saturating_add(idle_ms));
             }
             Raced::Done(Ok(None)) => break,
-            Raced::Done(Err(_)) => return Read::Broken,
+            Raced::Done(Err(_)) => return Read::Broken { length },
             Raced::TimedOut => return Read::TimedOut,
             Raced::Gone => return Read::Gone { length },
         }
@@ -573,6 +588,18 @@ fn echo<B>(job: &Job<'_>, target: &Target) -> Tried<B> {
 }
 
 impl Job<'_> {
+    /// What an attempt comes to of whose answer so many bytes have come, by our estimate. `window` is the most that the
+    /// target takes. Providers count tokens for nothing.
+    pub(super) fn about(&self, window: Option<u64>, arrived: usize) -> chat::Usage {
+        let input = match self.ask {
+            Ask::TokenCount => 0,
+            _ => Asked::new(self.dialect, self.ask, &self.body, self.bytes).input_tokens(),
+        };
+        // Bytes without end are no answer, and none has more tokens than were asked for.
+        let output = estimate(arrived as u64).min(self.size.output);
+        chat::Usage { input: input.min(window.unwrap_or(u64::MAX)), output, ..chat::Usage::default() }
+    }
+
     /// What comes of a target that would lose something, for a caller who does not want that.
     fn refuse<B>(&self, target: &Target, lost: &[String]) -> Option<Tried<B>> {
         let first = lost.first().filter(|_| self.strict)?;

@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::media::{self, Fetch, Files, Link, Taken};
 use crate::platform::Platform;
 use crate::record::Tally;
-use crate::relay::{estimate, measure};
+use crate::relay::measure;
 use crate::rerank;
 use crate::route::wish;
 use crate::splice;
@@ -253,7 +253,9 @@ impl Reading<'_> {
             return Ok(Spoken::untouched(bytes, self.guess(bytes.len())));
         };
         self.quirks.response(&mut response);
-        let tally = measure(&response, self.billed(bytes), estimate(job.bytes.len() as u64));
+        let is_told = response.usage.as_ref().is_some_and(chat::Usage::is_believable);
+        let input = if is_told { 0 } else { job.about(self.window, 0).input };
+        let tally = measure(&response, self.billed(bytes), input);
         if same && !job.streams() && !self.quirks.think_tags {
             return Ok(Spoken::untouched(bytes, tally));
         }
@@ -279,7 +281,10 @@ impl Reading<'_> {
             return Ok(Spoken::untouched(bytes, self.guess(bytes.len())));
         };
         let bill = self.billed(bytes);
-        let tally = response.usage.map_or(self.guess(bytes.len()), |usage| Tally { usage, bill, estimated: false });
+        let tally = response
+            .usage
+            .filter(chat::Usage::is_believable)
+            .map_or_else(|| self.guess(bytes.len()), |usage| Tally { usage, bill, estimated: false });
         if same {
             return Ok(Spoken::untouched(bytes, tally));
         }
@@ -295,7 +300,9 @@ impl Reading<'_> {
         let told = self.job.dialect.tell_ranking(bytes);
         let usage = self.stated(told.is_none(), bytes, rerank::read_usage(bytes))?.flatten();
         let bill = self.billed(bytes);
-        let tally = usage.map_or(self.guess(bytes.len()), |usage| Tally { usage, bill, estimated: false });
+        let tally = usage
+            .filter(chat::Usage::is_believable)
+            .map_or_else(|| self.guess(bytes.len()), |usage| Tally { usage, bill, estimated: false });
         let Some(told) = told else { return Ok(Spoken::untouched(bytes, tally)) };
         let body = self.stated(false, bytes, told)?.unwrap_or_default().into();
         Ok(Spoken { kind: Some(JSON), body, tally })

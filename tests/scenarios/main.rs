@@ -232,6 +232,7 @@ impl Run {
             }
             let Some(target) = line["target"].as_str() else {
                 spent += abandoned;
+                assert_eq!(line["cost_picodollars"].as_i64().unwrap_or(0), abandoned, "{name}: paid without an answer");
                 continue;
             };
             assert_eq!(told.settled.len(), 1, "{name}: an answer was not settled");
