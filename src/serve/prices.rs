@@ -26,18 +26,20 @@ objects! {
     /// What is kept of the last refresh that went well, and of the last try.
     #[derive(Debug, Clone, Default)]
     pub struct Prices {
-        /// Where the list is from; of another one nothing is taken.
+        /// Where a list was last asked for.
         pub url: String,
         pub overlay: Option<Overlay>,
         /// Of the list that this is from.
         pub extent: Extent = Extent::default(),
         pub read_at: Millis,
         pub tried_at: Millis,
+        /// Whether a list that lost most of its models would have been taken then.
+        pub may_shrink: bool = false,
     }
 }
 
 written! {
-    impl Prices { url, overlay, extent, read_at, tried_at }
+    impl Prices { url, overlay, extent, read_at, tried_at, may_shrink }
 }
 
 impl Prices {
@@ -67,7 +69,15 @@ impl Prices {
     pub fn is_due(&self, from: &Refresh, now: Millis) -> bool {
         let has_failed = self.tried_at > self.read_at;
         let pause = if has_failed { RETRY_MS.min(from.every_ms) } else { from.every_ms };
-        self.url != from.url || now.saturating_sub(self.tried_at) >= pause
+        // Whoever writes that it may shrink has seen that it did.
+        let is_allowed = has_failed && from.may_shrink && !self.may_shrink;
+        self.url != from.url || is_allowed || now.saturating_sub(self.tried_at) >= pause
+    }
+
+    /// A list is asked for.
+    pub fn tries(&mut self, from: &Refresh, now: Millis) {
+        self.url.clone_from(&from.url);
+        (self.tried_at, self.may_shrink) = (now, from.may_shrink);
     }
 }
 
@@ -82,7 +92,8 @@ pub async fn renew<H: Host>(host: &H, from: &Refresh) -> Result<Prices, String> 
     let kept = recall(host).await.map_err(down)?;
     let now = host.now();
     // The list of another place is still the best that is known, until this one's is there.
-    let tried = Prices { url: from.url.clone(), tried_at: now, ..kept };
+    let mut tried = kept;
+    tried.tries(from, now);
     // First of all, so that no other process does the same meanwhile.
     keep(host, &tried).await.map_err(down)?;
     // No caller waits for it, so none can hang up.

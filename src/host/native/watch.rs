@@ -52,12 +52,28 @@ pub(super) async fn watch(source: Source, mut current: Current, host: Request) {
     let mut prices = prices::recall(&host).await.unwrap_or_default();
     offer(&(source.read)(), &mut current, &shared, &prices);
     let mut is_due = false;
+    // Nothing waits for a list: it may be long in coming.
+    let mut renewal = None;
     loop {
+        if renewal.is_none() {
+            renewal = refresh(&mut prices, &host).map(Box::pin);
+        }
         let is_asked = tokio::select! {
             () = tokio::time::sleep(LOOK) => false,
             () = hang_up(&mut hangups) => true,
+            renewed = ended(&mut renewal) => {
+                renewal = None;
+                match renewed {
+                    Ok(fresh) => {
+                        prices = fresh;
+                        is_due = true;
+                    }
+                    Err(why) => host.log(&prices::failed(&why)),
+                }
+                continue;
+            }
         };
-        is_due |= refresh(&mut prices, &host).await || is_asked;
+        is_due |= is_asked;
         let is_at_rest = looks.look(state());
         if is_asked || is_at_rest && (is_due || looks.is_new()) {
             let written = (source.read)();
@@ -110,22 +126,22 @@ fn offer(written: &Written, current: &mut Current, shared: &Shared, prices: &Pri
     }
 }
 
-/// Whether there are new prices.
-async fn refresh(prices: &mut Prices, host: &Request) -> bool {
+/// New prices, if it is time for them.
+fn refresh<'h>(
+    prices: &mut Prices,
+    host: &'h Request,
+) -> Option<impl Future<Output = Result<Prices, String>> + use<'h>> {
     let gateway = host.lane.shared.gateway();
-    let Some(from) = gateway.config.refresh.as_ref().filter(|from| prices.is_due(from, host.now())) else {
-        return false;
-    };
-    (prices.url, prices.tried_at) = (from.url.clone(), host.now());
-    match prices::renew(host, from).await {
-        Ok(fresh) => {
-            *prices = fresh;
-            true
-        }
-        Err(why) => {
-            host.log(&prices::failed(&why));
-            false
-        }
+    let from = gateway.config.refresh.clone().filter(|from| prices.is_due(from, host.now()))?;
+    prices.tries(&from, host.now());
+    Some(async move { prices::renew(host, &from).await })
+}
+
+/// Waits for what is under way; for ever where nothing is.
+async fn ended<F: Future + Unpin>(under_way: &mut Option<F>) -> F::Output {
+    match under_way {
+        Some(future) => future.await,
+        None => std::future::pending().await,
     }
 }
 

@@ -54,7 +54,7 @@ pub(super) async fn refresh<H: Host>(gateway: &Gateway, host: &H) {
     if PRICES.with_borrow(|prices| !prices.is_due(from, now)) {
         return;
     }
-    PRICES.with_borrow_mut(|prices| (prices.url, prices.tried_at) = (from.url.clone(), now));
+    PRICES.with_borrow_mut(|prices| prices.tries(from, now));
     if let Err(why) = prices::renew(host, from).await {
         host.log(&prices::failed(&why));
     }
