@@ -677,3 +677,21 @@ impl std::fmt::Debug for Relay {
         f.debug_struct("Relay").field("caller", &self.caller).field("grammar", &self.grammar).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chat::Part;
+
+    #[test]
+    fn a_count_that_cannot_be_one_of_tokens_is_not_believed() {
+        let tallied = |input| {
+            let usage = Some(Usage { input, output: 1, ..Usage::default() });
+            let response = Response { parts: vec![Part::text("12345678")], usage, ..Response::default() };
+            measure(&response, Bill::default(), 7)
+        };
+        assert_eq!((tallied(9_000_000).usage.input, tallied(9_000_000).estimated), (9_000_000, false));
+        let tally = tallied(u64::MAX);
+        assert_eq!((tally.usage.input, tally.usage.output, tally.estimated), (7, 2, true));
+    }
+}

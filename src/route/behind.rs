@@ -42,6 +42,8 @@ pub struct Behind {
     order: Vec<String>,
     only: Vec<String>,
     ignore: Vec<String>,
+    /// Of those, who is behind a gateway if anywhere.
+    unwanted: Vec<String>,
     /// What in `order` and `ignore` is no provider that this gateway has or could have: a mistake, unless a gateway has it.
     strange: Vec<(&'static str, String)>,
 }
@@ -64,6 +66,7 @@ impl Behind {
             strange: strange.collect(),
             order: theirs(&wishes.order),
             only: theirs(&wishes.only),
+            unwanted: theirs(&wishes.ignore),
             ignore: wishes.ignore.clone(),
         }
     }
@@ -87,11 +90,16 @@ impl Behind {
         told.unwrap_or(body)
     }
 
-    /// What stands in the lists, and `target` is not told although it may be a mistake.
+    /// What stands in the lists, and `target` is not told: of a gateway whoever it may ask all the same, and of all others
+    /// what may be a mistake.
     pub fn untold(&self, target: &Target) -> impl Iterator<Item = String> {
-        let lists = target.provider.lists;
-        let strange = self.strange.iter().filter(move |(list, _)| lists.is_none_or(|lists| !lists.has(list)));
-        strange.map(|(list, name)| format!("{list}: {name}"))
+        let (lists, is_gateway) = (target.provider.lists, target.provider.is_gateway);
+        let is_untold = move |list: &str| lists.is_none_or(|lists| !lists.has(list));
+        let unwanted = self.unwanted.iter().filter(move |_| is_gateway && is_untold("ignore"));
+        let strange =
+            self.strange.iter().filter(move |(list, _)| is_untold(list) && !(is_gateway && *list == "ignore"));
+        let unwanted = unwanted.map(|name| format!("ignore: {name}"));
+        strange.map(|(list, name)| format!("{list}: {name}")).chain(unwanted)
     }
 }
 
@@ -117,7 +125,8 @@ mod tests {
     use crate::route::health::Key;
 
     fn target(provider: &str, lists: Option<Lists>) -> Target {
-        let provider = Provider { lists, ..Provider::built_in(provider, Vec::new()) };
+        let is_gateway = lists.is_some() || provider == "helicone";
+        let provider = Provider { lists, is_gateway, ..Provider::built_in(provider, Vec::new()) };
         let key = Key::of(&provider.name, "m", 0);
         Target { provider: Arc::new(provider), model: "m".to_owned(), account: 0, known: Arc::default(), key }
     }
@@ -161,5 +170,15 @@ mod tests {
         assert_eq!(untold(None), ["order: anthropc", "ignore: opnai"]);
         assert_eq!(untold(Some(Lists::Openrouter)), Vec::<String>::new());
         assert_eq!(untold(Some(Lists::Vercel)), ["ignore: opnai"]);
+    }
+
+    #[test]
+    fn a_gateway_that_cannot_be_told_whom_to_ignore_is_said_to_ask_them() {
+        let behind = behind(["", "", "groq nobody anthropic"]);
+        let untold = |name, lists| behind.untold(&target(name, lists)).collect::<Vec<_>>();
+        assert_eq!(untold("vercel", Some(Lists::Vercel)), ["ignore: groq", "ignore: nobody"]);
+        assert_eq!(untold("helicone", None), ["ignore: groq", "ignore: nobody"]);
+        assert_eq!(untold("openrouter", Some(Lists::Openrouter)), Vec::<String>::new());
+        assert_eq!(untold("mistral", None), ["ignore: nobody"], "it is no gateway");
     }
 }

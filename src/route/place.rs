@@ -192,11 +192,12 @@ fn unfit(
 }
 
 /// Why a candidate stands where it does, for whoever asks.
-pub fn why(candidate: &Candidate, order: Order, now: Millis) -> String {
+pub fn why(candidate: &Candidate, order: Order, is_named: bool, now: Millis) -> String {
     let known =
         |value: Option<u64>, unit: &str| value.map_or_else(|| "unknown".to_owned(), |value| format!("{value} {unit}"));
     let measure = &candidate.measure;
     let place = match order {
+        _ if is_named => "named by the caller".to_owned(),
         Order::Listed => "as listed".to_owned(),
         Order::Weighted => format!("by chance, weight {}", candidate.weight),
         Order::Cheapest => format!("at most {}", known(candidate.cost.map(|cost| cost.0), "picodollars")),

@@ -192,10 +192,11 @@ fn place<'a>(job: &Job<'_>, candidate: &'a Candidate, order: Order, now: Millis)
         PerToken { input: rates.input, cached_input: rates.cached_input, output: rates.output, source }
     });
     let is_refused = job.strict && !lost.is_empty();
+    let is_named = job.wishes.order.iter().any(|name| job.behind.names(target, name));
     lost.extend(job.behind.untold(target));
     Place {
         target: target.in_full(),
-        why: why(candidate, order, now),
+        why: why(candidate, order, is_named, now),
         dialect: dialect.word(),
         model: &target.model,
         files,
