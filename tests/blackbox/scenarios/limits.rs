@@ -110,7 +110,7 @@ async fn concurrent(test: Test, dialect: Dialect) {
     // Who hangs up makes room.
     drop(first);
     let mut status = reply.status;
-    for _ in 0..100 {
+    for _ in 0..300 {
         if status == 200 {
             break;
         }
