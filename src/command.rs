@@ -16,7 +16,6 @@ use tollgate::serve::Gateway;
 use tollgate::serve::explain::explain_for;
 use tollgate::serve::prices::Prices;
 use tollgate::wire::json;
-use toml::de::DeTable;
 
 use crate::import;
 
@@ -203,18 +202,22 @@ fn read(file: &Path) -> Written {
     }
 }
 
-/// As the JSON that all hosts read, so that the same mistake is told in the same words. What is no TOML is told line by
-/// line, and not judged any further: what the rest of it means is a guess.
+/// As the JSON that all hosts read, so that the same mistake is told in the same words. Of what is no TOML the first
+/// mistake is told: those that the parser finds behind it mostly follow from it. Nothing of the file itself is, since a line
+/// of it may hold a secret, and what is told goes into the log of a server that reads the file again.
 fn as_json(toml: &str) -> Result<String, Vec<String>> {
     let json = toml::from_str::<serde_json::Value>(toml).map(|value| value.to_string());
     json.map_err(|error| {
-        let mut errors = DeTable::parse_recoverable(toml).1;
-        errors.sort_by_key(|error| error.span().map(|span| span.start));
-        if errors.is_empty() {
-            errors.push(error);
-        }
-        errors.iter().map(|error| error.to_string().trim_end().replace('\n', "\n  ")).collect()
+        let (line, column) = position(toml, error.span().map_or(0, |span| span.start));
+        vec![format!("not TOML: {} at line {line} column {column}", error.message())]
     })
+}
+
+/// The line and the column, in characters, of the byte at `index`, both counted from 1.
+fn position(text: &str, index: usize) -> (usize, usize) {
+    let before = text.get(..index).unwrap_or(text);
+    let line = before.rsplit('\n').next().unwrap_or_default();
+    (before.matches('\n').count() + 1, line.chars().count() + 1)
 }
 
 pub(crate) fn from_toml(toml: &str) -> Result<Draft, String> {
@@ -274,13 +277,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_line_that_is_no_toml_is_told() {
-        let mistakes =
-            as_json("strict = yes\nbody_bytes_max = 1\n[models\n[policy]\norder = \"cheapest\nattempts = 2\n")
-                .unwrap_err();
-        let lines: Vec<&str> = mistakes.iter().filter_map(|mistake| mistake.lines().next()).collect();
-        let at = |line, column| format!("TOML parse error at line {line}, column {column}");
-        assert_eq!(lines, [at(1, 10), at(3, 8), at(5, 18)]);
+    fn of_what_is_no_toml_the_first_mistake_is_told_and_nothing_of_the_file() {
+        let cases = [
+            (
+                "strict = yes\n[policy]\norder = \"cheapest\n",
+                "string values must be quoted, expected literal string at line 1 column 10",
+            ),
+            ("order = \"cheapest\nattempts = 2\n", "invalid basic string, expected `\"` at line 1 column 18"),
+            ("a = 1\n# Ü\nb = \"Ü\" c\n", "unexpected key or value, expected newline, `#` at line 3 column 9"),
+            ("a = 1\na = 2\n", "duplicate key at line 2 column 1"),
+            (
+                "headers = [{ name = \"x-key\", value = \"sk-1\" }\nother = [{ value = \"sk-2\" }]\n[models]\n[limits]\n",
+                "missing comma between array elements, expected `,` at line 2 column 1",
+            ),
+        ];
+        for (toml, expected) in cases {
+            assert_eq!(as_json(toml).unwrap_err(), [format!("not TOML: {expected}")], "{toml}");
+        }
+    }
+
+    #[test]
+    fn a_bracket_that_is_open_in_a_long_file_is_one_mistake() {
+        let model = |number| format!("[models.m{number}]\ntargets = [\"openai/gpt-5\", \"anthropic/claude\"]\n");
+        let models: String = (0..3_000).map(model).collect();
+        for begin in
+            ["[models.first\n", "[models.first]\ntargets = [\"openai/gpt-5\"\n", "strict = \"\"\"\n", "a = {\n"]
+        {
+            let told = as_json(&format!("{begin}{models}")).unwrap_err();
+            assert!(told.len() == 1 && told.concat().len() < 200, "{begin} {}", told.len());
+        }
     }
 
     #[test]
