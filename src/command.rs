@@ -151,8 +151,7 @@ pub(crate) fn elsewhere(name: &str) -> Option<String> {
 }
 
 fn explain(request: &Path, config: Option<&Path>, path: &str, caller: Option<&str>) -> Result<(), String> {
-    let written = config.map_or_else(inline, read);
-    let config = written.compile(&Prices::default()).map_err(|mistakes| listed(&mistakes))?;
+    let config = explained(config, &|name| std::env::var(name).ok())?;
     let gateway = Gateway::new(config, Keyless::Loopback);
     let body = std::fs::read(request).map_err(|error| format!("{}: {error}", request.display()))?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -163,11 +162,23 @@ fn explain(request: &Path, config: Option<&Path>, path: &str, caller: Option<&st
     Ok(())
 }
 
+/// The configuration that a request is explained by: nobody is let in by it, so no caller's key need be here.
+fn explained(file: Option<&Path>, here: &dyn Fn(&str) -> Option<String>) -> Result<Config, String> {
+    let reading = file.map_or_else(inline, read).reading;
+    let config = Config::of(&reading, None, check::lent(&reading.draft, &elsewhere, here));
+    config.map_err(|mistakes| format!("{}: {}", place(file), listed(&mistakes)))
+}
+
+/// How the configuration is called that is read.
+fn place(file: Option<&Path>) -> String {
+    file.map_or_else(|| INLINE.to_owned(), |file| file.display().to_string())
+}
+
 fn start(arguments: &Arguments) -> Result<(), String> {
     let file = arguments.config.clone();
     let read = move || file.as_deref().map_or_else(inline, read);
     let written = read();
-    let place = arguments.config.as_ref().map_or_else(|| INLINE.to_owned(), |file| file.display().to_string());
+    let place = place(arguments.config.as_deref());
     let config = written.compile(&Prices::default()).map_err(|mistakes| format!("{place}: {}", listed(&mistakes)))?;
     let config = Config { version: written.version, ..config };
     let source = Source { file: arguments.config.clone(), read: Box::new(read) };
@@ -306,6 +317,23 @@ mod tests {
             let told = as_json(&format!("{begin}{models}")).unwrap_err();
             assert!(told.len() == 1 && told.concat().len() < 200, "{begin} {}", told.len());
         }
+    }
+
+    #[test]
+    fn a_request_is_explained_without_the_keys_of_callers_and_mistakes_name_their_file() {
+        let file = std::env::temp_dir().join(format!("tollgate-explained-{}.toml", std::process::id()));
+        let mut explained = |text: &str| {
+            std::fs::write(&file, text).unwrap();
+            explained(Some(&file), &|_| None)
+        };
+        let config = explained("callers = { a = { secret = \"A\" }, default = {} }").unwrap();
+        assert_eq!(config.callers.iter().map(|caller| caller.name.as_str()).collect::<Vec<_>>(), ["a", "default"]);
+        let told = [explained("strikt = true"), explained("strict =")].map(Result::unwrap_err);
+        std::fs::remove_file(&file).unwrap();
+        assert!(
+            told.iter().all(|told| told.starts_with(&format!("{}: the configuration has", file.display()))),
+            "{told:?}"
+        );
     }
 
     #[test]

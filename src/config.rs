@@ -444,8 +444,7 @@ fn compile_key(
         }
         return sha256;
     }
-    let own = (name == FIRST_CALLER).then_some(FIRST_SECRET);
-    let Some(name) = caller.secret.as_deref().or(own) else {
+    let Some(name) = caller.secret(name) else {
         mistakes.say_of(at, &["secret", "sha256"], "needs secret (the name of the secret with the key) or sha256");
         return None;
     };

@@ -23,10 +23,7 @@ type Secrets<'a> = dyn Fn(&str) -> Option<String> + 'a;
 pub(crate) fn check(reading: &Reading, anywhere: &Secrets<'_>, here: &Secrets<'_>) -> Result<Report, Vec<Mistake>> {
     let complete = Config::of(reading, None, anywhere)?;
     let draft = &reading.draft;
-    // A caller without a key is no caller, and would be a mistake here; a provider without one is only off.
-    let callers: BTreeSet<&str> = draft.callers.values().filter_map(|caller| caller.secret.as_deref()).collect();
-    let lent = |name: &str| here(name).or_else(|| callers.contains(name).then(|| anywhere(name)).flatten());
-    let config = match Config::compile(draft, lent) {
+    let config = match Config::compile(draft, lent(draft, anywhere, here)) {
         Ok(config) => config,
         // Only the environment can be wrong still: an address in it, or a first caller's key that is another's.
         Err(mistakes) => {
@@ -37,15 +34,31 @@ pub(crate) fn check(reading: &Reading, anywhere: &Secrets<'_>, here: &Secrets<'_
         }
     };
     let mut report = Report { on: on(draft, &config), warnings: Vec::new() };
-    for name in callers.into_iter().filter(|name| here(name).is_none()) {
-        let caller = draft.callers.iter().find(|(_, caller)| caller.secret.as_deref() == Some(name));
-        let caller = caller.map(|(caller, _)| caller).unwrap_or_default();
-        report.warnings.push(format!("{}.secret: {name} is not set here", under("callers", caller)));
+    for (caller, written) in draft.callers.iter() {
+        if let Some(name) = written.secret(caller).filter(|name| is_missing(name, here)) {
+            report.warnings.push(format!("{}.secret: {name} is not set here", under("callers", caller)));
+        }
     }
     absent(draft, &complete, &config, &mut report.warnings);
     unpriced(&config, &mut report.warnings);
     vain::vain(draft, &complete, &mut report.warnings);
     Ok(report)
+}
+
+/// The secrets that are `here`, and those of callers from `anywhere` where they are not: a caller without a key is no caller,
+/// and would be a mistake where nobody is served; a provider without one is only off.
+pub(crate) fn lent<'a>(
+    draft: &'a Draft,
+    anywhere: &'a Secrets<'_>,
+    here: &'a Secrets<'_>,
+) -> impl Fn(&str) -> Option<String> {
+    let callers: BTreeSet<&str> = draft.callers.iter().filter_map(|(name, caller)| caller.secret(name)).collect();
+    move |name| if callers.contains(name) && is_missing(name, here) { anywhere(name) } else { here(name) }
+}
+
+/// A secret of spaces only is none.
+fn is_missing(name: &str, here: &Secrets<'_>) -> bool {
+    here(name).is_none_or(|value| value.trim().is_empty())
 }
 
 fn on(draft: &Draft, config: &Config) -> Vec<String> {
@@ -201,6 +214,13 @@ mod tests {
         for (json, secrets, expected) in cases {
             assert_eq!(report(json, secrets).warnings, expected, "{json}");
         }
+    }
+
+    #[test]
+    fn a_first_caller_whose_key_is_not_here_is_one_still() {
+        let told = report(r#"{"callers":{"default":{}}}"#, &[]);
+        assert_eq!(told.warnings, ["callers.default.secret: TOLLGATE_KEY is not set here"]);
+        assert!(told.on.contains(&"callers: default".to_owned()), "{told:?}");
     }
 
     #[test]

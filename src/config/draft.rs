@@ -7,7 +7,7 @@ use super::limit::LimitDraft;
 use super::model::{PriceDraft, dollars};
 use super::provider::{ProviderDraft, secret_names};
 use super::refresh::CatalogDraft;
-use super::{AWS_ACCESS_KEY, AWS_REGION, AWS_SECRET_KEY, AWS_SESSION_TOKEN, FIRST_SECRET};
+use super::{AWS_ACCESS_KEY, AWS_REGION, AWS_SECRET_KEY, AWS_SESSION_TOKEN, FIRST_CALLER, FIRST_SECRET};
 use crate::catalog;
 use crate::media::Fetch;
 use crate::mistake::{Mistake, Mistakes};
@@ -141,8 +141,16 @@ impl Draft {
         for (name, provider) in self.providers.iter().filter(|(name, _)| rows.iter().all(|row| row.name != *name)) {
             names.extend(secret_names(name, Some(provider), None));
         }
-        names.extend(self.callers.values().filter_map(|caller| caller.secret.clone()));
+        names.extend(self.callers.iter().filter_map(|(name, caller)| caller.secret(name)).map(str::to_owned));
         names
+    }
+}
+
+impl CallerDraft {
+    /// The secret that the key of the caller `name` is looked for in.
+    pub fn secret(&self, name: &str) -> Option<&str> {
+        let own = Some(FIRST_SECRET).filter(|_| name == FIRST_CALLER);
+        self.secret.as_deref().or(own).filter(|_| self.sha256.is_none())
     }
 }
 
