@@ -114,9 +114,11 @@ pub struct Hours {
 }
 
 const MINUTE_MS: Millis = 60_000;
-pub const DAY_MINUTES: u32 = 24 * 60;
+const DAY_MINUTES: u32 = 24 * 60;
 
 impl Hours {
+    pub const ALL: Self = Self { from: 0, until: DAY_MINUTES };
+
     /// Of two times of day, as in `22:00`.
     pub fn read(from: &str, until: &str) -> Option<Self> {
         let minutes = |text: &str| {
@@ -135,8 +137,24 @@ impl Hours {
         self.has(u32::try_from(now / MINUTE_MS % u64::from(DAY_MINUTES)).unwrap_or_default())
     }
 
+    /// Whether each minute of `other` is one of these.
+    pub fn cover(self, other: Self) -> bool {
+        let own = self.pieces();
+        let is_in = |(from, until): (u32, u32)| own.iter().any(|own| own.0 <= from && until <= own.1);
+        other.pieces().into_iter().all(|piece| piece.0 >= piece.1 || is_in(piece))
+    }
+
+    /// What lies between two midnights, from and until. No two of them touch.
+    const fn pieces(self) -> [(u32, u32); 2] {
+        if self.from <= self.until {
+            [(self.from, self.until), (0, 0)]
+        } else {
+            [(self.from, DAY_MINUTES), (0, self.until)]
+        }
+    }
+
     /// Of the minutes of a day.
-    pub fn has(self, minute: u32) -> bool {
+    fn has(self, minute: u32) -> bool {
         if self.from <= self.until {
             (self.from..self.until).contains(&minute)
         } else {
@@ -239,7 +257,7 @@ impl Rule {
         }
         for name in written.split.names() {
             if let Err(why) = knows(name) {
-                mistakes.tell(&under(&format!("{at}.split"), name), &why);
+                mistakes.say_anyway(&under(&format!("{at}.split"), name), &why);
             }
         }
         then.map(|then| Self { when, then })
@@ -344,6 +362,18 @@ mod tests {
         for wrong in ["24:01", "9:00", "12:60", "noon", "-1:00", "+9:00", "09:+1", "009:0", ""] {
             assert_eq!(Hours::read(wrong, "06:00"), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn hours_cover_others_if_each_of_their_minutes_is_one_of_theirs() {
+        let times = [0, 1, 360, 720, 1439, DAY_MINUTES];
+        let pairs = times.into_iter().flat_map(|from| times.map(|until| Hours { from, until }));
+        let all: Vec<Hours> = pairs.collect();
+        for (wide, narrow) in all.iter().flat_map(|wide| all.iter().map(move |narrow| (wide, narrow))) {
+            let expected = (0..DAY_MINUTES).filter(|minute| narrow.has(*minute)).all(|minute| wide.has(minute));
+            assert_eq!(wide.cover(*narrow), expected, "{wide:?} {narrow:?}");
+        }
+        assert!((0..DAY_MINUTES).all(|minute| Hours::ALL.has(minute)));
     }
 
     #[test]

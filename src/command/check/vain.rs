@@ -7,7 +7,7 @@ use tollgate::auth::LOCAL;
 use tollgate::config::{Alias, AliasDraft, BUILT_IN, Config, Draft, Target};
 use tollgate::mistake::under;
 use tollgate::route::place::is_named;
-use tollgate::route::rule::{DAY_MINUTES, Glob, Hours, RuleDraft};
+use tollgate::route::rule::{Glob, Hours, RuleDraft};
 use tollgate::route::wish::variant;
 
 /// `complete` is what `draft` makes where all secrets are.
@@ -20,10 +20,9 @@ pub(super) fn vain(draft: &Draft, complete: &Config, warnings: &mut Vec<String>)
         .collect();
     for (index, rule) in rules.iter().enumerate() {
         let at = format!("rules[{index}]");
-        let behind = || (0..index).find(|before| is_shadowed(&rules, *before, index));
         if let Some((field, why)) = rule.impossible(complete) {
             warnings.push(format!("{at}.when.{field}: {why}, so it is for no request"));
-        } else if let Some(before) = behind() {
+        } else if let Some(before) = shadow(&rules, index) {
             warnings.push(format!("{at}: is for no request, since rules[{before}] has taken all that it is for"));
         }
         for (name, _) in rule.draft.split.iter().filter(|(_, share)| **share == 0) {
@@ -78,10 +77,6 @@ impl Ruling<'_> {
         let has_header = |(name, wide): (&str, &String)| {
             narrow.headers.iter().any(|(other, glob)| other.eq_ignore_ascii_case(name) && covers(wide, glob))
         };
-        let in_hours = |hours: Hours| {
-            let theirs = |minute: &u32| other.hours.is_none_or(|hours| hours.has(*minute));
-            (0..DAY_MINUTES).filter(theirs).all(|minute| hours.has(minute))
-        };
         all(&when.model, &narrow.model)
             && all(&when.caller, &narrow.caller)
             && all(&when.tag, &narrow.tag)
@@ -89,7 +84,7 @@ impl Ruling<'_> {
             && when.body_bytes_over.is_none_or(|wide| narrow.body_bytes_over.is_some_and(|narrow| narrow >= wide))
             && when.body_bytes_under.is_none_or(|wide| narrow.body_bytes_under.is_some_and(|narrow| narrow <= wide))
             && when.needs.iter().all(|need| narrow.needs.contains(need))
-            && self.hours.is_none_or(in_hours)
+            && self.hours.is_none_or(|hours| hours.cover(other.hours.unwrap_or(Hours::ALL)))
     }
 
     /// Whether it may give a request a name that `model` is about.
@@ -101,12 +96,15 @@ impl Ruling<'_> {
     }
 }
 
-/// Whether the rule at `index` is for no request that the wider one `before` it leaves. A request that comes to it has the
-/// name that it came to `before` with, which is then taken, or one that a rule in between or that one has given it.
-fn is_shadowed(rules: &[Ruling<'_>], before: usize, index: usize) -> bool {
-    let (Some(wide), Some(narrow)) = (rules.get(before), rules.get(index)) else { return false };
-    let between = rules.get(before..index).unwrap_or_default();
-    wide.is_wider_than(narrow) && !between.iter().any(|rule| rule.gives(narrow.draft.when.model.as_deref()))
+/// The first wider rule that leaves no request to the one at `index`. A request that comes to that has the name that it came
+/// to the wider one with, which is then taken, or one that a rule has given it, which must not be the wider one or one behind.
+fn shadow(rules: &[Ruling<'_>], index: usize) -> Option<usize> {
+    let (before, narrow) = (rules.get(..index)?, rules.get(index)?);
+    let model = narrow.draft.when.model.as_deref();
+    let giver = before.iter().rposition(|rule| rule.gives(model));
+    let behind = giver.map_or(0, |giver| giver + 1);
+    let wider = before.get(behind..)?.iter().position(|rule| rule.is_wider_than(narrow));
+    wider.map(|wider| behind + wider)
 }
 
 /// Whether the rule at `index` is for whatever asks for `model`, which no rule gives any more from then on.
