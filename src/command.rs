@@ -322,7 +322,7 @@ mod tests {
     #[test]
     fn a_request_is_explained_without_the_keys_of_callers_and_mistakes_name_their_file() {
         let file = std::env::temp_dir().join(format!("tollgate-explained-{}.toml", std::process::id()));
-        let mut explained = |text: &str| {
+        let explained = |text: &str| {
             std::fs::write(&file, text).unwrap();
             explained(Some(&file), &|_| None)
         };

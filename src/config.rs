@@ -349,7 +349,7 @@ fn check_policy(at: &str, written: &PolicyDraft, known: &Known, mistakes: &mut M
     }
     for name in written.weights.names() {
         if let Err(why) = check(name) {
-            mistakes.tell(&under(&format!("{at}.weights"), name), &why);
+            mistakes.say_anyway(&under(&format!("{at}.weights"), name), &why);
         }
     }
 }
@@ -405,7 +405,7 @@ fn compile_callers(draft: &Draft, secret: &Secrets<'_>, mistakes: &mut Mistakes)
     for (name, caller) in draft.callers.iter() {
         let at = under("callers", name);
         if let Err(why) = check_name(name) {
-            mistakes.tell(&at, &why);
+            mistakes.say_anyway(&at, &why);
         }
         if let Some(Err(why)) = caller.project.as_deref().map(check_name) {
             mistakes.say(&format!("{at}.project"), &why);
@@ -413,7 +413,7 @@ fn compile_callers(draft: &Draft, secret: &Secrets<'_>, mistakes: &mut Mistakes)
         let limits = limit::of_caller(&at, caller, mistakes);
         let Some(sha256) = compile_key(&at, name, caller, secret, mistakes) else { continue };
         if let Some(other) = owner(&callers, sha256) {
-            mistakes.tell(&at, &format!("has the same key as {}", under("callers", &other)));
+            mistakes.say_anyway(&at, &format!("has the same key as {}", under("callers", &other)));
         }
         callers.push(Arc::new(Caller { name: name.to_owned(), sha256, project: caller.project.clone(), limits }));
     }
@@ -895,15 +895,35 @@ mod tests {
         }"#;
         let expected = [
             r#"provider: no such field; did you mean "providers"?"#,
-            r#"providers.own.dialct: no such field; did you mean "dialect"?"#,
-            r#"providers.own.base_ur: no such field; did you mean "base_url"?"#,
+            r#"provider.own.dialct: no such field; did you mean "dialect"?"#,
+            r#"provider.own.base_ur: no such field; did you mean "base_url"?"#,
             r#"model: no such field; did you mean "models"?"#,
-            r#"models.smart.target: no such field; did you mean "targets"?"#,
-            r#"providers.own.base_url: "ftp://x" is not an http or https URL without a query"#,
-            r#"models.smart.targets[1]: no provider "opnai"; did you mean "openai"?"#,
+            r#"model.smart.target: no such field; did you mean "targets"?"#,
+            r#"provider.own.base_ur: "ftp://x" is not an http or https URL without a query"#,
+            r#"model.smart.target[1]: no provider "opnai"; did you mean "openai"?"#,
             r#"rules[1].use: no model "tiny""#,
         ];
         assert_eq!(compile(text, &[]).unwrap_err(), expected);
+    }
+
+    #[test]
+    fn nothing_follows_from_a_section_that_stands_under_a_right_and_a_wrong_name() {
+        let right =
+            r#""providers":{"z":{"dialect":"openai-chat","base_url":"http://z","auth":"none"}},"rules":[{"use":7}]"#;
+        let wrong = r#""provider":{"local":{"base_url":8}},"rule":[{"use":9},{"use":"m"}]"#;
+        let models = r#""models":{"m":{"targets":["local/x","z/x"]}}"#;
+        let expected = [
+            "provider.local.base_url: expected a string, not 8",
+            r#"provider: no such field; did you mean "providers"?"#,
+            r#"rule: no such field; did you mean "rules"?"#,
+            "rule[0].use: expected a string, not 9",
+            "rules[0].use: expected a string, not 7",
+        ];
+        for text in [format!("{{{right},{wrong},{models}}}"), format!("{{{wrong},{right},{models}}}")] {
+            let mut mistakes = compile(&text, &[]).unwrap_err();
+            mistakes.sort();
+            assert_eq!(mistakes, expected, "{text}");
+        }
     }
 
     #[test]

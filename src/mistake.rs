@@ -15,13 +15,15 @@ pub struct Mistakes {
     told: Vec<Mistake>,
     /// Whose values are not what was meant.
     places: Vec<String>,
+    /// Places whose values stand under a wrong name, and where that is.
+    renamed: Vec<(String, String)>,
 }
 
 impl Mistakes {
     /// Tells what is wrong with the value at `at`, unless it, a part of it or what it is part of is mistaken already.
     pub fn say(&mut self, at: &str, why: &str) {
         if self.is_sound(at) {
-            self.tell(at, why);
+            self.say_anyway(at, why);
             self.doubt(at.to_owned());
         }
     }
@@ -29,14 +31,39 @@ impl Mistakes {
     /// Tells what is wrong at `at` if that follows from its `fields`, unless one of those is mistaken already.
     pub fn say_of(&mut self, at: &str, fields: &[&str], why: &str) {
         if self.are_sound(at, fields) {
-            self.tell(at, why);
+            self.say_anyway(at, why);
         }
     }
 
     /// Tells what is wrong whatever else is, as a name is whatever stands under it.
-    pub fn tell(&mut self, at: &str, why: &str) {
-        let between = if at.is_empty() { "" } else { ": " };
-        self.told.push(Mistake(format!("{at}{between}{why}")));
+    pub fn say_anyway(&mut self, at: &str, why: &str) {
+        let written = self.written(at);
+        self.push(&written, why);
+    }
+
+    /// Tells what is wrong with the value that belongs to `at` and stands at `written`, as it is read.
+    pub(crate) fn found(&mut self, at: String, written: &str, why: &str) {
+        self.push(written, why);
+        self.doubt(at);
+    }
+
+    fn push(&mut self, written: &str, why: &str) {
+        let between = if written.is_empty() { "" } else { ": " };
+        self.told.push(Mistake(format!("{written}{between}{why}")));
+    }
+
+    /// What belongs to `at` stands at `written`, or there after all.
+    pub(crate) fn rename(&mut self, at: String, written: Option<String>) {
+        self.renamed.retain(|(place, _)| !encloses(&at, place));
+        self.renamed.extend(written.map(|written| (at, written)));
+    }
+
+    /// Where the value stands that belongs to `at`.
+    fn written(&self, at: &str) -> String {
+        let around = self.renamed.iter().filter(|(place, _)| encloses(place, at));
+        let (place, written) =
+            around.max_by_key(|(place, _)| place.len()).map_or(("", ""), |(place, written)| (place, written));
+        at.strip_prefix(place).map_or_else(|| at.to_owned(), |rest| format!("{written}{rest}"))
     }
 
     /// The value at `at` is not what was meant, which is told elsewhere.
@@ -103,7 +130,7 @@ mod tests {
         mistakes.say("a.list", "follows");
         mistakes.say_of("a", &["list", "other"], "follows");
         mistakes.say_of("a", &["other"], "another");
-        mistakes.tell("a.list[1]", "the name");
+        mistakes.say_anyway("a.list[1]", "the name");
         let told = mistakes.or(()).unwrap_err();
         assert_eq!(
             told,

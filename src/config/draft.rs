@@ -177,7 +177,7 @@ impl Reading {
     pub fn refused(why: &[String]) -> Self {
         let mut reading = Self::default();
         for why in why {
-            reading.mistakes.tell("", why);
+            reading.mistakes.say_anyway("", why);
         }
         reading
     }

@@ -68,7 +68,7 @@ pub(super) fn compile(
     for (name, written) in draft.limits.iter() {
         let at = under("limits", name);
         if let Err(why) = check_name(name) {
-            mistakes.tell(&at, &why);
+            mistakes.say_anyway(&at, &why);
         }
         if let Some(Err(why)) = written.instead.as_deref().map(&knows) {
             mistakes.say(&format!("{at}.instead"), &why);

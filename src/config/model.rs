@@ -124,7 +124,7 @@ fn read(model: &str, written: &PriceDraft, known: &Known, listed: Option<Price>,
         None => Err("prices are by \"provider/model\"".to_owned()),
     };
     if let Err(why) = named {
-        mistakes.tell(&at, &why);
+        mistakes.say_anyway(&at, &why);
     }
     let usual = read_figures(&at, rates!(written), mistakes);
     let mut above: Vec<(u64, Figures)> = Vec::new();

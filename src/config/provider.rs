@@ -296,7 +296,7 @@ impl Making<'_> {
     fn provider(&mut self) -> Result<Provider, Unready> {
         let Self { name, written, row, .. } = *self;
         if let Err(why) = check_name(name) {
-            self.mistakes.tell(self.at, &why);
+            self.mistakes.say_anyway(self.at, &why);
         }
         let also = self.also();
         let dialects = self.dialects(&also);
@@ -598,7 +598,7 @@ impl Making<'_> {
                 Auth::Sigv4 => ("sigv4", ", whose key is AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
                 _ => ("none", ""),
             };
-            self.mistakes.tell(self.at, &format!("has a secret and auth = \"{auth}\"{why}; leave one out"));
+            self.mistakes.say_anyway(self.at, &format!("has a secret and auth = \"{auth}\"{why}; leave one out"));
             return Err(Unready::Wrong);
         }
         match (written.auth.clone(), service) {

@@ -222,7 +222,7 @@ impl Policy {
                 None
             }
             (Some(_), Some(_)) => {
-                mistakes.tell(at, "has hedge_ms and hedge_percentile; leave one out");
+                mistakes.say_anyway(at, "has hedge_ms and hedge_percentile; leave one out");
                 None
             }
         };

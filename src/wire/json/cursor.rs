@@ -142,7 +142,7 @@ impl<'a> Cursor<'a> {
     /// The name of the object's next field; `None` after its last, or a fault.
     pub(crate) fn name(&mut self, is_first: bool) -> Option<Cow<'a, str>> {
         if self.strict.is_some() {
-            self.tell();
+            self.recover();
         }
         let name = self.next_name(is_first);
         if let Some(strict) = &mut self.strict {
@@ -174,7 +174,7 @@ impl<'a> Cursor<'a> {
     /// Whether the list has another element, which then comes next.
     pub(super) fn element(&mut self, is_first: bool) -> bool {
         if self.strict.is_some() {
-            self.tell();
+            self.recover();
         }
         let is_another = self.another(b']', is_first) && self.fault.is_none();
         if let Some(strict) = &mut self.strict {

@@ -26,7 +26,7 @@ pub fn parse_strictly<'a, T: Read<'a>>(text: &'a str, mistakes: &mut Mistakes) -
     {
         // The text itself, as if it were a value in another.
         strict.around.push(Some((Step::Whole, 0)));
-        at.tell();
+        at.recover();
     }
     if let Some(strict) = at.strict {
         *mistakes = strict.mistakes;
@@ -46,20 +46,20 @@ pub(super) struct Strict<'a> {
 enum Step<'a> {
     Whole,
     Field(Cow<'a, str>),
-    /// Under a wrong name.
-    Meant(&'static str),
+    /// Under a wrong name: what is meant, and that name.
+    Meant(&'static str, Cow<'a, str>),
     Element(usize),
 }
 
 impl Cursor<'_> {
     /// If the value before the cursor could not be read, says so and goes on behind it.
     #[cold]
-    pub(super) fn tell(&mut self) {
+    pub(super) fn recover(&mut self) {
         let Some((fault, _)) = self.fault else { return };
         let Some(mut strict) = self.strict.take() else { return };
         // A list or object that is neither is a fault of what it stands in.
         if let Some(Some((step, start))) = strict.around.last() {
-            let is_guess = matches!(step, Step::Meant(_));
+            let is_guess = matches!(step, Step::Meant(..));
             (self.fault, self.at) = (None, *start);
             let value = self.raw().get();
             if is_guess {
@@ -67,7 +67,7 @@ impl Cursor<'_> {
                 let place = strict.place();
                 strict.mistakes.doubt(place);
             } else {
-                strict.say(&wrong(fault, value));
+                strict.wrong(&why(fault, value));
             }
         }
         self.strict = Some(strict);
@@ -101,55 +101,75 @@ impl<'a> Strict<'a> {
         }
     }
 
-    /// Tells that the object has no such field, and returns the place in `known` of the one that is likely meant, unless that
-    /// is among those that it has, `met`.
+    /// Tells that the object has no such field, and returns the place in `known` of the one that is likely meant, as which its
+    /// value is to be read. Where that is among those that were filled already, `filled`, nobody knows which value counts.
     #[cold]
-    pub(super) fn unknown(&mut self, name: &str, known: &[&'static str], met: u64) -> Option<usize> {
+    pub(super) fn unknown(&mut self, name: &str, known: &[&'static str], filled: u64) -> Option<usize> {
         let Some(near) = nearest(name, known.iter().copied()) else {
-            self.say(&format!("no such field; there are {}", listed(known, "and")));
+            self.wrong(&format!("no such field; there are {}", listed(known, "and")));
             return None;
         };
-        self.say(&format!("no such field; did you mean \"{near}\"?"));
+        self.wrong(&format!("no such field; did you mean \"{near}\"?"));
         let start = self.around.pop().flatten().map(|(_, start)| start).unwrap_or_default();
-        self.around.push(Some((Step::Meant(near), start)));
-        let place = known.iter().position(|known| *known == near).filter(|place| met & 1 << place == 0);
-        if place.is_none() {
-            let meant = self.place();
-            self.mistakes.doubt(meant);
+        self.around.push(Some((Step::Meant(near, Cow::Owned(name.to_owned())), start)));
+        let (meant, written) = (self.place(), self.written());
+        let place = known.iter().position(|known| *known == near);
+        if place.is_some_and(|place| filled & 1 << place != 0) {
+            self.mistakes.doubt(meant.clone());
         }
+        self.mistakes.rename(meant, Some(written));
         place
+    }
+
+    /// The field was read from under a wrong name, too, which what stands there is lost for.
+    #[cold]
+    pub(super) fn beside_a_guess(&mut self) {
+        let place = self.place();
+        self.mistakes.rename(place.clone(), None);
+        self.mistakes.doubt(place);
     }
 
     #[cold]
     pub(super) fn twice(&mut self) {
-        self.say("stands there twice");
+        self.wrong("stands there twice");
     }
 
     #[cold]
     pub(super) fn missing(&mut self, name: &'static str) {
-        let place = under(&self.place(), name);
-        self.tell(place, "missing");
+        let (place, written) = (under(&self.place(), name), under(&self.written(), name));
+        self.mistakes.found(place, &written, "missing");
     }
 
-    /// Of the value that is read.
-    fn say(&mut self, what: &str) {
-        self.tell(self.place(), what);
+    /// What is wrong with the value that is read. Reading finds each mistake once, whatever else is wrong around it.
+    fn wrong(&mut self, why: &str) {
+        let (place, written) = (self.place(), self.written());
+        self.mistakes.found(place, &written, why);
     }
 
-    /// Reading finds each mistake once, whatever else is wrong around it.
-    fn tell(&mut self, place: String, what: &str) {
-        self.mistakes.tell(&place, what);
-        self.mistakes.doubt(place);
-    }
-
+    /// Where the value belongs.
     fn place(&self) -> String {
+        self.path(|step| match step {
+            Step::Meant(name, _) => name,
+            Step::Field(name) => name,
+            Step::Whole | Step::Element(_) => "",
+        })
+    }
+
+    /// Where it stands.
+    fn written(&self) -> String {
+        self.path(|step| match step {
+            Step::Meant(_, name) | Step::Field(name) => name,
+            Step::Whole | Step::Element(_) => "",
+        })
+    }
+
+    fn path(&self, name: impl for<'s> Fn(&'s Step<'a>) -> &'s str) -> String {
         let mut place = String::new();
         for (step, _) in self.around.iter().flatten() {
             match step {
                 Step::Whole => {}
                 Step::Element(index) => place = format!("{place}[{index}]"),
-                Step::Field(name) => place = under(&place, name),
-                Step::Meant(name) => place = under(&place, name),
+                Step::Field(_) | Step::Meant(..) => place = under(&place, name(step)),
             }
         }
         place
@@ -157,7 +177,7 @@ impl<'a> Strict<'a> {
 }
 
 /// What is wrong with `value`, which is of valid JSON.
-fn wrong(fault: Fault, value: &str) -> String {
+fn why(fault: Fault, value: &str) -> String {
     match fault {
         Fault::Expected(due) => {
             let due = match due {
@@ -262,8 +282,25 @@ mod tests {
                 r#"{"iner":[{"target":"t","color":"grean"},7]}"#,
                 &[
                     r#"iner: no such field; did you mean "inner"?"#,
-                    r#"inner[0].color: no such word; did you mean "green"?"#,
-                    "inner[1]: expected fields, not 7",
+                    r#"iner[0].color: no such word; did you mean "green"?"#,
+                    "iner[1]: expected fields, not 7",
+                ],
+            ),
+            (
+                r#"{"iner":[{"target":7}],"inner":[{"target":8}]}"#,
+                &[
+                    r#"iner: no such field; did you mean "inner"?"#,
+                    "iner[0].target: expected a string, not 7",
+                    "inner[0].target: expected a string, not 8",
+                ],
+            ),
+            (
+                r#"{"inner":[{"target":8}],"iner":[{"targt":7},{}]}"#,
+                &[
+                    "inner[0].target: expected a string, not 8",
+                    r#"iner: no such field; did you mean "inner"?"#,
+                    r#"iner[0].targt: no such field; did you mean "target"?"#,
+                    "iner[1].target: missing",
                 ],
             ),
             (r#"{"only":7,"limit":null}"#, &["only: expected fields, not 7"]),
@@ -291,6 +328,35 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(mistakes(text), *expected, "{text}");
         }
+    }
+
+    #[test]
+    fn what_stands_under_a_right_and_a_wrong_name_is_not_judged_in_either_order() {
+        for text in [
+            r#"{"iner":[{"target":"a"}],"inner":[]}"#,
+            r#"{"inner":[],"iner":[{"target":"a"}]}"#,
+            r#"{"iner":[],"inners":[]}"#,
+        ] {
+            let mut mistakes = Mistakes::default();
+            let _: Outer = parse_strictly(text, &mut mistakes);
+            assert!(!mistakes.is_whole("inner") && mistakes.is_sound("names"), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_judged_is_told_under_the_name_that_it_has() {
+        let judged = |text: &str| {
+            let mut mistakes = Mistakes::default();
+            let _: Outer = parse_strictly(text, &mut mistakes);
+            mistakes.say("inner[0].target", "judged");
+            mistakes.say("only.target", "judged");
+            let told = mistakes.or(()).unwrap_err();
+            told.into_iter().map(|mistake| mistake.0).filter(|told| told.ends_with("judged")).collect::<Vec<_>>()
+        };
+        let one = r#"{"iner":[{"targt":"a"}],"only":{"targt":"a"}}"#;
+        assert_eq!(judged(one), ["iner[0].targt: judged", "only.targt: judged"]);
+        let both = r#"{"iner":[{"target":"a"}],"inner":[{"target":"a"}]}"#;
+        assert_eq!(judged(both), ["only.target: judged"]);
     }
 
     #[test]

@@ -107,13 +107,15 @@ pub(crate) struct Filling {
     /// A bit for each name, as in `met`.
     required: u64,
     met: u64,
+    /// Those that something under a wrong name was read as.
+    guessed: u64,
     is_first: bool,
 }
 
 impl Filling {
     pub(crate) fn of(at: &mut Cursor<'_>, names: &'static [&'static str], required: u64) -> Self {
         at.open(b'{', "an object");
-        Self { names, required, met: 0, is_first: true }
+        Self { names, required, met: 0, guessed: 0, is_first: true }
     }
 
     /// The place in `names` of the field whose value comes next.
@@ -121,22 +123,25 @@ impl Filling {
     pub(crate) fn next(&mut self, at: &mut Cursor<'_>) -> Option<usize> {
         while let Some(name) = at.name(std::mem::take(&mut self.is_first)) {
             if let Some(place) = self.names.iter().position(|known| *known == name) {
-                if let Some(strict) = at.strict.as_mut().filter(|_| self.met & 1 << place != 0) {
-                    strict.twice();
+                let bit = 1 << place;
+                match &mut at.strict {
+                    Some(strict) if self.met & bit != 0 => strict.twice(),
+                    Some(strict) if self.guessed & bit != 0 => strict.beside_a_guess(),
+                    _ => {}
                 }
-                self.met |= 1 << place;
+                self.met |= bit;
                 return Some(place);
             }
             if let Some(strict) = &mut at.strict
-                && let Some(place) = strict.unknown(&name, self.names, self.met)
+                && let Some(place) = strict.unknown(&name, self.names, self.met | self.guessed)
             {
                 // It is read as what is meant, which so is not missing.
-                self.required &= !(1 << place);
+                self.guessed |= 1 << place;
                 return Some(place);
             }
             at.skip();
         }
-        let mut missing = self.required & !self.met;
+        let mut missing = self.required & !(self.met | self.guessed);
         while let Some(name) = self.names.get(missing.trailing_zeros() as usize) {
             match &mut at.strict {
                 None => at.fail(Fault::Missing(name)),
