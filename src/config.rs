@@ -151,15 +151,7 @@ impl Config {
 
     /// The same of a draft that was read, or made, without mistakes.
     pub fn compile(draft: &Draft, secret: impl Fn(&str) -> Option<String>) -> Result<Self, Vec<Mistake>> {
-        Self::compile_with(None, draft, secret)
-    }
-
-    pub fn compile_with(
-        refreshed: Option<&Overlay>,
-        draft: &Draft,
-        secret: impl Fn(&str) -> Option<String>,
-    ) -> Result<Self, Vec<Mistake>> {
-        Self::judge(draft, refreshed, &secret, Mistakes::default())
+        Self::judge(draft, None, &secret, Mistakes::default())
     }
 
     fn judge(

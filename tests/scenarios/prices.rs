@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use tollgate::auth::Keyless;
-use tollgate::config::{Config, Draft, Refresh};
+use tollgate::config::{Config, Reading, Refresh};
 use tollgate::host::Millis;
 use tollgate::serve::current::{Current, Offered};
 use tollgate::serve::prices::{self, KEY, Prices};
@@ -25,8 +25,7 @@ fn list(status: u16, text: &'static str) -> crate::script::Script {
 }
 
 fn config(prices: &Prices) -> Config {
-    let draft = Draft::from_json(Some(CONFIG)).unwrap();
-    Config::compile_with(prices.overlay.as_ref(), &draft, |_| None).unwrap()
+    Config::of(&Reading::of(Some(CONFIG)), prices.overlay.as_ref(), |_| None).unwrap()
 }
 
 fn input(config: &Config, model: &str) -> u64 {
