@@ -192,6 +192,7 @@ mod tests {
 
     use super::*;
     use crate::config::{Config, Draft};
+    use crate::mistake::Mistakes;
     use crate::named::Named;
 
     objects! {
@@ -220,7 +221,9 @@ mod tests {
             assert!(!source.source.is_empty() && source.read.len() == 10, "{name}: when was it read?");
             assert!(row.base_url.is_some() || row.keyless, "{name}: where is it?");
             assert_eq!(!row.usage.is_empty(), source.usage.is_some(), "{name}: who says how it tells usage?");
-            assert!(row.usage.iter().all(|rule| rule.mistake().is_none()), "{name}: {:?}", row.usage);
+            let mut mistakes = Mistakes::default();
+            row.usage.iter().for_each(|rule| rule.check("usage", &mut mistakes));
+            assert_eq!(mistakes.or(()), Ok(()), "{name}");
             let tells = row.region.is_some() || row.data != DataPolicy::default();
             assert_eq!(tells, source.data.is_some(), "{name}: who says what it does with data?");
             let mut dialects = vec![row.dialect];

@@ -175,6 +175,11 @@ impl Dialect {
         }
     }
 
+    /// Whether its answers leave open how they count, so that rules of usage say it.
+    pub const fn counts_by_rules(self) -> bool {
+        matches!(self, Self::OpenaiChat | Self::OpenaiCompletions)
+    }
+
     /// Reads a streamed answer whose usage is told as the dialect has it.
     pub fn decoder(self) -> Box<dyn Decode> {
         self.decoder_by(&Rule::default())

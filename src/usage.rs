@@ -4,8 +4,9 @@
 //! A rule is for what an answer leaves open. What it says clearly needs none: a count of reasoning is what it is by any of the
 //! names that servers have for it, and of counts that a stream repeats the last one is the whole.
 
+use crate::mistake::Mistakes;
 use crate::price::Picodollars;
-use crate::wire::json::{Fields, Raw, objects, words, written};
+use crate::wire::json::{Fields, Raw, Shape, objects, words, written};
 
 objects! {
     /// How the answers of some models tell usage.
@@ -20,11 +21,11 @@ objects! {
         pub reasoning: Option<Place>,
         /// The field of `usage` that counts what was read from a cache, such as `prompt.cached`, where it has a name of
         /// its own.
-        pub cached_at: Option<String>,
+        pub cached_at: Option<String> where path,
         /// That of what was written to a cache.
-        pub cache_write_at: Option<String>,
+        pub cache_write_at: Option<String> where path,
         /// That of reasoning.
-        pub reasoning_at: Option<String>,
+        pub reasoning_at: Option<String> where path,
         /// What it says that an answer cost. No other word for a cost is believed: nobody knows what it is counted in.
         pub cost: Option<Cost>,
     }
@@ -33,11 +34,11 @@ objects! {
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Cost {
         /// The field of `usage`, such as `cost.total_cost`.
-        pub at: String,
+        pub at: String where path,
         /// How many decimal places of a dollar its unit is: 0 of dollars, 2 of cents, 10 of xAI's ticks.
-        pub decimals: u32 = 0,
+        pub decimals: u32 where decimals = 0,
         /// The field, in the same unit, of what the provider behind it bills besides where `is_byok` is true.
-        pub behind_at: Option<String>,
+        pub behind_at: Option<String> where path,
     }
 }
 
@@ -60,6 +61,15 @@ written! {
 /// A unit that is smaller is none that anybody bills in.
 const DECIMALS_MAX: u32 = 18;
 
+/// Names of fields, each inside the one before it.
+fn path(_: Shape) -> Shape {
+    Shape::text("^[^.]+([.][^.]+)*$", &["cost", "cost.total_cost"])
+}
+
+fn decimals(number: Shape) -> Shape {
+    Shape { maximum: Some(DECIMALS_MAX.into()), ..number }
+}
+
 impl Rule {
     /// The one of `rules` that is for `model`.
     pub fn of(rules: &[Self], model: &str) -> Self {
@@ -67,23 +77,45 @@ impl Rule {
         rules.iter().find(is_for).cloned().unwrap_or_default()
     }
 
-    /// What of it makes no sense, and why.
-    pub fn mistake(&self) -> Option<(&'static str, String)> {
+    /// Whether one of `before` is for every model that it is for.
+    pub fn is_behind(&self, before: &[Self]) -> bool {
+        let is_all = |rule: &Self| rule.models.is_empty() || rule.models.iter().any(String::is_empty);
+        let is_taken = |name: &String| before.iter().flat_map(|rule| &rule.models).any(|start| name.starts_with(start));
+        before.iter().any(is_all) || !self.models.is_empty() && self.models.iter().all(is_taken)
+    }
+
+    /// What it says of counts, which only some dialects leave open.
+    pub fn counts(&self) -> impl Iterator<Item = &'static str> {
+        let fields = [
+            ("cached", self.cached.is_some()),
+            ("reasoning", self.reasoning.is_some()),
+            ("cached_at", self.cached_at.is_some()),
+            ("cache_write_at", self.cache_write_at.is_some()),
+            ("reasoning_at", self.reasoning_at.is_some()),
+        ];
+        fields.into_iter().filter(|(_, is_there)| *is_there).map(|(field, _)| field)
+    }
+
+    /// Tells what of it, as it is written at `place`, makes no sense.
+    pub fn check(&self, place: &str, mistakes: &mut Mistakes) {
         let cost = self.cost.as_ref();
         let paths = [
-            (".cached_at", self.cached_at.as_ref()),
-            (".cache_write_at", self.cache_write_at.as_ref()),
-            (".reasoning_at", self.reasoning_at.as_ref()),
-            (".cost.at", cost.map(|cost| &cost.at)),
-            (".cost.behind_at", cost.and_then(|cost| cost.behind_at.as_ref())),
+            ("cached_at", self.cached_at.as_ref()),
+            ("cache_write_at", self.cache_write_at.as_ref()),
+            ("reasoning_at", self.reasoning_at.as_ref()),
+            ("cost.at", cost.map(|cost| &cost.at)),
+            ("cost.behind_at", cost.and_then(|cost| cost.behind_at.as_ref())),
         ];
-        let is_broken = |path: &&String| path.split('.').any(str::is_empty);
-        let broken = paths.into_iter().find(|(_, path)| path.as_ref().is_some_and(is_broken));
-        if let Some((place, _)) = broken {
-            return Some((place, "is no name of a field like \"cost\" or \"cost.total_cost\"".to_owned()));
+        for (field, path) in paths {
+            if path.is_some_and(|path| path.split('.').any(str::is_empty)) {
+                let why = "is no name of a field like \"cost\" or \"cost.total_cost\"";
+                mistakes.say(&format!("{place}.{field}"), why);
+            }
         }
-        let decimals = cost.map(|cost| cost.decimals).filter(|decimals| *decimals > DECIMALS_MAX);
-        decimals.map(|_| (".cost.decimals", format!("at most {DECIMALS_MAX}; 0 is dollars, 2 is cents")))
+        if cost.is_some_and(|cost| cost.decimals > DECIMALS_MAX) {
+            let why = format!("at most {DECIMALS_MAX}; 0 is dollars, 2 is cents");
+            mistakes.say(&format!("{place}.cost.decimals"), &why);
+        }
     }
 }
 
@@ -175,19 +207,42 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_that_can_never_hold_is_a_mistake() {
+    fn a_rule_is_behind_those_that_are_for_all_of_its_models() {
         let cases = [
-            (r#"{"cached_at":""}"#, Some(".cached_at")),
-            (r#"{"reasoning_at":"a..b"}"#, Some(".reasoning_at")),
-            (r#"{"cost":{"at":"a."}}"#, Some(".cost.at")),
-            (r#"{"cost":{"at":"a","behind_at":""}}"#, Some(".cost.behind_at")),
-            (r#"{"cost":{"at":"a","decimals":19}}"#, Some(".cost.decimals")),
-            (r#"{"cost":{"at":"a.b","decimals":18}}"#, None),
-            ("{}", None),
+            (r#"[{},{"models":["a"]}]"#, true),
+            (r#"[{"models":[""]},{}]"#, true),
+            (r#"[{"models":["a"]},{"models":["b"]},{"models":["ab","b"]}]"#, true),
+            (r#"[{"models":["ab"]},{"models":["a"]}]"#, false),
+            (r#"[{"models":["a"]},{"models":["a","b"]}]"#, false),
+            (r#"[{"models":["a"]},{}]"#, false),
+            ("[{}]", false),
+        ];
+        for (rules, expected) in cases {
+            let rules: Vec<Rule> = parse(rules).unwrap();
+            let (last, before) = rules.split_last().unwrap();
+            assert_eq!(last.is_behind(before), expected, "{rules:?}");
+        }
+    }
+
+    #[test]
+    fn each_thing_that_can_never_hold_is_a_mistake() {
+        let cases: [(&str, &[&str]); 6] = [
+            (r#"{"cached_at":"","reasoning_at":"a..b"}"#, &["r.cached_at: is no", "r.reasoning_at: is no"]),
+            (
+                r#"{"cache_write_at":".","cost":{"at":"a.","decimals":19}}"#,
+                &["r.cache_write_at: is no", "r.cost.at: is no", "r.cost.decimals: at most 18"],
+            ),
+            (r#"{"cost":{"at":"a","behind_at":""}}"#, &["r.cost.behind_at: is no"]),
+            (r#"{"cost":{"at":"a","decimals":19}}"#, &["r.cost.decimals: at most 18"]),
+            (r#"{"cost":{"at":"a.b","decimals":18}}"#, &[]),
+            ("{}", &[]),
         ];
         for (rule, expected) in cases {
-            let rule: Rule = parse(rule).unwrap();
-            assert_eq!(rule.mistake().map(|(place, _)| place), expected, "{rule:?}");
+            let mut mistakes = Mistakes::default();
+            parse::<Rule>(rule).unwrap().check("r", &mut mistakes);
+            let told = mistakes.or(()).err().unwrap_or_default();
+            assert_eq!(told.len(), expected.len(), "{told:?}");
+            assert!(told.iter().zip(expected).all(|(told, expected)| told.0.starts_with(expected)), "{told:?}");
         }
     }
 }

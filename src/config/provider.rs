@@ -61,7 +61,8 @@ objects! {
         /// What `GET /v1/models` lists of it; any other name is passed on too.
         pub models: Vec<String> = Vec::new(),
         pub quirks: Option<Quirks>,
-        /// How it tells usage, where that is not as its dialect has it: rules by the names of its models.
+        /// How it tells usage, where that is not as its dialect has it: rules by the names of its models, of which the first for
+        /// a model counts. Of a known provider its own stand behind these; an empty list is for none at all.
         pub usage: Option<Vec<usage::Rule>>,
     }
 
@@ -338,7 +339,7 @@ impl Making<'_> {
             is_gateway,
             lists: lists.filter(|_| is_gateway),
             quirks: written.quirks.clone().or_else(|| row.map(|row| row.quirks.clone())).unwrap_or_default(),
-            usage: usage?,
+            usage,
             region: region?,
             data: row.filter(|_| !self.is_elsewhere()).map(|row| row.data.clone()).unwrap_or_default(),
             agreed: DataPolicy {
@@ -349,16 +350,16 @@ impl Making<'_> {
         })
     }
 
-    fn usage(&mut self) -> Result<Vec<usage::Rule>, Unready> {
-        let known = || self.row.map(|row| row.usage.clone()).unwrap_or_default();
-        let rules = self.written.usage.clone().unwrap_or_else(known);
-        let mut wrong = None;
-        for (index, rule) in rules.iter().enumerate() {
-            if let Some((field, why)) = rule.mistake() {
-                wrong = Some(self.wrong(&format!(".usage[{index}]{field}"), &why));
-            }
+    fn usage(&mut self) -> Vec<usage::Rule> {
+        let written = self.written.usage.as_deref();
+        for (index, rule) in written.unwrap_or_default().iter().enumerate() {
+            rule.check(&format!("{}.usage[{index}]", self.at), self.mistakes);
         }
-        wrong.map_or(Ok(rules), Err)
+        let mut rules = written.map(<[_]>::to_vec).unwrap_or_default();
+        if written.is_none_or(|written| !written.is_empty()) {
+            rules.extend(self.row.into_iter().flat_map(|row| row.usage.iter().cloned()));
+        }
+        rules
     }
 
     fn timeouts(&mut self) -> Timeouts {
@@ -863,7 +864,7 @@ mod tests {
     }
 
     #[test]
-    fn how_a_provider_tells_usage_is_as_it_is_written_or_else_as_its_row_has_it() {
+    fn how_a_provider_tells_usage_is_as_it_is_written_and_behind_that_as_its_row_has_it() {
         let compile = |usage: &str| {
             let json = format!(r#"{{"providers":{{"xai":{{{usage}}}}}}}"#);
             crate::config::schema::tests::agree(&json);
@@ -878,6 +879,7 @@ mod tests {
         assert_eq!(compile(r#""usage":[]"#), Ok(Vec::new()));
         let own = compile(r#""usage":[{"models":["grok"],"cached":"beside"}]"#).unwrap();
         assert_eq!((own[0].cached, own[0].reasoning), (Some(usage::Place::Beside), None));
+        assert_eq!(own[1..], row, "its own stand behind");
         let cases = [
             (r#""usage":[{}, {"cost":{"at":"a..b"}}]"#, "providers.xai.usage[1].cost.at: is no name of a field"),
             (r#""usage":[{"cost":{"at":"a","decimals":19}}]"#, "providers.xai.usage[0].cost.decimals: at most 18"),

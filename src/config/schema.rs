@@ -104,6 +104,7 @@ pub(super) mod tests {
         let percentile = |percent: &str| policy(&format!(r#""hedge_percentile":{percent}"#));
         let hours =
             |hours: &str| format!(r#"{{"catalog":{{"refresh_url":"https://example.com/p","refresh_hours":{hours}}}}}"#);
+        let provider = |rule: &str| format!(r#"{{"providers":{{"openai":{{"usage":[{{{rule}}}]}}}}}}"#);
         let [whole, short, long, other] =
             [("aF", 32), ("0", 63), ("0", 65), ("g", 64)].map(|(of, count)| of.repeat(count));
         let amounts = ["0", "5", "5.", ".5", "5.00", "007", "9999999.5", "0.000001"];
@@ -135,6 +136,16 @@ pub(super) mod tests {
                 &policy,
                 &[r#""attempts":1,"attempts_ms":1,"rest_after":1"#],
                 &[r#""attempts":0"#, r#""attempts_ms":0"#, r#""rest_after":0"#],
+            ),
+            (
+                &|path: &str| provider(&format!(r#""cached_at":{0},"cost":{{"at":{0}}}"#, text(path))),
+                &["cost", "cost.total_cost", "a b"],
+                &["", ".", "a.", ".a", "a..b"],
+            ),
+            (
+                &|decimals: &str| provider(&format!(r#""cost":{{"at":"a","decimals":{decimals}}}"#)),
+                &["0", "18"],
+                &["19", "-1"],
             ),
             (
                 &|ms: &str| {

@@ -4,7 +4,7 @@
 //! Which models requests will name is never known, so no rule is in vain for its model alone.
 
 use tollgate::auth::LOCAL;
-use tollgate::config::{Alias, AliasDraft, BUILT_IN, Config, Draft, Target};
+use tollgate::config::{Alias, AliasDraft, BUILT_IN, Config, Draft, Reach, Target};
 use tollgate::mistake::under;
 use tollgate::route::place::is_named;
 use tollgate::route::rule::{Glob, Hours, RuleDraft};
@@ -29,6 +29,7 @@ pub(super) fn vain(draft: &Draft, complete: &Config, warnings: &mut Vec<String>)
             warnings.push(format!("{}: has no share, so it is never chosen", under(&format!("{at}.split"), name)));
         }
     }
+    usages(draft, complete, warnings);
     for (name, written) in draft.models.iter() {
         let at = under("models", name);
         let taken = (0..rules.len()).find(|index| is_taken(&rules, *index, name));
@@ -38,6 +39,28 @@ pub(super) fn vain(draft: &Draft, complete: &Config, warnings: &mut Vec<String>)
         }
         if let Some(alias) = complete.aliases.get(name) {
             targets(&at, written, alias, complete, warnings);
+        }
+    }
+}
+
+/// Rules of usage that no answer is read by.
+fn usages(draft: &Draft, complete: &Config, warnings: &mut Vec<String>) {
+    for (name, written) in draft.providers.iter() {
+        let rules = written.usage.as_deref().unwrap_or_default();
+        let upstream = complete.providers.get(name).and_then(|provider| match &provider.reach {
+            Reach::Upstream(upstream) => Some(upstream),
+            Reach::Echo => None,
+        });
+        let is_read = upstream.is_none_or(|own| own.dialects.iter().any(|dialect| dialect.counts_by_rules()));
+        for (index, rule) in rules.iter().enumerate() {
+            let at = format!("{}.usage[{index}]", under("providers", name));
+            if rule.is_behind(rules.get(..index).unwrap_or_default()) {
+                warnings.push(format!("{at}: is for no model, since those before it are for all of its models"));
+            }
+            for field in rule.counts().filter(|_| !is_read) {
+                let why = "is not looked at, since all servers of the dialects of this provider count alike";
+                warnings.push(format!("{at}.{field}: {why}"));
+            }
         }
     }
 }
@@ -269,6 +292,23 @@ mod tests {
         for text in sound {
             assert!(rules(text).iter().all(|told| !told.starts_with("rules[1]")), "{text}: {:?}", rules(text));
         }
+    }
+
+    #[test]
+    fn a_rule_of_usage_that_no_answer_is_read_by_is_warned_of() {
+        let usage = |dialects: &str, rules: &str| {
+            let url = r#""base_url":"http://x","auth":"none""#;
+            warnings(&format!(r#"{{"providers":{{"p":{{"dialects":[{dialects}],{url},"usage":[{rules}]}}}}}}"#))
+        };
+        let behind = "providers.p.usage[1]: is for no model, since those before it are for all of its models";
+        assert_eq!(usage(r#""openai-chat""#, r#"{"cached":"beside"},{"models":["a"],"cached":"inside"}"#), [behind]);
+        assert_eq!(usage(r#""openai-chat""#, r#"{"models":["a"],"cached":"beside"},{"cached":"inside"}"#), [""; 0]);
+        let rule = r#"{"reasoning":"beside","cached_at":"a","cost":{"at":"b"}}"#;
+        let why = "is not looked at, since all servers of the dialects of this provider count alike";
+        let expected = ["reasoning", "cached_at"].map(|field| format!("providers.p.usage[0].{field}: {why}"));
+        assert_eq!(usage(r#""anthropic""#, rule), expected);
+        assert_eq!(usage(r#""anthropic","openai-chat""#, rule), [""; 0]);
+        assert_eq!(usage(r#""anthropic""#, r#"{"cost":{"at":"b"}}"#), [""; 0]);
     }
 
     #[test]
