@@ -266,9 +266,11 @@ fn tiers(group: &Group, order: Order, notes: &mut Notes) -> Vec<Vec<Deployment>>
     }
     let tiers = entries.chunk_by(|one, other| one.order == other.order);
     tiers
-        .map(|tier| {
+        .enumerate()
+        .map(|(place, tier)| {
             let by = shared_by(tier, order);
-            tell_shares(tier, by, order, notes);
+            let split = if place > 0 { Split::Behind } else { split(tier, by, order) };
+            tell_shares(tier, split, notes);
             let shares: Vec<f64> =
                 tier.iter().map(|entry| by.map_or(1.0, |by| share(entry, by).unwrap_or_default())).collect();
             let weigh = |(entry, weight): (&&Entry, u32)| Deployment { weight, ..entry.deployment.clone() };
@@ -294,21 +296,54 @@ fn share(entry: &Entry, by: usize) -> Option<f64> {
     entry.shares.get(by)?.as_ref().map(|(_, share)| *share)
 }
 
+/// What becomes of the shares of a tier.
+#[derive(Debug, Clone, Copy)]
+enum Split {
+    /// These are weights here.
+    By(usize),
+    /// All get the same, or there is nobody else.
+    Evenly,
+    /// The first names none, and LiteLLM looks at that only.
+    Unseen,
+    /// Whoever stands behind others is asked in the order of the file.
+    Behind,
+}
+
+fn split(tier: &[&Entry], by: Option<usize>, order: Order) -> Split {
+    let Some(by) = by else {
+        return if order == Order::Weighted && tier.len() > 1 { Split::Unseen } else { Split::Evenly };
+    };
+    // Who stands there twice is one target with the shares of both.
+    let mut targets: Vec<(&Deployment, f64)> = Vec::new();
+    for entry in tier {
+        let (own, share) = (&entry.deployment, share(entry, by).unwrap_or_default());
+        match targets.iter_mut().find(|(known, _)| (&known.place, &known.model) == (&own.place, &own.model)) {
+            Some((_, sum)) => *sum += share,
+            None => targets.push((own, share)),
+        }
+    }
+    let is_even = targets.windows(2).all(|pair| matches!(pair, [(_, one), (_, other)] if one == other));
+    if is_even { Split::Evenly } else { Split::By(by) }
+}
+
 /// What becomes of weights and limits here.
-fn tell_shares(tier: &[&Entry], by: Option<usize>, order: Order, notes: &mut Notes) {
+fn tell_shares(tier: &[&Entry], split: Split, notes: &mut Notes) {
     for entry in tier {
         for (place, name) in SHARES.iter().enumerate() {
             let Some((at, _)) = entry.shares.get(place).and_then(Option::as_ref) else { continue };
             let is_limit = *name != "weight";
-            match by {
-                Some(by) if by == place && is_limit => notes.lose(at, "a share of the work here, and no limit"),
-                None if order == Order::Weighted && tier.len() > 1 => {
+            match split {
+                Split::By(by) if by == place && is_limit => notes.lose(at, "a share of the work here, and no limit"),
+                Split::Unseen => {
                     let while_first =
                         "the first of these deployments says nothing of its own share, so all get the same";
                     notes.lose(at, &format!("{while_first}; here they do also while that one rests"));
                 }
                 _ if is_limit => notes.lose(at, "targets have no limits here"),
-                _ => {}
+                Split::Behind if tier.len() > 1 => {
+                    notes.lose(at, "behind others, targets are asked in the order of the file");
+                }
+                Split::By(_) | Split::Evenly | Split::Behind => {}
             }
         }
     }

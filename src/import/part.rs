@@ -1,6 +1,8 @@
 //! Another gateway's file, read object by object. A field counts as carried once it is taken; what nobody took is listed
 //! by [`Part::close`], so that nothing can go missing without a word.
 
+use std::str::FromStr;
+
 use serde_json::{Map, Value};
 
 /// What is to be said of a file that was read, each by its path.
@@ -106,12 +108,36 @@ impl Part {
         self.taken(name, "true or false", notes, Value::as_bool)
     }
 
+    /// Quoted or not. A text that is no number is none that a gateway could count with, so all else is carried without it.
+    fn counted<T: FromStr>(
+        &mut self,
+        name: &str,
+        due: &str,
+        notes: &mut Notes,
+        read: impl Fn(&Value) -> Option<T>,
+        fits: impl Fn(&T) -> bool,
+    ) -> Option<T> {
+        let Some(text) = self.fields.get(name).and_then(Value::as_str) else {
+            return self.taken(name, due, notes, |value| read(value).filter(&fits));
+        };
+        let number = text.trim().parse().ok().filter(fits);
+        if number.is_none() {
+            let is_elsewhere = text.starts_with("os.environ/");
+            let why = if is_elsewhere { "stands in the environment; write" } else { "cannot be read; write" };
+            notes.lose(&self.at(name), &format!("{why} {due}"));
+        }
+        self.take(name);
+        number
+    }
+
     pub(super) fn number(&mut self, name: &str, notes: &mut Notes) -> Option<f64> {
-        self.taken(name, "a number, 0 or more", notes, |value| value.as_f64().filter(|number| *number >= 0.0))
+        let fits = |number: &f64| number.is_finite() && *number >= 0.0;
+        self.counted(name, "a number, 0 or more", notes, Value::as_f64, fits)
     }
 
     pub(super) fn whole(&mut self, name: &str, notes: &mut Notes) -> Option<u32> {
-        self.taken(name, "a whole number, 0 or more", notes, |value| value.as_u64()?.try_into().ok())
+        let read = |value: &Value| value.as_u64()?.try_into().ok();
+        self.counted(name, "a whole number, 0 or more", notes, read, |_| true)
     }
 
     /// Seconds, maybe with a fraction, in milliseconds.

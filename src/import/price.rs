@@ -66,6 +66,9 @@ pub(super) fn litellm(part: &mut Part, draft: &mut PriceDraft, notes: &mut Notes
         let Some(value) = part.take(name) else { continue };
         match per_token(&value) {
             Some(price) => *rate = Some(dollars(price)),
+            None if value.is_string() => {
+                notes.lose(&part.at(name), "cannot be read; write dollars per token, like 0.0000025")
+            }
             None => notes.wrong(&part.at(name), "expected dollars per token, like 0.0000025"),
         }
     }

@@ -75,9 +75,9 @@ fn what_cannot_be_read_is_told_by_its_path() {
             ],
         ),
         (
-            "{model_list: [{model_name: a, litellm_params: {model: openai/gpt-5, rpm: many, timeout: -1}}]}",
+            "{model_list: [{model_name: a, litellm_params: {model: openai/gpt-5, rpm: -7, timeout: -1}}]}",
             &[
-                "model_list[0].litellm_params.rpm: expected a number, 0 or more, not a string",
+                "model_list[0].litellm_params.rpm: expected a number, 0 or more, not -7",
                 "model_list[0].litellm_params.timeout: expected a number, 0 or more, not -1",
             ],
         ),

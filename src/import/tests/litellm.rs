@@ -107,6 +107,72 @@ weight = 1
 "##,
     },
     Case {
+        holds: "a number in quotes is one, one that cannot be read is left out, and a limit of the only one is no share",
+        name: "config",
+        model: None,
+        file: r##"
+model_list:
+  - model_name: a
+    litellm_params: {model: openai/gpt-5, rpm: "60", num_retries: "2"}
+  - model_name: b
+    litellm_params: {model: openai/gpt-5, rpm: os.environ/RPM, timeout: soon}
+  - model_name: c
+    litellm_params: {model: openai/gpt-5, weight: "3"}
+  - model_name: c
+    litellm_params: {model: groq/llama-4, weight: 1}
+  - model_name: d
+    litellm_params: {model: openai/gpt-5, rpm: 5}
+  - model_name: d
+    litellm_params: {model: groq/llama-4, rpm: 5}
+  - model_name: e
+    litellm_params: {model: openai/gpt-5, order: 1}
+  - model_name: e
+    litellm_params: {model: groq/llama-4, order: 2, weight: 1, input_cost_per_token: os.environ/COST}
+  - model_name: e
+    litellm_params: {model: groq/llama-5, order: 2, weight: 2}
+"##,
+        expected: r##"
+[models.a]
+targets = ["openai/gpt-5"]
+
+[models.a.policy]
+attempts = 3
+retries = 2
+
+[models.b]
+targets = ["openai/gpt-5"]
+
+[models.c]
+targets = ["openai/gpt-5", "groq/llama-4"]
+
+[models.c.policy]
+order = "weighted"
+
+[models.c.policy.weights]
+"groq/llama-4" = 1
+"openai/gpt-5" = 3
+
+[models.d]
+targets = ["openai/gpt-5", "groq/llama-4"]
+
+[models.d.policy]
+order = "weighted"
+
+[models.e]
+targets = ["openai/gpt-5", "groq/llama-4", "groq/llama-5"]
+
+# Not carried, or not quite:
+# - model_list[1].litellm_params.rpm: stands in the environment; write a number, 0 or more
+# - model_list[1].litellm_params.timeout: cannot be read; write a number, 0 or more
+# - model_list[7].litellm_params.input_cost_per_token: cannot be read; write dollars per token, like 0.0000025
+# - model_list[0].litellm_params.rpm: targets have no limits here
+# - model_list[4].litellm_params.rpm: targets have no limits here
+# - model_list[5].litellm_params.rpm: targets have no limits here
+# - model_list[7].litellm_params.weight: behind others, targets are asked in the order of the file
+# - model_list[8].litellm_params.weight: behind others, targets are asked in the order of the file
+"##,
+    },
+    Case {
         holds: "a strategy that asks for no weights is kept where only some deployments have limits",
         name: "config",
         model: None,
