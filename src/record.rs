@@ -163,7 +163,7 @@ impl Record {
     }
 
     /// The cost of an answer of this size with all that went before it and beside it, and who says so; `None` where no price
-    /// is known for some of it.
+    /// is known for some of the answer.
     pub fn cost(&self, tally: &Tally) -> Option<(Picodollars, &str)> {
         let last = self.served.as_ref()?.cost(tally)?;
         let (told, source) = self.parts.iter().try_fold(last, |(sum, source), part| {
@@ -171,10 +171,9 @@ impl Record {
             let source = if source == own { source } else { "several" };
             Some((Picodollars(sum.0.saturating_add(cost.0)), source))
         })?;
-        let abandoned = self.attempts.iter().filter_map(|attempt| attempt.abandoned);
-        let all =
-            abandoned.map(|abandoned| abandoned.cost).try_fold(told.0, |sum, cost| Some(sum.saturating_add(cost?.0)));
-        Some((Picodollars(all?), source))
+        // What somebody is paid of whom no price is known stays unknown, and hides nothing of what is known.
+        let abandoned = self.attempts.iter().filter_map(|attempt| attempt.abandoned?.cost);
+        Some((Picodollars(abandoned.fold(told.0, |sum, cost| sum.saturating_add(cost.0))), source))
     }
 
     /// What all of an answer came to, of which `last` is what the last target told.
