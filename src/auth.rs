@@ -6,9 +6,10 @@ pub mod sigv4;
 
 use std::sync::Arc;
 
-use crate::config::{Caller, Config, sha256};
+use crate::config::{Caller, CallerKey, Config, sha256};
 use crate::error::{Error, Kind};
-use crate::host::Headers;
+use crate::host::{Headers, Millis};
+use crate::limit::calendar::written_instant;
 use crate::wire::query::parameter;
 
 /// What a host allows where no caller is configured.
@@ -23,8 +24,13 @@ pub enum Keyless {
 /// The name under which a caller without a key is counted.
 pub const LOCAL: &str = "local";
 
-/// The caller of a request with these headers and this query.
-pub fn caller(config: &Config, keyless: Keyless, headers: &Headers, query: Option<&str>) -> Result<Arc<Caller>, Error> {
+/// The caller of a request with these headers and this query, if its key is good at this time.
+pub fn caller(
+    config: &Config,
+    keyless: Keyless,
+    (headers, query): (&Headers, Option<&str>),
+    now: Millis,
+) -> Result<Arc<Caller>, Error> {
     if config.callers.is_empty() {
         return match keyless {
             Keyless::Refused => Err(Error::new(
@@ -41,11 +47,22 @@ pub fn caller(config: &Config, keyless: Keyless, headers: &Headers, query: Optio
         )
     })?;
     let digest = sha256(&key);
-    let same = |caller: &&Arc<Caller>| caller.sha256.iter().zip(digest).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0;
-    let found = config.callers.iter().find(same);
-    // litellm, and Aider with it, knows a wrong key by OpenAI's words only.
-    let refusal = || Error::new(Kind::Unauthenticated, "Incorrect API key provided: it is not known here");
-    found.cloned().ok_or_else(refusal)
+    // litellm, and Aider with it, knows a key that is not good by OpenAI's words only.
+    let refusal = |why: &str| Error::new(Kind::Unauthenticated, format!("Incorrect API key provided: {why}"));
+    let keys = config.callers.iter().flat_map(|caller| caller.keys.iter().map(move |key| (caller, key)));
+    let (caller, key) =
+        keys.into_iter().find(|(_, key)| same(key, digest)).ok_or_else(|| refusal("it is not known here"))?;
+    if caller.disabled {
+        return Err(refusal("it is disabled"));
+    }
+    match [caller.expires, key.expires].into_iter().flatten().min() {
+        Some(expires) if expires <= now => Err(refusal(&format!("it has expired, at {}", written_instant(expires)))),
+        _ => Ok(caller.clone()),
+    }
+}
+
+fn same(key: &CallerKey, digest: [u8; 32]) -> bool {
+    key.sha256.iter().zip(digest).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
 }
 
 /// `x-api-key` before `authorization`, as Anthropic has it: clients that send both mean the former. The same holds for
@@ -80,7 +97,7 @@ fn local(headers: &Headers) -> Result<Arc<Caller>, Error> {
 impl Caller {
     /// Whoever is on this machine, where no caller is configured.
     pub fn local() -> Self {
-        Self { name: LOCAL.to_owned(), sha256: [0; 32], project: None, limits: Vec::new() }
+        Self { name: LOCAL.to_owned(), ..Self::default() }
     }
 }
 
@@ -102,10 +119,13 @@ mod tests {
     use super::*;
     use crate::config::Draft;
 
+    /// 2026-11-21, noon.
+    const NOW: Millis = 1_795_262_400_000;
+
     fn ask(keys: bool, keyless: Keyless, fields: &[(&str, &str)]) -> Result<String, Kind> {
         let secret = |name: &str| (keys && name == "TOLLGATE_KEY").then(|| "right".to_owned());
         let config = Config::compile(&Draft::default(), secret).unwrap();
-        caller(&config, keyless, &fields.iter().copied().collect(), None)
+        caller(&config, keyless, (&fields.iter().copied().collect(), None), NOW)
             .map(|caller| caller.name.clone())
             .map_err(|error| error.kind)
     }
@@ -136,7 +156,7 @@ mod tests {
         let secret = |name: &str| (name == "TOLLGATE_KEY").then(|| "right".to_owned());
         let config = Config::compile(&Draft::default(), secret).unwrap();
         let ask = |fields: &[(&str, &str)], query| {
-            caller(&config, Keyless::Refused, &fields.iter().copied().collect(), query).is_ok()
+            caller(&config, Keyless::Refused, (&fields.iter().copied().collect(), query), NOW).is_ok()
         };
         assert!(ask(&[], Some("alt=sse&key=right")));
         assert!(!ask(&[], Some("key=wrong")) && !ask(&[], Some("key=")) && !ask(&[], None));
@@ -148,9 +168,46 @@ mod tests {
         let secret = |name: &str| (name == "TOLLGATE_KEY").then(|| "right".to_owned());
         let config = Config::compile(&Draft::default(), secret).unwrap();
         let headers = [("x-api-key", "wrong")].into_iter().collect();
-        let error = caller(&config, Keyless::Refused, &headers, None).unwrap_err();
+        let error = caller(&config, Keyless::Refused, (&headers, None), NOW).unwrap_err();
         assert!(error.message.contains("Incorrect API key provided"), "{error}");
         assert!(!error.message.contains("wrong"), "{error}");
+    }
+
+    #[test]
+    fn a_key_is_good_until_it_expires_and_while_its_caller_is_not_disabled() {
+        let draft = Draft::from_json(Some(
+            r#"{"callers":{
+                "turned":{"secret":"new","keys":[{"secret":"old","expires":"2026-11-22"},{"secret":"older","expires":"2026-11-21"}]},
+                "over":{"secret":"over","expires":"2026-11-21T12:00:00Z","keys":[{"secret":"over-too","expires":"2027-01-01"}]},
+                "off":{"secret":"off","disabled":true}}}"#,
+        ));
+        let config =
+            Config::compile(&draft.unwrap(), |name| name.starts_with(char::is_lowercase).then(|| name.to_owned()));
+        let config = config.unwrap();
+        let ask = |key: &str, now| {
+            let headers = [("x-api-key", key)].into_iter().collect();
+            let caller = caller(&config, Keyless::Refused, (&headers, None), now);
+            caller.map(|caller| caller.name.clone()).map_err(|error| {
+                assert_eq!(error.kind, Kind::Unauthenticated);
+                error.message
+            })
+        };
+        let day = 86_400_000;
+        let cases = [
+            ("new", NOW, Ok("turned")),
+            ("new", NOW + day, Ok("turned")),
+            ("old", NOW, Ok("turned")),
+            ("old", NOW + day, Err("it has expired, at 2026-11-22T00:00:00Z")),
+            ("older", NOW, Err("it has expired, at 2026-11-21T00:00:00Z")),
+            ("over", NOW - 1, Ok("over")),
+            ("over", NOW, Err("it has expired, at 2026-11-21T12:00:00Z")),
+            ("over-too", NOW, Err("it has expired, at 2026-11-21T12:00:00Z")),
+            ("off", NOW, Err("it is disabled")),
+        ];
+        for (key, now, expected) in cases {
+            let expected = expected.map(str::to_owned).map_err(|why| format!("Incorrect API key provided: {why}"));
+            assert_eq!(ask(key, now), expected, "{key} at {now}");
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use clap::{Parser, Subcommand};
 use tollgate::auth::Keyless;
 use tollgate::config::version::version;
 use tollgate::config::{Config, Draft, Mistake, Reach, Reading, schema};
+use tollgate::host::Millis;
 use tollgate::host::native::{Options, Source, Written, run};
 use tollgate::serve::Gateway;
 use tollgate::serve::explain::explain_for;
@@ -117,7 +118,7 @@ fn print_json(file: &Path) -> Result<(), String> {
 
 fn print_report(file: &Path) -> Result<(), String> {
     let here = |name: &str| std::env::var(name).ok();
-    let report = check::check(&read(file).reading, &elsewhere, &here)
+    let report = check::check(&read(file).reading, &elsewhere, &here, now())
         .map_err(|mistakes| format!("{}: {}", file.display(), listed(&mistakes)))?;
     println!("{}: no mistakes", file.display());
     for line in report.on {
@@ -154,9 +155,7 @@ fn explain(request: &Path, config: Option<&Path>, path: &str, caller: Option<&st
     let config = explained(config, &|name| std::env::var(name).ok())?;
     let gateway = Gateway::new(config, Keyless::Loopback);
     let body = std::fs::read(request).map_err(|error| format!("{}: {error}", request.display()))?;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-    let explanation = explain_for(&gateway, caller, path, body, now).map_err(|error| error.message)?;
+    let explanation = explain_for(&gateway, caller, path, body, now()).map_err(|error| error.message)?;
     let explanation: serde_json::Value = serde_json::from_slice(&explanation).map_err(|error| error.to_string())?;
     println!("{explanation:#}");
     Ok(())
@@ -172,6 +171,11 @@ fn explained(file: Option<&Path>, here: &dyn Fn(&str) -> Option<String>) -> Resu
 /// How the configuration is called that is read.
 fn place(file: Option<&Path>) -> String {
     file.map_or_else(|| INLINE.to_owned(), |file| file.display().to_string())
+}
+
+fn now() -> Millis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Millis::try_from(since.as_millis()).unwrap_or(Millis::MAX)
 }
 
 fn start(arguments: &Arguments) -> Result<(), String> {

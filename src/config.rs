@@ -3,6 +3,7 @@
 //!
 //! Everything has a default: an empty file with a provider's key in the environment is a working gateway.
 
+mod caller;
 mod draft;
 mod limit;
 mod model;
@@ -15,7 +16,8 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-pub use self::draft::{AliasDraft, CallerDraft, Draft, MediaDraft, Reading, Timeouts};
+pub use self::caller::{Caller, CallerDraft, CallerKeyDraft, Key as CallerKey};
+pub use self::draft::{AliasDraft, Draft, MediaDraft, Reading, Timeouts};
 pub use self::limit::LimitDraft;
 pub use self::model::{PriceDraft, TierDraft};
 use self::provider::Providers;
@@ -110,14 +112,6 @@ pub struct Patience {
     pub heartbeat_ms: u64,
 }
 
-#[derive(Debug, Clone)]
-pub struct Caller {
-    pub name: String,
-    pub sha256: [u8; 32],
-    pub project: Option<String>,
-    pub limits: Vec<Arc<Limit>>,
-}
-
 pub const BODY_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Load balancers and proxies cut what is silent for 30 to 60 s; clients show a stall from 20 s on.
 pub const PATIENCE: Patience =
@@ -178,7 +172,7 @@ impl Config {
         let is_whole = mistakes.is_whole("models");
         let knows = |name: &str| if is_whole { known.check_model(draft, name) } else { Ok(()) };
         let rules = compile_rules(draft, knows, &mut mistakes);
-        let callers = compile_callers(draft, &secret, &mut mistakes);
+        let callers = caller::compile(draft, &known, &secret, &mut mistakes);
         let limits = limit::compile(draft, knows, &mut mistakes);
         let body_bytes_max = draft.body_bytes_max.unwrap_or(BODY_BYTES_MAX);
         let (policy, version) = (Arc::new(policy), String::new());
@@ -389,64 +383,6 @@ fn compile_rules(draft: &Draft, knows: impl Fn(&str) -> Result<(), String>, mist
     rules.filter_map(|(index, rule)| Rule::compile(&format!("rules[{index}]"), rule, &knows, mistakes)).collect()
 }
 
-fn compile_callers(draft: &Draft, secret: &Secrets<'_>, mistakes: &mut Mistakes) -> Vec<Arc<Caller>> {
-    let mut callers: Vec<Arc<Caller>> = Vec::new();
-    let owner = |callers: &[Arc<Caller>], key: [u8; 32]| {
-        callers.iter().find(|caller| caller.sha256 == key).map(|caller| caller.name.clone())
-    };
-    for (name, caller) in draft.callers.iter() {
-        let at = under("callers", name);
-        if let Err(why) = check_name(name) {
-            mistakes.say_anyway(&at, &why);
-        }
-        if let Some(Err(why)) = caller.project.as_deref().map(check_name) {
-            mistakes.say(&format!("{at}.project"), &why);
-        }
-        let limits = limit::of_caller(&at, caller, mistakes);
-        let Some(sha256) = compile_key(&at, name, caller, secret, mistakes) else { continue };
-        if let Some(other) = owner(&callers, sha256) {
-            mistakes.say_anyway(&at, &format!("has the same key as {}", under("callers", &other)));
-        }
-        callers.push(Arc::new(Caller { name: name.to_owned(), sha256, project: caller.project.clone(), limits }));
-    }
-    if !draft.callers.contains(FIRST_CALLER)
-        && let Some(key) = secret(FIRST_SECRET)
-    {
-        let sha256 = sha256(&key);
-        if owner(&callers, sha256).is_none() {
-            let (project, limits) = (None, Vec::new());
-            callers.push(Arc::new(Caller { name: FIRST_CALLER.to_owned(), sha256, project, limits }));
-        }
-    }
-    callers
-}
-
-/// The SHA-256 of a caller's key.
-fn compile_key(
-    at: &str,
-    name: &str,
-    caller: &CallerDraft,
-    secret: &Secrets<'_>,
-    mistakes: &mut Mistakes,
-) -> Option<[u8; 32]> {
-    if let Some(hex) = &caller.sha256 {
-        let sha256 = unhex(hex);
-        if sha256.is_none() {
-            mistakes.say(&format!("{at}.sha256"), "not 64 hexadecimal digits");
-        }
-        return sha256;
-    }
-    let Some(name) = caller.secret(name) else {
-        mistakes.say_of(at, &["secret", "sha256"], "needs secret (the name of the secret with the key) or sha256");
-        return None;
-    };
-    let key = secret(name);
-    if key.is_none() {
-        mistakes.say(&format!("{at}.secret"), &format!("no secret named {name} is set"));
-    }
-    key.map(|key| sha256(&key))
-}
-
 /// Names stand in counters and headers.
 fn check_name(name: &str) -> Result<(), String> {
     let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b);
@@ -458,14 +394,6 @@ fn check_name(name: &str) -> Result<(), String> {
 
 pub fn sha256(text: &str) -> [u8; 32] {
     Sha256::digest(text.as_bytes()).into()
-}
-
-fn unhex(hex: &str) -> Option<[u8; 32]> {
-    let digits: Option<Vec<u8>> =
-        hex.chars().map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok())).collect();
-    let bytes: Vec<u8> =
-        digits?.chunks(2).map(|pair| pair.iter().fold(0_u8, |byte, digit| (byte << 4) | digit)).collect();
-    if hex.len() == 64 { bytes.try_into().ok() } else { None }
 }
 
 #[cfg(test)]
@@ -526,7 +454,7 @@ mod tests {
     #[test]
     fn the_first_caller_is_named_by_the_environment_and_limited_by_the_file() {
         let config = compile("", &[("TOLLGATE_KEY", "k")]).unwrap();
-        assert_eq!((config.callers[0].name.as_str(), config.callers[0].sha256), ("default", sha256("k")));
+        assert_eq!((config.callers[0].name.as_str(), config.callers[0].keys[0].sha256), ("default", sha256("k")));
         let file = r#"{"callers":{"default":{"spend_cap_usd":"1.5"}}}"#;
         let config = compile(file, &[("TOLLGATE_KEY", "k")]).unwrap();
         let cap = &config.callers[0].limits[0];
@@ -540,6 +468,24 @@ mod tests {
         let first = r#"{"callers":{"ci":{"secret":"TOLLGATE_KEY"}}}"#;
         let config = compile(first, &[("TOLLGATE_KEY", "k")]).unwrap();
         assert_eq!(config.callers.iter().map(|caller| caller.name.as_str()).collect::<Vec<_>>(), ["ci"]);
+    }
+
+    #[test]
+    fn a_caller_may_have_an_old_key_beside_a_new_one() {
+        let file = r#"{"callers":{"default":{"keys":[{"secret":"OLD","expires":"2027-01-01"}]},
+            "ci":{"keys":[{"secret":"A"},{"secret":"B"}]}}}"#;
+        let secrets = [("TOLLGATE_KEY", "new"), ("OLD", "old"), ("A", "a"), ("B", "b")];
+        let config = compile(file, &secrets).unwrap();
+        let keys = |at: usize| config.callers[at].keys.iter().map(|key| (key.sha256, key.expires)).collect::<Vec<_>>();
+        assert_eq!(keys(0), [(sha256("a"), None), (sha256("b"), None)]);
+        assert_eq!(keys(1), [(sha256("new"), None), (sha256("old"), Some(1_798_761_600_000))]);
+        let config = compile(file, &secrets[1..]).unwrap();
+        assert_eq!(config.callers[1].keys.len(), 1, "the first caller needs no TOLLGATE_KEY where it has another");
+        let both = r#"{"callers":{"a":{"secret":"K"},"b":{"secret":"L","keys":[{"secret":"K"}]}}}"#;
+        let mistakes = compile(both, &[("K", "k"), ("L", "l")]).unwrap_err();
+        assert_eq!(mistakes, ["callers.b: has the same key as callers.a"]);
+        let names = Draft::from_json(Some(file)).unwrap().secrets();
+        assert!(["OLD", "A", "B"].iter().all(|name| names.contains(*name)));
     }
 
     #[test]
@@ -625,6 +571,22 @@ mod tests {
             (r#"{"callers":{"c":{}}}"#, "callers.c: needs secret (the name of the secret with the key) or sha256"),
             (r#"{"callers":{"c":{"secret":"C"}}}"#, "callers.c.secret: no secret named C is set"),
             (r#"{"callers":{"c":{"sha256":"12"}}}"#, "callers.c.sha256: not 64 hexadecimal digits"),
+            (
+                r#"{"callers":{"default":{"keys":[{"expires":"2026-11-21"}]}}}"#,
+                "callers.default.keys[0]: needs secret (the name of the secret with the key) or sha256",
+            ),
+            (
+                r#"{"callers":{"default":{"keys":[{"sha256":"0000000000000000000000000000000000000000000000000000000000000000","expires":"2026-02-29"}]}}}"#,
+                r#"callers.default.keys[0].expires: "2026-02-29" is not a day like "2027-01-31" or an instant of UTC like "2027-01-31T12:00:00Z""#,
+            ),
+            (
+                r#"{"callers":{"c":{"sha256":"0000000000000000000000000000000000000000000000000000000000000000","models":[]}}}"#,
+                "callers.c.models: empty; name one, or leave it out to allow all",
+            ),
+            (
+                r#"{"callers":{"c":{"sha256":"0000000000000000000000000000000000000000000000000000000000000000","providers":["groq","opnai/gpt-5"]}}}"#,
+                r#"callers.c.providers[1]: no provider "opnai"; did you mean "openai"?"#,
+            ),
             (
                 r#"{"limits":{"l":{"per":"caller"}}}"#,
                 "limits.l: needs one of requests, input_tokens, output_tokens, tokens, concurrent and usd",
@@ -956,7 +918,7 @@ mod tests {
             r#""quirks":{"requests":[{"drop":["a"],"rename":[{"field":"b","to":"c"}],"spell":[{"field":"d","from":"e","to":"f"}]}],"think_tags":true},"#,
             r#""usage":[{"models":["g"],"cached":"beside","reasoning":"inside","cached_at":"a","cache_write_at":"b","reasoning_at":"c","cost":{"at":"d.e","decimals":2,"behind_at":"f"}}]},"#,
             r#""q":{"auth":{"header":"h"}}},"#,
-            r#""models":{"a":{"targets":["p/m"],"heartbeat_ms":0,"policy":{"fall_on":["5xx"],"hedge_ms":9}}},"callers":{"c":{"secret":"S","project":"p","requests_per_minute":3,"unpriced":true}},"#,
+            r#""models":{"a":{"targets":["p/m"],"heartbeat_ms":0,"policy":{"fall_on":["5xx"],"hedge_ms":9}}},"callers":{"c":{"secret":"S","keys":[{"sha256":"0","expires":"1"}],"expires":"2","disabled":true,"models":["m*"],"providers":["p"],"tags":["t"],"project":"p","requests_per_minute":3,"unpriced":true}},"#,
             r#""limits":{"l":{"per":"user","when":{"tag":"t"},"tokens":9,"every":"hour","sliding":true,"instead":"a","warn_at":[80],"store_down":"admit"},"#,
             r#""m":{"when":{},"usd":"5","unpriced":true}},"#,
             r#""prices":{"p/m":{"input":"1","output":"2","above":[{"input_tokens":5,"input":"3","output":"4"}],"output_tokens":6,"takes":[],"kind":"chat"}},"catalog":{"refresh_url":"https://a.example/p","refresh_hours":6,"refresh_shrinks":true}}"#

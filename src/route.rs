@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use self::policy::Policy;
 use crate::catalog;
-use crate::config::{BUILT_IN, Config, Provider, Target};
+use crate::config::{BUILT_IN, Caller, Config, Provider, Target};
 use crate::dialect::Model;
 use crate::error::{Error, Kind};
 use crate::nearest::nearest;
@@ -98,11 +98,14 @@ pub fn resolve<'c>(config: &'c Config, model: &str) -> Result<Route<'c>, Error> 
     }
 }
 
-/// Every model that can be asked for by a listed name: aliases first.
-pub fn listed(config: &Config) -> Vec<Model> {
-    let aliases = config.aliases.iter().filter(|(_, alias)| !alias.targets.is_empty());
-    let aliases = aliases.map(|(name, alias)| described(name, BUILT_IN, &alias.targets));
-    let own = config.providers.values().flat_map(|provider| {
+/// Every model that a caller can ask for by a listed name: aliases first.
+pub fn listed(config: &Config, caller: &Caller) -> Vec<Model> {
+    let may_ask = |name: &str| lay::allowed(config, caller, name).is_ok();
+    let aliases = config.aliases.iter().filter_map(|(name, alias)| {
+        let targets = own(caller, &alias.targets);
+        (!targets.is_empty() && may_ask(name)).then(|| described(name, BUILT_IN, &targets))
+    });
+    let all = config.providers.values().flat_map(|provider| {
         let named = |model: &str| format!("{}/{model}", provider.name);
         let known = config.models.list(&provider.name);
         let is_known = |model: &String| known.iter().any(|(name, _)| name == model);
@@ -112,14 +115,37 @@ pub fn listed(config: &Config) -> Vec<Model> {
         let models = more.chain(known).map(|(id, known)| Model { id, owner: provider.name.clone(), known });
         models.collect::<Vec<_>>()
     });
-    aliases.chain(own).collect()
+    let is_own = |model: &Model| {
+        let name = model.id.split_once('/').map_or(model.id.as_str(), |(_, name)| name);
+        is_allowed(caller, &model.owner, name) && may_ask(&model.id)
+    };
+    aliases.chain(all.filter(is_own)).collect()
 }
 
 /// The model that a caller's name stands for, as a row of the list.
-pub fn shown(config: &Config, model: &str) -> Result<Model, Error> {
-    let targets = resolve(config, model)?.targets;
+pub fn shown(config: &Config, caller: &Caller, model: &str) -> Result<Model, Error> {
+    lay::allowed(config, caller, model)?;
+    let all = resolve(config, model)?.targets;
+    let targets = own(caller, &all);
+    if targets.is_empty() {
+        return Err(Error::new(
+            Kind::Forbidden,
+            format!("no provider of the model \"{model}\" may be asked by this key"),
+        ));
+    }
     let owner = targets.first().filter(|_| !config.aliases.contains(model));
     Ok(described(model, owner.map_or(BUILT_IN, |target| &target.provider.name), &targets))
+}
+
+/// Those that may be asked for a caller.
+fn own(caller: &Caller, targets: &[Arc<Target>]) -> Vec<Arc<Target>> {
+    let is_own = |target: &&Arc<Target>| is_allowed(caller, &target.provider.name, &target.model);
+    targets.iter().filter(is_own).cloned().collect()
+}
+
+/// Whether the model of a provider may be asked for a caller.
+fn is_allowed(caller: &Caller, provider: &str, model: &str) -> bool {
+    caller.providers.is_empty() || caller.providers.iter().any(|name| place::means(name, provider, model))
 }
 
 /// What is true of whichever of `targets` answers.
@@ -250,7 +276,7 @@ mod tests {
             "prices":{"local/llama":{"context_tokens":9,"takes":["tools"]}}}"#;
         let keys = |name: &str| (name == "OPENAI_API_KEY").then(|| "k".to_owned());
         let config = Config::compile(&Draft::from_json(Some(draft)).unwrap(), keys).unwrap();
-        let list = listed(&config);
+        let list = listed(&config, &Caller::local());
         let named: BTreeSet<String> = names(&config).into_iter().collect();
         assert_eq!(list.iter().map(|model| model.id.clone()).collect::<BTreeSet<_>>(), named);
         assert_eq!(list.len(), named.len(), "none stands twice");
@@ -260,10 +286,10 @@ mod tests {
         assert!(both.price.is_none() && both.most.is_none() && both.context == Some(9));
         assert!(both.can.has(Need::Tools) && !both.can.has(Need::Images) && both.cannot.has(Need::Audio));
         for model in ["one", "both", "openai/gpt-5", "local/llama", "tollgate/echo"] {
-            assert_eq!(shown(&config, model).as_ref(), Ok(row(model)), "{model}");
+            assert_eq!(shown(&config, &Caller::local(), model).as_ref(), Ok(row(model)), "{model}");
         }
-        let bare = shown(&config, "gpt-5").unwrap();
+        let bare = shown(&config, &Caller::local(), "gpt-5").unwrap();
         assert_eq!((bare.id.as_str(), bare.owner.as_str(), &bare.known), ("gpt-5", "openai", &row("one").known));
-        assert_eq!(shown(&config, "nothing").unwrap_err().kind, Kind::UnknownModel);
+        assert_eq!(shown(&config, &Caller::local(), "nothing").unwrap_err().kind, Kind::UnknownModel);
     }
 }

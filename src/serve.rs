@@ -95,8 +95,8 @@ pub async fn serve<H: Host>(gateway: &Gateway, host: &H, request: Incoming) -> R
         Some(_) if !is_get => return wrong_method(dialect, &id, "GET"),
         Some(Door::Home) => Ok(home()),
         Some(Door::Health) => Ok(to_vec(&Status { status: "ok", configuration: &gateway.config.version })),
-        Some(Door::Models(_)) => models(gateway, dialect, &request),
-        Some(Door::Model(_, name)) => model(gateway, dialect, &name, &request),
+        Some(Door::Models(_)) => models(gateway, dialect, &request, host.now()),
+        Some(Door::Model(_, name)) => model(gateway, dialect, &name, &request, host.now()),
         Some(Door::Usage) => usage(gateway, host, &request).await,
     };
     match answer {
@@ -127,19 +127,19 @@ written! {
     }
 }
 
-fn caller(gateway: &Gateway, request: &Incoming) -> Result<Arc<Caller>, Error> {
-    auth::caller(&gateway.config, gateway.keyless, &request.headers, request.query.as_deref())
+fn caller(gateway: &Gateway, request: &Incoming, now: Millis) -> Result<Arc<Caller>, Error> {
+    auth::caller(&gateway.config, gateway.keyless, (&request.headers, request.query.as_deref()), now)
 }
 
-fn models(gateway: &Gateway, dialect: Inbound, request: &Incoming) -> Result<Vec<u8>, Error> {
-    caller(gateway, request)?;
-    Ok(dialect.write_models(&route::listed(&gateway.config)))
+fn models(gateway: &Gateway, dialect: Inbound, request: &Incoming, now: Millis) -> Result<Vec<u8>, Error> {
+    let caller = caller(gateway, request, now)?;
+    Ok(dialect.write_models(&route::listed(&gateway.config, &caller)))
 }
 
-fn model(gateway: &Gateway, dialect: Inbound, name: &str, request: &Incoming) -> Result<Vec<u8>, Error> {
-    caller(gateway, request)?;
+fn model(gateway: &Gateway, dialect: Inbound, name: &str, request: &Incoming, now: Millis) -> Result<Vec<u8>, Error> {
+    let caller = caller(gateway, request, now)?;
     route::check_name(name)?;
-    Ok(dialect.write_model(&route::shown(&gateway.config, name)?))
+    Ok(dialect.write_model(&route::shown(&gateway.config, &caller, name)?))
 }
 
 written! {
@@ -167,10 +167,10 @@ written! {
 }
 
 async fn usage<H: Host>(gateway: &Gateway, host: &H, request: &Incoming) -> Result<Vec<u8>, Error> {
-    let caller = caller(gateway, request)?;
+    let now = host.now();
+    let caller = caller(gateway, request, now)?;
     let store_down = |_| Error::new(Kind::Internal, "the store that holds the counters cannot be reached");
     let counters = host.totals(&record::usage_prefix(&caller.name)).await.map_err(store_down)?;
-    let now = host.now();
     let total = async |counter: &str| {
         let totals = host.totals(counter).await.map_err(store_down)?;
         Ok::<_, Error>(totals.iter().find(|(name, _)| name == counter).map_or(0, |(_, total)| *total))

@@ -6,6 +6,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tollgate::config::{Caller, Config, Draft, Mistake, Reach, Reading};
+use tollgate::host::Millis;
+use tollgate::limit::calendar::instant;
 use tollgate::limit::rule::{Every, Limit, Unit};
 use tollgate::mistake::under;
 
@@ -20,7 +22,12 @@ type Secrets<'a> = dyn Fn(&str) -> Option<String> + 'a;
 
 /// `anywhere` has every secret, so that only the configuration itself can be mistaken; `here` has those of this
 /// environment, of which the report is.
-pub(crate) fn check(reading: &Reading, anywhere: &Secrets<'_>, here: &Secrets<'_>) -> Result<Report, Vec<Mistake>> {
+pub(crate) fn check(
+    reading: &Reading,
+    anywhere: &Secrets<'_>,
+    here: &Secrets<'_>,
+    now: Millis,
+) -> Result<Report, Vec<Mistake>> {
     let complete = Config::of(reading, None, anywhere)?;
     let draft = &reading.draft;
     let config = match Config::compile(draft, lent(draft, anywhere, here)) {
@@ -34,11 +41,7 @@ pub(crate) fn check(reading: &Reading, anywhere: &Secrets<'_>, here: &Secrets<'_
         }
     };
     let mut report = Report { on: on(draft, &config), warnings: Vec::new() };
-    for (caller, written) in draft.callers.iter() {
-        if let Some(name) = written.secret(caller).filter(|name| is_missing(name, here)) {
-            report.warnings.push(format!("{}.secret: {name} is not set here", under("callers", caller)));
-        }
-    }
+    keys(draft, here, now, &mut report.warnings);
     absent(draft, &complete, &config, &mut report.warnings);
     unpriced(&config, &mut report.warnings);
     vain::vain(draft, &complete, &mut report.warnings);
@@ -52,7 +55,7 @@ pub(crate) fn lent<'a>(
     anywhere: &'a Secrets<'_>,
     here: &'a Secrets<'_>,
 ) -> impl Fn(&str) -> Option<String> {
-    let callers: BTreeSet<&str> = draft.callers.iter().filter_map(|(name, caller)| caller.secret(name)).collect();
+    let callers: BTreeSet<&str> = draft.callers.iter().flat_map(|(name, caller)| caller.secrets(name)).collect();
     move |name| if callers.contains(name) && is_missing(name, here) { anywhere(name) } else { here(name) }
 }
 
@@ -102,6 +105,24 @@ fn bound(limit: &Limit) -> String {
 
 fn listed(names: &[String], none: &str) -> String {
     if names.is_empty() { none.to_owned() } else { names.join(", ") }
+}
+
+/// Keys that are not there, and those that are over.
+fn keys(draft: &Draft, here: &Secrets<'_>, now: Millis, warnings: &mut Vec<String>) {
+    for (name, caller) in draft.callers.iter() {
+        let at = under("callers", name);
+        let more = caller.keys.iter().enumerate();
+        let more = more.map(|(index, key)| (format!("{at}.keys[{index}]"), key.secret.as_deref(), &key.expires));
+        for (at, secret, expires) in [(at.clone(), caller.secret(name), &caller.expires)].into_iter().chain(more) {
+            if let Some(secret) = secret.filter(|secret| is_missing(secret, here)) {
+                warnings.push(format!("{at}.secret: {secret} is not set here"));
+            }
+            let expired = expires.as_deref().filter(|text| instant(text).is_some_and(|expires| expires <= now));
+            if let Some(expires) = expired {
+                warnings.push(format!("{at}.expires: {expires} is past, so requests are refused"));
+            }
+        }
+    }
 }
 
 /// Targets that are passed over here, since their provider is off.
@@ -162,10 +183,13 @@ fn unpriced(config: &Config, warnings: &mut Vec<String>) {
 mod tests {
     use super::*;
 
+    /// 2026-11-21, noon.
+    const NOW: Millis = 1_795_262_400_000;
+
     fn report(json: &str, secrets: &[&str]) -> Report {
         let anywhere = |name: &str| super::super::elsewhere(name);
         let here = |name: &str| secrets.contains(&name).then(|| format!("{name}-here"));
-        check(&Reading::of(Some(json)), &anywhere, &here).unwrap()
+        check(&Reading::of(Some(json)), &anywhere, &here, NOW).unwrap()
     }
 
     #[test]
@@ -186,12 +210,21 @@ mod tests {
 
     #[test]
     fn what_is_hardly_meant_is_warned_of() {
-        let cases: [(&str, &[&str], &[&str]); 4] = [
+        let cases: [(&str, &[&str], &[&str]); 5] = [
             ("{}", &[], &[]),
             (
                 r#"{"models":{"a":{"targets":["openai/gpt-5","openai/gpt-5"]}}}"#,
                 &["OPENAI_API_KEY"],
                 &[r#"models.a.targets[1]: "openai/gpt-5" stands there twice"#],
+            ),
+            (
+                r#"{"callers":{"ci":{"secret":"CI_KEY","expires":"2026-11-21","keys":[{"secret":"OLD","expires":"2026-11-22"},{"secret":"OLDER","expires":"2026-11-21T12:00:00Z"}]}}}"#,
+                &["CI_KEY", "OLD"],
+                &[
+                    "callers.ci.expires: 2026-11-21 is past, so requests are refused",
+                    "callers.ci.keys[1].secret: OLDER is not set here",
+                    "callers.ci.keys[1].expires: 2026-11-21T12:00:00Z is past, so requests are refused",
+                ],
             ),
             (
                 r#"{"models":{"a":{"targets":["openai/gpt-5"]}},"callers":{"ci":{"secret":"CI_KEY"}}}"#,
@@ -226,7 +259,7 @@ mod tests {
     #[test]
     fn mistakes_do_not_depend_on_the_environment() {
         let reading = Reading::of(Some(r#"{"models":{"a":{"targets":["opnai/gpt-5"]}}}"#));
-        let mistakes = check(&reading, &|name| super::super::elsewhere(name), &|_| None).unwrap_err();
+        let mistakes = check(&reading, &|name| super::super::elsewhere(name), &|_| None, NOW).unwrap_err();
         assert_eq!(
             mistakes,
             [Mistake(r#"models.a.targets[0]: no provider "opnai"; did you mean "openai"?"#.to_owned())]

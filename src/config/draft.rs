@@ -3,11 +3,12 @@
 
 use std::collections::BTreeSet;
 
+use super::caller::CallerDraft;
 use super::limit::LimitDraft;
-use super::model::{PriceDraft, dollars};
+use super::model::PriceDraft;
 use super::provider::{ProviderDraft, secret_names};
 use super::refresh::CatalogDraft;
-use super::{AWS_ACCESS_KEY, AWS_REGION, AWS_SECRET_KEY, AWS_SESSION_TOKEN, FIRST_CALLER, FIRST_SECRET};
+use super::{AWS_ACCESS_KEY, AWS_REGION, AWS_SECRET_KEY, AWS_SESSION_TOKEN, FIRST_SECRET};
 use crate::catalog;
 use crate::media::Fetch;
 use crate::mistake::{Mistake, Mistakes};
@@ -89,29 +90,10 @@ objects! {
         /// Over what `[policy]` says for all models.
         pub policy: Option<PolicyDraft>,
     }
-
-    #[derive(Debug, Default)]
-    pub struct CallerDraft {
-        /// The name of the secret that holds the key.
-        pub secret: Option<String>,
-        /// SHA-256 of the key, in hex, in place of `secret`.
-        pub sha256: Option<String> where digest,
-        /// For limits of all callers of one project.
-        pub project: Option<String>,
-        pub requests_per_minute: Option<u32>,
-        /// Dollars in a calendar month (UTC), like `5.00`.
-        pub spend_cap_usd: Option<String> where dollars,
-        /// Whether a model whose price is not known may be asked under a cap.
-        pub unpriced: bool = false,
-    }
 }
 
 fn above_zero(number: Shape) -> Shape {
     number.above_zero()
-}
-
-fn digest(_: Shape) -> Shape {
-    Shape::text("^[0-9A-Fa-f]{64}$", &[])
 }
 
 written! {
@@ -119,7 +101,6 @@ written! {
     impl Timeouts { first_byte_ms?, idle_ms?, total_ms?, heartbeat_ms? }
     impl MediaDraft { fetch?, hosts?, files_max?, file_bytes_max?, bytes_max?, ms_max? }
     impl AliasDraft { targets, strict?, first_byte_ms?, idle_ms?, total_ms?, heartbeat_ms?, policy? }
-    impl CallerDraft { secret?, sha256?, project?, requests_per_minute?, spend_cap_usd?, unpriced? }
 }
 
 impl Draft {
@@ -141,16 +122,8 @@ impl Draft {
         for (name, provider) in self.providers.iter().filter(|(name, _)| rows.iter().all(|row| row.name != *name)) {
             names.extend(secret_names(name, Some(provider), None));
         }
-        names.extend(self.callers.iter().filter_map(|(name, caller)| caller.secret(name)).map(str::to_owned));
+        names.extend(self.callers.iter().flat_map(|(name, caller)| caller.secrets(name)).map(str::to_owned));
         names
-    }
-}
-
-impl CallerDraft {
-    /// The secret that the key of the caller `name` is looked for in.
-    pub fn secret(&self, name: &str) -> Option<&str> {
-        let own = Some(FIRST_SECRET).filter(|_| name == FIRST_CALLER);
-        self.secret.as_deref().or(own).filter(|_| self.sha256.is_none())
     }
 }
 

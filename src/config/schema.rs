@@ -100,6 +100,10 @@ pub(super) mod tests {
         let from = |time: &str| between(&format!(r#"{},"06:00""#, text(time)));
         let policy = |fields: &str| format!(r#"{{"policy":{{{fields}}}}}"#);
         let digest = |hex: &str| format!(r#"{{"callers":{{"c":{{"sha256":{}}}}}}}"#, text(hex));
+        let expires = |text: &str| {
+            let key = format!(r#"{{"secret":"D","expires":"{text}"}}"#);
+            format!(r#"{{"callers":{{"c":{{"secret":"C","expires":"{text}","keys":[{key}]}}}}}}"#)
+        };
         let rest = |ms: &str| policy(&format!(r#""rest_ms":{ms}"#));
         let percentile = |percent: &str| policy(&format!(r#""hedge_percentile":{percent}"#));
         let hours =
@@ -129,6 +133,20 @@ pub(super) mod tests {
             ),
             (&between, &[r#""22:00","06:00""#], &["", r#""22:00""#, r#""22:00","06:00","07:00""#]),
             (&digest, &[&whole], &[&short, &long, &other, ""]),
+            (
+                &expires,
+                &["1970-01-01", "2027-12-31", "9999-02-28", "2027-01-31T23:59:59Z"],
+                &[
+                    "",
+                    "1969-12-31",
+                    "2027-13-01",
+                    "2027-01-32",
+                    "27-01-01",
+                    "2027-01-31T24:00:00Z",
+                    "2027-01-31T12:00:00",
+                    "2027-01-31T12:00:00+01:00",
+                ],
+            ),
             (&rest, &["0", "300000"], &["300001", "-1"]),
             (&percentile, &["1", "99"], &["0", "100"]),
             (&hours, &["1", "2160"], &["0", "2161"]),

@@ -38,7 +38,7 @@ use self::store::Store;
 use self::upstream::{Connections, PublicConnections, connections, public_connections};
 pub use self::watch::{Source, Written};
 use self::work::Work;
-use super::{Reply, ReplyBody};
+use super::{Host as _, Reply, ReplyBody};
 use crate::auth::Keyless;
 use crate::config::Config;
 use crate::relay::{Sink as _, pump};
@@ -236,7 +236,7 @@ async fn handle(lane: Arc<Lane>, request: hyper::Request<Received>) -> hyper::Re
     let host = Request { lane, gone: gone.clone(), slot: slot.clone(), early: Mutex::new(Some(early)) };
     let mut served = Work::new(&tasks, gone.clone(), async move {
         let gateway = host.lane.shared.gateway();
-        let incoming = incoming(request, &gateway).await;
+        let incoming = incoming(request, &gateway, host.now()).await;
         (serve(&gateway, &host, incoming).await, host)
     });
     let (status, headers, body) = tokio::select! {

@@ -75,6 +75,9 @@ pub fn lay<'c>(
     let Wanted { caller, wishes, asked, size, now, .. } = *wanted;
     let facts = facts(config, wanted);
     let names = names(config, wanted, &facts, dice, rules)?;
+    for Name { model, at, .. } in &names {
+        allowed(config, caller, model).map_err(|error| placed(error, at.clone()))?;
+    }
     let limits = if caller.limits.is_empty() && config.limits.is_empty() {
         Vec::new()
     } else {
@@ -104,6 +107,7 @@ pub fn lay<'c>(
         let known = Known {
             traits: |target| Traits::of(target),
             cost: |target: &Target| order.asks_for_cost().then(|| size.worst(target)).flatten(),
+            providers: &caller.providers,
             health: &health.lock(),
             now,
         };
@@ -175,6 +179,16 @@ fn names<'n>(
         }
     }
     Ok(names)
+}
+
+/// Whether a caller may ask for a model, by any name that this may be called.
+pub fn allowed(config: &Config, caller: &Caller, model: &str) -> Result<(), Error> {
+    // The other name has to be looked for.
+    if caller.models.is_empty() || caller.may_ask_for(model, other_name(config, model).as_deref()) {
+        return Ok(());
+    }
+    let why = format!("the model \"{model}\" is not among those that this key may ask for; GET /v1/models lists them");
+    Err(Error { param: Some("model".to_owned()), ..Error::new(Kind::Forbidden, why) })
 }
 
 /// How else a model may be called: with its provider, or without.

@@ -21,12 +21,23 @@ use crate::price::Picodollars;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unfit {
     NotAmong,
+    /// By the caller's key.
+    NotAllowed,
     Ignored,
     Cannot(Need),
-    Window { tokens: u64, window: u64 },
-    Region { has: Option<String> },
-    Retains { is_known: bool },
-    Trains { is_known: bool },
+    Window {
+        tokens: u64,
+        window: u64,
+    },
+    Region {
+        has: Option<String>,
+    },
+    Retains {
+        is_known: bool,
+    },
+    Trains {
+        is_known: bool,
+    },
     TooDear,
     NotFirst,
 }
@@ -38,6 +49,7 @@ impl fmt::Display for Unfit {
         };
         match self {
             Self::NotAmong => f.write_str("is not among the providers that may be asked"),
+            Self::NotAllowed => f.write_str("is not among the providers that this key may ask"),
             Self::Ignored => f.write_str("is among the providers that may not be asked"),
             Self::Cannot(need) => write!(f, "does not take {}", need.name()),
             Self::Window { tokens, window } => write!(f, "has a window of {window} tokens for about {tokens}"),
@@ -65,6 +77,8 @@ pub struct Known<'a, C> {
     pub traits: fn(&Target) -> Traits<'_>,
     /// The most that the request may cost there; `None` where no price is known.
     pub cost: C,
+    /// Besides which none is asked for the caller, where there is one.
+    pub providers: &'a [String],
     pub health: &'a Health,
     pub now: Millis,
 }
@@ -81,7 +95,12 @@ pub fn place<C: Fn(&Target) -> Option<Picodollars>>(
 ) -> Places {
     let mut places = Places { candidates: Vec::with_capacity(targets.len()), ..Places::default() };
     for target in targets {
-        if let Some(unfit) = unfit(target, &(known.traits)(target), policy, (wishes, behind), demand) {
+        let is_allowed = known.providers.is_empty() || known.providers.iter().any(|name| is_named(target, name));
+        let unfit = match is_allowed {
+            true => unfit(target, &(known.traits)(target), policy, (wishes, behind), demand),
+            false => Some(Unfit::NotAllowed),
+        };
+        if let Some(unfit) = unfit {
             places.left_out.push((target.clone(), unfit));
             continue;
         }
@@ -142,12 +161,14 @@ fn share_permille(target: &Target) -> u32 {
 
 /// A provider's name is that of all its models; OpenRouter's callers name a region behind a slash too.
 pub fn is_named(target: &Target, name: &str) -> bool {
-    let provider = target.provider.name.as_str();
+    means(name, &target.provider.name, &target.model)
+}
+
+/// Whether `name` is that of a provider or of this model of it.
+pub fn means(name: &str, provider: &str, model: &str) -> bool {
     // OpenRouter's callers write some of them in capitals.
     name.eq_ignore_ascii_case(provider)
-        || name
-            .split_once('/')
-            .is_some_and(|(named, rest)| named == provider && (rest == target.model || rest.is_empty()))
+        || name.split_once('/').is_some_and(|(named, rest)| named == provider && (rest == model || rest.is_empty()))
 }
 
 fn unfit(
@@ -281,6 +302,7 @@ mod tests {
     }
 
     struct Case {
+        providers: Vec<String>,
         policy: Policy,
         wishes: Wishes,
         demand: Demand,
@@ -292,9 +314,10 @@ mod tests {
     }
 
     fn placed_of(targets: Vec<Arc<Target>>, change: impl FnOnce(&mut Case), health: &Health) -> (String, String) {
-        let mut case = Case { policy: Policy::default(), wishes: Wishes::default(), demand: Demand::default() };
+        let (providers, policy, wishes) = Default::default();
+        let mut case = Case { providers, policy, wishes, demand: Demand::default() };
         change(&mut case);
-        let known = Known { traits, cost, health, now: NOW };
+        let known = Known { traits, cost, providers: &case.providers, health, now: NOW };
         let order = case.wishes.sort.unwrap_or(case.policy.order);
         let behind = Behind::of(&case.wishes, targets.iter().map(Arc::as_ref), |_| false);
         let wishes = (&case.wishes, &behind);
@@ -350,6 +373,17 @@ mod tests {
                 "openai",
                 "bedrock is not among the providers that may be asked; groq is not among the providers that may be asked; \
                  local is not among the providers that may be asked",
+            ),
+            (
+                "a wish does not widen what the key allows, and neither does the policy",
+                |case| {
+                    case.providers = names(&["openai", "groq/llama"]);
+                    case.policy.only = names(&["openai", "bedrock"]);
+                    case.wishes.only = names(&["openai", "groq", "local"]);
+                },
+                "openai",
+                "bedrock is not among the providers that this key may ask; groq is not among the providers that may be asked; \
+                 local is not among the providers that this key may ask",
             ),
             (
                 "all but some",

@@ -201,9 +201,7 @@ impl When {
 
     pub fn holds(&self, (model, other): (&str, Option<&str>), facts: &Facts<'_>) -> bool {
         let all = |glob: &Option<Glob>, text: &str| glob.as_ref().is_none_or(|glob| glob.matches(text));
-        // An ending says how a model's targets are put in order; it makes no other model of it.
-        let plain = variant(model).map(|(plain, _)| plain);
-        [Some(model), plain, other].into_iter().flatten().any(|name| all(&self.model, name))
+        all_names(model, other).any(|name| all(&self.model, name))
             && all(&self.caller, facts.caller)
             && self.tag.as_ref().is_none_or(|glob| facts.tags.iter().any(|tag| glob.matches(tag)))
             && self.body_bytes_over.is_none_or(|least| facts.body_bytes > least)
@@ -212,6 +210,12 @@ impl When {
             && self.between.is_none_or(|hours| hours.hold(facts.now))
             && self.headers.iter().all(|(name, glob)| facts.headers.get(name).is_some_and(|value| glob.matches(value)))
     }
+}
+
+/// The names by which a model is meant. An ending says how its targets are put in order; it makes no other model of it.
+pub fn all_names<'a>(model: &'a str, other: Option<&'a str>) -> impl Iterator<Item = &'a str> {
+    let plain = variant(model).map(|(plain, _)| plain);
+    [Some(model), plain, other].into_iter().flatten()
 }
 
 /// What becomes of a request that a rule is for.

@@ -106,7 +106,7 @@ pub(super) fn explain(
     request: &Incoming,
     record: &mut Record,
 ) -> Result<Vec<u8>, Error> {
-    let caller = caller(gateway, request)?;
+    let caller = caller(gateway, request, record.started)?;
     explain_to(gateway, &caller, call, request, record)
 }
 

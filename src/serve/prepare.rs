@@ -120,7 +120,7 @@ pub(super) async fn prepare<'a, H: Host>(
     request: &'a Incoming,
     record: &mut Record,
 ) -> Result<(Job<'a>, Plan), Refusal> {
-    let caller = caller(gateway, request).map_err(plain)?;
+    let caller = caller(gateway, request, record.started).map_err(plain)?;
     record.caller.clone_from(&caller.name);
     let mut instead = None;
     loop {
@@ -199,7 +199,9 @@ pub(super) fn read<'a>(
         },
     };
     record.stream = matches!(ask, Ask::Stream(_));
-    let wishes = Wishes::read(&body, &request.headers)?;
+    let mut wishes = Wishes::read(&body, &request.headers)?;
+    let more: Vec<_> = caller.tags.iter().filter(|tag| !wishes.tags.contains(tag)).cloned().collect();
+    wishes.tags.extend(more);
     record.tags.clone_from(&wishes.tags);
     record.user.clone_from(&wishes.user);
     // As much chance as is in its id.
@@ -251,7 +253,7 @@ pub(super) fn read<'a>(
         until: record.started.saturating_add(policy.patience.total_ms),
         label,
         strict,
-        seal: Seal::new(caller.sha256),
+        seal: Seal::new(caller.seal()),
         sealed,
         splices,
         wishes,

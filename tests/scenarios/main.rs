@@ -15,6 +15,7 @@
 
 mod chance;
 mod frames;
+mod keys;
 mod loops;
 mod models;
 mod operations;

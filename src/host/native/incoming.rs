@@ -8,7 +8,7 @@ use hyper::body::{Body as _, Incoming as Received};
 
 use super::request::headers;
 use crate::auth;
-use crate::host::{Body, Headers, Incoming};
+use crate::host::{Body, Headers, Incoming, Millis};
 use crate::serve::Gateway;
 
 /// For all of a caller's body.
@@ -17,7 +17,7 @@ const BODY: Duration = Duration::from_secs(300);
 const DISCARD: Duration = Duration::from_secs(5);
 const DISCARD_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-pub(super) async fn incoming(request: hyper::Request<Received>, gateway: &Gateway) -> Incoming {
+pub(super) async fn incoming(request: hyper::Request<Received>, gateway: &Gateway, now: Millis) -> Incoming {
     let body_bytes_max = gateway.config.body_bytes_max;
     let (head, body) = request.into_parts();
     let mut headers: Headers = headers(&head.headers);
@@ -25,7 +25,7 @@ pub(super) async fn incoming(request: hyper::Request<Received>, gateway: &Gatewa
         headers.push("host", authority.as_str());
     }
     let declared = body.size_hint().lower();
-    let body = if auth::caller(&gateway.config, gateway.keyless, &headers, head.uri.query()).is_err() {
+    let body = if auth::caller(&gateway.config, gateway.keyless, (&headers, head.uri.query()), now).is_err() {
         // No memory for those who will be refused.
         discard(body).await;
         Body::Whole(Bytes::new())

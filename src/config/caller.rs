@@ -1,0 +1,258 @@
+//! Who may ask: as it is written, and made ready.
+
+use std::sync::Arc;
+
+use super::model::dollars;
+use super::{Draft, FIRST_CALLER, FIRST_SECRET, Known, Secrets, check_name, limit, sha256};
+use crate::host::Millis;
+use crate::limit::calendar::instant;
+use crate::limit::rule::Limit;
+use crate::mistake::{Mistakes, under};
+use crate::route::rule::{Glob, all_names};
+use crate::wire::json::{Shape, objects, written};
+
+objects! {
+    #[derive(Debug, Default, Clone)]
+    pub struct CallerDraft {
+        /// The name of the secret that holds the key.
+        pub secret: Option<String>,
+        /// SHA-256 of the key, in hex, in place of `secret`.
+        pub sha256: Option<String> where digest,
+        /// More keys, so that an old one is good for a while beside a new one.
+        pub keys: Vec<CallerKeyDraft> = Vec::new(),
+        /// When all its keys end: a UTC instant like `2027-01-31T12:00:00Z`, or a day, at whose beginning they do.
+        pub expires: Option<String> where instants,
+        /// Whether its keys are refused for now.
+        pub disabled: bool = false,
+        /// Names besides which it may ask for no model, once the rules have been followed, with `*` for any text.
+        pub models: Option<Vec<String>>,
+        /// Providers, or `provider/model`, besides which none is asked for it.
+        pub providers: Option<Vec<String>>,
+        /// What each of its requests is tagged with, beside its own tags.
+        pub tags: Vec<String> = Vec::new(),
+        /// For limits of all callers of one project.
+        pub project: Option<String>,
+        pub requests_per_minute: Option<u32>,
+        /// Dollars in a calendar month (UTC), like `5.00`.
+        pub spend_cap_usd: Option<String> where dollars,
+        /// Whether a model whose price is not known may be asked under a cap.
+        pub unpriced: bool = false,
+    }
+
+    /// Another key of a caller.
+    #[derive(Debug, Default, Clone)]
+    pub struct CallerKeyDraft {
+        /// The name of the secret that holds the key.
+        pub secret: Option<String>,
+        /// SHA-256 of the key, in hex, in place of `secret`.
+        pub sha256: Option<String> where digest,
+        /// When this one ends, as `expires` of the caller.
+        pub expires: Option<String> where instants,
+    }
+}
+
+written! {
+    impl CallerDraft {
+        secret?, sha256?, keys?, expires?, disabled?, models?, providers?, tags?, project?, requests_per_minute?,
+        spend_cap_usd?, unpriced?
+    }
+    impl CallerKeyDraft { secret?, sha256?, expires? }
+}
+
+impl CallerDraft {
+    /// The secret that the first key of the caller `name` is looked for in.
+    pub fn secret(&self, name: &str) -> Option<&str> {
+        let own = Some(FIRST_SECRET).filter(|_| name == FIRST_CALLER && self.keys.is_empty());
+        self.secret.as_deref().or(own).filter(|_| self.sha256.is_none())
+    }
+
+    /// Those of all its keys.
+    pub fn secrets(&self, name: &str) -> impl Iterator<Item = &str> {
+        let more = self.keys.iter().map(|key| key.secret.as_deref());
+        [self.secret(name)].into_iter().chain(more).flatten()
+    }
+}
+
+fn digest(_: Shape) -> Shape {
+    Shape::text("^[0-9A-Fa-f]{64}$", &[])
+}
+
+/// What [`instant`] takes, but for days that no month has.
+fn instants(_: Shape) -> Shape {
+    let form = concat!(
+        "^(19[7-9][0-9]|[2-9][0-9]{3})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])",
+        "(T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z)?$"
+    );
+    Shape::text(form, &["2027-01-31", "2027-01-31T12:00:00Z"])
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Caller {
+    pub name: String,
+    /// Of whoever has a key, one at least.
+    pub keys: Vec<Key>,
+    /// From then on it is refused.
+    pub expires: Option<Millis>,
+    pub disabled: bool,
+    /// What it may ask for; all where there is none.
+    pub models: Vec<Glob>,
+    /// Who may be asked for it, as a policy's `only`; all where there is none.
+    pub providers: Vec<String>,
+    pub tags: Vec<String>,
+    pub project: Option<String>,
+    pub limits: Vec<Arc<Limit>>,
+}
+
+/// One of a caller's keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Key {
+    pub sha256: [u8; 32],
+    pub expires: Option<Millis>,
+}
+
+impl Caller {
+    /// What its sealed state is authenticated with: the first of its keys, whichever it comes with, so that a conversation
+    /// goes on with a new one.
+    pub fn seal(&self) -> [u8; 32] {
+        self.keys.first().map_or([0; 32], |key| key.sha256)
+    }
+
+    /// Whether it may ask for a model, by either of the names that this may be called.
+    pub fn may_ask_for(&self, model: &str, other: Option<&str>) -> bool {
+        let is_like = |name: &str| self.models.iter().any(|glob| glob.matches(name));
+        self.models.is_empty() || all_names(model, other).any(is_like)
+    }
+}
+
+/// The callers of a configuration; the first of those of whom it says nothing is `default`, by a secret of the host.
+pub(super) fn compile(draft: &Draft, known: &Known, secret: &Secrets<'_>, mistakes: &mut Mistakes) -> Vec<Arc<Caller>> {
+    let mut callers: Vec<Arc<Caller>> = Vec::new();
+    for (name, written) in draft.callers.iter() {
+        let at = under("callers", name);
+        if let Err(why) = check_name(name) {
+            mistakes.say_anyway(&at, &why);
+        }
+        let Some(caller) = one(&at, name, written, known, secret, mistakes) else { continue };
+        let is_its = |other: &&Arc<Caller>| caller.keys.iter().any(|key| has(other, key.sha256));
+        if let Some(other) = callers.iter().find(is_its) {
+            mistakes.say_anyway(&at, &format!("has the same key as {}", under("callers", &other.name)));
+        }
+        callers.push(Arc::new(caller));
+    }
+    if !draft.callers.contains(FIRST_CALLER)
+        && let Some(key) = secret(FIRST_SECRET)
+    {
+        let sha256 = sha256(&key);
+        if !callers.iter().any(|caller| has(caller, sha256)) {
+            let keys = vec![Key { sha256, expires: None }];
+            callers.push(Arc::new(Caller { name: FIRST_CALLER.to_owned(), keys, ..Caller::default() }));
+        }
+    }
+    callers
+}
+
+fn has(caller: &Caller, sha256: [u8; 32]) -> bool {
+    caller.keys.iter().any(|key| key.sha256 == sha256)
+}
+
+/// A caller as it is written at `at`.
+fn one(
+    at: &str,
+    name: &str,
+    written: &CallerDraft,
+    known: &Known,
+    secret: &Secrets<'_>,
+    mistakes: &mut Mistakes,
+) -> Option<Caller> {
+    if let Some(Err(why)) = written.project.as_deref().map(check_name) {
+        mistakes.say(&format!("{at}.project"), &why);
+    }
+    let expires = until(at, written.expires.as_deref(), mistakes);
+    for (field, names) in [("models", &written.models), ("providers", &written.providers)] {
+        if names.as_ref().is_some_and(Vec::is_empty) {
+            mistakes.say(&format!("{at}.{field}"), "empty; name one, or leave it out to allow all");
+        }
+    }
+    let providers = written.providers.clone().unwrap_or_default();
+    for (index, name) in providers.iter().enumerate() {
+        if let Err(why) = known.check(name.split('/').next().unwrap_or_default()) {
+            mistakes.say(&format!("{at}.providers[{index}]"), &why);
+        }
+    }
+    let models = written.models.iter().flatten().map(Glob::new).collect();
+    let limits = limit::of_caller(at, written, mistakes);
+    let keys = keys(at, name, written, secret, mistakes)?;
+    let (project, tags) = (written.project.clone(), written.tags.clone());
+    let (name, disabled) = (name.to_owned(), written.disabled);
+    Some(Caller { name, keys, expires, disabled, models, providers, tags, project, limits })
+}
+
+fn until(at: &str, written: Option<&str>, mistakes: &mut Mistakes) -> Option<Millis> {
+    let text = written?;
+    let expires = instant(text);
+    if expires.is_none() {
+        let due = "a day like \"2027-01-31\" or an instant of UTC like \"2027-01-31T12:00:00Z\"";
+        mistakes.say(&format!("{at}.expires"), &format!("\"{text}\" is not {due}"));
+    }
+    expires
+}
+
+/// Its keys; none where one of them is mistaken.
+fn keys(
+    at: &str,
+    name: &str,
+    written: &CallerDraft,
+    secret: &Secrets<'_>,
+    mistakes: &mut Mistakes,
+) -> Option<Vec<Key>> {
+    let own =
+        (name == FIRST_CALLER && (written.keys.is_empty() || secret(FIRST_SECRET).is_some())).then_some(FIRST_SECRET);
+    let mut keys = Vec::new();
+    let (first, hex) = (written.secret.as_deref().or(own), written.sha256.as_deref());
+    if written.keys.is_empty() || first.is_some() || hex.is_some() {
+        keys.push(key(at, (first, hex), None, secret, mistakes));
+    }
+    for (index, more) in written.keys.iter().enumerate() {
+        let at = format!("{at}.keys[{index}]");
+        let expires = until(&at, more.expires.as_deref(), mistakes);
+        keys.push(key(&at, (more.secret.as_deref(), more.sha256.as_deref()), expires, secret, mistakes));
+    }
+    keys.into_iter().collect()
+}
+
+fn key(
+    at: &str,
+    (name, hex): (Option<&str>, Option<&str>),
+    expires: Option<Millis>,
+    secret: &Secrets<'_>,
+    mistakes: &mut Mistakes,
+) -> Option<Key> {
+    if let Some(hex) = hex {
+        let sha256 = unhex(hex);
+        if sha256.is_none() {
+            mistakes.say(&format!("{at}.sha256"), "not 64 hexadecimal digits");
+        }
+        return sha256.map(|sha256| Key { sha256, expires });
+    }
+    let Some(name) = name else {
+        mistakes.say_of(
+            at,
+            &["secret", "sha256", "keys"],
+            "needs secret (the name of the secret with the key) or sha256",
+        );
+        return None;
+    };
+    let key = secret(name);
+    if key.is_none() {
+        mistakes.say(&format!("{at}.secret"), &format!("no secret named {name} is set"));
+    }
+    key.map(|key| Key { sha256: sha256(&key), expires })
+}
+
+fn unhex(hex: &str) -> Option<[u8; 32]> {
+    let digits: Option<Vec<u8>> =
+        hex.chars().map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok())).collect();
+    let bytes: Vec<u8> =
+        digits?.chunks(2).map(|pair| pair.iter().fold(0_u8, |byte, digit| (byte << 4) | digit)).collect();
+    if hex.len() == 64 { bytes.try_into().ok() } else { None }
+}
