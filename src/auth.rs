@@ -2,6 +2,7 @@
 //!
 //! Below it stands how the gateway itself proves who it is, where a provider wants more than a key.
 
+pub mod origin;
 pub mod sigv4;
 
 use std::sync::Arc;
@@ -55,8 +56,14 @@ pub fn caller(
     if caller.disabled {
         return Err(refusal("it is disabled"));
     }
-    match [caller.expires, key.expires].into_iter().flatten().min() {
-        Some(expires) if expires <= now => Err(refusal(&format!("it has expired, at {}", written_instant(expires)))),
+    if let Some(expires) = [caller.expires, key.expires].into_iter().flatten().min().filter(|expires| *expires <= now) {
+        return Err(refusal(&format!("it has expired, at {}", written_instant(expires))));
+    }
+    // What is no page in a browser has no origin.
+    match headers.get("origin") {
+        Some(origin) if !caller.origins.is_empty() && !caller.is_for(origin) => {
+            Err(Error::new(Kind::Forbidden, "this key is not for pages of this origin"))
+        }
         _ => Ok(caller.clone()),
     }
 }
@@ -98,6 +105,11 @@ impl Caller {
     /// Whoever is on this machine, where no caller is configured.
     pub fn local() -> Self {
         Self { name: LOCAL.to_owned(), ..Self::default() }
+    }
+
+    /// Whether it lists this origin, for whose pages it then is.
+    pub fn is_for(&self, origin: &str) -> bool {
+        self.origins.iter().any(|listed| listed.means(origin))
     }
 }
 

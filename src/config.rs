@@ -580,6 +580,10 @@ mod tests {
                 r#"callers.default.keys[0].expires: "2026-02-29" is not a day like "2027-01-31" or an instant of UTC like "2027-01-31T12:00:00Z""#,
             ),
             (
+                r#"{"callers":{"c":{"sha256":"0000000000000000000000000000000000000000000000000000000000000000","origins":["https://a","a"]}}}"#,
+                r#"callers.c.origins[1]: "a" is not an origin like "https://app.example.com" or "https://*.example.com""#,
+            ),
+            (
                 r#"{"callers":{"c":{"sha256":"0000000000000000000000000000000000000000000000000000000000000000","models":[]}}}"#,
                 "callers.c.models: empty; name one, or leave it out to allow all",
             ),
@@ -918,7 +922,7 @@ mod tests {
             r#""quirks":{"requests":[{"drop":["a"],"rename":[{"field":"b","to":"c"}],"spell":[{"field":"d","from":"e","to":"f"}]}],"think_tags":true},"#,
             r#""usage":[{"models":["g"],"cached":"beside","reasoning":"inside","cached_at":"a","cache_write_at":"b","reasoning_at":"c","cost":{"at":"d.e","decimals":2,"behind_at":"f"}}]},"#,
             r#""q":{"auth":{"header":"h"}}},"#,
-            r#""models":{"a":{"targets":["p/m"],"heartbeat_ms":0,"policy":{"fall_on":["5xx"],"hedge_ms":9}}},"callers":{"c":{"secret":"S","keys":[{"sha256":"0","expires":"1"}],"expires":"2","disabled":true,"models":["m*"],"providers":["p"],"tags":["t"],"project":"p","requests_per_minute":3,"unpriced":true}},"#,
+            r#""models":{"a":{"targets":["p/m"],"heartbeat_ms":0,"policy":{"fall_on":["5xx"],"hedge_ms":9}}},"callers":{"c":{"secret":"S","keys":[{"sha256":"0","expires":"1"}],"expires":"2","disabled":true,"models":["m*"],"providers":["p"],"tags":["t"],"origins":["o"],"project":"p","requests_per_minute":3,"unpriced":true}},"#,
             r#""limits":{"l":{"per":"user","when":{"tag":"t"},"tokens":9,"every":"hour","sliding":true,"instead":"a","warn_at":[80],"store_down":"admit"},"#,
             r#""m":{"when":{},"usd":"5","unpriced":true}},"#,
             r#""prices":{"p/m":{"input":"1","output":"2","above":[{"input_tokens":5,"input":"3","output":"4"}],"output_tokens":6,"takes":[],"kind":"chat"}},"catalog":{"refresh_url":"https://a.example/p","refresh_hours":6,"refresh_shrinks":true}}"#

@@ -3,6 +3,7 @@
 
 mod answer;
 mod attempt;
+mod cors;
 pub mod current;
 mod door;
 pub mod explain;
@@ -66,8 +67,31 @@ impl Gateway {
 /// Answers one request. Never fails: what goes wrong is an answer too.
 pub async fn serve<H: Host>(gateway: &Gateway, host: &H, request: Incoming) -> Reply<H::Body> {
     let id = format!("req_{:016x}{:016x}", host.random(), host.random());
-    let is_get = matches!(request.method.as_str(), "GET" | "HEAD");
     let door = door(&request.path, request.query.as_deref(), &request.headers);
+    if door.is_some()
+        && let Some(reply) = cors::preflight(gateway, &request)
+    {
+        return reply;
+    }
+    // Whose page is refused is told so by its browser, which knows no more than that.
+    let origin = request.headers.get("origin").map(str::to_owned);
+    let reader =
+        origin.filter(|origin| caller(gateway, &request, host.now()).is_ok_and(|caller| caller.is_for(origin)));
+    let mut reply = answered(gateway, host, (id, door, reader.as_deref()), request).await;
+    if let Some(origin) = &reader {
+        cors::let_read(&mut reply.headers, origin);
+    }
+    reply
+}
+
+/// The same, but for what browsers are told of a head that has not gone out.
+async fn answered<H: Host>(
+    gateway: &Gateway,
+    host: &H,
+    (id, door, reader): (String, Option<Door>, Option<&str>),
+    request: Incoming,
+) -> Reply<H::Body> {
+    let is_get = matches!(request.method.as_str(), "GET" | "HEAD");
     let dialect = match &door {
         Some(Door::Call(call) | Door::Explain(Some(call))) => call.dialect,
         Some(Door::Models(Some(dialect)) | Door::Model(Some(dialect), _)) => *dialect,
@@ -83,7 +107,7 @@ pub async fn serve<H: Host>(gateway: &Gateway, host: &H, request: Incoming) -> R
         None => Err(nowhere(&request.path)),
         Some(Door::Call(call)) if request.method == "POST" => {
             let record = Record::open(id, call.path, host.now());
-            return ask(gateway, host, call, record, request).await;
+            return ask(gateway, host, (call, reader), record, request).await;
         }
         Some(Door::Call(_)) if asks_for_websocket(&request.headers) => {
             Err(Error::new(Kind::NoWebSocket, "this path takes POST; there is no WebSocket here"))
@@ -193,7 +217,7 @@ async fn usage<H: Host>(gateway: &Gateway, host: &H, request: &Incoming) -> Resu
 async fn ask<H: Host>(
     gateway: &Gateway,
     host: &H,
-    call: Call,
+    (call, reader): (Call, Option<&str>),
     mut record: Record,
     request: Incoming,
 ) -> Reply<H::Body> {
@@ -208,7 +232,10 @@ async fn ask<H: Host>(
         }
     };
     let files = Mutex::default();
-    let head = early_head(&job, &record);
+    let mut head = early_head(&job, &record);
+    if let Some(origin) = reader {
+        cors::let_read(&mut head, origin);
+    }
     let answered = answer(host, &job, &mut plan, &files, record);
     let answered = match job.streams() {
         true => {
@@ -223,7 +250,12 @@ async fn ask<H: Host>(
     };
     match answered {
         Answered::Reply(reply) => reply,
-        Answered::Begun(begun) => carry(host, &job, &mut plan, &files, begun).await,
+        Answered::Begun(mut begun) => {
+            if let Some(origin) = reader {
+                cors::let_read(&mut begun.headers, origin);
+            }
+            carry(host, &job, &mut plan, &files, begun).await
+        }
     }
 }
 

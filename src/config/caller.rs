@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::model::dollars;
 use super::{Draft, FIRST_CALLER, FIRST_SECRET, Known, Secrets, check_name, limit, sha256};
+use crate::auth::origin::Listed;
 use crate::host::Millis;
 use crate::limit::calendar::instant;
 use crate::limit::rule::Limit;
@@ -30,6 +31,9 @@ objects! {
         pub providers: Option<Vec<String>>,
         /// What each of its requests is tagged with, beside its own tags.
         pub tags: Vec<String> = Vec::new(),
+        /// Pages that may use its keys in browsers, by their origins like `https://app.example.com`, with `*` in the host for
+        /// any text.
+        pub origins: Option<Vec<String>>,
         /// For limits of all callers of one project.
         pub project: Option<String>,
         pub requests_per_minute: Option<u32>,
@@ -53,8 +57,8 @@ objects! {
 
 written! {
     impl CallerDraft {
-        secret?, sha256?, keys?, expires?, disabled?, models?, providers?, tags?, project?, requests_per_minute?,
-        spend_cap_usd?, unpriced?
+        secret?, sha256?, keys?, expires?, disabled?, models?, providers?, tags?, origins?, project?,
+        requests_per_minute?, spend_cap_usd?, unpriced?
     }
     impl CallerKeyDraft { secret?, sha256?, expires? }
 }
@@ -99,6 +103,8 @@ pub struct Caller {
     /// Who may be asked for it, as a policy's `only`; all where there is none.
     pub providers: Vec<String>,
     pub tags: Vec<String>,
+    /// Besides whose pages none may use its keys; where there is none, browsers are told nothing.
+    pub origins: Vec<Listed>,
     pub project: Option<String>,
     pub limits: Vec<Arc<Limit>>,
 }
@@ -168,7 +174,8 @@ fn one(
         mistakes.say(&format!("{at}.project"), &why);
     }
     let expires = until(at, written.expires.as_deref(), mistakes);
-    for (field, names) in [("models", &written.models), ("providers", &written.providers)] {
+    let lists = [("models", &written.models), ("providers", &written.providers), ("origins", &written.origins)];
+    for (field, names) in lists {
         if names.as_ref().is_some_and(Vec::is_empty) {
             mistakes.say(&format!("{at}.{field}"), "empty; name one, or leave it out to allow all");
         }
@@ -179,12 +186,22 @@ fn one(
             mistakes.say(&format!("{at}.providers[{index}]"), &why);
         }
     }
+    let mut origins = Vec::new();
+    for (index, text) in written.origins.iter().flatten().enumerate() {
+        match Listed::written(text) {
+            Some(origin) => origins.push(origin),
+            None => {
+                let due = "an origin like \"https://app.example.com\" or \"https://*.example.com\"";
+                mistakes.say(&format!("{at}.origins[{index}]"), &format!("\"{text}\" is not {due}"));
+            }
+        }
+    }
     let models = written.models.iter().flatten().map(Glob::new).collect();
     let limits = limit::of_caller(at, written, mistakes);
     let keys = keys(at, name, written, secret, mistakes)?;
     let (project, tags) = (written.project.clone(), written.tags.clone());
     let (name, disabled) = (name.to_owned(), written.disabled);
-    Some(Caller { name, keys, expires, disabled, models, providers, tags, project, limits })
+    Some(Caller { name, keys, expires, disabled, models, providers, tags, origins, project, limits })
 }
 
 fn until(at: &str, written: Option<&str>, mistakes: &mut Mistakes) -> Option<Millis> {

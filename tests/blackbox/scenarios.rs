@@ -9,6 +9,7 @@ mod faults;
 mod hangup;
 mod heartbeats;
 mod input;
+mod keys;
 mod limits;
 mod log;
 mod media;
@@ -48,6 +49,7 @@ pub(crate) fn all() -> Suite {
         faults::add,
         splice::add,
         hangup::add,
+        keys::add,
         heartbeats::add,
         limits::add,
         totals::add,

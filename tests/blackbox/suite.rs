@@ -158,6 +158,12 @@ impl Scenario {
         self
     }
 
+    /// A field of the caller.
+    pub(crate) fn field(&mut self, name: &str, value: Value) -> &mut Self {
+        self.limits[name] = value;
+        self
+    }
+
     /// A limit by this name and the scenario's number.
     pub(crate) fn limit(&mut self, name: &str, mut limit: Value) -> &mut Self {
         limit["when"]["caller"] = self.caller.clone().into();

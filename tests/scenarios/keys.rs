@@ -156,3 +156,63 @@ fn the_tags_of_a_key_are_those_of_its_requests_and_limits_count_them() {
     assert_eq!((second.status, second.headers.get("x-tollgate-limit")), (429, Some("tagged")));
     assert_eq!(chat(&json!({"tags": ["full"], "models": ["cheap"]}), &json!({"model": "cheap"})).status, 403);
 }
+
+#[test]
+fn a_browser_is_told_of_the_origins_that_any_caller_lists_and_needs_no_key_for_it() {
+    let gateway = of_ci(&json!({"origins": ["https://*.example.com"]}));
+    let ask =
+        |path: &str, headers: &[(&str, &str)]| ask(&gateway, &Rc::default(), ("OPTIONS", path), headers, &Value::Null);
+    let wants = [
+        ("origin", "https://app.example.com"),
+        ("access-control-request-method", "POST"),
+        ("access-control-request-headers", "authorization,content-type"),
+    ];
+    for path in ["/v1/chat/completions", "/v1beta/models/m:generateContent", "/v1/models", "/v1/explain", "/v1/usage"] {
+        let told = ask(path, &wants);
+        let header = |name: &str| told.headers.get(name).map(str::to_owned);
+        assert_eq!(
+            (told.status, header("access-control-allow-origin").as_deref()),
+            (200, Some("https://app.example.com"))
+        );
+        assert_eq!(header("access-control-allow-headers").as_deref(), Some("authorization,content-type"));
+        assert!(header("access-control-allow-methods").unwrap().contains("POST"));
+        assert!(header("vary").unwrap().starts_with("origin"));
+    }
+    let other = [("origin", "https://evil.example"), ("access-control-request-method", "POST")];
+    for (path, headers, status) in [
+        ("/v1/chat/completions", &other[..], 405),
+        ("/v1/chat/completions", &wants[..1], 405),
+        ("/v1/nowhere", &wants[..], 404),
+    ] {
+        let told = ask(path, headers);
+        assert_eq!((told.status, told.headers.get("access-control-allow-origin")), (status, None), "{path}");
+    }
+}
+
+#[test]
+fn a_page_reads_what_its_origins_caller_is_answered_and_no_other_page_is_answered() {
+    let asked = |model: &str| json!({"model": model, "messages": [{"role": "user", "content": "hi"}]});
+    let of = |caller: &Value, origin: &str, key: &str, body: &Value| {
+        let headers = [("authorization", format!("Bearer {key}")), ("origin", origin.to_owned())];
+        let headers = [("authorization", headers[0].1.as_str()), ("origin", headers[1].1.as_str())];
+        ask(&of_ci(caller), &Rc::default(), ("POST", "/v1/chat/completions"), &headers, body)
+    };
+    let (listed, key, page) =
+        (json!({"origins": ["https://app.example.com"]}), "the key of ci", "https://app.example.com");
+    for (model, status) in [("cheap", 200), ("no-such-model", 404)] {
+        let told = of(&listed, page, key, &asked(model));
+        assert_eq!((told.status, told.headers.get("access-control-allow-origin")), (status, Some(page)));
+        assert_eq!(told.headers.get("vary"), Some("origin"));
+        let readable = told.headers.get("access-control-expose-headers").unwrap();
+        assert!(readable.contains("x-tollgate-id") && readable.contains("x-request-id"), "{readable}");
+    }
+    let other = of(&listed, "https://evil.example", key, &asked("cheap"));
+    assert_eq!((other.status, other.headers.get("access-control-allow-origin")), (403, None), "{}", other.body);
+    let unknown = of(&listed, page, "another", &asked("cheap"));
+    assert_eq!((unknown.status, unknown.headers.get("access-control-allow-origin")), (401, None));
+    // As ever where none is listed.
+    let silent = of(&json!({}), page, key, &asked("cheap"));
+    assert_eq!((silent.status, silent.headers.get("access-control-allow-origin")), (200, None));
+    // What is no browser sends no origin.
+    assert_eq!(chat(&listed, &json!({"model": "cheap"})).status, 200);
+}
