@@ -2,6 +2,7 @@
 //!
 //! Below it stands how the gateway itself proves who it is, where a provider wants more than a key.
 
+pub mod issued;
 pub mod origin;
 pub mod sigv4;
 
@@ -26,8 +27,10 @@ pub enum Keyless {
 pub const LOCAL: &str = "local";
 
 /// The caller of a request with these headers and this query, if its key is good at this time.
+///
+/// Whoever has a name that the configuration gives to another is none of `issued`.
 pub fn caller(
-    config: &Config,
+    (config, issued): (&Config, &[Arc<Caller>]),
     keyless: Keyless,
     (headers, query): (&Headers, Option<&str>),
     now: Millis,
@@ -50,7 +53,9 @@ pub fn caller(
     let digest = sha256(&key);
     // litellm, and Aider with it, knows a key that is not good by OpenAI's words only.
     let refusal = |why: &str| Error::new(Kind::Unauthenticated, format!("Incorrect API key provided: {why}"));
-    let keys = config.callers.iter().flat_map(|caller| caller.keys.iter().map(move |key| (caller, key)));
+    let is_new = |caller: &&Arc<Caller>| config.callers.iter().all(|own| own.name != caller.name);
+    let issued = issued.iter().filter(|caller| caller.keys.iter().any(|key| same(key, digest))).filter(is_new);
+    let keys = config.callers.iter().chain(issued).flat_map(|caller| caller.keys.iter().map(move |key| (caller, key)));
     let (caller, key) =
         keys.into_iter().find(|(_, key)| same(key, digest)).ok_or_else(|| refusal("it is not known here"))?;
     if caller.disabled {
@@ -137,7 +142,7 @@ mod tests {
     fn ask(keys: bool, keyless: Keyless, fields: &[(&str, &str)]) -> Result<String, Kind> {
         let secret = |name: &str| (keys && name == "TOLLGATE_KEY").then(|| "right".to_owned());
         let config = Config::compile(&Draft::default(), secret).unwrap();
-        caller(&config, keyless, (&fields.iter().copied().collect(), None), NOW)
+        caller((&config, &[]), keyless, (&fields.iter().copied().collect(), None), NOW)
             .map(|caller| caller.name.clone())
             .map_err(|error| error.kind)
     }
@@ -168,7 +173,7 @@ mod tests {
         let secret = |name: &str| (name == "TOLLGATE_KEY").then(|| "right".to_owned());
         let config = Config::compile(&Draft::default(), secret).unwrap();
         let ask = |fields: &[(&str, &str)], query| {
-            caller(&config, Keyless::Refused, (&fields.iter().copied().collect(), query), NOW).is_ok()
+            caller((&config, &[]), Keyless::Refused, (&fields.iter().copied().collect(), query), NOW).is_ok()
         };
         assert!(ask(&[], Some("alt=sse&key=right")));
         assert!(!ask(&[], Some("key=wrong")) && !ask(&[], Some("key=")) && !ask(&[], None));
@@ -180,7 +185,7 @@ mod tests {
         let secret = |name: &str| (name == "TOLLGATE_KEY").then(|| "right".to_owned());
         let config = Config::compile(&Draft::default(), secret).unwrap();
         let headers = [("x-api-key", "wrong")].into_iter().collect();
-        let error = caller(&config, Keyless::Refused, (&headers, None), NOW).unwrap_err();
+        let error = caller((&config, &[]), Keyless::Refused, (&headers, None), NOW).unwrap_err();
         assert!(error.message.contains("Incorrect API key provided"), "{error}");
         assert!(!error.message.contains("wrong"), "{error}");
     }
@@ -198,7 +203,7 @@ mod tests {
         let config = config.unwrap();
         let ask = |key: &str, now| {
             let headers = [("x-api-key", key)].into_iter().collect();
-            let caller = caller(&config, Keyless::Refused, (&headers, None), now);
+            let caller = caller((&config, &[]), Keyless::Refused, (&headers, None), now);
             caller.map(|caller| caller.name.clone()).map_err(|error| {
                 assert_eq!(error.kind, Kind::Unauthenticated);
                 error.message

@@ -26,6 +26,7 @@ pub trait Host {
 
     fn now(&self) -> Millis;
 
+    /// Of a generator that is fit for keys: nobody can tell one from those before. 0 where there is none just now.
     fn random(&self) -> u64;
 
     async fn sleep(&self, ms: u64);
@@ -57,8 +58,13 @@ pub trait Host {
     async fn recall(&self, key: &str) -> Result<Option<Bytes>, StoreDown>;
 
     /// Keeps `value` under `key` for `seconds`, or longer where the store forgets nothing. Of two who write at once one
-    /// is lost, so this is for what can be learned again.
+    /// is lost, so this is for what can be learned again, or is written together with all that its writer knows.
     async fn remember(&self, key: &str, value: Bytes, seconds: u32) -> Result<(), StoreDown>;
+
+    /// Whether what is remembered is kept at all.
+    fn keeps(&self) -> bool {
+        true
+    }
 
     /// Writes one line for the operator.
     fn log(&self, line: &str);

@@ -8,6 +8,7 @@ pub mod current;
 mod door;
 pub mod explain;
 mod head;
+pub mod keys;
 mod media;
 mod prepare;
 pub mod prices;
@@ -29,6 +30,7 @@ use self::head::{JSON, early_head, header_text, name_request};
 use self::prepare::prepare;
 use self::splice::carry;
 use self::sync::Sharing;
+use crate::auth::issued::Ring;
 use crate::auth::{self, Keyless};
 use crate::config::{Caller, Config};
 use crate::dialect::{Inbound, ai_sdk};
@@ -48,6 +50,7 @@ pub struct Gateway {
     /// These outlive a configuration.
     pub health: Shared,
     sharing: Arc<Mutex<Sharing>>,
+    ring: Arc<Mutex<Ring>>,
 }
 
 /// Nobody reads the reply to a caller who has hung up; the log shows the status that proxies use for it.
@@ -55,12 +58,19 @@ const HUNG_UP: u16 = 499;
 
 impl Gateway {
     pub fn new(config: Config, keyless: Keyless) -> Self {
-        Self { config, keyless, health: Shared::default(), sharing: Arc::default() }
+        Self { config, keyless, health: Shared::default(), sharing: Arc::default(), ring: Arc::default() }
     }
 
     /// The same under another configuration: what was learned stays.
     pub fn with(&self, config: Config) -> Self {
-        Self { config, keyless: self.keyless, health: self.health.clone(), sharing: self.sharing.clone() }
+        let (health, sharing, ring) = (self.health.clone(), self.sharing.clone(), self.ring.clone());
+        Self { config, keyless: self.keyless, health, sharing, ring }
+    }
+
+    /// The caller of a request with these headers and this query, if its key is good at this time.
+    pub fn caller(&self, request: (&Headers, Option<&str>), now: Millis) -> Result<Arc<Caller>, Error> {
+        let issued = self.ring().callers();
+        auth::caller((&self.config, &issued), self.keyless, request, now)
     }
 }
 
@@ -116,6 +126,16 @@ async fn answered<H: Host>(
             explain(gateway, call, &request, &mut Record::open(id.clone(), "/v1/explain", host.now()))
         }
         Some(Door::Call(_) | Door::Explain(_)) => return wrong_method(dialect, &id, "POST"),
+        Some(Door::Keys(asked)) if !asked.takes(&request.method) => {
+            return wrong_method(dialect, &id, asked.methods());
+        }
+        Some(Door::Keys(asked)) => match keys::keys(gateway, host, asked, &request).await {
+            Ok((status, body)) => {
+                let headers = [("content-type", JSON), ("cache-control", "no-store"), ("x-tollgate-id", &id)];
+                return whole(status, Headers::from_iter(headers), body);
+            }
+            Err(error) => Err(error),
+        },
         Some(_) if !is_get => return wrong_method(dialect, &id, "GET"),
         Some(Door::Home) => Ok(home()),
         Some(Door::Health) => Ok(to_vec(&Status { status: "ok", configuration: &gateway.config.version })),
@@ -137,7 +157,7 @@ fn home() -> Vec<u8> {
     let home = concat!(
         r#"{"name":"tollgate","version":""#,
         env!("CARGO_PKG_VERSION"),
-        r#"","endpoints":["POST /v1/chat/completions","POST /v1/responses","POST /v1/messages","POST /v1/messages/count_tokens","POST /v1beta/models/{model}:generateContent","POST /v1beta/models/{model}:streamGenerateContent","POST /v1beta/models/{model}:countTokens","POST /v1/completions","POST /v1/embeddings","POST /v1/rerank","POST /v1/explain","POST /v4/ai/language-model","POST /v4/ai/embedding-model","POST /v4/ai/reranking-model","GET /v4/ai/config","GET /v1/models","GET /v1/models/{model}","GET /v1/usage","GET /health"],"#,
+        r#"","endpoints":["POST /v1/chat/completions","POST /v1/responses","POST /v1/messages","POST /v1/messages/count_tokens","POST /v1beta/models/{model}:generateContent","POST /v1beta/models/{model}:streamGenerateContent","POST /v1beta/models/{model}:countTokens","POST /v1/completions","POST /v1/embeddings","POST /v1/rerank","POST /v1/explain","POST /v4/ai/language-model","POST /v4/ai/embedding-model","POST /v4/ai/reranking-model","GET /v4/ai/config","GET /v1/models","GET /v1/models/{model}","GET /v1/usage","GET /v1/keys","POST /v1/keys","GET /v1/keys/{name}","PATCH /v1/keys/{name}","DELETE /v1/keys/{name}","POST /v1/keys/{name}/rotate","GET /health"],"#,
         r#""try":"POST /v1/chat/completions with {\"model\":\"tollgate/echo\",\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}"}"#,
     );
     home.into()
@@ -152,7 +172,7 @@ written! {
 }
 
 fn caller(gateway: &Gateway, request: &Incoming, now: Millis) -> Result<Arc<Caller>, Error> {
-    auth::caller(&gateway.config, gateway.keyless, (&request.headers, request.query.as_deref()), now)
+    gateway.caller((&request.headers, request.query.as_deref()), now)
 }
 
 fn models(gateway: &Gateway, dialect: Inbound, request: &Incoming, now: Millis) -> Result<Vec<u8>, Error> {

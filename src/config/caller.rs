@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use super::model::dollars;
-use super::{Draft, FIRST_CALLER, FIRST_SECRET, Known, Secrets, check_name, limit, sha256};
+use super::{Config, Draft, FIRST_CALLER, FIRST_SECRET, Known, Secrets, check_name, limit, sha256};
 use crate::auth::origin::Listed;
 use crate::host::Millis;
 use crate::limit::calendar::instant;
 use crate::limit::rule::Limit;
-use crate::mistake::{Mistakes, under};
+use crate::mistake::{Mistake, Mistakes, under};
 use crate::route::rule::{Glob, all_names};
 use crate::wire::json::{Shape, objects, written};
 
@@ -34,6 +34,8 @@ objects! {
         /// Pages that may use its keys in browsers, by their origins like `https://app.example.com`, with `*` in the host for
         /// any text.
         pub origins: Option<Vec<String>>,
+        /// Whether it may make, change and revoke keys at `/v1/keys`.
+        pub admin: bool = false,
         /// For limits of all callers of one project.
         pub project: Option<String>,
         pub requests_per_minute: Option<u32>,
@@ -57,7 +59,7 @@ objects! {
 
 written! {
     impl CallerDraft {
-        secret?, sha256?, keys?, expires?, disabled?, models?, providers?, tags?, origins?, project?,
+        secret?, sha256?, keys?, expires?, disabled?, models?, providers?, tags?, origins?, admin?, project?,
         requests_per_minute?, spend_cap_usd?, unpriced?
     }
     impl CallerKeyDraft { secret?, sha256?, expires? }
@@ -105,6 +107,8 @@ pub struct Caller {
     pub tags: Vec<String>,
     /// Besides whose pages none may use its keys; where there is none, browsers are told nothing.
     pub origins: Vec<Listed>,
+    /// Whether it may make, change and revoke keys.
+    pub admin: bool,
     pub project: Option<String>,
     pub limits: Vec<Arc<Limit>>,
 }
@@ -117,6 +121,18 @@ pub struct Key {
 }
 
 impl Caller {
+    /// One that was made at run time. Its names of providers are held against those of `config`, if that is given: when it
+    /// is made, for later there may be others.
+    pub fn issued(name: &str, written: &CallerDraft, config: Option<&Config>) -> Result<Self, Vec<Mistake>> {
+        let mut mistakes = Mistakes::default();
+        let names = config.iter().flat_map(|config| config.providers.names().chain(config.off.names()));
+        let known = Known { names: names.map(str::to_owned).collect(), is_whole: config.is_some() };
+        match one("", name, written, &known, &|_| None, &mut mistakes) {
+            Some(caller) => mistakes.or(caller),
+            None => Err(mistakes.or(()).err().unwrap_or_default()),
+        }
+    }
+
     /// What its sealed state is authenticated with: the first of its keys, whichever it comes with, so that a conversation
     /// goes on with a new one.
     pub fn seal(&self) -> [u8; 32] {
@@ -200,8 +216,8 @@ fn one(
     let limits = limit::of_caller(at, written, mistakes);
     let keys = keys(at, name, written, secret, mistakes)?;
     let (project, tags) = (written.project.clone(), written.tags.clone());
-    let (name, disabled) = (name.to_owned(), written.disabled);
-    Some(Caller { name, keys, expires, disabled, models, providers, tags, origins, project, limits })
+    let (name, disabled, admin) = (name.to_owned(), written.disabled, written.admin);
+    Some(Caller { name, keys, expires, disabled, models, providers, tags, origins, admin, project, limits })
 }
 
 fn until(at: &str, written: Option<&str>, mistakes: &mut Mistakes) -> Option<Millis> {

@@ -281,6 +281,10 @@ impl Host for Visit {
         }
     }
 
+    fn keeps(&self) -> bool {
+        self.kv.is_some()
+    }
+
     fn log(&self, line: &str) {
         worker::console_log!("{line}");
     }

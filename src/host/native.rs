@@ -135,6 +135,9 @@ pub async fn run(
     let idle = Request::idle(own.clone());
     // What was learned before a restart.
     shared.gateway().sync(&idle).await;
+    if let Err(why) = shared.gateway().recall_keys(&idle).await {
+        eprintln!("{why}");
+    }
     let watch = tokio::spawn(watch::watch(source, current, idle));
     let sharing = tokio::spawn(share(Request::idle(own.clone())));
     let graceful = GracefulShutdown::new();
@@ -178,9 +181,17 @@ pub async fn run(
 
 /// Keeps what is learned where the next process finds it. Never ends.
 async fn share(host: Request) {
+    let mut told = String::new();
     loop {
         tokio::time::sleep(SHARE).await;
-        host.lane.shared.gateway().sync(&host).await;
+        let gateway = host.lane.shared.gateway();
+        gateway.sync(&host).await;
+        // What another process on the same store has made.
+        let why = gateway.recall_keys(&host).await.err().unwrap_or_default();
+        if !why.is_empty() && why != told {
+            host.log(&why);
+        }
+        told = why;
     }
 }
 

@@ -22,7 +22,7 @@ const OWN: &[&str] = &["x-tollgate-", "x-ratelimit-", "anthropic-ratelimit-"];
 pub(super) fn preflight<B>(gateway: &Gateway, request: &Incoming) -> Option<Reply<B>> {
     let origin = request.headers.get("origin")?;
     request.headers.get("access-control-request-method")?;
-    if request.method != "OPTIONS" || !gateway.config.callers.iter().any(|caller| caller.is_for(origin)) {
+    if request.method != "OPTIONS" || !lists(gateway, origin) {
         return None;
     }
     let mut headers = Headers::from_iter([
@@ -37,6 +37,12 @@ pub(super) fn preflight<B>(gateway: &Gateway, request: &Incoming) -> Option<Repl
     }
     // Workers' `Response` takes no body at all with 204.
     Some(Reply { status: 200, headers, body: ReplyBody::Whole(bytes::Bytes::new()) })
+}
+
+/// Whether any caller does.
+fn lists(gateway: &Gateway, origin: &str) -> bool {
+    let issued = gateway.ring().callers();
+    gateway.config.callers.iter().chain(issued.iter()).any(|caller| caller.is_for(origin))
 }
 
 /// Lets the page read the answer with this head, which is complete.

@@ -1,5 +1,6 @@
 //! What a path stands for, with the headers that belong to it. Pure.
 
+use super::keys::Keys;
 use crate::dialect::{Ask, Inbound, ai_sdk};
 use crate::error::Error;
 use crate::host::Headers;
@@ -16,6 +17,8 @@ pub(super) enum Door {
     /// One of them, by its name.
     Model(Option<Inbound>, String),
     Usage,
+    /// Keys that are made at run time.
+    Keys(Keys),
     Home,
     Health,
 }
@@ -86,6 +89,7 @@ fn plain(path: &str, query: Option<&str>, headers: &Headers) -> Option<Door> {
         "/usage" => Door::Usage,
         "" => Door::Home,
         "/health" => Door::Health,
+        _ if rest.starts_with("/keys") => Door::Keys(Keys::of(rest.strip_prefix("/keys")?)?),
         _ => {
             let model = decoded(rest.strip_prefix("/models/")?).filter(|model| !model.is_empty())?;
             Door::Model(path.starts_with("/v1beta").then_some(Inbound::Gemini), model)
@@ -210,6 +214,12 @@ mod tests {
         assert_eq!(door("/v1beta/models/a/b:8b", None), named(Some(Inbound::Gemini), "a/b:8b"));
         assert_eq!(door("/v1/models/%ff", None), None);
         assert_eq!(door("/", None), Some(Door::Home));
+        let one = |name: &str| Some(Door::Keys(Keys::One(name.to_owned())));
+        assert_eq!((door("/v1/keys/", None), door("/v1/keys/a", None)), (Some(Door::Keys(Keys::All)), one("a")));
+        assert_eq!(door("/keys/a/rotate", None), Some(Door::Keys(Keys::Rotate("a".to_owned()))));
+        for path in ["/v1/keyset", "/v1/keys/a/b", "/v1/keys//rotate"] {
+            assert_eq!(door(path, None), None, "{path}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use tollgate::config::{Config, Draft};
 use tollgate::host::{Body, Headers, Incoming, ReplyBody};
 use tollgate::serve::{Gateway, serve};
 
-use crate::world::{Scripted, Task, World};
+use crate::world::{START, Scripted, Task, World};
 
 /// A gateway of this configuration, where a secret holds its name.
 pub(crate) fn gateway(draft: &Value) -> Gateway {
@@ -215,4 +215,176 @@ fn a_page_reads_what_its_origins_caller_is_answered_and_no_other_page_is_answere
     assert_eq!((silent.status, silent.headers.get("access-control-allow-origin")), (200, None));
     // What is no browser sends no origin.
     assert_eq!(chat(&listed, &json!({"model": "cheap"})).status, 200);
+}
+
+/// A gateway whose caller `ci` makes keys, and its world.
+struct Office {
+    gateway: Gateway,
+    world: Rc<World>,
+}
+
+impl Office {
+    fn open() -> Self {
+        Self { gateway: of_ci(&json!({"admin": true, "models": ["dear"]})), world: Rc::default() }
+    }
+
+    /// Another process on the same store.
+    fn other(&self) -> Self {
+        Self { world: self.world.clone(), ..Self::open() }
+    }
+
+    fn ask(&self, method: &str, path: &str, body: &Value) -> Replied {
+        ask(&self.gateway, &self.world, (method, path), &KEY, body)
+    }
+
+    fn make(&self, body: &Value) -> String {
+        let made = self.ask("POST", "/v1/keys", body);
+        assert_eq!(made.status, 201, "{}", made.body);
+        made.body["key"].as_str().unwrap().to_owned()
+    }
+
+    /// The status that a chat with this key has.
+    fn chat(&self, key: &str, model: &str) -> (u16, String) {
+        let bearer = format!("Bearer {key}");
+        let body = json!({"model": model, "messages": [{"role": "user", "content": "hi"}]});
+        let headers = [("authorization", bearer.as_str())];
+        let told = ask(&self.gateway, &self.world, ("POST", "/v1/chat/completions"), &headers, &body);
+        (told.status, told.body["error"]["message"].as_str().unwrap_or_default().to_owned())
+    }
+
+    /// Looks into the store, as hosts do from time to time.
+    fn look(&self) {
+        let host = Scripted::new(self.world.clone());
+        let task: Task<'_> = Box::pin(async { self.gateway.recall_keys(&host).await.unwrap() });
+        self.world.run(vec![task]);
+    }
+
+    fn pass(&self, ms: u64) {
+        let until = self.world.passed() + ms;
+        let task: Task<'_> = Box::pin(self.world.until(until));
+        self.world.run(vec![task]);
+    }
+}
+
+#[test]
+fn a_key_is_made_shown_once_and_good_at_once_for_what_it_was_made_for() {
+    let office = Office::open();
+    let body = json!({"name": "app", "models": ["cheap"], "tags": ["team:app"], "spend_cap_usd": "5", "unpriced": true, "expires_at": "2027-01-31"});
+    let made = office.ask("POST", "/v1/keys", &body);
+    assert_eq!((made.status, made.headers.get("cache-control")), (201, Some("no-store")), "{}", made.body);
+    let key = made.body["key"].as_str().unwrap().to_owned();
+    assert!(key.starts_with("tg_") && key.len() == 46, "{key}");
+    let row = json!({"name": "app", "label": key.get(..9), "disabled": false, "created_at": "2026-11-21T12:00:00Z",
+        "updated_at": "2026-11-21T12:00:00Z", "expires_at": "2027-01-31T00:00:00Z", "models": ["cheap"], "tags": ["team:app"],
+        "spend_cap_usd": "5", "unpriced": true});
+    assert_eq!(made.body["data"], row);
+    assert_eq!((office.chat(&key, "cheap").0, office.chat(&key, "dear").0), (200, 403));
+    assert_eq!(office.ask("GET", "/v1/keys", &Value::Null).body, json!({"data": [row]}));
+    assert_eq!(office.ask("GET", "/v1/keys/app", &Value::Null).body, json!({"data": row}));
+    // Nowhere but in that answer.
+    assert!(!made.line.to_string().contains(&key) && made.line["done"] == "created", "{}", made.line);
+    let kept = office.world.remembered.borrow().get("keys").unwrap().0.clone();
+    assert!(!String::from_utf8_lossy(&kept).contains(&key));
+    assert_ne!(office.make(&json!({"name": "b"})), key);
+}
+
+#[test]
+fn another_process_knows_a_key_when_it_has_looked_and_writes_take_nothing_back() {
+    let (here, there) = (Office::open(), Office::open());
+    let there = Office { world: here.world.clone(), ..there };
+    let key = here.make(&json!({"name": "app"}));
+    assert_eq!(there.chat(&key, "cheap").0, 401);
+    there.look();
+    assert_eq!(there.chat(&key, "cheap").0, 200);
+    // Who has a copy from before does not bring back what was revoked, and loses nothing that was made.
+    let old = here.world.remembered.borrow().get("keys").unwrap().clone();
+    here.pass(10);
+    let later = here.make(&json!({"name": "later"}));
+    assert_eq!(here.ask("DELETE", "/v1/keys/app", &Value::Null).body, json!({"deleted": true}));
+    here.world.remembered.borrow_mut().insert("keys".to_owned(), old);
+    let third = here.make(&json!({"name": "third"}));
+    let started = here.other();
+    started.look();
+    let good = |office: &Office| [&key, &later, &third].map(|key| office.chat(key, "cheap").0);
+    assert_eq!((good(&here), good(&started)), ([401, 200, 200], [401, 200, 200]));
+}
+
+#[test]
+fn a_key_is_rotated_with_a_grace_time_changed_and_revoked() {
+    let office = Office::open();
+    let old = office.make(&json!({"name": "app"}));
+    let rotated = office.ask("POST", "/v1/keys/app/rotate", &json!({"grace_seconds": 60}));
+    let new = rotated.body["key"].as_str().unwrap().to_owned();
+    assert_eq!((office.chat(&old, "cheap").0, office.chat(&new, "cheap").0), (200, 200));
+    office.pass(60_000);
+    let (status, why) = office.chat(&old, "cheap");
+    assert!(status == 401 && why.contains("expired"), "{why}");
+    let last = office.ask("POST", "/v1/keys/app/rotate", &Value::Null).body["key"].as_str().unwrap().to_owned();
+    assert_eq!(
+        (office.chat(&new, "cheap").0, office.chat(&last, "cheap").0),
+        (401, 200),
+        "without one it ends at once"
+    );
+
+    let patch = |body: Value| office.ask("PATCH", "/v1/keys/app", &body).body["data"].clone();
+    assert_eq!(patch(json!({"disabled": true, "models": ["cheap"]}))["disabled"], true);
+    assert!(office.chat(&last, "cheap").1.contains("disabled"));
+    let changed = patch(json!({"disabled": false}));
+    assert_eq!((&changed["models"], office.chat(&last, "dear").0), (&json!(["cheap"]), 403), "what is not given stays");
+    assert_eq!(patch(json!({"models": null, "providers": ["tollgate"]}))["models"], Value::Null);
+    assert_eq!(office.chat(&last, "tollgate/echo").0, 200);
+    assert_eq!(office.ask("DELETE", "/v1/keys/app", &Value::Null).status, 200);
+    assert_eq!((office.chat(&last, "cheap").0, office.ask("GET", "/v1/keys/app", &Value::Null).status), (401, 404));
+    assert_eq!(office.ask("GET", "/v1/keys", &Value::Null).body, json!({"data": []}));
+    assert_eq!(office.chat(&office.make(&json!({"name": "app"})), "cheap").0, 200, "its name is free again");
+}
+
+#[test]
+fn only_an_administrator_makes_keys_and_what_is_wrong_with_one_is_told() {
+    let office = Office::open();
+    let key = office.make(&json!({"name": "app"}));
+    let headers = [("x-api-key", key.as_str())];
+    for (method, path) in [("GET", "/v1/keys"), ("POST", "/v1/keys"), ("DELETE", "/v1/keys/app")] {
+        let told = ask(&office.gateway, &office.world, (method, path), &headers, &json!({"name": "b"}));
+        assert_eq!(told.status, 403, "{method} {path}");
+        assert_eq!(ask(&office.gateway, &office.world, (method, path), &[], &Value::Null).status, 401);
+    }
+    let cases = [
+        (json!({}), "name: missing; how the key's caller is called"),
+        (json!({"name": "A b"}), "name: a name has 1 to 64 of a-z, 0-9, \"-\", \"_\", \".\""),
+        (json!({"name": "ci"}), "name: there is a caller of this name already"),
+        (json!({"name": "app"}), "name: there is a caller of this name already"),
+        (json!({"name": "b", "admin": true}), "admin: no such field"),
+        (json!({"name": "b", "secret": "OPENAI_API_KEY"}), "secret: no such field"),
+        (json!({"name": "b", "models": []}), "models: empty; name one, or leave it out to allow all"),
+        (json!({"name": "b", "providers": ["upp"]}), "providers[0]: no provider \"upp\"; did you mean \"up\"?"),
+        (json!({"name": "b", "expires": "soon"}), "expires: \"soon\" is not a day"),
+        (json!({"name": "b", "model": ["x"]}), "model: no such field; did you mean \"models\"?"),
+    ];
+    for (body, expected) in cases {
+        let told = office.ask("POST", "/v1/keys", &body);
+        let message = told.body["error"]["message"].as_str().unwrap().to_owned();
+        assert!(told.status == 400 && message.starts_with(expected), "{body}: {message}");
+    }
+    let wrong = [("PUT", "/v1/keys", 405, "GET, POST"), ("POST", "/v1/keys/app", 405, "GET, PATCH, DELETE")];
+    for (method, path, status, allow) in wrong {
+        let told = office.ask(method, path, &json!({}));
+        assert_eq!((told.status, told.headers.get("allow")), (status, Some(allow)));
+    }
+    assert_eq!(office.ask("PATCH", "/v1/keys/nobody", &json!({"disabled": true})).status, 404);
+    assert_eq!(office.ask("PATCH", "/v1/keys/app", &json!({"name": "b"})).status, 400);
+}
+
+#[test]
+fn a_store_that_is_down_or_cannot_be_read_is_not_written_over() {
+    let office = Office::open();
+    let key = office.make(&json!({"name": "app"}));
+    office.world.store_down.set(true);
+    assert_eq!(office.ask("POST", "/v1/keys", &json!({"name": "b"})).status, 500);
+    office.world.store_down.set(false);
+    office.world.remembered.borrow_mut().insert("keys".to_owned(), ("{".into(), START * 2));
+    let told = office.ask("POST", "/v1/keys", &json!({"name": "b"}));
+    assert!(told.status == 500 && told.body["error"]["message"].as_str().unwrap().contains("cannot be read"));
+    assert_eq!(office.world.remembered.borrow().get("keys").unwrap().0, "{");
+    assert_eq!(office.chat(&key, "cheap").0, 200, "what is known goes on");
 }

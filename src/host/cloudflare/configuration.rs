@@ -3,7 +3,7 @@
 //! No request is served by one that was replaced more than a minute ago. KV's own copies are at most 30 s old, and an
 //! isolate believes what it has read for less than the other 30: for the first half it asks nobody, then it reads
 //! behind the request's back, and when it has slept for longer, the request waits. An isolate that is always busy reads 5,760
-//! times a day, of 100,000 that KV's free plan has.
+//! times a day, of 100,000 that KV's free plan has, and as often the keys that were made at run time.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -11,11 +11,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::future::{Either, select};
+use futures::future::{Either, join, select};
 use worker::{Context, Delay, Env};
 
 use super::{namespace, now, recall, remember};
-use crate::auth::Keyless;
+use crate::auth::{Keyless, issued};
 use crate::config::version::version;
 use crate::config::{Config, Reading};
 use crate::host::{Millis, StoreDown};
@@ -92,12 +92,25 @@ fn known() -> Option<Arc<Gateway>> {
     CURRENT.with_borrow(Current::gateway)
 }
 
-/// Reads the configuration, and takes it if it is another one; then, if it is from KV, its text is returned.
+/// Reads the configuration, and the keys that were made at run time.
 async fn renew(env: &Env) -> Option<Bytes> {
-    let stored = match namespace(env) {
-        Some(kv) => recall(&kv, "config").await,
-        None => Ok(None),
+    let Some(kv) = namespace(env) else { return renew_configuration(env, Ok(None)).await };
+    // At once: an isolate that begins has a request waiting.
+    let (stored, keys) = join(recall(&kv, "config"), recall(&kv, issued::KEY)).await;
+    let good = renew_configuration(env, stored).await;
+    let learned = match keys {
+        Ok(Some(keys)) => known().map_or(Ok(()), |gateway| gateway.learn_keys(&keys)),
+        Ok(None) => Ok(()),
+        Err(StoreDown(why)) => Err(format!("the keys in the store cannot be read: {why}")),
     };
+    if let Err(why) = learned {
+        worker::console_error!("{why}");
+    }
+    good
+}
+
+/// Takes the configuration if it is another one; then, if it is from KV, its text is returned.
+async fn renew_configuration(env: &Env, stored: Result<Option<Bytes>, StoreDown>) -> Option<Bytes> {
     let stored = match stored {
         Ok(stored) => stored,
         Err(StoreDown(why)) => {

@@ -7,7 +7,6 @@ use http_body_util::{BodyExt as _, Limited};
 use hyper::body::{Body as _, Incoming as Received};
 
 use super::request::headers;
-use crate::auth;
 use crate::host::{Body, Headers, Incoming, Millis};
 use crate::serve::Gateway;
 
@@ -25,7 +24,7 @@ pub(super) async fn incoming(request: hyper::Request<Received>, gateway: &Gatewa
         headers.push("host", authority.as_str());
     }
     let declared = body.size_hint().lower();
-    let body = if auth::caller(&gateway.config, gateway.keyless, (&headers, head.uri.query()), now).is_err() {
+    let body = if gateway.caller((&headers, head.uri.query()), now).is_err() {
         // No memory for those who will be refused.
         discard(body).await;
         Body::Whole(Bytes::new())

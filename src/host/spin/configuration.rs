@@ -11,7 +11,7 @@ use spin_sdk::variables;
 use spin_sdk::wasip3::spawn;
 
 use super::{log, now, recall, remember};
-use crate::auth::Keyless;
+use crate::auth::{Keyless, issued};
 use crate::config::version::version;
 use crate::config::{Config, Draft, Mistake, Reading};
 use crate::host::{Host, Millis, StoreDown};
@@ -64,8 +64,24 @@ fn known() -> Option<Arc<Gateway>> {
     CURRENT.with_borrow(Current::gateway)
 }
 
-/// Reads the configuration, and takes it if it is another one; then, if it is from the store, its text is returned.
+/// Reads the configuration, and the keys that were made at run time.
 async fn renew() -> Option<Bytes> {
+    let good = renew_configuration().await;
+    if let Some(gateway) = known() {
+        let learned = match recall(issued::KEY).await {
+            Ok(Some(keys)) => gateway.learn_keys(&keys),
+            Ok(None) => Ok(()),
+            Err(StoreDown(why)) => Err(format!("the keys in the store cannot be read: {why}")),
+        };
+        if let Err(why) = learned {
+            log(&why);
+        }
+    }
+    good
+}
+
+/// Reads the configuration, and takes it if it is another one; then, if it is from the store, its text is returned.
+async fn renew_configuration() -> Option<Bytes> {
     let stored = match recall("config").await {
         Ok(stored) => stored,
         Err(StoreDown(why)) => {

@@ -1,6 +1,9 @@
 //! What a caller's key is good for, and what pages in browsers are told.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
 use crate::caller::Dialect;
 use crate::client::{self, Whole};
@@ -23,6 +26,7 @@ pub(crate) fn add(suite: &mut Suite) {
     }
     let stream = "keys::a_page_of_a_listed_origin_may_read_what_is_streamed";
     suite.add(stream, page).field("origins", json!(["https://*.example.com"]));
+    suite.add("keys::one_is_made_used_rotated_and_revoked_while_the_gateway_runs", made).field("admin", json!(true));
 }
 
 async fn refused(test: Test, dialect: Dialect, why: &str) {
@@ -42,6 +46,51 @@ async fn models(test: Test, dialect: Dialect) {
     let is_own = |id: &&Value| id.as_str().is_some_and(|id| id.starts_with("up-") && id.ends_with("text"));
     assert!(!ids.is_empty() && ids.iter().all(is_own), "{ids:?}");
     test.exchange();
+}
+
+/// The longest until all processes of a host know what was changed in one of them.
+const KNOWN: Duration = Duration::from_secs(70);
+
+async fn made(test: Test) {
+    let admin = |method: &'static str, path: String, body: Value| {
+        let (headers, address) = (Dialect::OpenaiChat.headers(&test.key), test.host.address);
+        async move { client::send(address, method, &path, &headers, body.to_string()).await.whole().await }
+    };
+    let name = format!("made-for-{}", test.caller);
+    let one = format!("/v1/keys/{name}");
+    let body = json!({"name": name, "models": ["up-openai/*"], "tags": ["made"]});
+    let reply = admin("POST", "/v1/keys".to_owned(), body).await;
+    assert_eq!(reply.status, 201, "{}", reply.text());
+    let first = reply.json()["key"].as_str().expect("the key is shown").to_owned();
+    answers(&test, &first, 200).await;
+    let list = admin("GET", "/v1/keys".to_owned(), Value::Null).await;
+    assert!(list.text().contains(&name) && !list.text().contains(&first), "{}", list.text());
+
+    let reply = admin("POST", format!("{one}/rotate"), json!({})).await;
+    let second = reply.json()["key"].as_str().unwrap_or_else(|| panic!("no key: {}", reply.text())).to_owned();
+    answers(&test, &second, 200).await;
+    answers(&test, &first, 401).await;
+    let reply = admin("PATCH", one.clone(), json!({"models": ["up-anthropic/*"]})).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    answers(&test, &second, 403).await;
+    let reply = admin("DELETE", one, Value::Null).await;
+    assert_eq!((reply.status, reply.json()), (200, json!({"deleted": true})));
+    answers(&test, &second, 401).await;
+}
+
+/// Asks with a key until it is answered so.
+async fn answers(test: &Test, key: &str, status: u16) {
+    let dialect = Dialect::OpenaiChat;
+    let deadline = Instant::now() + KNOWN;
+    loop {
+        let (path, body) = dialect.sent(&dialect.request("up-openai/text", &test.prompt()));
+        let reply = client::send(test.host.address, "POST", &path, &dialect.headers(key), body).await.whole().await;
+        if reply.status == status {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{} and not {status}: {}", reply.status, reply.text());
+        sleep(Duration::from_millis(500)).await;
+    }
 }
 
 async fn send(test: &Test, method: &str, headers: &[(&'static str, &str)], body: String) -> Whole {
