@@ -12,8 +12,9 @@ pub mod spin;
 
 use bytes::Bytes;
 
-use crate::limit::{Add, Admission, Bound};
-use crate::record::Record;
+use crate::limit::{Admission, Bound};
+use crate::receipt::Ids;
+use crate::record::{Record, Settlement};
 use crate::relay::{Gone, Relay};
 
 /// Unix time in milliseconds.
@@ -48,11 +49,15 @@ pub trait Host {
     /// All of `bounds` or none: adds each to its counter if every sum then stays within its limit.
     async fn admit(&self, bounds: &[Bound]) -> Result<Admission, StoreDown>;
 
-    /// Adds to counters, once, before the reply ends where the store is quick, else after it.
-    async fn settle(&self, adds: Vec<Add>);
+    /// Adds to counters and keeps the receipt, once, and all or nothing of it where the store has transactions: before the
+    /// reply ends where it is quick, else after it.
+    async fn settle(&self, settlement: Settlement);
 
     /// Every counter whose name starts with `prefix`, in no order.
     async fn totals(&self, prefix: &str) -> Result<Vec<(String, i64)>, StoreDown>;
+
+    /// The receipts of `caller` with these ids, in their order, `most` at most; `None` where this host keeps none.
+    async fn receipts(&self, caller: &str, ids: &Ids, most: usize) -> Result<Option<Vec<String>>, StoreDown>;
 
     /// What was last kept under `key`, as far as this host knows by now; nothing where it keeps nothing.
     async fn recall(&self, key: &str) -> Result<Option<Bytes>, StoreDown>;

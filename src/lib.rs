@@ -23,6 +23,7 @@ pub mod pause;
 pub mod platform;
 pub mod price;
 pub mod quirks;
+pub mod receipt;
 pub mod record;
 pub mod relay;
 pub mod rerank;

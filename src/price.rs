@@ -257,6 +257,16 @@ impl Picodollars {
     }
 }
 
+/// Written as a JSON number of dollars, as other gateways tell costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dollars(pub Picodollars);
+
+impl Write for Dollars {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.0.dollars().as_bytes());
+    }
+}
+
 impl Write for Picodollars {
     fn write(&self, out: &mut Vec<u8>) {
         self.0.write(out);

@@ -11,8 +11,9 @@ use crate::limit::Add;
 use crate::limit::calendar::day;
 use crate::limit::ticket::{Spent, Ticket};
 use crate::price::{Picodollars, cost};
+use crate::receipt::{Kept, first_id};
 use crate::route::Outcome;
-use crate::route::health::Verdict;
+use crate::route::health::{HASH_START, Verdict, hash};
 use crate::route::watch::Watch;
 use crate::wire::json::{to_string, written};
 
@@ -22,6 +23,12 @@ pub struct Record {
     pub id: String,
     pub path: &'static str,
     pub started: Millis,
+    /// From which its dice are rolled.
+    pub chance: u64,
+    /// By which configuration it is served.
+    pub configuration: String,
+    /// How long its receipt is kept; 0 where none is.
+    pub receipts_ms: Millis,
     pub caller: String,
     /// As the caller named it.
     pub model: String,
@@ -125,14 +132,26 @@ pub struct Tally {
 pub struct Settlement {
     pub line: String,
     pub adds: Vec<Add>,
+    /// Kept with the additions, or none of it. What was refused has none: nobody could be kept from filling the store.
+    pub receipt: Option<Kept>,
+}
+
+impl Settlement {
+    /// Whether there is anything to settle.
+    pub fn is_empty(&self) -> bool {
+        self.adds.is_empty() && self.receipt.is_none()
+    }
 }
 
 impl Record {
     pub fn open(id: String, path: &'static str, started: Millis) -> Self {
         Self {
+            chance: hash(HASH_START, id.as_bytes()),
             id,
             path,
             started,
+            configuration: String::new(),
+            receipts_ms: 0,
             caller: String::new(),
             model: String::new(),
             rules: Vec::new(),
@@ -168,7 +187,7 @@ impl Record {
         let last = self.served.as_ref()?.cost(tally)?;
         let (told, source) = self.parts.iter().try_fold(last, |(sum, source), part| {
             let (cost, own) = part.served.cost(&part.tally)?;
-            let source = if source == own { source } else { "several" };
+            let source = if source == own { source } else { SEVERAL };
             Some((Picodollars(sum.0.saturating_add(cost.0)), source))
         })?;
         // What somebody is paid of whom no price is known stays unknown, and hides nothing of what is known.
@@ -214,7 +233,7 @@ impl Record {
         let stated = tally.as_ref().and_then(|tally| self.cost(tally));
         // Where nobody answered, what those are paid who were asked is all.
         let alone = || self.known_cost(None).filter(|_| self.served.is_none()).map(|cost| (cost, "estimated"));
-        let line = self.line(end, tally.as_ref(), stated.or_else(alone), now);
+        let text = self.text(end, tally.as_ref(), stated.or_else(alone), now);
         let cost = stated.map(|(cost, _)| cost);
         // Under a cap an answer of unknown cost is taken to have cost what was held for it: a prompt so long that
         // another price applies would otherwise be free.
@@ -235,7 +254,14 @@ impl Record {
         }
         // They are paid whatever came of the others.
         adds.extend(self.attempts.iter().filter_map(|attempt| self.abandoned_add(attempt)));
-        Settlement { line, adds }
+        let line = format!(r#"{{"event":"request",{}"#, text.strip_prefix('{').unwrap_or_default());
+        let receipt = (self.receipts_ms > 0 && self.ticket.is_some()).then(|| Kept {
+            caller: self.caller,
+            id: self.id,
+            text,
+            oldest: first_id(now.saturating_sub(self.receipts_ms)),
+        });
+        Settlement { line, adds, receipt }
     }
 
     fn abandoned_add(&self, attempt: &Attempt) -> Option<Add> {
@@ -246,7 +272,17 @@ impl Record {
         Some(Add { counter, add: cost.as_i64(), expires: None })
     }
 
-    fn line(&self, end: End, tally: Option<&Tally>, cost: Option<(Picodollars, &str)>, now: Millis) -> String {
+    /// Which prices a source's word for a cost means; `None` where they are the upstream's own, or of several.
+    fn price_version<'a>(&'a self, source: &'a str) -> Option<&'a str> {
+        match source {
+            CONFIGURATION => Some(self.configuration.as_str()).filter(|version| !version.is_empty()),
+            REPORTED | SEVERAL => None,
+            table => Some(table),
+        }
+    }
+
+    /// What the log line and the receipt say.
+    fn text(&self, end: End, tally: Option<&Tally>, cost: Option<(Picodollars, &str)>, now: Millis) -> String {
         let attempts: Vec<AttemptLine> = self
             .attempts
             .iter()
@@ -261,21 +297,23 @@ impl Record {
         // Of one who answered alone, what follows says all.
         let told = self.told(tally).filter(|_| !self.parts.is_empty());
         let parts: Vec<PartLine> = told
-            .map(|(served, tally, _)| PartLine {
+            .map(|(served, tally, _)| (served, tally, served.cost(tally)))
+            .map(|(served, tally, cost)| PartLine {
                 target: &served.target,
                 input_tokens: tally.usage.input,
                 cached_input_tokens: tally.usage.cached_input,
                 cache_write_tokens: tally.usage.cache_write,
                 output_tokens: tally.usage.output,
                 reasoning_tokens: tally.usage.reasoning,
-                cost_picodollars: served.cost(tally).map(|(cost, _)| cost),
+                cost_picodollars: cost.map(|(cost, _)| cost),
+                price_version: cost.and_then(|(_, source)| self.price_version(source)),
             })
             .collect();
         let tally = tally.map(|tally| self.whole(*tally));
         let usage = tally.map(|tally| tally.usage).unwrap_or_default();
         let line = Line {
-            event: "request",
             id: &self.id,
+            at: self.started,
             caller: &self.caller,
             path: self.path,
             model: &self.model,
@@ -300,6 +338,7 @@ impl Record {
             searches: tally.map(|tally| tally.bill.searches).filter(|searches| *searches > 0),
             cost_picodollars: cost.map(|(cost, _)| cost),
             cost_source: cost.map(|(_, source)| source),
+            price_version: cost.and_then(|(_, source)| self.price_version(source)),
             ms: now.saturating_sub(self.started),
             first_byte_ms: self.first_byte_ms,
         };
@@ -312,8 +351,8 @@ impl Served {
     fn cost(&self, tally: &Tally) -> Option<(Picodollars, &str)> {
         let priced = |priced: &Priced| cost(&tally.usage, &tally.bill, &priced.price);
         match (&self.price, tally.bill.cost) {
-            (Some(price @ Priced { origin: Origin::Configuration, .. }), _) => Some((priced(price)?, "configuration")),
-            (_, Some(reported)) => Some((reported, "reported")),
+            (Some(price @ Priced { origin: Origin::Configuration, .. }), _) => Some((priced(price)?, CONFIGURATION)),
+            (_, Some(reported)) => Some((reported, REPORTED)),
             (Some(price @ Priced { origin: Origin::Table(source), .. }), None) => Some((priced(price)?, source)),
             (None, None) => None,
         }
@@ -334,8 +373,9 @@ impl End {
 
 written! {
     struct Line<'a> {
-        event: &'static str,
         id: &'a str,
+        /// When the request came.
+        at: Millis,
         caller: &'a str,
         path: &'static str,
         model: &'a str,
@@ -365,6 +405,8 @@ written! {
         /// `reported` by the upstream, by the `configuration`, or where the catalogue has it from; `several` of these; `estimated`
         /// where nobody answered and somebody is paid.
         cost_source: Option<&'a str>,
+        /// By which prices it was reckoned: where the catalogue has them from and when they were read, or which configuration.
+        price_version?: Option<&'a str>,
         ms: Millis,
         first_byte_ms: Option<Millis>,
     }
@@ -386,8 +428,13 @@ written! {
         output_tokens: u64,
         reasoning_tokens: u64,
         cost_picodollars: Option<Picodollars>,
+        price_version?: Option<&'a str>,
     }
 }
+
+const CONFIGURATION: &str = "configuration";
+const REPORTED: &str = "reported";
+const SEVERAL: &str = "several";
 
 /// The counters of one answer: `usage/CALLER/DAY/FIELD/TARGET`.
 fn usage_adds(

@@ -595,7 +595,7 @@ pub async fn pump<H: Host>(host: &H, mut upstream: H::Body, mut relay: Relay, re
     }
     let settlement = record.close(end, Some(relay.tally()), host.now());
     host.log(&settlement.line);
-    host.settle(settlement.adds).await;
+    host.settle(settlement).await;
     drop(caller);
     if let Some(mut upstream) = upstream {
         // The connection can be used again once its body has been read to the end, which is at most a few bytes away.

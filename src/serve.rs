@@ -13,6 +13,7 @@ mod media;
 mod prepare;
 pub mod prices;
 mod question;
+mod receipts;
 mod splice;
 mod sync;
 
@@ -28,6 +29,7 @@ use self::door::{Call, Door, door};
 use self::explain::explain;
 use self::head::{JSON, early_head, header_text, name_request};
 use self::prepare::prepare;
+use self::receipts::generation;
 use self::splice::carry;
 use self::sync::Sharing;
 use crate::auth::issued::Ring;
@@ -37,8 +39,10 @@ use crate::dialect::{Inbound, ai_sdk};
 use crate::error::{Error, Kind};
 use crate::host::{Headers, Host, Incoming, Millis, Reply, ReplyBody};
 use crate::limit::rule::{Every, Limit, Unit, spent};
+use crate::receipt;
 use crate::record::{self, End, Record, Tally};
 use crate::route;
+use crate::route::health::{HASH_START, hash};
 use crate::route::watch::Shared;
 use crate::wire::json::{to_vec, written};
 
@@ -76,7 +80,8 @@ impl Gateway {
 
 /// Answers one request. Never fails: what goes wrong is an answer too.
 pub async fn serve<H: Host>(gateway: &Gateway, host: &H, request: Incoming) -> Reply<H::Body> {
-    let id = format!("req_{:016x}{:016x}", host.random(), host.random());
+    let now = host.now();
+    let drawn = [host.random(), host.random()];
     let door = door(&request.path, request.query.as_deref(), &request.headers);
     if door.is_some()
         && let Some(reply) = cors::preflight(gateway, &request)
@@ -85,9 +90,8 @@ pub async fn serve<H: Host>(gateway: &Gateway, host: &H, request: Incoming) -> R
     }
     // Whose page is refused is told so by its browser, which knows no more than that.
     let origin = request.headers.get("origin").map(str::to_owned);
-    let reader =
-        origin.filter(|origin| caller(gateway, &request, host.now()).is_ok_and(|caller| caller.is_for(origin)));
-    let mut reply = answered(gateway, host, (id, door, reader.as_deref()), request).await;
+    let reader = origin.filter(|origin| caller(gateway, &request, now).is_ok_and(|caller| caller.is_for(origin)));
+    let mut reply = answered(gateway, host, (now, drawn), (door, reader.as_deref()), request).await;
     if let Some(origin) = &reader {
         cors::let_read(&mut reply.headers, origin);
     }
@@ -98,9 +102,11 @@ pub async fn serve<H: Host>(gateway: &Gateway, host: &H, request: Incoming) -> R
 async fn answered<H: Host>(
     gateway: &Gateway,
     host: &H,
-    (id, door, reader): (String, Option<Door>, Option<&str>),
+    (now, drawn): (Millis, [u64; 2]),
+    (door, reader): (Option<Door>, Option<&str>),
     request: Incoming,
 ) -> Reply<H::Body> {
+    let id = receipt::id(now, drawn);
     let is_get = matches!(request.method.as_str(), "GET" | "HEAD");
     let dialect = match &door {
         Some(Door::Call(call) | Door::Explain(Some(call))) => call.dialect,
@@ -116,14 +122,22 @@ async fn answered<H: Host>(
         Some(Door::Model(..)) if request.method == "POST" => Err(nowhere(&request.path)),
         None => Err(nowhere(&request.path)),
         Some(Door::Call(call)) if request.method == "POST" => {
-            let record = Record::open(id, call.path, host.now());
+            let config = &gateway.config;
+            let [high, low] = drawn;
+            let record = Record {
+                // Its id has no room for all that was drawn.
+                chance: hash(HASH_START, format!("req_{high:016x}{low:016x}").as_bytes()),
+                configuration: config.version.clone(),
+                receipts_ms: config.receipts_ms,
+                ..Record::open(id, call.path, now)
+            };
             return ask(gateway, host, (call, reader), record, request).await;
         }
         Some(Door::Call(_)) if asks_for_websocket(&request.headers) => {
             Err(Error::new(Kind::NoWebSocket, "this path takes POST; there is no WebSocket here"))
         }
         Some(Door::Explain(call)) if request.method == "POST" => {
-            explain(gateway, call, &request, &mut Record::open(id.clone(), "/v1/explain", host.now()))
+            explain(gateway, call, &request, &mut Record::open(id.clone(), "/v1/explain", now))
         }
         Some(Door::Call(_) | Door::Explain(_)) => return wrong_method(dialect, &id, "POST"),
         Some(Door::Keys(asked)) if !asked.takes(&request.method) => {
@@ -142,6 +156,7 @@ async fn answered<H: Host>(
         Some(Door::Models(_)) => models(gateway, dialect, &request, host.now()),
         Some(Door::Model(_, name)) => model(gateway, dialect, &name, &request, host.now()),
         Some(Door::Usage) => usage(gateway, host, &request).await,
+        Some(Door::Generation) => generation(gateway, host, &request).await,
     };
     match answer {
         Ok(body) => whole(200, Headers::from_iter([("content-type", JSON), ("x-tollgate-id", &id)]), body),
@@ -157,7 +172,7 @@ fn home() -> Vec<u8> {
     let home = concat!(
         r#"{"name":"tollgate","version":""#,
         env!("CARGO_PKG_VERSION"),
-        r#"","endpoints":["POST /v1/chat/completions","POST /v1/responses","POST /v1/messages","POST /v1/messages/count_tokens","POST /v1beta/models/{model}:generateContent","POST /v1beta/models/{model}:streamGenerateContent","POST /v1beta/models/{model}:countTokens","POST /v1/completions","POST /v1/embeddings","POST /v1/rerank","POST /v1/explain","POST /v4/ai/language-model","POST /v4/ai/embedding-model","POST /v4/ai/reranking-model","GET /v4/ai/config","GET /v1/models","GET /v1/models/{model}","GET /v1/usage","GET /v1/keys","POST /v1/keys","GET /v1/keys/{name}","PATCH /v1/keys/{name}","DELETE /v1/keys/{name}","POST /v1/keys/{name}/rotate","GET /health"],"#,
+        r#"","endpoints":["POST /v1/chat/completions","POST /v1/responses","POST /v1/messages","POST /v1/messages/count_tokens","POST /v1beta/models/{model}:generateContent","POST /v1beta/models/{model}:streamGenerateContent","POST /v1beta/models/{model}:countTokens","POST /v1/completions","POST /v1/embeddings","POST /v1/rerank","POST /v1/explain","POST /v4/ai/language-model","POST /v4/ai/embedding-model","POST /v4/ai/reranking-model","GET /v4/ai/config","GET /v1/models","GET /v1/models/{model}","GET /v1/usage","GET /v1/generation?id={id}","GET /v1/keys","POST /v1/keys","GET /v1/keys/{name}","PATCH /v1/keys/{name}","DELETE /v1/keys/{name}","POST /v1/keys/{name}/rotate","GET /health"],"#,
         r#""try":"POST /v1/chat/completions with {\"model\":\"tollgate/echo\",\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}"}"#,
     );
     home.into()
@@ -323,8 +338,8 @@ fn refused<B>(dialect: Inbound, id: &str, error: &Error, limits: Vec<(&'static s
 async fn close<H: Host>(host: &H, record: Record, end: End, tally: Option<Tally>) {
     let settlement = record.close(end, tally, host.now());
     host.log(&settlement.line);
-    if !settlement.adds.is_empty() {
-        host.settle(settlement.adds).await;
+    if !settlement.is_empty() {
+        host.settle(settlement).await;
     }
 }
 

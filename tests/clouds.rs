@@ -17,7 +17,9 @@ use tollgate::auth::sigv4::Signer;
 use tollgate::config::{Config, Draft};
 use tollgate::host::{Answer, Body, Broken, Headers, Host, Incoming, Millis, Outgoing, Reply, ReplyBody};
 use tollgate::host::{StoreDown, Unreachable};
-use tollgate::limit::{Add, Admission, Bound};
+use tollgate::limit::{Admission, Bound};
+use tollgate::receipt::Ids;
+use tollgate::record::Settlement;
 use tollgate::relay::{Gone, Sink, pump};
 use tollgate::serve::{Gateway, serve};
 
@@ -78,7 +80,11 @@ impl Host for Instant<'_> {
         Ok(Admission::Admitted(Vec::new()))
     }
 
-    async fn settle(&self, _: Vec<Add>) {}
+    async fn settle(&self, _: Settlement) {}
+
+    async fn receipts(&self, _: &str, _: &Ids, _: usize) -> Result<Option<Vec<String>>, StoreDown> {
+        Ok(None)
+    }
 
     async fn totals(&self, _: &str) -> Result<Vec<(String, i64)>, StoreDown> {
         Ok(Vec::new())

@@ -7,6 +7,7 @@ use super::caller::CallerDraft;
 use super::limit::LimitDraft;
 use super::model::PriceDraft;
 use super::provider::{ProviderDraft, secret_names};
+use super::receipts::ReceiptsDraft;
 use super::refresh::CatalogDraft;
 use super::{AWS_ACCESS_KEY, AWS_REGION, AWS_SECRET_KEY, AWS_SESSION_TOKEN, FIRST_SECRET};
 use crate::catalog;
@@ -42,6 +43,8 @@ objects! {
         pub prices: Named<PriceDraft> = Named::default(),
         /// Prices newer than those that came with the gateway.
         pub catalog: CatalogDraft = CatalogDraft::default(),
+        /// What is kept of each request that was put to a model.
+        pub receipts: ReceiptsDraft = ReceiptsDraft::default(),
     }
 
     /// How long upstreams and callers wait.
@@ -97,7 +100,7 @@ fn above_zero(number: Shape) -> Shape {
 }
 
 written! {
-    impl Draft { body_bytes_max?, strict?, timeouts, policy, rules?, media, providers?, models?, callers?, limits?, prices?, catalog }
+    impl Draft { body_bytes_max?, strict?, timeouts, policy, rules?, media, providers?, models?, callers?, limits?, prices?, catalog, receipts }
     impl Timeouts { first_byte_ms?, idle_ms?, total_ms?, heartbeat_ms? }
     impl MediaDraft { fetch?, hosts?, files_max?, file_bytes_max?, bytes_max?, ms_max? }
     impl AliasDraft { targets, strict?, first_byte_ms?, idle_ms?, total_ms?, heartbeat_ms?, policy? }

@@ -32,7 +32,9 @@ use self::upstream::Upstream;
 use super::{
     Answer, Body, Broken, Headers, Host, Incoming, Millis, Outgoing, Reply, ReplyBody, StoreDown, Unreachable,
 };
-use crate::limit::{Add, Admission, Bound};
+use crate::limit::{Admission, Bound};
+use crate::receipt::Ids;
+use crate::record::Settlement;
 use crate::relay;
 use crate::serve::{prices, serve};
 
@@ -254,13 +256,17 @@ impl Host for Visit {
         self.store.admit(bounds).await
     }
 
-    async fn settle(&self, adds: Vec<Add>) {
+    async fn settle(&self, settlement: Settlement) {
         // A hop to the counters would keep the reply waiting.
         let store = self.store.clone();
         match &self.context {
-            Some(context) => context.wait_until(async move { store.settle(adds).await }),
-            None => store.settle(adds).await,
+            Some(context) => context.wait_until(async move { store.settle(settlement).await }),
+            None => store.settle(settlement).await,
         }
+    }
+
+    async fn receipts(&self, caller: &str, ids: &Ids, most: usize) -> Result<Option<Vec<String>>, StoreDown> {
+        self.store.receipts(caller, ids, most).await
     }
 
     async fn totals(&self, prefix: &str) -> Result<Vec<(String, i64)>, StoreDown> {

@@ -8,6 +8,7 @@ mod body;
 mod configuration;
 mod counters;
 mod outlet;
+mod receipts;
 
 use std::cell::RefCell;
 use std::io::Write as _;
@@ -33,7 +34,9 @@ use self::outlet::Outlet;
 use super::{Answer, Broken, Headers, Host, Incoming, Millis, Outgoing, Reply, ReplyBody, StoreDown, Unreachable};
 use crate::dialect::Inbound;
 use crate::error::{Error, Kind};
-use crate::limit::{Add, Admission, Bound};
+use crate::limit::{Admission, Bound};
+use crate::receipt::Ids;
+use crate::record::Settlement;
 use crate::relay::{Gone, Sink, pump};
 use crate::serve::{Gateway, serve};
 
@@ -135,8 +138,9 @@ async fn finish(body: ReplyBody<Chunks>, exchange: &Exchange) {
         }
         ReplyBody::Relayed { upstream, relay, record } => pump(exchange, upstream, *relay, *record, caller).await,
     }
-    let unsettled = exchange.unsettled.take();
-    counters::settle(unsettled).await;
+    for settlement in exchange.unsettled.take() {
+        settle(settlement).await;
+    }
     if let Some(gateway) = exchange.sharing.take() {
         gateway.sync(exchange).await;
         configuration::refresh(&gateway, exchange).await;
@@ -153,7 +157,7 @@ type Chunks = BodyDataStream<IncomingResponseBody>;
 struct Exchange {
     body: Outlet,
     /// Kept until the reply is out.
-    unsettled: RefCell<Vec<Add>>,
+    unsettled: RefCell<Vec<Settlement>>,
     /// Told when all is done what was learned.
     sharing: RefCell<Option<Arc<Gateway>>>,
     early: RefCell<Option<Early>>,
@@ -240,12 +244,16 @@ impl Host for Exchange {
     }
 
     /// Of a relayed reply before its end; of a whole one when it is out, since a store may take its time.
-    async fn settle(&self, adds: Vec<Add>) {
+    async fn settle(&self, settlement: Settlement) {
         if self.body.is_open().await {
-            counters::settle(adds).await;
+            settle(settlement).await;
         } else {
-            self.unsettled.borrow_mut().extend(adds);
+            self.unsettled.borrow_mut().push(settlement);
         }
+    }
+
+    async fn receipts(&self, caller: &str, ids: &Ids, most: usize) -> Result<Option<Vec<String>>, StoreDown> {
+        receipts::list(caller, ids, most).await.map(Some)
     }
 
     async fn totals(&self, prefix: &str) -> Result<Vec<(String, i64)>, StoreDown> {
@@ -262,6 +270,14 @@ impl Host for Exchange {
 
     fn log(&self, line: &str) {
         log(line);
+    }
+}
+
+/// The store has no transactions. What is counted holds limits, so it goes first.
+async fn settle(Settlement { adds, receipt, .. }: Settlement) {
+    counters::settle(adds).await;
+    if let Some(receipt) = receipt {
+        receipts::keep(receipt, now()).await;
     }
 }
 

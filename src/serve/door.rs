@@ -19,6 +19,8 @@ pub(super) enum Door {
     Usage,
     /// Keys that are made at run time.
     Keys(Keys),
+    /// The receipt of one request.
+    Generation,
     Home,
     Health,
 }
@@ -87,6 +89,7 @@ fn plain(path: &str, query: Option<&str>, headers: &Headers) -> Option<Door> {
         }),
         "/models" => Door::Models(path.starts_with("/v1beta").then_some(Inbound::Gemini)),
         "/usage" => Door::Usage,
+        "/generation" => Door::Generation,
         "" => Door::Home,
         "/health" => Door::Health,
         _ if rest.starts_with("/keys") => Door::Keys(Keys::of(rest.strip_prefix("/keys")?)?),

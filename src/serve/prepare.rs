@@ -25,7 +25,6 @@ use crate::route::behind::Behind;
 use crate::route::check_name;
 use crate::route::demand::Asked;
 use crate::route::dice::Dice;
-use crate::route::health::{HASH_START, hash};
 use crate::route::lay::{Laid, Wanted, lay};
 use crate::route::order::{Candidate, Order};
 use crate::route::place::Unfit;
@@ -204,8 +203,7 @@ pub(super) fn read<'a>(
     wishes.tags.extend(more);
     record.tags.clone_from(&wishes.tags);
     record.user.clone_from(&wishes.user);
-    // As much chance as is in its id.
-    let mut dice = Dice::new(hash(HASH_START, record.id.as_bytes()));
+    let mut dice = Dice::new(record.chance);
     let asked = Asked::new(dialect, ask, &body, bytes);
     let size = Size::of(&asked);
     let wanted = Wanted {

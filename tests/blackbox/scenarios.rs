@@ -15,6 +15,7 @@ mod log;
 mod media;
 mod operations;
 mod pairs;
+mod receipts;
 mod routing;
 mod splice;
 mod starts;
@@ -56,6 +57,7 @@ pub(crate) fn all() -> Suite {
         input::add,
         surface::add,
         log::add,
+        receipts::add,
         operations::add,
         starts::add,
         changes::add,

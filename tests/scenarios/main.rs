@@ -23,6 +23,7 @@ mod pieces;
 mod prices;
 mod providers;
 mod quirks;
+mod receipts;
 mod script;
 mod world;
 
@@ -37,8 +38,10 @@ use tollgate::auth::Keyless;
 use tollgate::config::{Config, Draft};
 use tollgate::dialect::Inbound;
 use tollgate::host::{Body, Headers, Incoming, Millis, ReplyBody};
+use tollgate::receipt::Receipt;
 use tollgate::relay::pump;
 use tollgate::serve::{Gateway, serve};
+use tollgate::wire::json::parse;
 
 use script::{Ask, Scenario, Settings};
 use world::{FILES, Received, Scripted, Task, World};
@@ -281,11 +284,53 @@ impl Run {
         for (counter, total) in &counted {
             assert_eq!(counters.get(counter).copied().unwrap_or(0), *total, "{name}: {counter}");
         }
+        self.check_receipts(name);
         // Another model may be asked without a limit that has no room.
         let is_elsewhere = self.replies.iter().any(|told| told.line["limits"].is_array());
         if counters.keys().any(|counter| counter.starts_with("hold/")) && !is_elsewhere {
             assert_eq!(settled, self.world.admitted.get(), "{name}: what was admitted is not what was settled");
         }
+    }
+
+    /// Whatever was settled has a receipt, which says what the line says; and the totals are the sum of them.
+    fn check_receipts(&self, name: &str) {
+        let receipts = self.world.receipts.borrow();
+        let mut sums: BTreeMap<String, i64> = BTreeMap::new();
+        for ((caller, id), text) in receipts.iter() {
+            let lines = self.replies.iter().map(|told| &told.line);
+            let line = lines.filter(|line| line["id"] == id.as_str()).collect::<Vec<_>>();
+            let [line] = line.as_slice() else { panic!("{name}: {id} has {} lines", line.len()) };
+            assert_eq!(**line, {
+                let mut said: Value = serde_json::from_str(text).unwrap();
+                said["event"] = json!("request");
+                said
+            });
+            let receipt: Receipt = parse(text).unwrap();
+            assert_eq!((receipt.caller.as_str(), receipt.id.as_str()), (caller.as_str(), id.as_str()), "{name}");
+            let day = "2026-11-21";
+            for (target, share) in receipt.shares() {
+                for (field, add) in [
+                    ("requests", share.requests),
+                    ("input_tokens", share.input_tokens),
+                    ("cached_input_tokens", share.cached_input_tokens),
+                    ("cache_write_tokens", share.cache_write_tokens),
+                    ("output_tokens", share.output_tokens),
+                    ("reasoning_tokens", share.reasoning_tokens),
+                    ("cost_picodollars", share.cost_picodollars),
+                    ("unpriced_requests", share.unpriced_requests),
+                    ("cut_requests", share.cut_requests),
+                ] {
+                    *sums.entry(format!("usage/{caller}/{day}/{field}/{target}")).or_default() += add;
+                }
+            }
+        }
+        sums.retain(|_, sum| *sum != 0);
+        let counters = self.world.counters.borrow();
+        let totals = counters.iter().filter(|(counter, _)| counter.starts_with("usage/"));
+        let totals: BTreeMap<String, i64> = totals.map(|(counter, total)| (counter.clone(), *total)).collect();
+        assert_eq!(sums, totals, "{name}: the totals are not the sum of the receipts");
+        let settled = self.replies.iter().filter(|told| told.line["end"] != "refused").count();
+        assert_eq!(receipts.len(), settled, "{name}: not every request has a receipt");
     }
 
     fn told(&self) -> String {

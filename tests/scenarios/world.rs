@@ -12,7 +12,9 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use tollgate::host::{Answer, Broken, Headers, Host, Method, Millis, Outgoing, StoreDown, Unreachable};
-use tollgate::limit::{Add, Admission, Bound, decide};
+use tollgate::limit::{Admission, Bound, decide};
+use tollgate::receipt::{Ids, Kept};
+use tollgate::record::Settlement;
 use tollgate::relay::{Gone, Sink};
 
 use crate::script::{Act, Script};
@@ -38,6 +40,8 @@ pub struct World {
     pub counters: RefCell<BTreeMap<String, i64>>,
     /// By key, what is remembered and until when.
     pub remembered: RefCell<BTreeMap<String, (Bytes, Millis)>>,
+    /// By caller and id.
+    pub receipts: RefCell<BTreeMap<(String, String), String>>,
     pub store_down: Cell<bool>,
     pub settle_ms: Cell<Millis>,
     pub admitted: Cell<u32>,
@@ -77,6 +81,14 @@ impl World {
             let next = alarms.pop_first().expect("a task waits for nothing that will ever happen");
             self.passed.set(next);
         }
+    }
+
+    /// Has a target answer the next request at once with this body.
+    pub fn answer_whole(&self, target: &str, body: &str) {
+        let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
+        let steps = [Act::Head { status: 200, headers }, Act::Piece(body.to_owned().into()), Act::Close];
+        let script = steps.into_iter().map(|act| (0, act)).collect();
+        self.targets.borrow_mut().insert(target.to_owned(), [script].into());
     }
 
     fn script(&self, target: &str) -> Script {
@@ -236,9 +248,13 @@ impl Host for Scripted {
         Ok(admission)
     }
 
-    async fn settle(&self, adds: Vec<Add>) {
+    async fn settle(&self, Settlement { adds, receipt, .. }: Settlement) {
         self.sleep(self.world.settle_ms.get()).await;
         adds.iter().for_each(|add| self.world.add(&add.counter, add.add));
+        if let Some(Kept { caller, id, text, .. }) = receipt {
+            let before = self.world.receipts.borrow_mut().insert((caller, id), text);
+            assert_eq!(before, None, "a request has two receipts");
+        }
         self.settled.borrow_mut().push(self.world.passed());
     }
 
@@ -246,6 +262,12 @@ impl Host for Scripted {
         let counters = self.world.counters.borrow();
         let found = counters.iter().filter(|(counter, _)| counter.starts_with(prefix));
         Ok(found.map(|(counter, total)| (counter.clone(), *total)).collect())
+    }
+
+    async fn receipts(&self, caller: &str, ids: &Ids, most: usize) -> Result<Option<Vec<String>>, StoreDown> {
+        let kept = self.world.receipts.borrow();
+        let its = kept.iter().filter(|((whose, id), _)| whose == caller && ids.from <= *id && *id <= ids.to);
+        Ok(Some(its.take(most).map(|(_, text)| text.clone()).collect()))
     }
 
     async fn recall(&self, key: &str) -> Result<Option<Bytes>, StoreDown> {

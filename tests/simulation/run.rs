@@ -10,7 +10,9 @@ use tollgate::config::{Config, Draft};
 use tollgate::host::{
     Answer, Body, Broken, Headers, Host, Incoming, Millis, Outgoing, Reply, ReplyBody, StoreDown, Unreachable,
 };
-use tollgate::limit::{Add, Admission, Bound};
+use tollgate::limit::{Admission, Bound};
+use tollgate::receipt::Ids;
+use tollgate::record::Settlement;
 use tollgate::relay::{Gone, Sink, pump};
 use tollgate::route::dice::{Dice, mixed};
 use tollgate::route::health::Health;
@@ -308,7 +310,11 @@ impl Host for Line<'_> {
         Ok(Admission::Admitted(Vec::new()))
     }
 
-    async fn settle(&self, _: Vec<Add>) {}
+    async fn settle(&self, _: Settlement) {}
+
+    async fn receipts(&self, _: &str, _: &Ids, _: usize) -> Result<Option<Vec<String>>, StoreDown> {
+        Ok(None)
+    }
 
     async fn totals(&self, _: &str) -> Result<Vec<(String, i64)>, StoreDown> {
         Ok(Vec::new())

@@ -1,6 +1,10 @@
 //! Where counters live on Workers: with the binding `COUNTERS` in a Durable Object for each owner, exact everywhere;
 //! without it in KV, where nothing is lost to races and a limit is kept by each isolate on its own counts plus what it
 //! last saw of the others'.
+//!
+//! Receipts lie in the object of their caller, written with the additions in one transaction. KV keeps none: its free plan
+//! has 1,000 writes a day, of which an isolate that is never idle takes 288 for what it knows of targets, so that receipts
+//! would have to wait for one another, by the dozen and for minutes, in an isolate that may end at any time.
 
 mod object;
 mod shards;
@@ -16,6 +20,8 @@ use self::object::Settle;
 use super::{namespace, now, random};
 use crate::host::StoreDown;
 use crate::limit::{Add, Admission, Bound, owner};
+use crate::receipt::{Ids, Kept};
+use crate::record::Settlement;
 use crate::wire::json;
 
 pub(super) enum Store {
@@ -45,14 +51,27 @@ impl Store {
         Ok(shards::admit(bounds))
     }
 
-    pub(super) async fn settle(&self, adds: Vec<Add>) {
+    pub(super) async fn settle(&self, Settlement { adds, receipt, .. }: Settlement) {
         match self {
-            Self::Exact(env) => settle(env, adds).await,
+            Self::Exact(env) => settle(env, adds, receipt).await,
             Self::Shards(kv) => {
                 shards::add(adds);
                 shards::flush(kv).await;
             }
             Self::Memory => shards::add(adds),
+        }
+    }
+
+    /// `None` where none are kept.
+    pub(super) async fn receipts(
+        &self,
+        caller: &str,
+        ids: &Ids,
+        most: usize,
+    ) -> Result<Option<Vec<String>>, StoreDown> {
+        match self {
+            Self::Exact(env) => object::receipts(env, caller, ids, most).await.map(Some),
+            Self::Shards(_) | Self::Memory => Ok(None),
         }
     }
 
@@ -84,7 +103,7 @@ async fn admit(env: &Env, bounds: &[Bound]) -> Result<Admission, StoreDown> {
         let admitted = owners.iter().zip(&answers).filter(|(_, answer)| is_admitted(answer));
         let back =
             |bound: &Bound| Add { counter: bound.counter.clone(), add: -bound.add, expires: Some(bound.expires) };
-        settle(env, admitted.flat_map(|(bounds, _)| bounds.iter().map(back)).collect()).await;
+        settle(env, admitted.flat_map(|(bounds, _)| bounds.iter().map(back)).collect(), None).await;
     }
     let mut sums = Vec::with_capacity(bounds.len());
     for answer in answers {
@@ -101,24 +120,27 @@ async fn admit(env: &Env, bounds: &[Bound]) -> Result<Admission, StoreDown> {
     Ok(Admission::Admitted(sums))
 }
 
-async fn settle(env: &Env, adds: Vec<Add>) {
-    let mut owners: Vec<Vec<Add>> = Vec::new();
+/// Each owner's object adds what is its own, and its caller's keeps the receipt with that.
+async fn settle(env: &Env, adds: Vec<Add>, receipt: Option<Kept>) {
+    let mut owners: Vec<(String, Vec<Add>)> = Vec::new();
+    if let Some(receipt) = &receipt {
+        owners.push((receipt.caller.clone(), Vec::new()));
+    }
     for add in adds {
-        let is_its =
-            |adds: &&mut Vec<Add>| adds.first().is_some_and(|first| owner(&first.counter) == owner(&add.counter));
-        match owners.iter_mut().find(is_its) {
-            Some(adds) => adds.push(add),
-            None => owners.push(vec![add]),
+        let whose = owner(&add.counter);
+        match owners.iter_mut().find(|(owner, _)| owner == whose) {
+            Some((_, adds)) => adds.push(add),
+            None => owners.push((whose.to_owned(), vec![add])),
         }
     }
-    join_all(owners.into_iter().map(|adds| settle_for_one(env, adds))).await;
+    let mut receipt = receipt;
+    let questions: Vec<_> = owners.into_iter().map(|(owner, adds)| (owner, adds, receipt.take())).collect();
+    join_all(questions.into_iter().map(|(owner, adds, receipt)| settle_for_one(env, owner, adds, receipt))).await;
 }
 
 /// Tries again for a while; what cannot be counted then is logged, so that somebody can.
-async fn settle_for_one(env: &Env, adds: Vec<Add>) {
-    let Some(first) = adds.first() else { return };
-    let owner = owner(&first.counter).to_owned();
-    let question = Settle { id: format!("{:016x}", random()), adds, now: now() };
+async fn settle_for_one(env: &Env, owner: String, adds: Vec<Add>, receipt: Option<Kept>) {
+    let question = Settle { id: format!("{:016x}", random()), adds, receipt, now: now() };
     let mut pause = Duration::from_millis(200);
     for _ in 0..TRIES {
         match object::settle(env, &owner, &question).await {

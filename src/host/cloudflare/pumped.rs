@@ -75,7 +75,7 @@ impl Pumped {
         if let (Some(record), Some(end)) = (self.record.take(), self.end) {
             let settlement = record.close(end, Some(self.relay.tally()), now());
             self.host.log(&settlement.line);
-            self.host.store.settle(settlement.adds).await;
+            self.host.store.settle(settlement).await;
         }
     }
 }

@@ -13,7 +13,9 @@ use tokio_util::sync::CancellationToken;
 use super::Lane;
 use super::reply::Slot;
 use crate::host::{Answer, Broken, Headers, Host, Method, Millis, Network, Outgoing, StoreDown, Unreachable};
-use crate::limit::{Add, Admission, Bound};
+use crate::limit::{Admission, Bound};
+use crate::receipt::Ids;
+use crate::record::Settlement;
 use crate::relay::{Gone, Sink as _};
 
 pub(super) struct Request {
@@ -91,8 +93,12 @@ impl Host for Request {
         Ok(self.lane.shared.store.admit(bounds, self.now()))
     }
 
-    async fn settle(&self, adds: Vec<Add>) {
-        self.lane.shared.store.settle(adds).await;
+    async fn settle(&self, settlement: Settlement) {
+        self.lane.shared.store.settle(settlement.adds, settlement.receipt).await;
+    }
+
+    async fn receipts(&self, caller: &str, ids: &Ids, most: usize) -> Result<Option<Vec<String>>, StoreDown> {
+        self.lane.shared.store.receipts(caller, ids, most).map(Some)
     }
 
     async fn totals(&self, prefix: &str) -> Result<Vec<(String, i64)>, StoreDown> {

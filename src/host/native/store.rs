@@ -1,9 +1,9 @@
 //! Counters in memory, written through to SQLite by whoever settles, where the file is free; else by whoever has it.
 //!
 //! What expires (rates, holds) stays in memory: after a restart no request is under way. Totals are on disk before the
-//! reply that they count has ended. Beside them lies what the gateway remembers by key, for as long as it says.
+//! reply that they count has ended, in one transaction with its receipt. Beside them lies what the gateway remembers by key, for as long as it says.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
@@ -13,10 +13,13 @@ use tokio::sync::oneshot;
 
 use crate::host::{Millis, StoreDown};
 use crate::limit::{Add, Admission, Bound, decide};
+use crate::receipt::{Ids, Kept};
 
 pub(super) struct Store {
     counters: Mutex<Counters>,
     memory: Memory,
+    /// Where there is no file.
+    receipts: Mutex<Receipts>,
     /// `None` where nothing is kept.
     file: Option<Arc<File>>,
 }
@@ -32,13 +35,25 @@ struct Counters {
 /// By key, what is remembered and until when, where there is no file.
 type Memory = Mutex<HashMap<String, (Bytes, Millis)>>;
 
+/// The last ones, by caller and id.
+#[derive(Default)]
+struct Receipts {
+    texts: BTreeMap<(String, String), String>,
+    /// Their names, as they came.
+    order: VecDeque<(String, String)>,
+}
+
+/// Some 10 MiB.
+const RECEIPTS_MAX: usize = 10_000;
+
 const SWEEP_MS: Millis = 60_000;
 
 impl Store {
     /// Opens or creates the file, and reads every counter.
     pub(super) fn open(path: Option<&Path>) -> Result<Self, String> {
         let Some(path) = path else {
-            return Ok(Self { counters: Mutex::default(), memory: Memory::default(), file: None });
+            let (counters, memory, receipts) = Default::default();
+            return Ok(Self { counters, memory, receipts, file: None });
         };
         let unusable = |why: String| format!("counters cannot be kept in {}: {why}", path.display());
         if let Some(folder) = path.parent() {
@@ -52,7 +67,7 @@ impl Store {
         })?;
         let file = Arc::new(File { log: Mutex::new(Log { connection, writes: 0 }), waiting: Mutex::default() });
         let counters = Mutex::new(Counters { kept, ..Counters::default() });
-        Ok(Self { counters, memory: Memory::default(), file: Some(file) })
+        Ok(Self { counters, memory: Memory::default(), receipts: Mutex::default(), file: Some(file) })
     }
 
     pub(super) fn admit(&self, bounds: &[Bound], now: Millis) -> Admission {
@@ -71,11 +86,24 @@ impl Store {
         admission
     }
 
-    pub(super) async fn settle(&self, adds: Vec<Add>) {
+    pub(super) async fn settle(&self, adds: Vec<Add>, receipt: Option<Kept>) {
         let kept = self.counters().add(adds);
-        if let Some(file) = self.file.as_ref().filter(|_| !kept.is_empty()) {
-            file.write(kept).await;
+        match &self.file {
+            Some(file) if !kept.is_empty() || receipt.is_some() => file.write(kept, receipt).await,
+            Some(_) => {}
+            None => receipt.into_iter().for_each(|receipt| self.receipts_here().keep(receipt)),
         }
+    }
+
+    pub(super) fn receipts(&self, caller: &str, ids: &Ids, most: usize) -> Result<Vec<String>, StoreDown> {
+        match &self.file {
+            Some(file) => file.receipts(caller, ids, most).map_err(|error| StoreDown(error.to_string())),
+            None => Ok(self.receipts_here().list(caller, ids, most)),
+        }
+    }
+
+    fn receipts_here(&self) -> MutexGuard<'_, Receipts> {
+        self.receipts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn totals(&self, prefix: &str) -> Vec<(String, i64)> {
@@ -132,6 +160,24 @@ impl Counters {
     }
 }
 
+impl Receipts {
+    fn keep(&mut self, Kept { caller, id, text, oldest }: Kept) {
+        let name = (caller, id);
+        self.order.push_back(name.clone());
+        self.texts.insert(name, text);
+        while self.order.len() > RECEIPTS_MAX || self.order.front().is_some_and(|(_, id)| *id < oldest) {
+            if let Some(name) = self.order.pop_front() {
+                self.texts.remove(&name);
+            }
+        }
+    }
+
+    fn list(&self, caller: &str, Ids { from, to }: &Ids, most: usize) -> Vec<String> {
+        let found = self.texts.range((caller.to_owned(), from.clone())..=(caller.to_owned(), to.clone()));
+        found.take(most).map(|(_, text)| text.clone()).collect()
+    }
+}
+
 fn load(path: &Path) -> rusqlite::Result<(Connection, BTreeMap<String, i64>)> {
     let connection = Connection::open(path)?;
     // One process owns the file, since it decides from memory. A write-ahead log survives the process at once, and
@@ -143,6 +189,7 @@ fn load(path: &Path) -> rusqlite::Result<(Connection, BTreeMap<String, i64>)> {
          pragma wal_autocheckpoint = 0;
          create table if not exists counters (name text primary key, total integer not null) strict, without rowid;
          create table if not exists remembered (key text primary key, value blob not null, until integer not null) strict;
+         create table if not exists receipts (caller text not null, id text not null, text text not null, unique (caller, id)) strict;
          begin immediate; commit;",
     )?;
     let kept = connection
@@ -168,6 +215,7 @@ struct Log {
 #[derive(Default)]
 struct Waiting {
     adds: Vec<Add>,
+    receipts: Vec<Kept>,
     written: Vec<oneshot::Sender<()>>,
 }
 
@@ -175,13 +223,14 @@ struct Waiting {
 const CHECKPOINT_WRITES: u32 = 256;
 
 impl File {
-    /// Resolves when `adds` are in the log. To write takes some 20 µs, less than to wake a thread for it; while
+    /// Resolves when `adds` and `receipt` are in the log. To write takes some 20 µs, less than to wake a thread for it; while
     /// another does, or brings the log into the file, which takes milliseconds, `adds` wait for that one.
-    async fn write(self: &Arc<Self>, adds: Vec<Add>) {
+    async fn write(self: &Arc<Self>, adds: Vec<Add>, receipt: Option<Kept>) {
         let (sender, written) = oneshot::channel();
         {
             let mut waiting = self.waiting();
             waiting.adds.extend(adds);
+            waiting.receipts.extend(receipt);
             waiting.written.push(sender);
         }
         // Others of this thread that settle in the same turn go into the same transaction.
@@ -203,10 +252,12 @@ impl File {
                 Err(TryLockError::Poisoned(log)) => log.into_inner(),
                 Err(TryLockError::WouldBlock) => break,
             };
-            let Waiting { adds, written } = std::mem::take(&mut *self.waiting());
-            if let Err(error) = write(&mut log.connection, &adds) {
+            let Waiting { adds, receipts, written } = std::mem::take(&mut *self.waiting());
+            if let Err(error) = write(&mut log.connection, &adds, &receipts) {
                 eprintln!("store: {error}; {} additions wait for the next write", adds.len());
-                self.waiting().adds.extend(adds);
+                let mut waiting = self.waiting();
+                waiting.adds.extend(adds);
+                waiting.receipts.extend(receipts);
             }
             log.writes = log.writes.saturating_add(1);
             is_due |= log.writes == CHECKPOINT_WRITES;
@@ -228,6 +279,20 @@ impl File {
         drop(log);
         self.drain();
         Ok(found.optional()?.map(Bytes::from))
+    }
+
+    fn receipts(&self, caller: &str, ids: &Ids, most: usize) -> rusqlite::Result<Vec<String>> {
+        let log = self.log();
+        let found = (|| {
+            let mut statement = log.connection.prepare_cached(
+                "select text from receipts where caller = ?1 and id between ?2 and ?3 order by id limit ?4",
+            )?;
+            let most = i64::try_from(most).unwrap_or(i64::MAX);
+            statement.query_map((caller, &ids.from, &ids.to, most), |row| row.get(0))?.collect()
+        })();
+        drop(log);
+        self.drain();
+        found
     }
 
     fn remember(&self, key: &str, value: &[u8], until: Millis) -> rusqlite::Result<()> {
@@ -262,7 +327,7 @@ impl File {
     }
 }
 
-fn write(connection: &mut Connection, adds: &[Add]) -> rusqlite::Result<()> {
+fn write(connection: &mut Connection, adds: &[Add], receipts: &[Kept]) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
     {
         // A sum that leaves the integers is a float, which the cast brings back to the nearest one.
@@ -273,12 +338,27 @@ fn write(connection: &mut Connection, adds: &[Add]) -> rusqlite::Result<()> {
             statement.execute((&add.counter, add.add))?;
         }
     }
+    if let Some(last) = receipts.last() {
+        let mut statement = transaction
+            .prepare_cached("insert into receipts (caller, id, text) values (?1, ?2, ?3) on conflict do nothing")?;
+        for Kept { caller, id, text, .. } in receipts {
+            statement.execute((caller, id, text))?;
+        }
+        // The first rows are the oldest. Twice as many go as come, so that a shorter time is soon kept to, and no write is
+        // long.
+        let mut statement = transaction.prepare_cached(
+            "delete from receipts where rowid in
+             (select rowid from (select rowid, id from receipts order by rowid limit ?1) where id < ?2)",
+        )?;
+        statement.execute((i64::try_from(receipts.len() * 2).unwrap_or(i64::MAX), &last.oldest))?;
+    }
     transaction.commit()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::receipt::{first_id, id};
 
     #[test]
     fn what_is_remembered_outlives_a_restart_and_not_its_time() {
@@ -302,13 +382,48 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn receipts_outlive_a_restart_and_not_their_time() {
+        let path = std::env::temp_dir().join(format!("tollgate-receipts-{}.db", std::process::id()));
+        let receipt = |caller: &str, at: Millis, oldest: Millis| {
+            let (caller, id) = (caller.to_owned(), id(at, [0, 7]));
+            Some(Kept { text: format!("{caller} {at}"), caller, id, oldest: first_id(oldest) })
+        };
+        for path in [None, Some(path.as_path())] {
+            let mut store = Store::open(path).unwrap();
+            let add = Add { counter: "usage/a/x".to_owned(), add: 1, expires: None };
+            store.settle(vec![add], receipt("a", 10, 0)).await;
+            // Twice is once.
+            store.settle(Vec::new(), receipt("a", 10, 0)).await;
+            store.settle(Vec::new(), receipt("b", 11, 0)).await;
+            store.settle(Vec::new(), receipt("a", 20, 0)).await;
+            if path.is_some() {
+                drop(store);
+                store = Store::open(path).unwrap();
+            }
+            let list = |ids: Ids, most| store.receipts("a", &ids, most).unwrap();
+            assert_eq!(list(Ids::between(0, 21), 9), ["a 10", "a 20"]);
+            assert_eq!(list(Ids::between(0, 21), 1), ["a 10"]);
+            assert_eq!(list(Ids::between(0, 21).after(&id(10, [0, 7])), 9), ["a 20"]);
+            assert_eq!(list(Ids::between(11, 20), 9), Vec::<String>::new());
+            assert_eq!(list(Ids::one(&id(20, [0, 7])), 9), ["a 20"]);
+            assert_eq!(store.totals("usage/"), [("usage/a/x".to_owned(), 1)]);
+            store.settle(Vec::new(), receipt("a", 30, 20)).await;
+            let list = |caller| store.receipts(caller, &Ids::between(0, 99), 9).unwrap();
+            assert_eq!((list("a"), list("b")), (vec!["a 20".to_owned(), "a 30".to_owned()], Vec::new()));
+        }
+        for end in ["", "-wal", "-shm"] {
+            let _ = std::fs::remove_file(format!("{}{end}", path.display()));
+        }
+    }
+
     #[test]
     fn a_sum_beyond_all_numbers_stays_the_largest_and_holds_nothing_up() {
         let mut connection = Connection::open_in_memory().unwrap();
         let table = "create table counters (name text primary key, total integer not null) strict, without rowid";
         connection.execute_batch(table).unwrap();
         let add = |counter: &str, add| Add { counter: counter.to_owned(), add, expires: None };
-        write(&mut connection, &[add("a", i64::MAX), add("a", i64::MAX), add("b", 1), add("b", 1)]).unwrap();
+        write(&mut connection, &[add("a", i64::MAX), add("a", i64::MAX), add("b", 1), add("b", 1)], &[]).unwrap();
         let total = |name| {
             connection.query_row("select total from counters where name = ?1", [name], |row| row.get::<_, i64>(0))
         };

@@ -103,7 +103,7 @@ written! {
 
 pub(super) async fn totals(prefix: &str) -> Result<Vec<(String, i64)>, StoreDown> {
     let mut totals = Vec::new();
-    for counter in counters().map_err(down)?.into_iter().filter(|counter| counter.starts_with(prefix)) {
+    for counter in keys().map_err(down)?.into_iter().filter(|counter| counter.starts_with(prefix)) {
         let total = add(&counter, 0).await?;
         totals.push((counter, total));
     }
@@ -114,14 +114,14 @@ pub(super) async fn totals(prefix: &str) -> Result<Vec<(String, i64)>, StoreDown
 async fn sweep(now: Millis) {
     // The request that came upon it goes first.
     yield_async().await;
-    for counter in counters().unwrap_or_default().into_iter().filter(|counter| is_past(counter, now)) {
+    for counter in keys().unwrap_or_default().into_iter().filter(|counter| is_past(counter, now)) {
         // The next to sweep comes upon it again.
         let _ = store::open(STORE).and_then(|bucket| bucket.delete(&counter));
         yield_async().await;
     }
 }
 
-async fn add(counter: &str, amount: i64) -> Result<i64, StoreDown> {
+pub(super) async fn add(counter: &str, amount: i64) -> Result<i64, StoreDown> {
     let increment = || atomics::increment(&store::open(STORE)?, counter, amount);
     for pause in RETRY_AFTER {
         yield_async().await;
@@ -133,7 +133,8 @@ async fn add(counter: &str, amount: i64) -> Result<i64, StoreDown> {
     increment().map_err(down)
 }
 
-fn counters() -> Result<Vec<String>, store::Error> {
+/// The keys of all that the store has, counters and others.
+pub(super) fn keys() -> Result<Vec<String>, store::Error> {
     let bucket = store::open(STORE)?;
     let mut page = bucket.list_keys(None)?;
     let mut counters = page.keys;
@@ -144,8 +145,8 @@ fn counters() -> Result<Vec<String>, store::Error> {
     Ok(counters)
 }
 
-fn down(error: store::Error) -> StoreDown {
+pub(super) fn down(error: store::Error) -> StoreDown {
     StoreDown(format!("{error:?}"))
 }
 
-const STORE: &str = "default";
+pub(super) const STORE: &str = "default";

@@ -14,6 +14,7 @@ use super::super::{reply, rows};
 use crate::host::{Millis, StoreDown};
 use crate::limit::{Add, Admission, Bound, decide};
 use crate::named::Named;
+use crate::receipt::{Ids, Kept};
 use crate::wire::json::{self, Ignored, Read, Write, objects, written};
 
 const ANSWER_MS: u64 = 5_000;
@@ -28,7 +29,14 @@ objects! {
     pub(super) struct Settle {
         pub(super) id: String,
         pub(super) adds: Vec<Add>,
+        pub(super) receipt: Option<Kept>,
         pub(super) now: Millis,
+    }
+
+    struct Receipts {
+        from: String,
+        to: String,
+        most: usize,
     }
 
     struct Totals {
@@ -44,7 +52,8 @@ objects! {
 
 written! {
     impl Admit { bounds, now }
-    impl Settle { id, adds, now }
+    impl Settle { id, adds, receipt, now }
+    impl Receipts { from, to, most }
     impl Totals { prefix }
 }
 
@@ -66,6 +75,12 @@ pub(super) async fn totals(env: &Env, owner: &str, prefix: &str) -> Result<Vec<(
     let answer = ask(env, owner, "totals", &Totals { prefix: prefix.to_owned() }).await?;
     let totals: Named<i64> = read(&answer)?;
     Ok(totals.iter().map(|(name, total)| (name.to_owned(), *total)).collect())
+}
+
+/// An object has those of its owner only.
+pub(super) async fn receipts(env: &Env, caller: &str, ids: &Ids, most: usize) -> Result<Vec<String>, StoreDown> {
+    let Ids { from, to } = ids.clone();
+    read(&ask(env, caller, "receipts", &Receipts { from, to, most }).await?)
 }
 
 fn read<'a, T: Read<'a>>(answer: &'a str) -> Result<T, StoreDown> {
@@ -110,6 +125,7 @@ impl DurableObject for Counters {
         let made = [
             "create table if not exists counters (name text primary key, total integer not null, expires integer) without rowid",
             "create table if not exists settled (id text primary key, at integer not null) without rowid",
+            "create table if not exists receipts (id text primary key, text text not null) without rowid",
         ]
         .map(|table| counters.exec(table, &[]));
         for error in made.into_iter().filter_map(Result::err) {
@@ -128,10 +144,8 @@ impl DurableObject for Counters {
                 let Admit { bounds, now } = json::read(&question).map_err(wrong)?;
                 json::to_string(&self.admit(&bounds, now)?)
             }
-            Some("settle") => {
-                let Settle { id, adds, now } = json::read(&question).map_err(wrong)?;
-                json::to_string(&self.settle(&id, &adds, now)?)
-            }
+            Some("settle") => json::to_string(&self.settle(&json::read(&question).map_err(wrong)?)?),
+            Some("receipts") => json::to_string(&self.receipts(&json::read(&question).map_err(wrong)?)?),
             Some("totals") => {
                 let Totals { prefix } = json::read(&question).map_err(wrong)?;
                 json::to_string(&self.totals(&prefix)?)
@@ -158,7 +172,7 @@ impl Counters {
         Ok(admission)
     }
 
-    fn settle(&self, id: &str, adds: &[Add], now: Millis) -> worker::Result<()> {
+    fn settle(&self, Settle { id, adds, receipt, now }: &Settle) -> worker::Result<()> {
         let before = now.saturating_sub(SETTLED_MS).to_string();
         self.exec("delete from settled where at < cast(? as integer)", &[&before])?;
         let new = self.exec(
@@ -169,8 +183,19 @@ impl Counters {
             for add in adds {
                 self.add(&add.counter, add.add, add.expires)?;
             }
+            if let Some(Kept { id, text, oldest, .. }) = receipt {
+                self.exec("insert into receipts values (?, ?) on conflict do nothing", &[id, text])?;
+                // Twice as many go as come, so that a shorter time is soon kept to, and no question takes long.
+                let old = "delete from receipts where id in (select id from receipts where id < ? order by id limit 2)";
+                self.exec(old, &[oldest])?;
+            }
         }
         Ok(())
+    }
+
+    fn receipts(&self, Receipts { from, to, most }: &Receipts) -> worker::Result<Vec<String>> {
+        let query = "select text from receipts where id between ? and ? order by id limit cast(? as integer)";
+        Ok(self.exec(query, &[from, to, &most.to_string()])?.into_iter().flatten().collect())
     }
 
     fn totals(&self, prefix: &str) -> worker::Result<Named<i64>> {

@@ -1,0 +1,53 @@
+//! What is told of requests that are over: receipts, reports, and what a key has left.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+use super::add_callers;
+use crate::answer::Answer;
+use crate::caller::Dialect;
+use crate::client;
+use crate::suite::{self, Suite};
+use crate::test::Test;
+
+pub(crate) fn add(suite: &mut Suite) {
+    add_callers(suite, "receipts", "an_answer_has_a_receipt_for_its_caller_alone", receipt);
+}
+
+async fn receipt(test: Test, caller: Dialect) {
+    for stream in [false, true] {
+        let request = if stream { Dialect::streamed } else { Dialect::request };
+        let reply = test.answer(caller, &request(caller, "up-openai/text", &test.prompt())).await;
+        let id = reply.header("x-tollgate-id").expect("every answer has an id").to_owned();
+        let path = format!("/v1/generation?id={id}");
+        let data = told(&test, &path, |told| told["data"].is_object()).await["data"].clone();
+        let line = test.log_line(Some(&id)).await;
+        let mut receipt = data["receipt"].clone();
+        receipt["event"] = json!("request");
+        assert_eq!(receipt, line);
+        let usage = Dialect::OpenaiChat.own().reports(Answer::of("text").usage);
+        assert_eq!((&data["tokens_prompt"], &data["tokens_completion"]), (&json!(usage.input), &json!(usage.output)));
+        assert_eq!((&data["model"], &data["streamed"]), (&json!("up-openai/text"), &json!(stream)));
+        let dollars = data["total_cost"].as_f64().expect("the cost is known") * 1e12;
+        assert!((dollars - suite::cost("text", usage).expect("a price") as f64).abs() < 1.0, "{data}");
+        let headers = [("authorization", format!("Bearer {}", suite::BY_SECRET.1))];
+        let other = client::send(test.host.address, "GET", &path, &headers, "").await.whole().await;
+        assert_eq!(other.status, 404, "{}", other.text());
+    }
+}
+
+/// What a path says once it is as it is to be: some hosts write after the answer.
+async fn told(test: &Test, path: &str, is: impl Fn(&Value) -> bool) -> Value {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    loop {
+        let reply = test.get(path).await;
+        let told = reply.json();
+        if reply.status == 200 && is(&told) {
+            return told;
+        }
+        assert!(Instant::now() < deadline, "{path}: {}", reply.text());
+        sleep(Duration::from_millis(50)).await;
+    }
+}
