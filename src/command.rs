@@ -1,6 +1,7 @@
 //! `tollgate`: reads flags, environment and file, says what is on, and serves. And what else is done with configurations.
 
 mod check;
+mod keys;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -12,12 +13,13 @@ use tollgate::auth::Keyless;
 use tollgate::config::version::version;
 use tollgate::config::{Config, Draft, Mistake, Reach, Reading, schema};
 use tollgate::host::Millis;
-use tollgate::host::native::{Options, Source, Written, run};
+use tollgate::host::native::{Options, Source, Written, ask, run};
 use tollgate::serve::Gateway;
 use tollgate::serve::explain::explain_for;
 use tollgate::serve::prices::Prices;
 use tollgate::wire::json;
 
+use self::keys::Question;
 use crate::import;
 
 /// An AI gateway: one endpoint in front of every model provider.
@@ -65,6 +67,11 @@ enum Command {
         #[arg(long)]
         model: Option<String>,
     },
+    /// Make keys for callers, and revoke them
+    Keys {
+        #[command(subcommand)]
+        keys: keys::Keys,
+    },
     /// Say whom a request would be put to and why, what it may cost and what would be lost; nothing is asked
     Explain {
         /// The body of the request, in JSON
@@ -81,6 +88,8 @@ enum Command {
     },
 }
 
+/// The variable that holds the key by which a running gateway is told to make others.
+const ADMIN: &str = "TOLLGATE_KEY";
 /// The variable that may hold the whole configuration.
 const INLINE: &str = "TOLLGATE_CONFIG";
 
@@ -94,6 +103,7 @@ pub(crate) fn main() -> ExitCode {
             Ok(())
         }
         Some(Command::Import { file, from, model }) => print_imported(file, *from, model.as_deref()),
+        Some(Command::Keys { keys }) => manage(keys),
         Some(Command::Explain { request, config, path, caller }) => {
             explain(request, config.as_deref(), path, caller.as_deref())
         }
@@ -171,6 +181,22 @@ fn explained(file: Option<&Path>, here: &dyn Fn(&str) -> Option<String>) -> Resu
 /// How the configuration is called that is read.
 fn place(file: Option<&Path>) -> String {
     file.map_or_else(|| INLINE.to_owned(), |file| file.display().to_string())
+}
+
+fn manage(keys: &keys::Keys) -> Result<(), String> {
+    if let keys::Keys::New { name } = keys {
+        let mut random = [0; 32];
+        getrandom::fill(&mut random).map_err(|error| format!("no randomness for a key: {error}"))?;
+        print!("{}", keys::new(name, &random)?);
+        return Ok(());
+    }
+    let Some(Question { method, url, body }) = keys.question()? else { return Ok(()) };
+    let admin = std::env::var(ADMIN).map_err(|_| format!("set {ADMIN} to the key of an administrator there"))?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+    let (status, answer) = runtime.block_on(ask(method, &url, admin.trim(), body))?;
+    print!("{}", keys.told(status, &answer)?);
+    Ok(())
 }
 
 fn now() -> Millis {

@@ -391,7 +391,7 @@ fn compile_rules(draft: &Draft, knows: impl Fn(&str) -> Result<(), String>, mist
 }
 
 /// Names stand in counters and headers.
-pub(crate) fn check_name(name: &str) -> Result<(), String> {
+pub fn check_name(name: &str) -> Result<(), String> {
     let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b);
     if name.is_empty() || name.len() > NAME_LENGTH_MAX || !name.bytes().all(fits) {
         return Err(format!("a name has 1 to {NAME_LENGTH_MAX} of a-z, 0-9, \"-\", \"_\", \".\""));

@@ -35,6 +35,7 @@ use self::incoming::incoming;
 use self::reply::Slot;
 use self::request::Request;
 use self::store::Store;
+pub use self::upstream::ask;
 use self::upstream::{Connections, PublicConnections, connections, public_connections};
 pub use self::watch::{Source, Written};
 use self::work::Work;

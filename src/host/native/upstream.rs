@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -16,6 +16,7 @@ use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tower_service::Service;
 
+use super::request::causes;
 use crate::media::address::is_public;
 
 pub(super) type Connections = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
@@ -37,6 +38,21 @@ pub(super) fn public_connections() -> PublicConnections {
     let tcp = tcp(PublicResolver(GaiResolver::new()));
     let https = HttpsConnectorBuilder::new().with_webpki_roots().https_only().enable_all_versions().wrap_connector(tcp);
     Client::builder(TokioExecutor::new()).timer(TokioTimer::new()).pool_max_idle_per_host(0).build(https)
+}
+
+/// Asks another gateway with a key, for the command line: its status and the whole answer.
+pub async fn ask(method: &str, url: &str, key: &str, body: String) -> Result<(u16, Bytes), String> {
+    let request = hyper::Request::builder().method(method).uri(url).header("content-type", "application/json");
+    let request = request.header("authorization", format!("Bearer {key}")).body(Full::new(Bytes::from(body)));
+    let request = request.map_err(|error| format!("{url}: {error}"))?;
+    let asked = async {
+        let response = connections().request(request).await.map_err(|error| causes(&error))?;
+        let status = response.status().as_u16();
+        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
+        Ok((status, body.map_err(|error| error.to_string())?.to_bytes()))
+    };
+    let answered = tokio::time::timeout(ANSWER, asked).await.unwrap_or_else(|_| Err("it does not answer".to_owned()));
+    answered.map_err(|why| format!("{url}: {why}"))
 }
 
 fn tcp<R>(resolver: R) -> HttpConnector<R> {
@@ -75,6 +91,10 @@ impl Service<Name> for PublicResolver {
     }
 }
 
+/// For all of what the command line asks.
+const ANSWER: Duration = Duration::from_secs(30);
+/// A thousand keys with all that can be said of each.
+const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 const CONNECT: Duration = Duration::from_secs(10);
 const POOL_IDLE: Duration = Duration::from_secs(60);
 
