@@ -54,6 +54,10 @@ pub struct Ring {
     pub changes: u64,
 }
 
+/// Another has changed the same key meanwhile.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Meanwhile;
+
 impl Ring {
     pub fn callers(&self) -> Arc<Vec<Arc<Caller>>> {
         self.callers.clone()
@@ -80,17 +84,29 @@ impl Ring {
         Ok(())
     }
 
-    /// Changes one of them; what was there before.
-    pub fn put(&mut self, name: &str, mut issued: Issued, now: Millis) -> Option<Issued> {
+    /// Changes one of them, which is still as it was at `issued.changed_ms`, or was not there at 0; what was there before.
+    pub fn change(&mut self, name: &str, issued: Issued, now: Millis) -> Result<Option<Issued>, Meanwhile> {
         let before = self.document.keys.get(name).cloned();
+        if self.changed_at(name) != issued.changed_ms {
+            return Err(Meanwhile);
+        }
+        self.put(name, issued, now);
+        Ok(before)
+    }
+
+    /// When one of them was last changed or revoked; 0 where there is none.
+    pub fn changed_at(&self, name: &str) -> Millis {
+        self.document.keys.get(name).map_or(0, |known| known.changed_ms)
+    }
+
+    /// Changes one of them, whatever it was.
+    pub fn put(&mut self, name: &str, mut issued: Issued, now: Millis) {
         // Later than what was there, whatever the clock says.
-        let last = before.as_ref().map_or(0, |before| before.changed_ms);
-        issued.changed_ms = now.max(last.saturating_add(1));
+        issued.changed_ms = now.max(self.changed_at(name).saturating_add(1));
         self.document.keys.insert(name.to_owned(), issued);
         let is_old = |issued: &Issued| issued.revoked && issued.changed_ms.saturating_add(DAY_MS) < now;
         self.document.keys.retain(|issued| !is_old(issued));
         self.changed();
-        before
     }
 
     fn changed(&mut self) {
@@ -169,6 +185,16 @@ mod tests {
         assert!(ring.document.keys.contains("a"));
         ring.put("b", issued(1, "b"), 102 + DAY_MS);
         assert!(!ring.document.keys.contains("a"));
+    }
+
+    #[test]
+    fn of_two_who_change_one_key_at_once_the_second_is_told() {
+        let mut ring = Ring::default();
+        assert!(ring.change("a", issued(1, "a"), 10).is_ok_and(|before| before.is_none()));
+        assert_eq!(ring.change("a", issued(1, "b"), 10).unwrap_err(), Meanwhile);
+        let seen = ring.document.keys.get("a").unwrap().clone();
+        assert!(ring.change("a", seen.clone(), 10).is_ok_and(|before| before.is_some()));
+        assert_eq!(ring.change("a", seen, 10).unwrap_err(), Meanwhile);
     }
 
     #[test]

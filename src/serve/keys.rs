@@ -237,7 +237,9 @@ impl<H: Host> Change<'_, H> {
         }
         let now = self.host.now();
         let (key, label, digest) = self.key()?;
-        let mut issued = Issued { made_ms: now, ..Issued::default() };
+        // The name may be one that was revoked.
+        let changed_ms = self.gateway.ring().changed_at(&name);
+        let mut issued = Issued { made_ms: now, changed_ms, ..Issued::default() };
         issued.turn(label, digest, now, now);
         apply(&mut issued.caller, asked, |_| true);
         self.check(&name, &issued.caller)?;
@@ -307,7 +309,9 @@ impl<H: Host> Change<'_, H> {
             return Err(Error::new(Kind::Internal, "this deployment has no store that keeps keys"));
         }
         let now = self.host.now();
-        let before = self.gateway.ring().put(name, issued, now);
+        let changed = self.gateway.ring().change(name, issued, now);
+        let before = changed
+            .map_err(|_| Error::invalid("the key was changed by another meanwhile; look at it and try again"))?;
         loop {
             let (text, changes) = {
                 let ring = self.gateway.ring();
