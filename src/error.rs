@@ -129,6 +129,11 @@ impl Error {
         Self::new(Kind::Invalid, message)
     }
 
+    /// A fault of the gateway or of what it stands on.
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self::new(Kind::Internal, message)
+    }
+
     /// A fault in one field of the request, by its path: `messages[2].content`.
     pub fn field(path: impl Into<String>, message: impl fmt::Display) -> Self {
         let path = path.into();

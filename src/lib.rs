@@ -26,6 +26,7 @@ pub mod quirks;
 pub mod receipt;
 pub mod record;
 pub mod relay;
+pub mod report;
 pub mod rerank;
 pub mod route;
 pub mod schema;

@@ -11,10 +11,11 @@ use crate::limit::Add;
 use crate::limit::calendar::day;
 use crate::limit::ticket::{Spent, Ticket};
 use crate::price::{Picodollars, cost};
-use crate::receipt::{Kept, first_id};
+use crate::receipt::{Kept, Sums, first_id};
 use crate::route::Outcome;
 use crate::route::health::{HASH_START, Verdict, hash};
 use crate::route::watch::Watch;
+use crate::wire::csv::{Cell, Sheet};
 use crate::wire::json::{to_string, written};
 
 /// One request, from its arrival until it is settled.
@@ -486,6 +487,57 @@ written! {
         pub unpriced_requests: i64,
         pub cut_requests: i64,
     }
+}
+
+impl Day {
+    pub fn sums(&self) -> Sums {
+        Sums {
+            requests: self.requests,
+            input_tokens: self.input_tokens,
+            cached_input_tokens: self.cached_input_tokens,
+            cache_write_tokens: self.cache_write_tokens,
+            output_tokens: self.output_tokens,
+            reasoning_tokens: self.reasoning_tokens,
+            cost_picodollars: self.cost_picodollars,
+            unpriced_requests: self.unpriced_requests,
+            cut_requests: self.cut_requests,
+        }
+    }
+}
+
+/// The same lines for a spreadsheet.
+pub fn days_csv(days: &[Day]) -> Vec<u8> {
+    let mut sheet = Sheet::new(&[
+        "day",
+        "model",
+        "requests",
+        "input_tokens",
+        "cached_input_tokens",
+        "cache_write_tokens",
+        "output_tokens",
+        "reasoning_tokens",
+        "cost_picodollars",
+        "unpriced_requests",
+        "cut_requests",
+    ]);
+    for row in days {
+        let sums = row.sums();
+        let counts = [
+            sums.requests,
+            sums.input_tokens,
+            sums.cached_input_tokens,
+            sums.cache_write_tokens,
+            sums.output_tokens,
+            sums.reasoning_tokens,
+            sums.cost_picodollars,
+            sums.unpriced_requests,
+            sums.cut_requests,
+        ];
+        let cells: Vec<Cell<'_>> =
+            [Cell::Text(&row.day), Cell::Text(&row.model)].into_iter().chain(counts.map(Cell::Whole)).collect();
+        sheet.row(&cells);
+    }
+    sheet.finish()
 }
 
 /// Reads the counters of one caller back, newest day first.

@@ -14,6 +14,7 @@ mod prepare;
 pub mod prices;
 mod question;
 mod receipts;
+mod report;
 mod splice;
 mod sync;
 
@@ -30,6 +31,7 @@ use self::explain::explain;
 use self::head::{JSON, early_head, header_text, name_request};
 use self::prepare::prepare;
 use self::receipts::generation;
+use self::report::report;
 use self::splice::carry;
 use self::sync::Sharing;
 use crate::auth::issued::Ring;
@@ -37,7 +39,7 @@ use crate::auth::{self, Keyless};
 use crate::config::{Caller, Config};
 use crate::dialect::{Inbound, ai_sdk};
 use crate::error::{Error, Kind};
-use crate::host::{Headers, Host, Incoming, Millis, Reply, ReplyBody};
+use crate::host::{Headers, Host, Incoming, Millis, Reply, ReplyBody, StoreDown};
 use crate::limit::rule::{Every, Limit, Unit, spent};
 use crate::receipt;
 use crate::record::{self, End, Record, Tally};
@@ -45,6 +47,7 @@ use crate::route;
 use crate::route::health::{HASH_START, hash};
 use crate::route::watch::Shared;
 use crate::wire::json::{to_vec, written};
+use crate::wire::query::parameter;
 
 /// What outlives a request: the configuration, and what was learned about targets.
 #[derive(Debug)]
@@ -137,7 +140,7 @@ async fn answered<H: Host>(
             Err(Error::new(Kind::NoWebSocket, "this path takes POST; there is no WebSocket here"))
         }
         Some(Door::Explain(call)) if request.method == "POST" => {
-            explain(gateway, call, &request, &mut Record::open(id.clone(), "/v1/explain", now))
+            explain(gateway, call, &request, &mut Record::open(id.clone(), "/v1/explain", now)).map(Page::json)
         }
         Some(Door::Call(_) | Door::Explain(_)) => return wrong_method(dialect, &id, "POST"),
         Some(Door::Keys(asked)) if !asked.takes(&request.method) => {
@@ -151,17 +154,47 @@ async fn answered<H: Host>(
             Err(error) => Err(error),
         },
         Some(_) if !is_get => return wrong_method(dialect, &id, "GET"),
-        Some(Door::Home) => Ok(home()),
-        Some(Door::Health) => Ok(to_vec(&Status { status: "ok", configuration: &gateway.config.version })),
-        Some(Door::Models(_)) => models(gateway, dialect, &request, host.now()),
-        Some(Door::Model(_, name)) => model(gateway, dialect, &name, &request, host.now()),
+        Some(Door::Home) => Ok(Page::json(home())),
+        Some(Door::Health) => Ok(Page::json(to_vec(&Status { status: "ok", configuration: &gateway.config.version }))),
+        Some(Door::Models(_)) => models(gateway, dialect, &request, now).map(Page::json),
+        Some(Door::Model(_, name)) => model(gateway, dialect, &name, &request, now).map(Page::json),
         Some(Door::Usage) => usage(gateway, host, &request).await,
-        Some(Door::Generation) => generation(gateway, host, &request).await,
+        Some(Door::Generation) => generation(gateway, host, &request).await.map(Page::json),
+        Some(Door::Report) => report(gateway, host, &request).await,
     };
     match answer {
-        Ok(body) => whole(200, Headers::from_iter([("content-type", JSON), ("x-tollgate-id", &id)]), body),
+        Ok(Page { kind, body }) => {
+            whole(200, Headers::from_iter([("content-type", kind), ("x-tollgate-id", &id)]), body)
+        }
         Err(error) => refused(dialect, &id, &error, Vec::new()),
     }
+}
+
+/// An answer of the gateway itself.
+struct Page {
+    /// Its `content-type`.
+    kind: &'static str,
+    body: Vec<u8>,
+}
+
+impl Page {
+    fn json(body: Vec<u8>) -> Self {
+        Self { kind: JSON, body }
+    }
+
+    fn csv(body: Vec<u8>) -> Self {
+        Self { kind: "text/csv; charset=utf-8; header=present", body }
+    }
+}
+
+/// Whether a table is wanted for a spreadsheet.
+fn as_csv(request: &Incoming) -> bool {
+    let by_query = parameter(request.query.as_deref(), "format").map(|format| format == "csv");
+    by_query.unwrap_or_else(|| request.headers.get("accept").is_some_and(|accept| accept.contains("text/csv")))
+}
+
+fn store_down(_: StoreDown) -> Error {
+    Error::internal("the store that holds the counters cannot be reached")
 }
 
 fn nowhere(path: &str) -> Error {
@@ -172,7 +205,7 @@ fn home() -> Vec<u8> {
     let home = concat!(
         r#"{"name":"tollgate","version":""#,
         env!("CARGO_PKG_VERSION"),
-        r#"","endpoints":["POST /v1/chat/completions","POST /v1/responses","POST /v1/messages","POST /v1/messages/count_tokens","POST /v1beta/models/{model}:generateContent","POST /v1beta/models/{model}:streamGenerateContent","POST /v1beta/models/{model}:countTokens","POST /v1/completions","POST /v1/embeddings","POST /v1/rerank","POST /v1/explain","POST /v4/ai/language-model","POST /v4/ai/embedding-model","POST /v4/ai/reranking-model","GET /v4/ai/config","GET /v1/models","GET /v1/models/{model}","GET /v1/usage","GET /v1/generation?id={id}","GET /v1/keys","POST /v1/keys","GET /v1/keys/{name}","PATCH /v1/keys/{name}","DELETE /v1/keys/{name}","POST /v1/keys/{name}/rotate","GET /health"],"#,
+        r#"","endpoints":["POST /v1/chat/completions","POST /v1/responses","POST /v1/messages","POST /v1/messages/count_tokens","POST /v1beta/models/{model}:generateContent","POST /v1beta/models/{model}:streamGenerateContent","POST /v1beta/models/{model}:countTokens","POST /v1/completions","POST /v1/embeddings","POST /v1/rerank","POST /v1/explain","POST /v4/ai/language-model","POST /v4/ai/embedding-model","POST /v4/ai/reranking-model","GET /v4/ai/config","GET /v1/models","GET /v1/models/{model}","GET /v1/usage","GET /v1/generation?id={id}","GET /v1/report","GET /v1/keys","POST /v1/keys","GET /v1/keys/{name}","PATCH /v1/keys/{name}","DELETE /v1/keys/{name}","POST /v1/keys/{name}/rotate","GET /health"],"#,
         r#""try":"POST /v1/chat/completions with {\"model\":\"tollgate/echo\",\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}"}"#,
     );
     home.into()
@@ -225,11 +258,14 @@ written! {
     }
 }
 
-async fn usage<H: Host>(gateway: &Gateway, host: &H, request: &Incoming) -> Result<Vec<u8>, Error> {
+async fn usage<H: Host>(gateway: &Gateway, host: &H, request: &Incoming) -> Result<Page, Error> {
     let now = host.now();
     let caller = caller(gateway, request, now)?;
-    let store_down = |_| Error::new(Kind::Internal, "the store that holds the counters cannot be reached");
     let counters = host.totals(&record::usage_prefix(&caller.name)).await.map_err(store_down)?;
+    let days = record::days(&caller.name, counters);
+    if as_csv(request) {
+        return Ok(Page::csv(record::days_csv(&days)));
+    }
     let total = async |counter: &str| {
         let totals = host.totals(counter).await.map_err(store_down)?;
         Ok::<_, Error>(totals.iter().find(|(name, _)| name == counter).map_or(0, |(_, total)| *total))
@@ -245,8 +281,7 @@ async fn usage<H: Host>(gateway: &Gateway, host: &H, request: &Incoming) -> Resu
         let instead = limit.instead.as_deref();
         limits.push(Quota { name: &limit.name, unit: limit.unit, every, most: limit.most, used, resets_at, instead });
     }
-    let days = record::days(&caller.name, counters);
-    Ok(to_vec(&Usage { object: "usage", caller: &caller.name, spend_picodollars, limits, days }))
+    Ok(Page::json(to_vec(&Usage { object: "usage", caller: &caller.name, spend_picodollars, limits, days })))
 }
 
 async fn ask<H: Host>(

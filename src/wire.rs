@@ -1,6 +1,7 @@
 //! Framing and raw JSON: what stands between bytes and dialects.
 
 pub mod array;
+pub mod csv;
 pub(crate) mod event_stream;
 pub mod frame;
 pub mod json;

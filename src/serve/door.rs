@@ -21,6 +21,7 @@ pub(super) enum Door {
     Keys(Keys),
     /// The receipt of one request.
     Generation,
+    Report,
     Home,
     Health,
 }
@@ -90,6 +91,7 @@ fn plain(path: &str, query: Option<&str>, headers: &Headers) -> Option<Door> {
         "/models" => Door::Models(path.starts_with("/v1beta").then_some(Inbound::Gemini)),
         "/usage" => Door::Usage,
         "/generation" => Door::Generation,
+        "/report" => Door::Report,
         "" => Door::Home,
         "/health" => Door::Health,
         _ if rest.starts_with("/keys") => Door::Keys(Keys::of(rest.strip_prefix("/keys")?)?),

@@ -128,3 +128,95 @@ fn a_receipt_is_told_to_its_caller_alone_and_as_long_as_it_is_kept() {
     place.sleep(2 * 86_400_000 + 1);
     assert_eq!(place.get("ann", &format!("/v1/generation?id={id}")).status, 404);
 }
+
+#[test]
+fn a_report_says_by_whatever_it_is_grouped_what_the_receipts_sum_to() {
+    let place = Place::new();
+    place.ask("ann", json!({"user": "u1"}), (10, 3));
+    let tagged = json!({"user": "u2", "model": "up/n", "provider_options": {}, "providerOptions": {"gateway": {"tags": ["b", "=a", "b"]}}});
+    place.ask("ann", tagged, (100, 0));
+    place.ask("ben", json!({"user": "u1"}), (1, 1));
+    place.sleep(86_400_000);
+    place.ask("ann", json!({}), (1000, 0));
+    let report = |query: &str| {
+        let told = place.get("ann", &format!("/v1/report?{query}"));
+        assert_eq!(told.status, 200, "{}", told.text());
+        told.json()["results"].clone()
+    };
+    let dates = "start_date=2026-11-21&end_date=2026-11-22";
+    let row = |of: (&str, Value), cost: Value, requests: u64, (input, output): (u64, u64)| {
+        let mut row = json!({"total_cost": cost, "market_cost": cost, "input_tokens": input, "output_tokens": output,
+            "cached_input_tokens": 0, "cache_creation_input_tokens": 0, "reasoning_tokens": 0, "request_count": requests,
+            "unpriced_requests": 0, "cut_requests": 0,
+            "cost_picodollars": (cost.as_f64().unwrap() * 1e12).round() as u64});
+        row[of.0] = of.1;
+        row
+    };
+    assert_eq!(
+        report(&format!("{dates}&group_by=user")),
+        json!([
+            row(("user", Value::Null), json!(0.002), 1, (1000, 0)),
+            row(("user", json!("u1")), json!(0.00005), 1, (10, 3)),
+            row(("user", json!("u2")), json!(0.0001), 1, (100, 0)),
+        ])
+    );
+    // What has two tags is in both rows.
+    assert_eq!(
+        report(&format!("{dates}&group_by=tag")),
+        json!([
+            row(("tag", Value::Null), json!(0.00205), 2, (1010, 3)),
+            row(("tag", json!("=a")), json!(0.0001), 1, (100, 0)),
+            row(("tag", json!("b")), json!(0.0001), 1, (100, 0)),
+        ])
+    );
+    assert_eq!(
+        report(&format!("{dates}&group_by=model")),
+        json!([
+            row(("model", json!("up/m")), json!(0.00205), 2, (1010, 3)),
+            row(("model", json!("up/n")), json!(0.0001), 1, (100, 0)),
+        ])
+    );
+    assert_eq!(
+        report(&format!("{dates}&group_by=provider")),
+        json!([row(("provider", json!("up")), json!(0.00215), 3, (1110, 3))])
+    );
+    assert_eq!(
+        report(&format!("{dates}&group_by=caller")),
+        json!([row(("caller", json!("ann")), json!(0.00215), 3, (1110, 3))])
+    );
+    assert_eq!(
+        report(dates),
+        json!([
+            row(("day", json!("2026-11-21")), json!(0.00015), 2, (110, 3)),
+            row(("day", json!("2026-11-22")), json!(0.002), 1, (1000, 0)),
+        ])
+    );
+    // The same of part of them, from counters and from receipts.
+    assert_eq!(report("start_date=2026-11-21&end_date=2026-11-21&group_by=provider")[0]["request_count"], 2);
+    assert_eq!(report("start_date=2026-11-21&end_date=2026-11-21&group_by=user")[1]["request_count"], 1);
+    assert_eq!(report(&format!("{dates}&group_by=model&user_id=u2"))[0]["model"], "up/n");
+    assert_eq!(report(&format!("{dates}&group_by=user&model=up%2Fn"))[0]["user"], "u2");
+    assert_eq!(report(&format!("{dates}&group_by=model&tags=b,c"))[0]["model"], "up/n");
+    assert_eq!(report(&format!("{dates}&group_by=model&tags=b,c&tags_match=all")), json!([]));
+    let daily = report(&format!("{dates}&group_by=model&date_part=day"));
+    assert_eq!((&daily[2]["day"], &daily[2]["model"]), (&json!("2026-11-22"), &json!("up/m")));
+    assert_eq!(place.get("ann", "/v1/report?credential_type=byok").status, 400);
+    // Users and tags reach back as far as receipts do, and the answer says so.
+    let told = place.get("ann", "/v1/report?start_date=2026-11-01&group_by=user").json();
+    assert_eq!(told["since"], "2026-11-20T12:00:00.000Z");
+}
+
+#[test]
+fn a_table_comes_for_spreadsheets_too_and_runs_nothing_there() {
+    let place = Place::new();
+    place.ask("ann", json!({"user": "=cmd|'/c calc'!A1"}), (10, 3));
+    let told = place.get("ann", "/v1/report?group_by=user&format=csv");
+    assert!(told.headers.get("content-type").unwrap().starts_with("text/csv"));
+    let head = "user,total_cost,market_cost,input_tokens,output_tokens,cached_input_tokens,cache_creation_input_tokens,\
+reasoning_tokens,request_count,cost_picodollars,unpriced_requests,cut_requests";
+    let row = "\"'=cmd|'/c calc'!A1\",0.00005,0.00005,10,3,0,0,0,1,50000000,0,0";
+    assert_eq!(told.text(), format!("{head}\r\n{row}\r\n"));
+    let headers = [("authorization", "Bearer ann"), ("accept", "text/csv, */*;q=0.1")];
+    let told = place.request("GET", "/v1/usage", &headers, "");
+    assert_eq!(told.text().lines().nth(1), Some("2026-11-21,up/m,1,10,0,0,3,0,50000000,0,0"));
+}

@@ -173,6 +173,9 @@ impl Receipts {
     }
 
     fn list(&self, caller: &str, Ids { from, to }: &Ids, most: usize) -> Vec<String> {
+        if from > to {
+            return Vec::new();
+        }
         let found = self.texts.range((caller.to_owned(), from.clone())..=(caller.to_owned(), to.clone()));
         found.take(most).map(|(_, text)| text.clone()).collect()
     }
@@ -406,6 +409,7 @@ mod tests {
             assert_eq!(list(Ids::between(0, 21), 1), ["a 10"]);
             assert_eq!(list(Ids::between(0, 21).after(&id(10, [0, 7])), 9), ["a 20"]);
             assert_eq!(list(Ids::between(11, 20), 9), Vec::<String>::new());
+            assert_eq!(list(Ids::between(20, 11), 9), Vec::<String>::new());
             assert_eq!(list(Ids::one(&id(20, [0, 7])), 9), ["a 20"]);
             assert_eq!(store.totals("usage/"), [("usage/a/x".to_owned(), 1)]);
             store.settle(Vec::new(), receipt("a", 30, 20)).await;

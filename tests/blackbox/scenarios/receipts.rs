@@ -13,6 +13,7 @@ use crate::suite::{self, Suite};
 use crate::test::Test;
 
 pub(crate) fn add(suite: &mut Suite) {
+    suite.add("receipts::a_report_has_a_row_for_each_tag_and_a_total_for_each_day", report);
     add_callers(suite, "receipts", "an_answer_has_a_receipt_for_its_caller_alone", receipt);
 }
 
@@ -36,6 +37,30 @@ async fn receipt(test: Test, caller: Dialect) {
         let other = client::send(test.host.address, "GET", &path, &headers, "").await.whole().await;
         assert_eq!(other.status, 404, "{}", other.text());
     }
+}
+
+async fn report(test: Test) {
+    let dialect = Dialect::OpenaiChat;
+    for tags in ["one", "one,two"] {
+        let request = dialect.request("up-openai/text", &test.prompt());
+        let reply = test.ask_with(dialect, &request, &[("x-tollgate-tags", tags)]).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+    }
+    let counts = |told: &Value, name: &str| -> Vec<(Value, Value)> {
+        let rows = told["results"].as_array().expect("rows");
+        rows.iter().map(|row| (row[name].clone(), row["request_count"].clone())).collect()
+    };
+    let expected = [(json!("one"), json!(2)), (json!("two"), json!(1))];
+    told(&test, "/v1/report?group_by=tag", |told| counts(told, "tag") == expected).await;
+    let expected = [(json!("up-openai/text"), json!(2))];
+    let by_model = told(&test, "/v1/report?group_by=model", |told| counts(told, "model") == expected).await;
+    let by_user = told(&test, "/v1/report?group_by=user", |_| true).await;
+    for column in ["total_cost", "input_tokens", "output_tokens", "request_count"] {
+        assert_eq!(by_user["results"][0][column], by_model["results"][0][column], "{column}");
+    }
+    let table = test.get("/v1/report?group_by=tag&format=csv").await;
+    assert!(table.header("content-type").is_some_and(|kind| kind.starts_with("text/csv")));
+    assert_eq!(table.text().lines().count(), 3, "{}", table.text());
 }
 
 /// What a path says once it is as it is to be: some hosts write after the answer.
