@@ -1,6 +1,7 @@
 //! One request from head to reply: the order of effects. Everything called from here either decides or is one of
 //! the host's verbs.
 
+mod account;
 mod answer;
 mod attempt;
 mod cors;
@@ -25,6 +26,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use futures::future::{Either, select};
 
+use self::account::{credits, key};
 use self::answer::{Answered, answer};
 use self::door::{Call, Door, door};
 use self::explain::explain;
@@ -160,6 +162,8 @@ async fn answered<H: Host>(
         Some(Door::Model(_, name)) => model(gateway, dialect, &name, &request, now).map(Page::json),
         Some(Door::Usage) => usage(gateway, host, &request).await,
         Some(Door::Generation) => generation(gateway, host, &request).await.map(Page::json),
+        Some(Door::Key) => key(gateway, host, &request).await.map(Page::json),
+        Some(Door::Credits) => credits(gateway, host, &request).await.map(Page::json),
         Some(Door::Report) => report(gateway, host, &request).await,
     };
     match answer {
@@ -205,7 +209,7 @@ fn home() -> Vec<u8> {
     let home = concat!(
         r#"{"name":"tollgate","version":""#,
         env!("CARGO_PKG_VERSION"),
-        r#"","endpoints":["POST /v1/chat/completions","POST /v1/responses","POST /v1/messages","POST /v1/messages/count_tokens","POST /v1beta/models/{model}:generateContent","POST /v1beta/models/{model}:streamGenerateContent","POST /v1beta/models/{model}:countTokens","POST /v1/completions","POST /v1/embeddings","POST /v1/rerank","POST /v1/explain","POST /v4/ai/language-model","POST /v4/ai/embedding-model","POST /v4/ai/reranking-model","GET /v4/ai/config","GET /v1/models","GET /v1/models/{model}","GET /v1/usage","GET /v1/generation?id={id}","GET /v1/report","GET /v1/keys","POST /v1/keys","GET /v1/keys/{name}","PATCH /v1/keys/{name}","DELETE /v1/keys/{name}","POST /v1/keys/{name}/rotate","GET /health"],"#,
+        r#"","endpoints":["POST /v1/chat/completions","POST /v1/responses","POST /v1/messages","POST /v1/messages/count_tokens","POST /v1beta/models/{model}:generateContent","POST /v1beta/models/{model}:streamGenerateContent","POST /v1beta/models/{model}:countTokens","POST /v1/completions","POST /v1/embeddings","POST /v1/rerank","POST /v1/explain","POST /v4/ai/language-model","POST /v4/ai/embedding-model","POST /v4/ai/reranking-model","GET /v4/ai/config","GET /v1/models","GET /v1/models/{model}","GET /v1/usage","GET /v1/generation?id={id}","GET /v1/report","GET /v1/key","GET /v1/credits","GET /v1/keys","POST /v1/keys","GET /v1/keys/{name}","PATCH /v1/keys/{name}","DELETE /v1/keys/{name}","POST /v1/keys/{name}/rotate","GET /health"],"#,
         r#""try":"POST /v1/chat/completions with {\"model\":\"tollgate/echo\",\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}"}"#,
     );
     home.into()

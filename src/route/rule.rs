@@ -194,6 +194,14 @@ impl When {
         *self == Self::default()
     }
 
+    /// Whether it holds for all requests of a caller.
+    pub fn is_of_caller(&self, name: &str) -> bool {
+        let Self { model, caller, tag, headers, body_bytes_over, body_bytes_under, needs, between } = self;
+        let is_bounded = body_bytes_over.is_some() || body_bytes_under.is_some() || *needs != Needs::default();
+        let is_other = model.is_some() || tag.is_some() || !headers.is_empty() || between.is_some();
+        caller.as_ref().is_none_or(|glob| glob.matches(name)) && !is_bounded && !is_other
+    }
+
     /// Whether it is only for requests that need something.
     pub fn asks_for_needs(&self) -> bool {
         self.needs != Needs::default()

@@ -22,6 +22,9 @@ pub(super) enum Door {
     /// The receipt of one request.
     Generation,
     Report,
+    /// What the key that asks has spent and has left, in two shapes.
+    Key,
+    Credits,
     Home,
     Health,
 }
@@ -92,6 +95,8 @@ fn plain(path: &str, query: Option<&str>, headers: &Headers) -> Option<Door> {
         "/usage" => Door::Usage,
         "/generation" => Door::Generation,
         "/report" => Door::Report,
+        "/key" => Door::Key,
+        "/credits" => Door::Credits,
         "" => Door::Home,
         "/health" => Door::Health,
         _ if rest.starts_with("/keys") => Door::Keys(Keys::of(rest.strip_prefix("/keys")?)?),

@@ -220,3 +220,36 @@ reasoning_tokens,request_count,cost_picodollars,unpriced_requests,cut_requests";
     let told = place.request("GET", "/v1/usage", &headers, "");
     assert_eq!(told.text().lines().nth(1), Some("2026-11-21,up/m,1,10,0,0,3,0,50000000,0,0"));
 }
+
+#[test]
+fn a_key_is_told_what_it_has_spent_and_what_its_budgets_leave() {
+    let place = Place::new();
+    place.ask("ann", json!({}), (100_000, 0));
+    place.sleep(86_400_000);
+    place.ask("ann", json!({}), (200_000, 0));
+    let data = place.get("ann", "/v1/key").json()["data"].clone();
+    assert_eq!((&data["label"], &data["expires_at"]), (&json!("ann"), &Value::Null));
+    // Of the day's dollar less is left than of the month's five.
+    assert_eq!(
+        (&data["limit"], &data["limit_remaining"], &data["limit_reset"]),
+        (&json!(1), &json!(0.6), &json!("daily"))
+    );
+    assert_eq!((&data["usage"], &data["usage_monthly"]), (&json!(0.6), &json!(0.6)));
+    assert_eq!((&data["usage_daily"], &data["usage_weekly"]), (&json!(0.4), &json!(0.6)));
+    let told = place.get("ann", "/v1/credits").json();
+    assert_eq!(
+        told,
+        json!({"balance": "0.6", "total_used": "0.6", "data": {"total_credits": 1.2, "total_usage": 0.6}})
+    );
+    // Monday: a week begins, and the dollar of the day is back.
+    place.sleep(86_400_000);
+    let data = place.get("ann", "/v1/key").json()["data"].clone();
+    assert_eq!(
+        (&data["limit_remaining"], &data["usage_daily"], &data["usage_weekly"]),
+        (&json!(1), &json!(0), &json!(0))
+    );
+    let data = place.get("ben", "/v1/key").json()["data"].clone();
+    assert_eq!((&data["limit"], &data["limit_remaining"], &data["usage"]), (&Value::Null, &Value::Null, &json!(0)));
+    assert_eq!(place.get("ben", "/v1/credits").json()["balance"], "Infinity");
+    assert_eq!(place.get("nobody", "/v1/key").status, 401);
+}

@@ -14,6 +14,7 @@ use crate::test::Test;
 
 pub(crate) fn add(suite: &mut Suite) {
     suite.add("receipts::a_report_has_a_row_for_each_tag_and_a_total_for_each_day", report);
+    suite.add("receipts::a_key_knows_what_it_has_spent_and_has_left", account).spend_cap_usd("5");
     add_callers(suite, "receipts", "an_answer_has_a_receipt_for_its_caller_alone", receipt);
 }
 
@@ -75,4 +76,17 @@ async fn told(test: &Test, path: &str, is: impl Fn(&Value) -> bool) -> Value {
         assert!(Instant::now() < deadline, "{path}: {}", reply.text());
         sleep(Duration::from_millis(50)).await;
     }
+}
+
+async fn account(test: Test) {
+    let dialect = Dialect::OpenaiChat;
+    test.answer(dialect, &dialect.request("up-openai/text", &test.prompt())).await;
+    let spent = suite::cost("text", dialect.own().reports(Answer::of("text").usage)).expect("a price");
+    let spent = spent as f64 / 1e12;
+    let is = |value: &Value, expected: f64| value.as_f64().is_some_and(|found| (found - expected).abs() < 1e-9);
+    let key = told(&test, "/v1/key", |told| is(&told["data"]["usage"], spent)).await;
+    assert_eq!((&key["data"]["label"], &key["data"]["limit_reset"]), (&json!(test.caller), &json!("monthly")));
+    assert!(is(&key["data"]["limit_remaining"], 5.0 - spent) && is(&key["data"]["usage_daily"], spent), "{key}");
+    let credits = told(&test, "/v1/credits", |_| true).await;
+    assert!(is(&credits["data"]["total_usage"], spent) && is(&credits["data"]["total_credits"], 5.0), "{credits}");
 }

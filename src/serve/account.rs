@@ -1,0 +1,183 @@
+//! `GET /v1/key` and `GET /v1/credits`: what the key that asks has spent, and what its budgets leave it.
+
+use super::{caller, store_down};
+use crate::config::Caller;
+use crate::error::Error;
+use crate::host::{Host, Incoming, Millis};
+use crate::limit::calendar::{day, month, week};
+use crate::limit::rule::{Every, Limit, Unit};
+use crate::price::{Dollars, Picodollars};
+use crate::record;
+use crate::serve::Gateway;
+use crate::wire::json::{to_vec, written};
+
+written! {
+    struct Key<'a> {
+        data: KeyData<'a>,
+    }
+
+    /// In dollars.
+    ///
+    /// Source: "Get current API key", OpenRouter API reference, read 2026-11.
+    struct KeyData<'a> {
+        /// The caller's name; nobody is shown a part of a key.
+        label: &'a str,
+        /// Of the budget that leaves the least.
+        limit: Option<Dollars>,
+        limit_remaining: Option<Dollars>,
+        /// `daily`, `weekly` or `monthly`; nothing where it never is.
+        limit_reset: Option<&'static str>,
+        include_byok_in_limit: bool,
+        usage: Dollars,
+        usage_daily: Dollars,
+        usage_weekly: Dollars,
+        usage_monthly: Dollars,
+        byok_usage: u64,
+        byok_usage_daily: u64,
+        byok_usage_weekly: u64,
+        byok_usage_monthly: u64,
+        is_free_tier: bool,
+        is_management_key: bool,
+        is_provisioning_key: bool,
+        creator_user_id: (),
+        expires_at: (),
+    }
+
+    /// Sources: "Get remaining credits", OpenRouter API reference; "Check credit balance", Vercel AI Gateway documentation;
+    /// read 2026-11.
+    struct Credits {
+        balance: String,
+        total_used: String,
+        data: CreditsData,
+    }
+
+    struct CreditsData {
+        total_credits: Option<Dollars>,
+        total_usage: Dollars,
+    }
+}
+
+/// Numbers of Vercel's clients are texts, which they read as such: this is the one that has no end.
+const UNLIMITED: &str = "Infinity";
+
+pub(super) async fn key<H: Host>(gateway: &Gateway, host: &H, request: &Incoming) -> Result<Vec<u8>, Error> {
+    let caller = caller(gateway, request, host.now())?;
+    let usage = Usage::of(host, &caller).await?;
+    let budget = Budget::least(gateway, host, &caller).await?;
+    let data = KeyData {
+        label: &caller.name,
+        limit: budget.as_ref().map(|budget| dollars(budget.most)),
+        limit_remaining: budget.as_ref().map(|budget| dollars(budget.left)),
+        limit_reset: budget.as_ref().and_then(|budget| match budget.every {
+            Every::Day => Some("daily"),
+            Every::Week => Some("weekly"),
+            Every::Month => Some("monthly"),
+            Every::Minute | Every::Hour | Every::Total => None,
+        }),
+        include_byok_in_limit: false,
+        usage: dollars(usage.total),
+        usage_daily: dollars(usage.day),
+        usage_weekly: dollars(usage.week),
+        usage_monthly: dollars(usage.month),
+        byok_usage: 0,
+        byok_usage_daily: 0,
+        byok_usage_weekly: 0,
+        byok_usage_monthly: 0,
+        is_free_tier: false,
+        is_management_key: false,
+        is_provisioning_key: false,
+        creator_user_id: (),
+        expires_at: (),
+    };
+    Ok(to_vec(&Key { data }))
+}
+
+pub(super) async fn credits<H: Host>(gateway: &Gateway, host: &H, request: &Incoming) -> Result<Vec<u8>, Error> {
+    let caller = caller(gateway, request, host.now())?;
+    let used = Usage::of(host, &caller).await?.total;
+    let left = Budget::least(gateway, host, &caller).await?.map(|budget| budget.left);
+    let text = |amount: i64| Picodollars::from_i64(amount).dollars();
+    Ok(to_vec(&Credits {
+        balance: left.map_or_else(|| UNLIMITED.to_owned(), text),
+        total_used: text(used),
+        // What clients show is the difference of these.
+        data: CreditsData {
+            total_credits: left.map(|left| dollars(left.saturating_add(used))),
+            total_usage: dollars(used),
+        },
+    }))
+}
+
+fn dollars(amount: i64) -> Dollars {
+    Dollars(Picodollars::from_i64(amount))
+}
+
+/// What a caller has spent, in picodollars, as the counters of its answers have it.
+#[derive(Default)]
+struct Usage {
+    total: i64,
+    month: i64,
+    week: i64,
+    day: i64,
+}
+
+impl Usage {
+    async fn of<H: Host>(host: &H, caller: &Caller) -> Result<Self, Error> {
+        let now = host.now();
+        let counters = host.totals(&record::usage_prefix(&caller.name)).await.map_err(store_down)?;
+        // `2026-11-16+7` begins with its Monday, and days are in their order as they are written.
+        let (today, month, week) = (day(now), month(now), week(now));
+        let monday = week.split('+').next().unwrap_or_default();
+        let mut usage = Self::default();
+        for row in record::days(&caller.name, counters) {
+            let cost = row.cost_picodollars;
+            let is_in = [
+                (&mut usage.total, true),
+                (&mut usage.month, row.day.starts_with(&month)),
+                (&mut usage.week, row.day.as_str() >= monday),
+                (&mut usage.day, row.day == today),
+            ];
+            for (sum, is_in) in is_in {
+                *sum = sum.saturating_add(if is_in { cost } else { 0 });
+            }
+        }
+        Ok(usage)
+    }
+}
+
+/// One that bounds all that a caller asks for.
+struct Budget {
+    most: i64,
+    left: i64,
+    every: Every,
+}
+
+impl Budget {
+    /// The one that leaves the least.
+    async fn least<H: Host>(gateway: &Gateway, host: &H, caller: &Caller) -> Result<Option<Self>, Error> {
+        let now = host.now();
+        let mut least: Option<Self> = None;
+        for limit in caller.limits.iter().chain(&gateway.config.limits).filter(|limit| is_budget(limit, caller)) {
+            let Some((counter, every)) = place(limit, caller, now) else { continue };
+            let totals = host.totals(&counter).await.map_err(store_down)?;
+            let used = totals.iter().find(|(name, _)| *name == counter).map_or(0, |(_, total)| *total);
+            let most = i64::try_from(limit.most).unwrap_or(i64::MAX);
+            let left = most.saturating_sub(used).max(0);
+            if least.as_ref().is_none_or(|least| left < least.left) {
+                least = Some(Self { most, left, every });
+            }
+        }
+        Ok(least)
+    }
+}
+
+/// Whether it is of dollars, and on all requests of this caller, whatever they are.
+fn is_budget(limit: &Limit, caller: &Caller) -> bool {
+    limit.unit == Unit::Cost && limit.when.is_of_caller(&caller.name)
+}
+
+/// What counts its use, and for how long.
+fn place(limit: &Limit, caller: &Caller, now: Millis) -> Option<(String, Every)> {
+    let owner = limit.owner(caller)?;
+    limit.used(&owner, now).zip(limit.span.every())
+}
