@@ -222,8 +222,11 @@ struct Waiting {
     written: Vec<oneshot::Sender<()>>,
 }
 
-/// A write takes a few pages of 4 KiB, so the log stays below some 4 MiB.
+/// A write takes a few pages of 4 KiB, so the log stays below some 8 MiB.
 const CHECKPOINT_WRITES: u32 = 256;
+
+/// So many receipts come before it is asked whether the first are too old.
+const SWEEP_RECEIPTS: i64 = 64;
 
 impl File {
     /// Resolves when `adds` and `receipt` are in the log. To write takes some 20 µs, less than to wake a thread for it; while
@@ -347,13 +350,15 @@ fn write(connection: &mut Connection, adds: &[Add], receipts: &[Kept]) -> rusqli
         for Kept { caller, id, text, .. } in receipts {
             statement.execute((caller, id, text))?;
         }
-        // The first rows are the oldest. Twice as many go as come, so that a shorter time is soon kept to, and no write is
-        // long.
-        let mut statement = transaction.prepare_cached(
-            "delete from receipts where rowid in
-             (select rowid from (select rowid, id from receipts order by rowid limit ?1) where id < ?2)",
-        )?;
-        statement.execute((i64::try_from(receipts.len() * 2).unwrap_or(i64::MAX), &last.oldest))?;
+        if transaction.last_insert_rowid() % SWEEP_RECEIPTS == 0 {
+            // The first rows are the oldest. Four times as many go as have come, so that a shorter time is soon kept to, and
+            // no write is long.
+            let mut statement = transaction.prepare_cached(
+                "delete from receipts where rowid in
+                 (select rowid from (select rowid, id from receipts order by rowid limit ?1) where id < ?2)",
+            )?;
+            statement.execute((SWEEP_RECEIPTS * 4, &last.oldest))?;
+        }
     }
     transaction.commit()
 }
@@ -412,8 +417,10 @@ mod tests {
             assert_eq!(list(Ids::between(20, 11), 9), Vec::<String>::new());
             assert_eq!(list(Ids::one(&id(20, [0, 7])), 9), ["a 20"]);
             assert_eq!(store.totals("usage/"), [("usage/a/x".to_owned(), 1)]);
-            store.settle(Vec::new(), receipt("a", 30, 20)).await;
-            let list = |caller| store.receipts(caller, &Ids::between(0, 99), 9).unwrap();
+            for at in 30..30 + 2 * Millis::try_from(SWEEP_RECEIPTS).unwrap() {
+                store.settle(Vec::new(), receipt("a", at, 20)).await;
+            }
+            let list = |caller| store.receipts(caller, &Ids::between(0, 999), 2).unwrap();
             assert_eq!((list("a"), list("b")), (vec!["a 20".to_owned(), "a 30".to_owned()], Vec::new()));
         }
         for end in ["", "-wal", "-shm"] {
