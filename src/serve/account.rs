@@ -4,6 +4,7 @@ use super::{caller, store_down};
 use crate::config::Caller;
 use crate::error::Error;
 use crate::host::{Host, Incoming, Millis};
+use crate::limit::calendar::written_instant;
 use crate::limit::calendar::{day, month, week};
 use crate::limit::rule::{Every, Limit, Unit};
 use crate::price::{Dollars, Picodollars};
@@ -40,7 +41,7 @@ written! {
         is_management_key: bool,
         is_provisioning_key: bool,
         creator_user_id: (),
-        expires_at: (),
+        expires_at: Option<String>,
     }
 
     /// Sources: "Get remaining credits", OpenRouter API reference; "Check credit balance", Vercel AI Gateway documentation;
@@ -84,10 +85,10 @@ pub(super) async fn key<H: Host>(gateway: &Gateway, host: &H, request: &Incoming
         byok_usage_weekly: 0,
         byok_usage_monthly: 0,
         is_free_tier: false,
-        is_management_key: false,
+        is_management_key: caller.admin,
         is_provisioning_key: false,
         creator_user_id: (),
-        expires_at: (),
+        expires_at: caller.expires.map(written_instant),
     };
     Ok(to_vec(&Key { data }))
 }

@@ -16,9 +16,13 @@ const PAGE: usize = 256;
 /// Some seconds of work. Who has more asks for fewer days.
 const RECEIPTS_MAX: usize = 200_000;
 
-/// Whose totals and receipts a caller is told: its own. Whoever may see those of others is let in here.
-fn told_to(caller: &Caller) -> Vec<&str> {
-    vec![&caller.name]
+/// Whose totals and receipts a caller is told: its own, and an administrator those of all who have a key.
+fn told_to(gateway: &Gateway, caller: &Caller) -> Vec<String> {
+    if !caller.admin {
+        return vec![caller.name.clone()];
+    }
+    let issued = gateway.ring().callers();
+    gateway.config.callers.iter().chain(issued.iter()).map(|caller| caller.name.clone()).collect()
 }
 
 pub(super) async fn report<H: Host>(gateway: &Gateway, host: &H, request: &Incoming) -> Result<Page, Error> {
@@ -31,7 +35,7 @@ pub(super) async fn report<H: Host>(gateway: &Gateway, host: &H, request: &Incom
     let (from, until) = (asked.from.max(oldest), asked.until);
     let since = (is_of_receipts && asked.from < oldest).then(|| written_instant(oldest));
     let mut report = Report::new(asked);
-    for name in told_to(&caller) {
+    for name in &told_to(gateway, &caller) {
         match is_of_receipts {
             true if kept_ms > 0 => sum_receipts(host, name, (from, until), &mut report).await?,
             true => return Err(none_kept()),

@@ -15,14 +15,16 @@ use crate::world::{Scripted, Task, World};
 /// Two callers, of whom the first has a budget for the month and one for the day.
 fn gateway() -> Gateway {
     let draft = json!({
-        "callers": {"ann": {"secret": "ANN", "spend_cap_usd": "5"}, "ben": {"secret": "BEN"}},
+        "callers": {"ann": {"secret": "ANN", "spend_cap_usd": "5"}, "ben": {"secret": "BEN"},
+            "boss": {"secret": "BOSS", "admin": true}},
         "limits": {"daily": {"per": "caller", "when": {"caller": "ann"}, "usd": "1", "every": "day"}},
         "providers": {"up": {"dialect": "openai-chat", "base_url": "http://up/v1", "auth": "none"}},
         "prices": {"up/m": {"input": "2", "output": "10"}, "up/n": {"input": "1", "output": "1"}},
         "receipts": {"days": 2},
     });
     let draft = Draft::from_json(Some(&draft.to_string())).unwrap();
-    let config = Config::compile(&draft, |name| ["ANN", "BEN"].contains(&name).then(|| name.to_lowercase())).unwrap();
+    let config =
+        Config::compile(&draft, |name| ["ANN", "BEN", "BOSS"].contains(&name).then(|| name.to_lowercase())).unwrap();
     Gateway::new(Config { version: "v1".to_owned(), ..config }, Keyless::Refused)
 }
 
@@ -184,6 +186,13 @@ fn a_report_says_by_whatever_it_is_grouped_what_the_receipts_sum_to() {
         report(&format!("{dates}&group_by=caller")),
         json!([row(("caller", json!("ann")), json!(0.00215), 3, (1110, 3))])
     );
+    let all = place.get("boss", &format!("/v1/report?{dates}&group_by=caller")).json()["results"].clone();
+    let named = |at: usize| (all[at]["caller"].clone(), all[at]["request_count"].clone());
+    assert_eq!(
+        (named(0), named(1)),
+        ((json!("ann"), json!(3)), (json!("ben"), json!(1))),
+        "who is an administrator sees all"
+    );
     assert_eq!(
         report(dates),
         json!([
@@ -203,7 +212,7 @@ fn a_report_says_by_whatever_it_is_grouped_what_the_receipts_sum_to() {
     assert_eq!(place.get("ann", "/v1/report?credential_type=byok").status, 400);
     // Users and tags reach back as far as receipts do, and the answer says so.
     let told = place.get("ann", "/v1/report?start_date=2026-11-01&group_by=user").json();
-    assert_eq!(told["since"], "2026-11-20T12:00:00.000Z");
+    assert_eq!(told["since"], "2026-11-20T12:00:00Z");
 }
 
 #[test]
