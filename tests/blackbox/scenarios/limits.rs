@@ -50,6 +50,10 @@ pub(crate) fn add(suite: &mut Suite) {
                     "every": "month", "instead": "up-anthropic/cheap"}),
         );
     }
+    suite
+        .add("limits::a_thousand_streams_at_once_pass_a_budget_as_often_as_it_has_room", crowd)
+        .spend_cap_usd(CROWD_CAP)
+        .alone();
     add_callers(suite, "limits", "a_caller_without_a_limit_gets_no_limit_headers", |test, dialect| async move {
         let reply = test.answer(dialect, &dialect.request("up-openai/text", &test.prompt())).await;
         assert_eq!(reply.header("x-ratelimit-limit-requests"), None);
@@ -198,6 +202,25 @@ async fn cap_at_once(test: Test, dialect: Dialect) {
     let cap = &usage["limits"][0];
     assert_eq!((&cap["name"], &cap["most"]), (&json!("spend-cap"), &json!(1_100_000_000)));
     assert_eq!(cap["used"], usage["spend_picodollars"]);
+}
+
+/// Room for 437 replies of `cheap`, and not for one more.
+const CROWD_CAP: &str = "0.0875";
+const CROWD: (usize, usize) = (1000, 437);
+
+/// As many as there is room for are answered, none besides, and what is counted is what they cost.
+async fn crowd(test: Test) {
+    let dialect = Dialect::OpenaiChat;
+    let request = dialect.as_stream(cheap(&test, dialect));
+    let replies = join_all((0..CROWD.0).map(|_| test.ask(dialect, &request))).await;
+    let (answered, refused): (Vec<_>, Vec<_>) = replies.iter().partition(|reply| reply.status == 200);
+    assert_eq!((answered.len(), refused.len()), (CROWD.1, CROWD.0 - CROWD.1));
+    refused.into_iter().for_each(|reply| refused_for_spend(dialect, reply));
+    for reply in answered {
+        assert_eq!(dialect.read_stream(&reply.body).text, Answer::of("cheap").whole_text());
+    }
+    let count = CROWD.1 as u64;
+    test.settles([("up-anthropic/cheap", Totals::of(count, "cheap", Answer::of("cheap").usage))]).await;
 }
 
 /// Ten failures in a row, each of which might have cost as much as an answer.
