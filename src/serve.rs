@@ -26,7 +26,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use futures::future::{Either, select};
 
-use self::account::{credits, key};
+use self::account::{credits, key, usage};
 use self::answer::{Answered, answer};
 use self::door::{Call, Door, door};
 use self::explain::explain;
@@ -42,9 +42,8 @@ use crate::config::{Caller, Config};
 use crate::dialect::{Inbound, ai_sdk};
 use crate::error::{Error, Kind};
 use crate::host::{Headers, Host, Incoming, Millis, Reply, ReplyBody, StoreDown};
-use crate::limit::rule::{Every, Limit, Unit, spent};
 use crate::receipt;
-use crate::record::{self, End, Record, Tally};
+use crate::record::{End, Record, Tally};
 use crate::route;
 use crate::route::health::{HASH_START, hash};
 use crate::route::watch::Shared;
@@ -236,56 +235,6 @@ fn model(gateway: &Gateway, dialect: Inbound, name: &str, request: &Incoming, no
     let caller = caller(gateway, request, now)?;
     route::check_name(name)?;
     Ok(dialect.write_model(&route::shown(&gateway.config, &caller, name)?))
-}
-
-written! {
-    struct Usage<'a> {
-        object: &'static str,
-        caller: &'a str,
-        /// In this month.
-        spend_picodollars: i64,
-        /// Of the calendar: what is left, and until when.
-        limits: Vec<Quota<'a>>,
-        days: Vec<record::Day>,
-    }
-
-    struct Quota<'a> {
-        name: &'a str,
-        unit: Unit,
-        every: Every,
-        most: u64,
-        used: i64,
-        /// Unix time in seconds; nothing where it never does.
-        resets_at?: Option<Millis>,
-        /// Which model is asked for once all is used.
-        instead?: Option<&'a str>,
-    }
-}
-
-async fn usage<H: Host>(gateway: &Gateway, host: &H, request: &Incoming) -> Result<Page, Error> {
-    let now = host.now();
-    let caller = caller(gateway, request, now)?;
-    let counters = host.totals(&record::usage_prefix(&caller.name)).await.map_err(store_down)?;
-    let days = record::days(&caller.name, counters);
-    if as_csv(request) {
-        return Ok(Page::csv(record::days_csv(&days)));
-    }
-    let total = async |counter: &str| {
-        let totals = host.totals(counter).await.map_err(store_down)?;
-        Ok::<_, Error>(totals.iter().find(|(name, _)| name == counter).map_or(0, |(_, total)| *total))
-    };
-    let spend_picodollars = total(&spent(&caller.name, now)).await?;
-    let mut limits = Vec::new();
-    let is_its = |limit: &&Arc<Limit>| limit.when.caller.as_ref().is_none_or(|glob| glob.matches(&caller.name));
-    for limit in caller.limits.iter().chain(&gateway.config.limits).filter(is_its) {
-        let used = limit.owner(&caller).and_then(|owner| limit.used(&owner, now));
-        let Some((counter, every)) = used.zip(limit.span.every()) else { continue };
-        let used = total(&counter).await?;
-        let resets_at = Some(every.end(now) / 1000).filter(|_| every != Every::Total);
-        let instead = limit.instead.as_deref();
-        limits.push(Quota { name: &limit.name, unit: limit.unit, every, most: limit.most, used, resets_at, instead });
-    }
-    Ok(Page::json(to_vec(&Usage { object: "usage", caller: &caller.name, spend_picodollars, limits, days })))
 }
 
 async fn ask<H: Host>(

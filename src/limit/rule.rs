@@ -205,6 +205,11 @@ impl Limit {
             Per::User | Per::Tag | Per::Model => None,
         }
     }
+
+    /// The counter of what a caller has used of it for good, and until when that counts; `None` where there is no such one.
+    pub fn kept(&self, caller: &Caller, now: Millis) -> Option<(String, Every)> {
+        self.used(&self.owner(caller)?, now).zip(self.span.every())
+    }
 }
 
 /// The counter of what a caller has spent in the month of `now`.

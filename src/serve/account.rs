@@ -1,16 +1,69 @@
-//! `GET /v1/key` and `GET /v1/credits`: what the key that asks has spent, and what its budgets leave it.
+//! `GET /v1/usage`, `/v1/key` and `/v1/credits`: what the key that asks has spent, and what its budgets leave it.
 
-use super::{caller, store_down};
+use std::sync::Arc;
+
+use super::{Page, as_csv, caller, store_down};
 use crate::config::Caller;
 use crate::error::Error;
 use crate::host::{Host, Incoming, Millis};
-use crate::limit::calendar::written_instant;
-use crate::limit::calendar::{day, month, week};
-use crate::limit::rule::{Every, Limit, Unit};
+use crate::limit::calendar::{day, month, week, written_instant};
+use crate::limit::rule::{Every, Limit, Unit, spent};
 use crate::price::{Dollars, Picodollars};
 use crate::record;
 use crate::serve::Gateway;
 use crate::wire::json::{to_vec, written};
+
+written! {
+    struct Totals<'a> {
+        object: &'static str,
+        caller: &'a str,
+        /// In this month.
+        spend_picodollars: i64,
+        /// Of the calendar: what is left, and until when.
+        limits: Vec<Quota<'a>>,
+        days: Vec<record::Day>,
+    }
+
+    struct Quota<'a> {
+        name: &'a str,
+        unit: Unit,
+        every: Every,
+        most: u64,
+        used: i64,
+        /// Unix time in seconds; nothing where it never does.
+        resets_at?: Option<Millis>,
+        /// Which model is asked for once all is used.
+        instead?: Option<&'a str>,
+    }
+}
+
+/// What the caller has used, by day and model and of its limits.
+pub(super) async fn usage<H: Host>(gateway: &Gateway, host: &H, request: &Incoming) -> Result<Page, Error> {
+    let now = host.now();
+    let caller = caller(gateway, request, now)?;
+    let counters = host.totals(&record::usage_prefix(&caller.name)).await.map_err(store_down)?;
+    let days = record::days(&caller.name, counters);
+    if as_csv(request) {
+        return Ok(Page::csv(record::days_csv(&days)));
+    }
+    let spend_picodollars = total(host, &spent(&caller.name, now)).await?;
+    let mut limits = Vec::new();
+    let is_its = |limit: &&Arc<Limit>| limit.when.caller.as_ref().is_none_or(|glob| glob.matches(&caller.name));
+    for limit in caller.limits.iter().chain(&gateway.config.limits).filter(is_its) {
+        let Some((counter, every)) = limit.kept(&caller, now) else { continue };
+        let used = total(host, &counter).await?;
+        let resets_at = Some(every.end(now) / 1000).filter(|_| every != Every::Total);
+        let instead = limit.instead.as_deref();
+        limits.push(Quota { name: &limit.name, unit: limit.unit, every, most: limit.most, used, resets_at, instead });
+    }
+    Ok(Page::json(to_vec(&Totals { object: "usage", caller: &caller.name, spend_picodollars, limits, days })))
+}
+
+/// What one counter holds.
+async fn total<H: Host>(host: &H, counter: &str) -> Result<i64, Error> {
+    let totals = host.totals(counter).await.map_err(store_down)?;
+    Ok(totals.iter().find(|(name, _)| name == counter).map_or(0, |(_, total)| *total))
+}
 
 written! {
     struct Key<'a> {
@@ -159,9 +212,8 @@ impl Budget {
         let now = host.now();
         let mut least: Option<Self> = None;
         for limit in caller.limits.iter().chain(&gateway.config.limits).filter(|limit| is_budget(limit, caller)) {
-            let Some((counter, every)) = place(limit, caller, now) else { continue };
-            let totals = host.totals(&counter).await.map_err(store_down)?;
-            let used = totals.iter().find(|(name, _)| *name == counter).map_or(0, |(_, total)| *total);
+            let Some((counter, every)) = limit.kept(caller, now) else { continue };
+            let used = total(host, &counter).await?;
             let most = i64::try_from(limit.most).unwrap_or(i64::MAX);
             let left = most.saturating_sub(used).max(0);
             if least.as_ref().is_none_or(|least| left < least.left) {
@@ -175,10 +227,4 @@ impl Budget {
 /// Whether it is of dollars, and on all requests of this caller, whatever they are.
 fn is_budget(limit: &Limit, caller: &Caller) -> bool {
     limit.unit == Unit::Cost && limit.when.is_of_caller(&caller.name)
-}
-
-/// What counts its use, and for how long.
-fn place(limit: &Limit, caller: &Caller, now: Millis) -> Option<(String, Every)> {
-    let owner = limit.owner(caller)?;
-    limit.used(&owner, now).zip(limit.span.every())
 }
