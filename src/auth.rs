@@ -4,6 +4,7 @@
 
 pub mod issued;
 pub mod origin;
+pub mod proof;
 pub mod sigv4;
 
 use std::sync::Arc;

@@ -12,6 +12,7 @@ pub mod spin;
 
 use bytes::Bytes;
 
+use crate::auth::proof::Signed;
 use crate::limit::{Admission, Bound};
 use crate::receipt::Ids;
 use crate::record::{Record, Settlement};
@@ -42,6 +43,13 @@ pub trait Host {
     /// none. Resolves when the caller has taken what was sent before; not to be dropped on the way. What
     /// [`crate::serve::serve`] returns later is the rest of the body.
     async fn send(&self, head: &Headers, bytes: Bytes) -> Result<(), Gone>;
+
+    /// Whether the signature is good. What cannot be read as one is not.
+    async fn verify(&self, signed: &Signed) -> bool;
+
+    /// What an RSA key, in DER of PKCS #8, makes of `message` by RSASSA-PKCS1-v1_5 with SHA-256; `None` where it is none that
+    /// this host can sign with.
+    async fn sign(&self, key: &[u8], message: &[u8]) -> Option<Vec<u8>>;
 
     /// The next piece of a body, never empty; `None` at its clean end.
     async fn read(&self, body: &mut Self::Body) -> Result<Option<Bytes>, Broken>;

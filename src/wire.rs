@@ -2,10 +2,12 @@
 
 pub mod array;
 pub mod csv;
+pub mod der;
 pub(crate) mod event_stream;
 pub mod frame;
 pub mod json;
 mod lines;
+pub mod pem;
 pub mod percent;
 pub mod query;
 mod sse;

@@ -13,6 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use tollgate::auth::Keyless;
+use tollgate::auth::proof::Signed;
 use tollgate::auth::sigv4::Signer;
 use tollgate::config::{Config, Draft};
 use tollgate::host::{Answer, Body, Broken, Headers, Host, Incoming, Millis, Outgoing, Reply, ReplyBody};
@@ -70,6 +71,14 @@ impl Host for Instant<'_> {
 
     async fn send(&self, _: &Headers, _: Bytes) -> Result<(), Gone> {
         Ok(())
+    }
+
+    async fn verify(&self, _: &Signed) -> bool {
+        false
+    }
+
+    async fn sign(&self, _: &[u8], _: &[u8]) -> Option<Vec<u8>> {
+        None
     }
 
     async fn read(&self, body: &mut Self::Body) -> Result<Option<Bytes>, Broken> {

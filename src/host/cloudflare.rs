@@ -32,6 +32,7 @@ use self::upstream::Upstream;
 use super::{
     Answer, Body, Broken, Headers, Host, Incoming, Millis, Outgoing, Reply, ReplyBody, StoreDown, Unreachable,
 };
+use crate::auth::proof::{Algorithm, Signed};
 use crate::limit::{Admission, Bound};
 use crate::receipt::Ids;
 use crate::record::Settlement;
@@ -59,6 +60,10 @@ extern "C" {
     fn reader(body: &ReadableStream) -> Result<ReadableStreamDefaultReader, JsValue>;
     #[wasm_bindgen(catch)]
     async fn read(reader: &ReadableStreamDefaultReader) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(catch)]
+    async fn verify(curve: &str, hash: &str, key: &[u8], message: &[u8], numbers: &[u8]) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(catch)]
+    async fn sign(key: &[u8], message: &[u8]) -> Result<JsValue, JsValue>;
     type Opened;
     fn open() -> Opened;
     #[wasm_bindgen(method, getter)]
@@ -246,6 +251,20 @@ impl Host for Visit {
 
     async fn send(&self, head: &Headers, bytes: Bytes) -> Result<(), relay::Gone> {
         self.early.send(head, &bytes).await
+    }
+
+    async fn verify(&self, signed: &Signed) -> bool {
+        let Some(numbers) = signed.numbers() else { return false };
+        let (curve, hash) = match signed.algorithm {
+            Algorithm::P256Sha256 => ("P-256", "SHA-256"),
+            Algorithm::P384Sha256 => ("P-384", "SHA-256"),
+            Algorithm::P384Sha384 => ("P-384", "SHA-384"),
+        };
+        verify(curve, hash, &signed.key, &signed.message, &numbers).await.is_ok_and(|is_good| is_good.is_truthy())
+    }
+
+    async fn sign(&self, key: &[u8], message: &[u8]) -> Option<Vec<u8>> {
+        sign(key, message).await.ok().map(|signature| bytes(&signature).into())
     }
 
     async fn read(&self, upstream: &mut Upstream) -> Result<Option<Bytes>, Broken> {

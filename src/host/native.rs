@@ -9,6 +9,7 @@
 mod incoming;
 mod reply;
 mod request;
+pub mod signatures;
 mod store;
 mod upstream;
 mod watch;

@@ -9,6 +9,7 @@ mod configuration;
 mod counters;
 mod outlet;
 mod receipts;
+mod signatures;
 
 use std::cell::RefCell;
 use std::io::Write as _;
@@ -32,6 +33,7 @@ use self::body::{bounded, drain};
 use self::configuration::gateway;
 use self::outlet::Outlet;
 use super::{Answer, Broken, Headers, Host, Incoming, Millis, Outgoing, Reply, ReplyBody, StoreDown, Unreachable};
+use crate::auth::proof::Signed;
 use crate::dialect::Inbound;
 use crate::error::{Error, Kind};
 use crate::limit::{Admission, Bound};
@@ -227,6 +229,14 @@ impl Host for Exchange {
             self.body.opened().await;
         }
         self.body.write(bytes).await
+    }
+
+    async fn verify(&self, signed: &Signed) -> bool {
+        signatures::verify(signed)
+    }
+
+    async fn sign(&self, key: &[u8], message: &[u8]) -> Option<Vec<u8>> {
+        signatures::sign(key, message)
     }
 
     async fn read(&self, body: &mut Chunks) -> Result<Option<Bytes>, Broken> {

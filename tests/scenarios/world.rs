@@ -11,6 +11,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
+use tollgate::auth::proof::Signed;
+use tollgate::host::native::signatures;
 use tollgate::host::{Answer, Broken, Headers, Host, Method, Millis, Outgoing, StoreDown, Unreachable};
 use tollgate::limit::{Admission, Bound, decide};
 use tollgate::receipt::{Ids, Kept};
@@ -220,6 +222,14 @@ impl Host for Scripted {
     async fn send(&self, head: &Headers, bytes: Bytes) -> Result<(), Gone> {
         self.begun.borrow_mut().get_or_insert_with(|| (self.world.passed(), head.clone()));
         self.caller(&self.received).write(bytes).await
+    }
+
+    async fn verify(&self, signed: &Signed) -> bool {
+        signatures::verify(signed)
+    }
+
+    async fn sign(&self, key: &[u8], message: &[u8]) -> Option<Vec<u8>> {
+        signatures::sign(key, message)
     }
 
     async fn read(&self, body: &mut Upstream) -> Result<Option<Bytes>, Broken> {

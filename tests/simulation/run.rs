@@ -6,6 +6,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use tollgate::auth::Keyless;
+use tollgate::auth::proof::Signed;
 use tollgate::config::{Config, Draft};
 use tollgate::host::{
     Answer, Body, Broken, Headers, Host, Incoming, Millis, Outgoing, Reply, ReplyBody, StoreDown, Unreachable,
@@ -295,6 +296,14 @@ impl Host for Line<'_> {
 
     async fn send(&self, _: &Headers, _: Bytes) -> Result<(), Gone> {
         Ok(())
+    }
+
+    async fn verify(&self, _: &Signed) -> bool {
+        false
+    }
+
+    async fn sign(&self, _: &[u8], _: &[u8]) -> Option<Vec<u8>> {
+        None
     }
 
     async fn read(&self, body: &mut Upstream) -> Result<Option<Bytes>, Broken> {

@@ -26,6 +26,23 @@ export const send = (method, url, head, body, caller, attempt) =>
     redirect: "manual",
   });
 
+// Whether ECDSA's two numbers are a signature by `key`, a point of the curve. What is looked at after the first wait is
+// copied, as in `say`.
+export async function verify(curve, hash, key, message, numbers) {
+  const algorithm = { name: "ECDSA", namedCurve: curve, hash };
+  const [said, signature] = [message.slice(), numbers.slice()];
+  const imported = await crypto.subtle.importKey("raw", key, algorithm, false, ["verify"]);
+  return crypto.subtle.verify(algorithm, imported, signature, said);
+}
+
+// An ArrayBuffer, by an RSA key in PKCS #8.
+export async function sign(key, message) {
+  const algorithm = { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" };
+  const said = message.slice();
+  const imported = await crypto.subtle.importKey("pkcs8", key, algorithm, false, ["sign"]);
+  return crypto.subtle.sign(algorithm, imported, said);
+}
+
 // The whole body, or undefined when it is longer than `max`.
 export async function whole(body, max) {
   const reader = body.getReader({ mode: "byob" });

@@ -12,6 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::Lane;
 use super::reply::Slot;
+use super::signatures;
+use crate::auth::proof::Signed;
 use crate::host::{Answer, Broken, Headers, Host, Method, Millis, Network, Outgoing, StoreDown, Unreachable};
 use crate::limit::{Admission, Bound};
 use crate::receipt::Ids;
@@ -77,6 +79,14 @@ impl Host for Request {
             let _ = early.send(head.clone());
         }
         self.slot.clone().write(bytes).await
+    }
+
+    async fn verify(&self, signed: &Signed) -> bool {
+        signatures::verify(signed)
+    }
+
+    async fn sign(&self, key: &[u8], message: &[u8]) -> Option<Vec<u8>> {
+        signatures::sign(key, message)
     }
 
     async fn read(&self, body: &mut Received) -> Result<Option<Bytes>, Broken> {
