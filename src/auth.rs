@@ -2,6 +2,7 @@
 //!
 //! Below it stands how the gateway itself proves who it is, where a provider wants more than a key.
 
+pub mod attest;
 pub mod issued;
 pub mod origin;
 pub mod proof;

@@ -1,6 +1,7 @@
 //! Framing and raw JSON: what stands between bytes and dialects.
 
 pub mod array;
+pub mod cbor;
 pub mod csv;
 pub mod der;
 pub(crate) mod event_stream;
