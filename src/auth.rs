@@ -4,6 +4,7 @@
 
 pub mod issued;
 pub mod origin;
+pub mod signature;
 pub mod sigv4;
 
 use std::sync::Arc;
