@@ -4,12 +4,17 @@
 
 pub mod attest;
 pub mod issued;
+pub mod jwks;
+pub mod mint;
 pub mod origin;
 pub mod proof;
+pub mod signature;
 pub mod sigv4;
+pub mod token;
 
 use std::sync::Arc;
 
+use self::jwks::Trusted;
 use crate::config::{Caller, CallerKey, Config, sha256};
 use crate::error::{Error, Kind};
 use crate::host::{Headers, Millis};
@@ -28,11 +33,11 @@ pub enum Keyless {
 /// The name under which a caller without a key is counted.
 pub const LOCAL: &str = "local";
 
-/// The caller of a request with these headers and this query, if its key is good at this time.
+/// The caller of a request with these headers and this query, if its key, or the token in its place, is good at this time.
 ///
 /// Whoever has a name that the configuration gives to another is none of `issued`.
 pub fn caller(
-    (config, issued): (&Config, &[Arc<Caller>]),
+    (config, issued, trusted): (&Config, &[Arc<Caller>], &Trusted),
     keyless: Keyless,
     (headers, query): (&Headers, Option<&str>),
     now: Millis,
@@ -46,36 +51,52 @@ pub fn caller(
             Keyless::Loopback => local(headers),
         };
     }
-    let key = key(headers, query).ok_or_else(|| {
+    let key = presented(headers, query).ok_or_else(|| {
         Error::new(
             Kind::Unauthenticated,
             "no key; send it as \"authorization: Bearer KEY\", \"x-api-key: KEY\" or \"x-goog-api-key: KEY\"",
         )
     })?;
     let digest = sha256(&key);
-    // litellm, and Aider with it, knows a key that is not good by OpenAI's words only.
-    let refusal = |why: &str| Error::new(Kind::Unauthenticated, format!("Incorrect API key provided: {why}"));
     let is_new = |caller: &&Arc<Caller>| config.callers.iter().all(|own| own.name != caller.name);
-    let issued = issued.iter().filter(|caller| caller.keys.iter().any(|key| same(key, digest))).filter(is_new);
-    let keys = config.callers.iter().chain(issued).flat_map(|caller| caller.keys.iter().map(move |key| (caller, key)));
-    let (caller, key) =
-        keys.into_iter().find(|(_, key)| same(key, digest)).ok_or_else(|| refusal("it is not known here"))?;
+    let has_it = |caller: &&Arc<Caller>| caller.keys.iter().any(|key| same(key, digest));
+    let keyed = config.callers.iter().chain(issued.iter().filter(has_it).filter(is_new));
+    let found = keyed.flat_map(|caller| caller.keys.iter().map(move |key| (caller, key)));
+    let (caller, ends) = match found.into_iter().find(|(_, key)| same(key, digest)) {
+        Some((caller, key)) => (caller.clone(), key.expires),
+        // A key of that form is a key nevertheless.
+        None if token::is_like(&key) => {
+            let named = |name: &str| {
+                let mut all = config.callers.iter().chain(issued.iter().filter(is_new));
+                all.find(|caller| caller.name == name).cloned()
+            };
+            let issuers = (config.issuers.as_slice(), config.token_secret.as_ref());
+            (Arc::new(token::bearer(&key, issuers, named, trusted, now)?), None)
+        }
+        None => return Err(refusal("it is not known here")),
+    };
     if caller.disabled {
         return Err(refusal("it is disabled"));
     }
-    if let Some(expires) = [caller.expires, key.expires].into_iter().flatten().min().filter(|expires| *expires <= now) {
+    if let Some(expires) = [caller.expires, ends].into_iter().flatten().min().filter(|expires| *expires <= now) {
         return Err(refusal(&format!("it has expired, at {}", written_instant(expires))));
     }
     // What is no page in a browser has no origin.
     match headers.get("origin") {
-        Some(origin) if !caller.origins.is_empty() && !caller.is_for(origin) => {
+        Some(origin) if !caller.may_be_at(origin) => {
             Err(Error::new(Kind::Forbidden, "this key is not for pages of this origin"))
         }
-        _ => Ok(caller.clone()),
+        _ => Ok(caller),
     }
 }
 
-fn same(key: &CallerKey, digest: [u8; 32]) -> bool {
+/// litellm, and Aider with it, knows a key that is not good by OpenAI's words only.
+fn refusal(why: &str) -> Error {
+    Error::new(Kind::Unauthenticated, format!("Incorrect API key provided: {why}"))
+}
+
+/// Whether a key has this digest.
+pub fn same(key: &CallerKey, digest: [u8; 32]) -> bool {
     key.sha256.iter().zip(digest).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
 }
 
@@ -83,7 +104,7 @@ fn same(key: &CallerKey, digest: [u8; 32]) -> bool {
 /// Google's own header, beside which a bearer may be the token of a proxy.
 ///
 /// Where no header has one, it may stand in the query, as Gemini's documentation once had it.
-fn key(headers: &Headers, query: Option<&str>) -> Option<String> {
+pub fn presented(headers: &Headers, query: Option<&str>) -> Option<String> {
     let bearer = || {
         let value = headers.get("authorization")?;
         let (scheme, key) = value.split_once(' ')?;
@@ -114,9 +135,18 @@ impl Caller {
         Self { name: LOCAL.to_owned(), ..Self::default() }
     }
 
-    /// Whether it lists this origin, for whose pages it then is.
+    /// Whether it lists this origin, for whose pages it then is, as far as its token is.
     pub fn is_for(&self, origin: &str) -> bool {
-        self.origins.iter().any(|listed| listed.means(origin))
+        let is_granted = self.token.as_ref().is_none_or(|token| token.is_for(origin));
+        is_granted && self.origins.iter().any(|listed| listed.means(origin))
+    }
+
+    /// Whether a page of this origin may use it.
+    fn may_be_at(&self, origin: &str) -> bool {
+        match self.origins.as_slice() {
+            [] => self.token.as_ref().is_none_or(|token| token.is_for(origin)),
+            _ => self.is_for(origin),
+        }
     }
 }
 
@@ -144,7 +174,7 @@ mod tests {
     fn ask(keys: bool, keyless: Keyless, fields: &[(&str, &str)]) -> Result<String, Kind> {
         let secret = |name: &str| (keys && name == "TOLLGATE_KEY").then(|| "right".to_owned());
         let config = Config::compile(&Draft::default(), secret).unwrap();
-        caller((&config, &[]), keyless, (&fields.iter().copied().collect(), None), NOW)
+        caller((&config, &[], &Trusted::default()), keyless, (&fields.iter().copied().collect(), None), NOW)
             .map(|caller| caller.name.clone())
             .map_err(|error| error.kind)
     }
@@ -175,7 +205,13 @@ mod tests {
         let secret = |name: &str| (name == "TOLLGATE_KEY").then(|| "right".to_owned());
         let config = Config::compile(&Draft::default(), secret).unwrap();
         let ask = |fields: &[(&str, &str)], query| {
-            caller((&config, &[]), Keyless::Refused, (&fields.iter().copied().collect(), query), NOW).is_ok()
+            caller(
+                (&config, &[], &Trusted::default()),
+                Keyless::Refused,
+                (&fields.iter().copied().collect(), query),
+                NOW,
+            )
+            .is_ok()
         };
         assert!(ask(&[], Some("alt=sse&key=right")));
         assert!(!ask(&[], Some("key=wrong")) && !ask(&[], Some("key=")) && !ask(&[], None));
@@ -187,7 +223,7 @@ mod tests {
         let secret = |name: &str| (name == "TOLLGATE_KEY").then(|| "right".to_owned());
         let config = Config::compile(&Draft::default(), secret).unwrap();
         let headers = [("x-api-key", "wrong")].into_iter().collect();
-        let error = caller((&config, &[]), Keyless::Refused, (&headers, None), NOW).unwrap_err();
+        let error = caller((&config, &[], &Trusted::default()), Keyless::Refused, (&headers, None), NOW).unwrap_err();
         assert!(error.message.contains("Incorrect API key provided"), "{error}");
         assert!(!error.message.contains("wrong"), "{error}");
     }
@@ -205,7 +241,7 @@ mod tests {
         let config = config.unwrap();
         let ask = |key: &str, now| {
             let headers = [("x-api-key", key)].into_iter().collect();
-            let caller = caller((&config, &[]), Keyless::Refused, (&headers, None), now);
+            let caller = caller((&config, &[], &Trusted::default()), Keyless::Refused, (&headers, None), now);
             caller.map(|caller| caller.name.clone()).map_err(|error| {
                 assert_eq!(error.kind, Kind::Unauthenticated);
                 error.message

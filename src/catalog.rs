@@ -276,7 +276,7 @@ mod tests {
     fn every_row_is_asked_once_its_secrets_are_there() {
         let lookup = |name: &str| {
             let value = name.to_ascii_lowercase().replace('_', "-");
-            (!name.ends_with("_BASE_URL")).then_some(value)
+            (!name.ends_with("_BASE_URL") && name != "TOLLGATE_TOKEN_SECRET").then_some(value)
         };
         let config = Config::compile(&Draft::default(), lookup);
         let config = config.unwrap_or_else(|mistakes| panic!("{mistakes:?}"));

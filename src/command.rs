@@ -158,7 +158,8 @@ fn print_imported(file: &Path, from: Option<import::Source>, model: Option<&str>
 /// Secrets live where the gateway will run, so any will do for a check, if each is another.
 pub(crate) fn elsewhere(name: &str) -> Option<String> {
     let own = name.to_ascii_lowercase().replace('_', "-");
-    Some(if name.ends_with("_URL") { format!("https://{own}.elsewhere") } else { own })
+    // As long as a secret must be that tokens are signed with.
+    Some(if name.ends_with("_URL") { format!("https://{own}.elsewhere") } else { format!("{own}-{:.>32}", "") })
 }
 
 fn explain(request: &Path, config: Option<&Path>, path: &str, caller: Option<&str>) -> Result<(), String> {

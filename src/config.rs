@@ -11,6 +11,7 @@ mod provider;
 mod receipts;
 mod refresh;
 pub mod schema;
+mod token;
 pub mod version;
 
 use std::sync::Arc;
@@ -19,12 +20,14 @@ use sha2::{Digest, Sha256};
 
 pub use self::caller::{Caller, CallerDraft, CallerKeyDraft, Key as CallerKey};
 pub use self::draft::{AliasDraft, Draft, MediaDraft, Reading, Timeouts};
-pub use self::limit::LimitDraft;
+pub use self::limit::{LimitDraft, usd};
 pub use self::model::{PriceDraft, TierDraft};
 use self::provider::Providers;
 pub use self::provider::{Account, Credential, KeyDraft, Provider, ProviderDraft, Reach, Upstream};
 pub use self::receipts::ReceiptsDraft;
 pub use self::refresh::{CatalogDraft, Refresh};
+pub use self::token::{Issuer, Source, TokenDraft, TokenKeyDraft, Trust};
+use crate::auth::signature::SECRET_BYTES_MIN;
 use crate::catalog;
 use crate::catalog::models::refresh::Overlay;
 use crate::catalog::models::{Model, Models};
@@ -54,6 +57,10 @@ pub struct Config {
     pub providers: Named<Arc<Provider>>,
     pub aliases: Named<Alias>,
     pub callers: Vec<Arc<Caller>>,
+    /// Whose tokens are taken in place of keys.
+    pub issuers: Vec<Issuer>,
+    /// What the gateway's own tokens are signed with.
+    pub token_secret: Option<[u8; 32]>,
     /// Of all callers; each may have its own besides.
     pub limits: Vec<Arc<Limit>>,
     pub models: Models,
@@ -125,6 +132,7 @@ pub const PATIENCE: Patience =
 const NEVER_MS: u64 = 100 * 365 * 24 * 60 * 60 * 1000;
 const FIRST_CALLER: &str = "default";
 const FIRST_SECRET: &str = "TOLLGATE_KEY";
+const TOKEN_SECRET: &str = "TOLLGATE_TOKEN_SECRET";
 /// The provider whose models are built in.
 pub const BUILT_IN: &str = "tollgate";
 const AT_ONCE: &str = "0 would end every request at once; leave it out or wait longer";
@@ -179,6 +187,14 @@ impl Config {
         let knows = |name: &str| if is_whole { known.check_model(draft, name) } else { Ok(()) };
         let rules = compile_rules(draft, knows, &mut mistakes);
         let callers = caller::compile(draft, &known, &secret, &mut mistakes);
+        let issuers = token::compile(draft, &callers, &media, &secret, &mut mistakes);
+        let token_secret = secret(TOKEN_SECRET);
+        if token_secret.as_ref().is_some_and(|secret| secret.len() < SECRET_BYTES_MIN) {
+            let why =
+                format!("the secret {TOKEN_SECRET} is shorter than {SECRET_BYTES_MIN} bytes, and could be guessed");
+            mistakes.say_anyway("", &why);
+        }
+        let token_secret = token_secret.map(|secret| sha256(&secret));
         let limits = limit::compile(draft, knows, &mut mistakes);
         let body_bytes_max = draft.body_bytes_max.unwrap_or(BODY_BYTES_MAX);
         let (policy, version) = (Arc::new(policy), String::new());
@@ -191,6 +207,8 @@ impl Config {
             providers,
             aliases,
             callers,
+            issuers,
+            token_secret,
             limits,
             models,
             refresh,
@@ -621,7 +639,7 @@ mod tests {
             (r#"{"limits":{"L":{"requests":5}}}"#, r#"limits.L: a name has 1 to 64 of a-z, 0-9, "-", "_", ".""#),
             (
                 r#"{"limits":{"l":{"requests":5,"per":"team"}}}"#,
-                r#"limits.l.per: expected "all", "caller", "project", "user", "tag" or "model""#,
+                r#"limits.l.per: expected "all", "caller", "project", "user", "tag", "model" or "token""#,
             ),
             (
                 r#"{"callers":{"c":{"sha256":"0000000000000000000000000000000000000000000000000000000000000000","project":"A b"}}}"#,

@@ -18,6 +18,7 @@ mod receipts;
 mod report;
 mod splice;
 mod sync;
+mod tokens;
 
 use std::pin::pin;
 use std::sync::atomic::Ordering;
@@ -36,7 +37,9 @@ use self::receipts::generation;
 use self::report::report;
 use self::splice::carry;
 use self::sync::Sharing;
+use self::tokens::tokens;
 use crate::auth::issued::Ring;
+use crate::auth::jwks::Trusted;
 use crate::auth::{self, Keyless};
 use crate::config::{Caller, Config};
 use crate::dialect::{Inbound, ai_sdk};
@@ -59,6 +62,7 @@ pub struct Gateway {
     pub health: Shared,
     sharing: Arc<Mutex<Sharing>>,
     ring: Arc<Mutex<Ring>>,
+    trusted: Arc<Trusted>,
 }
 
 /// Nobody reads the reply to a caller who has hung up; the log shows the status that proxies use for it.
@@ -66,24 +70,27 @@ const HUNG_UP: u16 = 499;
 
 impl Gateway {
     pub fn new(config: Config, keyless: Keyless) -> Self {
-        Self { config, keyless, health: Shared::default(), sharing: Arc::default(), ring: Arc::default() }
+        let (health, sharing, ring, trusted) = Default::default();
+        Self { config, keyless, health, sharing, ring, trusted }
     }
 
     /// The same under another configuration: what was learned stays.
     pub fn with(&self, config: Config) -> Self {
-        let (health, sharing, ring) = (self.health.clone(), self.sharing.clone(), self.ring.clone());
-        Self { config, keyless: self.keyless, health, sharing, ring }
+        let (health, sharing) = (self.health.clone(), self.sharing.clone());
+        let (ring, trusted) = (self.ring.clone(), self.trusted.clone());
+        Self { config, keyless: self.keyless, health, sharing, ring, trusted }
     }
 
     /// The caller of a request with these headers and this query, if its key is good at this time.
     pub fn caller(&self, request: (&Headers, Option<&str>), now: Millis) -> Result<Arc<Caller>, Error> {
         let issued = self.ring().callers();
-        auth::caller((&self.config, &issued), self.keyless, request, now)
+        auth::caller((&self.config, &issued, &self.trusted), self.keyless, request, now)
     }
 }
 
 /// Answers one request. Never fails: what goes wrong is an answer too.
 pub async fn serve<H: Host>(gateway: &Gateway, host: &H, request: Incoming) -> Reply<H::Body> {
+    gateway.learn_issuer(host, (&request.headers, request.query.as_deref())).await;
     let now = host.now();
     let drawn = [host.random(), host.random()];
     let door = door(&request.path, request.query.as_deref(), &request.headers);
@@ -148,10 +155,12 @@ async fn answered<H: Host>(
             return wrong_method(dialect, &id, asked.methods());
         }
         Some(Door::Keys(asked)) => match keys::keys(gateway, host, asked, &request).await {
-            Ok((status, body)) => {
-                let headers = [("content-type", JSON), ("cache-control", "no-store"), ("x-tollgate-id", &id)];
-                return whole(status, Headers::from_iter(headers), body);
-            }
+            Ok((status, body)) => return made(status, &id, body),
+            Err(error) => Err(error),
+        },
+        Some(Door::Tokens) if request.method != "POST" => return wrong_method(dialect, &id, "POST"),
+        Some(Door::Tokens) => match tokens(gateway, host, &request) {
+            Ok(body) => return made(201, &id, body),
             Err(error) => Err(error),
         },
         Some(_) if !is_get => return wrong_method(dialect, &id, "GET"),
@@ -196,6 +205,12 @@ fn as_csv(request: &Incoming) -> bool {
     by_query.unwrap_or_else(|| request.headers.get("accept").is_some_and(|accept| accept.contains("text/csv")))
 }
 
+/// What holds a key, or a token.
+fn made<B>(status: u16, id: &str, body: Vec<u8>) -> Reply<B> {
+    let headers = [("content-type", JSON), ("cache-control", "no-store"), ("x-tollgate-id", id)];
+    whole(status, Headers::from_iter(headers), body)
+}
+
 fn store_down(_: StoreDown) -> Error {
     Error::internal("the store that holds the counters cannot be reached")
 }
@@ -208,7 +223,7 @@ fn home() -> Vec<u8> {
     let home = concat!(
         r#"{"name":"tollgate","version":""#,
         env!("CARGO_PKG_VERSION"),
-        r#"","endpoints":["POST /v1/chat/completions","POST /v1/responses","POST /v1/messages","POST /v1/messages/count_tokens","POST /v1beta/models/{model}:generateContent","POST /v1beta/models/{model}:streamGenerateContent","POST /v1beta/models/{model}:countTokens","POST /v1/completions","POST /v1/embeddings","POST /v1/rerank","POST /v1/explain","POST /v4/ai/language-model","POST /v4/ai/embedding-model","POST /v4/ai/reranking-model","GET /v4/ai/config","GET /v1/models","GET /v1/models/{model}","GET /v1/usage","GET /v1/generation?id={id}","GET /v1/report","GET /v1/key","GET /v1/credits","GET /v1/keys","POST /v1/keys","GET /v1/keys/{name}","PATCH /v1/keys/{name}","DELETE /v1/keys/{name}","POST /v1/keys/{name}/rotate","GET /health"],"#,
+        r#"","endpoints":["POST /v1/chat/completions","POST /v1/responses","POST /v1/messages","POST /v1/messages/count_tokens","POST /v1beta/models/{model}:generateContent","POST /v1beta/models/{model}:streamGenerateContent","POST /v1beta/models/{model}:countTokens","POST /v1/completions","POST /v1/embeddings","POST /v1/rerank","POST /v1/explain","POST /v4/ai/language-model","POST /v4/ai/embedding-model","POST /v4/ai/reranking-model","GET /v4/ai/config","GET /v1/models","GET /v1/models/{model}","GET /v1/usage","GET /v1/generation?id={id}","GET /v1/report","GET /v1/key","GET /v1/credits","GET /v1/keys","POST /v1/keys","GET /v1/keys/{name}","PATCH /v1/keys/{name}","DELETE /v1/keys/{name}","POST /v1/keys/{name}/rotate","POST /v1/tokens","GET /health"],"#,
         r#""try":"POST /v1/chat/completions with {\"model\":\"tollgate/echo\",\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}"}"#,
     );
     home.into()
@@ -224,6 +239,15 @@ written! {
 
 fn caller(gateway: &Gateway, request: &Incoming, now: Millis) -> Result<Arc<Caller>, Error> {
     gateway.caller((&request.headers, request.query.as_deref()), now)
+}
+
+/// The same with a key of its own: a token is for requests to models, and is told nothing of what others did.
+fn own_caller(gateway: &Gateway, request: &Incoming, now: Millis) -> Result<Arc<Caller>, Error> {
+    let caller = caller(gateway, request, now)?;
+    match caller.token {
+        None => Ok(caller),
+        Some(_) => Err(Error::new(Kind::Forbidden, "this is for a key; GET /v1/key tells what a token is good for")),
+    }
 }
 
 fn models(gateway: &Gateway, dialect: Inbound, request: &Incoming, now: Millis) -> Result<Vec<u8>, Error> {

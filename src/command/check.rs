@@ -5,7 +5,7 @@ mod vain;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use tollgate::config::{Caller, Config, Draft, Mistake, Reach, Reading};
+use tollgate::config::{Caller, Config, Draft, Mistake, Reach, Reading, Trust};
 use tollgate::host::Millis;
 use tollgate::limit::calendar::instant;
 use tollgate::limit::rule::{Every, Limit, Unit};
@@ -48,14 +48,15 @@ pub(crate) fn check(
     Ok(report)
 }
 
-/// The secrets that are `here`, and those of callers from `anywhere` where they are not: a caller without a key is no caller,
+/// The secrets that are `here`, and those of callers and of tokens in place of their keys from `anywhere` where they are not: a caller without a key is no caller,
 /// and would be a mistake where nobody is served; a provider without one is only off.
 pub(crate) fn lent<'a>(
     draft: &'a Draft,
     anywhere: &'a Secrets<'_>,
     here: &'a Secrets<'_>,
 ) -> impl Fn(&str) -> Option<String> {
-    let callers: BTreeSet<&str> = draft.callers.iter().flat_map(|(name, caller)| caller.secrets(name)).collect();
+    let mut callers: BTreeSet<&str> = draft.callers.iter().flat_map(|(name, caller)| caller.secrets(name)).collect();
+    callers.extend(draft.tokens.iter().flat_map(|(_, token)| token.secrets()));
     move |name| if callers.contains(name) && is_missing(name, here) { anywhere(name) } else { here(name) }
 }
 
@@ -73,6 +74,19 @@ fn on(draft: &Draft, config: &Config) -> Vec<String> {
     }
     let callers: Vec<String> = config.callers.iter().map(|caller| limits(caller)).collect();
     lines.push(format!("callers: {}", listed(&callers, "this machine only, without a key")));
+    for issuer in &config.issuers {
+        let keys = match &issuer.trust {
+            Trust::Keys(keys) if keys.len() == 1 => "1 key".to_owned(),
+            Trust::Keys(keys) => format!("{} keys", keys.len()),
+            Trust::Fetched(source) => source.url.clone(),
+        };
+        lines.push(format!(
+            "tokens of {}: for {}, {} s at most, by {keys}",
+            issuer.iss,
+            issuer.caller,
+            issuer.max_ms / 1000
+        ));
+    }
     for limit in &config.limits {
         lines.push(format!("limit {}: {} for {}", limit.name, bound(limit), limit.per.word()));
     }
@@ -109,6 +123,12 @@ fn listed(names: &[String], none: &str) -> String {
 
 /// Keys that are not there, and those that are over.
 fn keys(draft: &Draft, here: &Secrets<'_>, now: Millis, warnings: &mut Vec<String>) {
+    for (name, token) in draft.tokens.iter() {
+        let at = under("tokens", name);
+        for secret in token.secrets().filter(|secret| is_missing(secret, here)) {
+            warnings.push(format!("{at}: {secret} is not set here"));
+        }
+    }
     for (name, caller) in draft.callers.iter() {
         let at = under("callers", name);
         let more = caller.keys.iter().enumerate();

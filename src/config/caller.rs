@@ -5,6 +5,8 @@ use std::sync::Arc;
 use super::model::dollars;
 use super::{Config, Draft, FIRST_CALLER, FIRST_SECRET, Known, Secrets, check_name, limit, sha256};
 use crate::auth::origin::Listed;
+use crate::auth::signature::SECRET_BYTES_MIN;
+use crate::auth::token::Grant;
 use crate::host::Millis;
 use crate::limit::calendar::instant;
 use crate::limit::rule::Limit;
@@ -111,6 +113,8 @@ pub struct Caller {
     pub admin: bool,
     pub project: Option<String>,
     pub limits: Vec<Arc<Limit>>,
+    /// What it is held to by the token that came in place of a key.
+    pub token: Option<Arc<Grant>>,
 }
 
 /// One of a caller's keys.
@@ -118,6 +122,16 @@ pub struct Caller {
 pub struct Key {
     pub sha256: [u8; 32],
     pub expires: Option<Millis>,
+    /// Whether tokens may be signed with its digest: that stands nowhere but in memory, and the key is too long to be found by
+    /// trying what a token fits.
+    pub signs: bool,
+}
+
+impl Key {
+    /// One that is known itself, as a secret of the host.
+    fn known(key: &str, expires: Option<Millis>) -> Self {
+        Self { sha256: sha256(key), expires, signs: key.len() >= SECRET_BYTES_MIN }
+    }
 }
 
 impl Caller {
@@ -127,22 +141,28 @@ impl Caller {
         let mut mistakes = Mistakes::default();
         let names = config.iter().flat_map(|config| config.providers.names().chain(config.off.names()));
         let known = Known { names: names.map(str::to_owned).collect(), is_whole: config.is_some() };
-        match one("", name, written, &known, &|_| None, &mut mistakes) {
+        match one("", name, (written, true), &known, &|_| None, &mut mistakes) {
             Some(caller) => mistakes.or(caller),
             None => Err(mistakes.or(()).err().unwrap_or_default()),
         }
     }
 
     /// What its sealed state is authenticated with: the first of its keys, whichever it comes with, so that a conversation
-    /// goes on with a new one.
+    /// goes on with a new one. Who has none, as tokens come in their place, is told from others by its name.
     pub fn seal(&self) -> [u8; 32] {
-        self.keys.first().map_or([0; 32], |key| key.sha256)
+        self.keys.first().map_or_else(|| sha256(&self.name), |key| key.sha256)
     }
 
     /// Whether it may ask for a model, by either of the names that this may be called.
     pub fn may_ask_for(&self, model: &str, other: Option<&str>) -> bool {
         let is_like = |name: &str| self.models.iter().any(|glob| glob.matches(name));
-        self.models.is_empty() || all_names(model, other).any(is_like)
+        let is_granted = self.token.as_ref().is_none_or(|token| token.names(all_names(model, other)));
+        is_granted && (self.models.is_empty() || all_names(model, other).any(is_like))
+    }
+
+    /// Whether it may ask for all models.
+    pub fn may_ask_for_all(&self) -> bool {
+        self.models.is_empty() && self.token.as_ref().is_none_or(|token| token.scope.models.is_none())
     }
 }
 
@@ -154,7 +174,8 @@ pub(super) fn compile(draft: &Draft, known: &Known, secret: &Secrets<'_>, mistak
         if let Err(why) = check_name(name) {
             mistakes.say_anyway(&at, &why);
         }
-        let Some(caller) = one(&at, name, written, known, secret, mistakes) else { continue };
+        let has_tokens = draft.tokens.iter().any(|(_, token)| token.caller == name);
+        let Some(caller) = one(&at, name, (written, !has_tokens), known, secret, mistakes) else { continue };
         let is_its = |other: &&Arc<Caller>| caller.keys.iter().any(|key| has(other, key.sha256));
         if let Some(other) = callers.iter().find(is_its) {
             mistakes.say_anyway(&at, &format!("has the same key as {}", under("callers", &other.name)));
@@ -164,9 +185,9 @@ pub(super) fn compile(draft: &Draft, known: &Known, secret: &Secrets<'_>, mistak
     if !draft.callers.contains(FIRST_CALLER)
         && let Some(key) = secret(FIRST_SECRET)
     {
-        let sha256 = sha256(&key);
-        if !callers.iter().any(|caller| has(caller, sha256)) {
-            let keys = vec![Key { sha256, expires: None }];
+        let key = Key::known(&key, None);
+        if !callers.iter().any(|caller| has(caller, key.sha256)) {
+            let keys = vec![key];
             callers.push(Arc::new(Caller { name: FIRST_CALLER.to_owned(), keys, ..Caller::default() }));
         }
     }
@@ -177,11 +198,11 @@ fn has(caller: &Caller, sha256: [u8; 32]) -> bool {
     caller.keys.iter().any(|key| key.sha256 == sha256)
 }
 
-/// A caller as it is written at `at`.
+/// A caller as it is written at `at`, and whether it must have a key.
 fn one(
     at: &str,
     name: &str,
-    written: &CallerDraft,
+    (written, needs_key): (&CallerDraft, bool),
     known: &Known,
     secret: &Secrets<'_>,
     mistakes: &mut Mistakes,
@@ -214,10 +235,15 @@ fn one(
     }
     let models = written.models.iter().flatten().map(Glob::new).collect();
     let limits = limit::of_caller(at, written, mistakes);
-    let keys = keys(at, name, written, secret, mistakes)?;
+    let has_key = written.secret.is_some() || written.sha256.is_some() || !written.keys.is_empty();
+    let keys = match needs_key || has_key || name == FIRST_CALLER {
+        true => keys(at, name, written, secret, mistakes)?,
+        false => Vec::new(),
+    };
     let (project, tags) = (written.project.clone(), written.tags.clone());
     let (name, disabled, admin) = (name.to_owned(), written.disabled, written.admin);
-    Some(Caller { name, keys, expires, disabled, models, providers, tags, origins, admin, project, limits })
+    let token = None;
+    Some(Caller { name, keys, expires, disabled, models, providers, tags, origins, admin, project, limits, token })
 }
 
 fn until(at: &str, written: Option<&str>, mistakes: &mut Mistakes) -> Option<Millis> {
@@ -265,7 +291,7 @@ fn key(
         if sha256.is_none() {
             mistakes.say(&format!("{at}.sha256"), "not 64 hexadecimal digits");
         }
-        return sha256.map(|sha256| Key { sha256, expires });
+        return sha256.map(|sha256| Key { sha256, expires, signs: false });
     }
     let Some(name) = name else {
         mistakes.say_of(
@@ -279,7 +305,7 @@ fn key(
     if key.is_none() {
         mistakes.say(&format!("{at}.secret"), &format!("no secret named {name} is set"));
     }
-    key.map(|key| Key { sha256: sha256(&key), expires })
+    key.map(|key| Key::known(&key, expires))
 }
 
 fn unhex(hex: &str) -> Option<[u8; 32]> {

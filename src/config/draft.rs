@@ -9,7 +9,8 @@ use super::model::PriceDraft;
 use super::provider::{ProviderDraft, secret_names};
 use super::receipts::ReceiptsDraft;
 use super::refresh::CatalogDraft;
-use super::{AWS_ACCESS_KEY, AWS_REGION, AWS_SECRET_KEY, AWS_SESSION_TOKEN, FIRST_SECRET};
+use super::token::TokenDraft;
+use super::{AWS_ACCESS_KEY, AWS_REGION, AWS_SECRET_KEY, AWS_SESSION_TOKEN, FIRST_SECRET, TOKEN_SECRET};
 use crate::catalog;
 use crate::media::Fetch;
 use crate::mistake::{Mistake, Mistakes};
@@ -37,6 +38,8 @@ objects! {
         pub models: Named<AliasDraft> = Named::default(),
         /// Who may ask, by a name that stands in the log.
         pub callers: Named<CallerDraft> = Named::default(),
+        /// Short-lived tokens in place of keys, by a name for their issuer.
+        pub tokens: Named<TokenDraft> = Named::default(),
         /// How much may be asked, by a name that stands in refusals; all that count a request must have room for it.
         pub limits: Named<LimitDraft> = Named::default(),
         /// By `provider/model`; before those of the catalogue.
@@ -100,7 +103,7 @@ fn above_zero(number: Shape) -> Shape {
 }
 
 written! {
-    impl Draft { body_bytes_max?, strict?, timeouts, policy, rules?, media, providers?, models?, callers?, limits?, prices?, catalog, receipts }
+    impl Draft { body_bytes_max?, strict?, timeouts, policy, rules?, media, providers?, models?, callers?, tokens?, limits?, prices?, catalog, receipts }
     impl Timeouts { first_byte_ms?, idle_ms?, total_ms?, heartbeat_ms? }
     impl MediaDraft { fetch?, hosts?, files_max?, file_bytes_max?, bytes_max?, ms_max? }
     impl AliasDraft { targets, strict?, first_byte_ms?, idle_ms?, total_ms?, heartbeat_ms?, policy? }
@@ -115,7 +118,7 @@ impl Draft {
 
     /// The names of every secret that [`Config::compile`] will ask for.
     pub fn secrets(&self) -> BTreeSet<String> {
-        let fixed = [FIRST_SECRET, AWS_ACCESS_KEY, AWS_SECRET_KEY, AWS_SESSION_TOKEN, AWS_REGION];
+        let fixed = [FIRST_SECRET, TOKEN_SECRET, AWS_ACCESS_KEY, AWS_SECRET_KEY, AWS_SESSION_TOKEN, AWS_REGION];
         let mut names = BTreeSet::new();
         names.extend(fixed.map(str::to_owned));
         let rows = catalog::providers();
@@ -126,6 +129,7 @@ impl Draft {
             names.extend(secret_names(name, Some(provider), None));
         }
         names.extend(self.callers.iter().flat_map(|(name, caller)| caller.secrets(name)).map(str::to_owned));
+        names.extend(self.tokens.iter().flat_map(|(_, token)| token.secrets()).map(str::to_owned));
         names
     }
 }

@@ -58,6 +58,11 @@ fn percents(_: Shape) -> Shape {
 /// Dollars, in picodollars.
 const USD: u64 = 1_000_000_000_000;
 
+/// What people write as dollars, like `5.00`.
+pub fn usd(text: &str) -> Option<Picodollars> {
+    amount(text, USD)
+}
+
 /// The limits of `[limits]`; `knows` says whether a name stands for a model.
 pub(super) fn compile(
     draft: &Draft,

@@ -249,7 +249,7 @@ async fn handle(lane: Arc<Lane>, request: hyper::Request<Received>) -> hyper::Re
     let host = Request { lane, gone: gone.clone(), slot: slot.clone(), early: Mutex::new(Some(early)) };
     let mut served = Work::new(&tasks, gone.clone(), async move {
         let gateway = host.lane.shared.gateway();
-        let incoming = incoming(request, &gateway, host.now()).await;
+        let incoming = incoming(request, &gateway, &host).await;
         (serve(&gateway, &host, incoming).await, host)
     });
     let (status, headers, body) = tokio::select! {

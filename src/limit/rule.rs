@@ -28,6 +28,8 @@ words! {
         Tag as "tag",
         /// Each model that is asked for, as the rules have it.
         Model as "model",
+        /// Each short-lived token; requests that come with a key are not counted.
+        Token as "token",
     }
 
     /// What a limit counts.
@@ -98,6 +100,8 @@ pub enum Span {
     Window { every: Every, slices: u64 },
     /// A part of the calendar: what is used in it is kept.
     Period(Every),
+    /// All up to an instant, after which it is forgotten.
+    Until(Millis),
 }
 
 /// So many slices has a window that slides.
@@ -106,7 +110,7 @@ pub const SLICES: u64 = 6;
 impl Span {
     pub fn every(self) -> Option<Every> {
         match self {
-            Self::Now => None,
+            Self::Now | Self::Until(_) => None,
             Self::Window { every, .. } | Self::Period(every) => Some(every),
         }
     }
@@ -120,6 +124,7 @@ impl Span {
                 (now / slice_ms + 1) * slice_ms
             }
             Self::Period(every) => every.end(now),
+            Self::Until(end) => end,
         }
     }
 }
@@ -187,7 +192,7 @@ impl Limit {
             // Counted in any case, so that a cap holds for all of the month in which it is written.
             Span::Period(Every::Month) if self.is_cap() => Some(spent(owner, now)),
             Span::Period(every) => Some(format!("used/{owner}/{}/{}", self.name, every.period(now))),
-            Span::Now | Span::Window { .. } => None,
+            Span::Now | Span::Window { .. } | Span::Until(_) => None,
         }
     }
 
@@ -202,6 +207,7 @@ impl Limit {
             Per::All => Some(":all".to_owned()),
             Per::Caller => Some(caller.name.clone()),
             Per::Project => caller.project.as_ref().map(|project| format!("project:{project}")),
+            Per::Token => caller.token.as_ref().map(|token| format!("token:{}:{}", caller.name, token.id)),
             Per::User | Per::Tag | Per::Model => None,
         }
     }
@@ -210,6 +216,19 @@ impl Limit {
     pub fn kept(&self, caller: &Caller, now: Millis) -> Option<(String, Every)> {
         self.used(&self.owner(caller)?, now).zip(self.span.every())
     }
+
+    /// The same of a budget, which may also be for as long as a token lives: that is in no part of the calendar.
+    pub fn budget(&self, caller: &Caller, now: Millis) -> Option<(String, Option<Every>)> {
+        match self.span {
+            Span::Until(end) => Some((passing(&self.owner(caller)?, &self.name, end), None)),
+            _ => self.kept(caller, now).map(|(counter, every)| (counter, Some(every))),
+        }
+    }
+}
+
+/// The counter of what is used of a limit, and held, until `end`.
+pub fn passing(owner: &str, name: &str, end: Millis) -> String {
+    format!("rate/{owner}/{name}/{end}")
 }
 
 /// The counter of what a caller has spent in the month of `now`.
@@ -245,7 +264,7 @@ pub fn due(
             Per::User => vec![format!("user:{}:{}", caller.name, plain(user.unwrap_or_default()))],
             Per::Tag => facts.tags.iter().filter(is_meant).map(|tag| format!("tag:{}", plain(tag))).collect(),
             Per::Model => models.map(|(model, _)| format!("model:{}", plain(model))).collect(),
-            Per::All | Per::Caller | Per::Project => limit.owner(caller).into_iter().collect(),
+            Per::All | Per::Caller | Per::Project | Per::Token => limit.owner(caller).into_iter().collect(),
         };
         for owner in owners {
             let is_same = |due: &Due| due.owner == owner;

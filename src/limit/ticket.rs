@@ -194,9 +194,10 @@ impl Due {
         // looks.
         let add = i64::try_from(amount).unwrap_or(i64::MAX).min(most.saturating_add(1));
         // By the time after which it counts for nothing.
-        let rate = |end: Millis| format!("rate/{owner}/{name}/{end}");
+        let rate = |end: Millis| rule::passing(owner, name, end);
         let hold = |slot: Millis| format!("hold/{owner}/{name}/{}", (slot + 2) * HOLD_MS);
         let (counter, with, expires) = match limit.span {
+            Span::Until(end) => (rate(end), Vec::new(), end),
             Span::Window { every, slices: 1 } => {
                 let end = every.end(now);
                 (rate(end), Vec::new(), end)
@@ -228,7 +229,7 @@ impl Due {
         let used = i64::try_from(used).unwrap_or(i64::MAX);
         let passing = |add| Add { counter: bound.counter.clone(), add, expires: Some(bound.expires) };
         match self.limit.span {
-            Span::Window { .. } => vec![passing(used.saturating_sub(bound.add))],
+            Span::Window { .. } | Span::Until(_) => vec![passing(used.saturating_sub(bound.add))],
             Span::Now | Span::Period(_) => {
                 let kept = self.limit.used(&self.owner, opened);
                 let kept = kept.map(|counter| Add { counter, add: used, expires: None });
@@ -246,6 +247,7 @@ impl Due {
             Per::User => "this user".to_owned(),
             Per::Tag => "requests with this tag".to_owned(),
             Per::Model => "all who ask for this model".to_owned(),
+            Per::Token => "this token".to_owned(),
         }
     }
 

@@ -184,7 +184,7 @@ fn names<'n>(
 /// Whether a caller may ask for a model, by any name that this may be called.
 pub fn allowed(config: &Config, caller: &Caller, model: &str) -> Result<(), Error> {
     // The other name has to be looked for.
-    if caller.models.is_empty() || caller.may_ask_for(model, other_name(config, model).as_deref()) {
+    if caller.may_ask_for_all() || caller.may_ask_for(model, other_name(config, model).as_deref()) {
         return Ok(());
     }
     let why = format!("the model \"{model}\" is not among those that this key may ask for; GET /v1/models lists them");

@@ -3,6 +3,7 @@
 use super::demand::Asked;
 use crate::config::Target;
 use crate::dialect::Ask;
+use crate::error::{Error, Kind};
 use crate::price::{Picodollars, Service, worst};
 
 /// The most tokens that a request may come to.
@@ -30,6 +31,22 @@ impl Size {
     /// The most that it may cost at `target`; `None` where no price is known.
     pub fn worst(&self, target: &Target) -> Option<Picodollars> {
         worst(self.input, self.output, self.service, &target.known.price.as_ref()?.price)
+    }
+}
+
+/// Refuses a request that does not say that it is content with `most` tokens in answer. What it does not say is not said for
+/// it, for its bytes go on as they are.
+pub fn held_to(most: u64, asked: &Asked<'_>) -> Result<(), Error> {
+    if matches!(asked.ask, Ask::TokenCount | Ask::Embeddings | Ask::Rerank) {
+        return Ok(());
+    }
+    let (stated, answers) = asked.dialect.output_asked(asked.body);
+    let wanted = stated.filter(|tokens| *tokens > 0).map(|tokens| tokens.saturating_mul(answers.unwrap_or(1).max(1)));
+    let whom = format!("this token is for answers of {most} tokens at most");
+    match wanted {
+        Some(wanted) if wanted <= most => Ok(()),
+        Some(wanted) => Err(Error::new(Kind::Forbidden, format!("{whom}, and {wanted} are asked for"))),
+        None => Err(Error::invalid(format!("{whom}; the request must say how many it wants, as `max_tokens` does"))),
     }
 }
 

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use super::{Page, as_csv, caller, store_down};
+use super::{Page, as_csv, caller, own_caller, store_down};
+use crate::auth::token::Grant;
 use crate::config::Caller;
 use crate::error::Error;
 use crate::host::{Host, Incoming, Millis};
 use crate::limit::calendar::{day, month, week, written_instant};
-use crate::limit::rule::{Every, Limit, Unit, spent};
+use crate::limit::rule::{Every, Limit, Per, Unit, spent};
 use crate::price::{Dollars, Picodollars};
 use crate::record;
 use crate::serve::Gateway;
@@ -40,7 +41,7 @@ written! {
 /// What the caller has used, by day and model and of its limits.
 pub(super) async fn usage<H: Host>(gateway: &Gateway, host: &H, request: &Incoming) -> Result<Page, Error> {
     let now = host.now();
-    let caller = caller(gateway, request, now)?;
+    let caller = own_caller(gateway, request, now)?;
     let counters = host.totals(&record::usage_prefix(&caller.name)).await.map_err(store_down)?;
     let days = record::days(&caller.name, counters);
     if as_csv(request) {
@@ -95,6 +96,19 @@ written! {
         is_provisioning_key: bool,
         creator_user_id: (),
         expires_at: Option<String>,
+        /// Ours: what a token leaves of the key.
+        token?: Option<Bounds<'a>>,
+    }
+
+    struct Bounds<'a> {
+        issuer: &'a str,
+        user?: Option<&'a str>,
+        models?: Option<&'a [String]>,
+        max_tokens?: Option<u64>,
+        max_cost_usd?: Option<String>,
+        requests_per_minute?: Option<u64>,
+        origins?: Option<&'a [String]>,
+        tags?: &'a [String],
     }
 
     /// Sources: "Get remaining credits", OpenRouter API reference; "Check credit balance", Vercel AI Gateway documentation;
@@ -116,13 +130,18 @@ const UNLIMITED: &str = "Infinity";
 
 pub(super) async fn key<H: Host>(gateway: &Gateway, host: &H, request: &Incoming) -> Result<Vec<u8>, Error> {
     let caller = caller(gateway, request, host.now())?;
-    let usage = Usage::of(host, &caller).await?;
     let budget = Budget::least(gateway, host, &caller).await?;
+    let usage = match &caller.token {
+        None => Usage::of(host, &caller).await?,
+        // What others have spent is not for whoever holds a token.
+        Some(_) => Usage::one(budget.as_ref().map_or(0, |budget| budget.used)),
+    };
+    let ends = [caller.expires, caller.token.as_ref().map(|token| token.expires)];
     let data = KeyData {
         label: &caller.name,
         limit: budget.as_ref().map(|budget| dollars(budget.most)),
         limit_remaining: budget.as_ref().map(|budget| dollars(budget.left)),
-        limit_reset: budget.as_ref().and_then(|budget| match budget.every {
+        limit_reset: budget.as_ref().and_then(|budget| match budget.every? {
             Every::Day => Some("daily"),
             Every::Week => Some("weekly"),
             Every::Month => Some("monthly"),
@@ -141,13 +160,28 @@ pub(super) async fn key<H: Host>(gateway: &Gateway, host: &H, request: &Incoming
         is_management_key: caller.admin,
         is_provisioning_key: false,
         creator_user_id: (),
-        expires_at: caller.expires.map(written_instant),
+        expires_at: ends.into_iter().flatten().min().map(written_instant),
+        token: caller.token.as_deref().map(bounds),
     };
     Ok(to_vec(&Key { data }))
 }
 
+fn bounds(token: &Grant) -> Bounds<'_> {
+    let Grant { issuer, scope, .. } = token;
+    Bounds {
+        issuer,
+        user: scope.user.as_deref(),
+        models: scope.models.as_deref(),
+        max_tokens: scope.max_tokens,
+        max_cost_usd: scope.max_cost.map(Picodollars::dollars),
+        requests_per_minute: scope.requests_per_minute,
+        origins: scope.origins.as_deref(),
+        tags: &scope.tags,
+    }
+}
+
 pub(super) async fn credits<H: Host>(gateway: &Gateway, host: &H, request: &Incoming) -> Result<Vec<u8>, Error> {
-    let caller = caller(gateway, request, host.now())?;
+    let caller = own_caller(gateway, request, host.now())?;
     let used = Usage::of(host, &caller).await?.total;
     let left = Budget::least(gateway, host, &caller).await?.map(|budget| budget.left);
     let text = |amount: i64| Picodollars::from_i64(amount).dollars();
@@ -176,6 +210,11 @@ struct Usage {
 }
 
 impl Usage {
+    /// All of it just now.
+    fn one(total: i64) -> Self {
+        Self { total, month: total, week: total, day: total }
+    }
+
     async fn of<H: Host>(host: &H, caller: &Caller) -> Result<Self, Error> {
         let now = host.now();
         let counters = host.totals(&record::usage_prefix(&caller.name)).await.map_err(store_down)?;
@@ -202,22 +241,26 @@ impl Usage {
 /// One that bounds all that a caller asks for.
 struct Budget {
     most: i64,
+    used: i64,
     left: i64,
-    every: Every,
+    /// None where it is for as long as a token lives.
+    every: Option<Every>,
 }
 
 impl Budget {
-    /// The one that leaves the least.
+    /// The one that leaves the least; of a token, its own.
     async fn least<H: Host>(gateway: &Gateway, host: &H, caller: &Caller) -> Result<Option<Self>, Error> {
         let now = host.now();
         let mut least: Option<Self> = None;
-        for limit in caller.limits.iter().chain(&gateway.config.limits).filter(|limit| is_budget(limit, caller)) {
-            let Some((counter, every)) = limit.kept(caller, now) else { continue };
+        let is_told = |limit: &&Arc<Limit>| caller.token.is_none() || limit.per == Per::Token;
+        let limits = caller.limits.iter().chain(&gateway.config.limits).filter(is_told);
+        for limit in limits.filter(|limit| is_budget(limit, caller)) {
+            let Some((counter, every)) = limit.budget(caller, now) else { continue };
             let used = total(host, &counter).await?;
             let most = i64::try_from(limit.most).unwrap_or(i64::MAX);
             let left = most.saturating_sub(used).max(0);
             if least.as_ref().is_none_or(|least| left < least.left) {
-                least = Some(Self { most, left, every });
+                least = Some(Self { most, used, left, every });
             }
         }
         Ok(least)

@@ -19,6 +19,8 @@ pub(super) enum Door {
     Usage,
     /// Keys that are made at run time.
     Keys(Keys),
+    /// Short-lived tokens that a caller makes for itself.
+    Tokens,
     /// The receipt of one request.
     Generation,
     Report,
@@ -92,6 +94,7 @@ fn plain(path: &str, query: Option<&str>, headers: &Headers) -> Option<Door> {
             fault: None,
         }),
         "/models" => Door::Models(path.starts_with("/v1beta").then_some(Inbound::Gemini)),
+        "/tokens" => Door::Tokens,
         "/usage" => Door::Usage,
         "/generation" => Door::Generation,
         "/report" => Door::Report,

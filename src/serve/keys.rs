@@ -10,7 +10,7 @@ use std::sync::PoisonError;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::{Gateway, caller};
+use super::{Gateway, own_caller};
 use crate::auth::issued::{Issued, KEPT_SECONDS, KEY, KEYS_MAX, Ring, is_taken};
 use crate::config::{Caller, CallerDraft, Mistake, check_name, sha256};
 use crate::error::{Error, Kind};
@@ -152,7 +152,7 @@ pub(super) async fn keys<H: Host>(
     asked: Keys,
     request: &Incoming,
 ) -> Result<(u16, Vec<u8>), Error> {
-    let admin = caller(gateway, request, host.now())?;
+    let admin = own_caller(gateway, request, host.now())?;
     if !admin.admin {
         return Err(Error::new(Kind::Forbidden, "this is for a caller whose configuration says admin = true"));
     }
@@ -211,7 +211,7 @@ fn read<'a, T: crate::wire::json::Read<'a>>(body: &'a [u8]) -> Result<T, Error> 
     mistakes.or(asked).map_err(|mistakes| mistaken(&mistakes))
 }
 
-fn mistaken(mistakes: &[Mistake]) -> Error {
+pub(super) fn mistaken(mistakes: &[Mistake]) -> Error {
     let texts: Vec<&str> = mistakes.iter().map(|Mistake(text)| text.trim_start_matches('.')).collect();
     Error::invalid(texts.join("; "))
 }

@@ -30,7 +30,7 @@ use crate::route::order::{Candidate, Order};
 use crate::route::place::Unfit;
 use crate::route::plan::Plan;
 use crate::route::policy::Policy;
-use crate::route::size::Size;
+use crate::route::size::{self, Size};
 use crate::route::watch::Shared;
 use crate::route::wish::Wishes;
 use crate::seal::{self, Seal};
@@ -202,10 +202,17 @@ pub(super) fn read<'a>(
     let more: Vec<_> = caller.tags.iter().filter(|tag| !wishes.tags.contains(tag)).cloned().collect();
     wishes.tags.extend(more);
     record.tags.clone_from(&wishes.tags);
+    if let Some(token) = &caller.token {
+        // Whoever made the token knows; its holder may say anything.
+        wishes.user.clone_from(&token.scope.user);
+    }
     record.user.clone_from(&wishes.user);
     let mut dice = Dice::new(record.chance);
     let asked = Asked::new(dialect, ask, &body, bytes);
     let size = Size::of(&asked);
+    if let Some(most) = caller.token.as_ref().and_then(|token| token.scope.max_tokens) {
+        size::held_to(most, &asked)?;
+    }
     let wanted = Wanted {
         caller,
         model: &model,

@@ -11,7 +11,7 @@ use super::head::AGENT;
 use crate::catalog::models::refresh::{BYTES_MAX, Extent, Overlay, Refreshed, refresh, source};
 use crate::config::Refresh;
 use crate::config::version::version;
-use crate::host::{Headers, Host, Method, Millis, Outgoing, StoreDown};
+use crate::host::{Headers, Host, Method, Millis, Network, Outgoing, StoreDown};
 use crate::wire::json::{objects, parse, to_string, to_vec, written};
 
 /// Under which they are kept.
@@ -97,7 +97,7 @@ pub async fn renew<H: Host>(host: &H, from: &Refresh) -> Result<Prices, String> 
     // First of all, so that no other process does the same meanwhile.
     keep(host, &tried).await.map_err(down)?;
     // No caller waits for it, so none can hang up.
-    let text = match select(pin!(fetch(host, from)), pin!(host.sleep(FETCH_MS))).await {
+    let text = match select(pin!(fetch(host, (&from.url, from.network), BYTES_MAX)), pin!(host.sleep(FETCH_MS))).await {
         Either::Left((fetched, _)) => fetched.map_err(|why| format!("the list of prices cannot be had: {why}"))?,
         Either::Right(_) => return Err(format!("the list of prices was not there in {FETCH_MS} ms")),
     };
@@ -132,11 +132,16 @@ async fn keep<H: Host>(host: &H, prices: &Prices) -> Result<(), StoreDown> {
     host.remember(KEY, to_vec(prices).into(), KEPT_SECONDS).await
 }
 
-async fn fetch<H: Host>(host: &H, from: &Refresh) -> Result<Vec<u8>, String> {
+/// A document of JSON, of so many bytes at most; the error says why it cannot be had.
+pub(super) async fn fetch<H: Host>(
+    host: &H,
+    (url, network): (&str, Network),
+    bytes_max: usize,
+) -> Result<Vec<u8>, String> {
     let headers = [("accept", "application/json"), ("accept-encoding", "identity"), ("user-agent", AGENT)];
     let asked = Outgoing {
-        method: Method::Get(from.network),
-        url: from.url.clone(),
+        method: Method::Get(network),
+        url: url.to_owned(),
         headers: Headers::from_iter(headers),
         body: Bytes::new(),
         // Read piece by piece, it can be given up when it is too long.
@@ -148,8 +153,8 @@ async fn fetch<H: Host>(host: &H, from: &Refresh) -> Result<Vec<u8>, String> {
     }
     let mut text = Vec::new();
     while let Some(piece) = host.read(&mut answer.body).await.map_err(|_| "it broke off")? {
-        if text.len() + piece.len() > BYTES_MAX {
-            return Err(format!("it is longer than {BYTES_MAX} bytes"));
+        if text.len() + piece.len() > bytes_max {
+            return Err(format!("it is longer than {bytes_max} bytes"));
         }
         text.extend_from_slice(&piece);
     }

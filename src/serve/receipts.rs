@@ -82,7 +82,10 @@ pub(super) async fn generation<H: Host>(gateway: &Gateway, host: &H, request: &I
     let texts = texts.ok_or_else(|| unknown("; this gateway keeps none"))?;
     let text = texts.into_iter().next().ok_or_else(|| unknown(""))?;
     let receipt: Receipt = parse(&text).map_err(|_| Error::new(Kind::Internal, "the receipt cannot be read"))?;
-    if receipt.at.saturating_add(kept_ms) < host.now() {
+    // A token is told what its own end user asked.
+    let user = caller.token.as_ref().map(|token| token.scope.user.as_deref());
+    let is_anothers = user.is_some_and(|user| user.is_none() || user != receipt.user.as_deref());
+    if is_anothers || receipt.at.saturating_add(kept_ms) < host.now() {
         return Err(unknown(""));
     }
     Ok(to_vec(&Generation { data: data(&receipt, text) }))

@@ -1,6 +1,6 @@
 //! `GET /v1/report`: what came to how much, by day, end user, model, tag, provider or caller.
 
-use super::{Page, as_csv, caller, store_down};
+use super::{Page, as_csv, own_caller, store_down};
 use crate::config::Caller;
 use crate::error::Error;
 use crate::host::{Host, Incoming, Millis};
@@ -26,7 +26,7 @@ fn told_to(gateway: &Gateway, caller: &Caller) -> Vec<String> {
 }
 
 pub(super) async fn report<H: Host>(gateway: &Gateway, host: &H, request: &Incoming) -> Result<Page, Error> {
-    let caller = caller(gateway, request, host.now())?;
+    let caller = own_caller(gateway, request, host.now())?;
     let now = host.now();
     let asked = Asked::read(request.query.as_deref(), now)?;
     let kept_ms = gateway.config.receipts_ms;

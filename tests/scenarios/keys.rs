@@ -14,7 +14,10 @@ use crate::world::{START, Scripted, Task, World};
 /// A gateway of this configuration, where a secret holds its name.
 pub(crate) fn gateway(draft: &Value) -> Gateway {
     let draft = Draft::from_json(Some(&draft.to_string())).unwrap();
-    let config = Config::compile(&draft, |name| name.starts_with("the key of").then(|| name.to_owned()));
+    let config = Config::compile(&draft, |name| match name {
+        "TOLLGATE_TOKEN_SECRET" => Some("what the gateway signs its tokens with".to_owned()),
+        name => name.starts_with("the key of").then(|| name.to_owned()),
+    });
     Gateway::new(config.unwrap(), Keyless::Refused)
 }
 

@@ -7,7 +7,7 @@ use http_body_util::{BodyExt as _, Limited};
 use hyper::body::{Body as _, Incoming as Received};
 
 use super::request::headers;
-use crate::host::{Body, Headers, Incoming, Millis};
+use crate::host::{Body, Headers, Host, Incoming};
 use crate::serve::Gateway;
 
 /// For all of a caller's body.
@@ -16,7 +16,7 @@ const BODY: Duration = Duration::from_secs(300);
 const DISCARD: Duration = Duration::from_secs(5);
 const DISCARD_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-pub(super) async fn incoming(request: hyper::Request<Received>, gateway: &Gateway, now: Millis) -> Incoming {
+pub(super) async fn incoming<H: Host>(request: hyper::Request<Received>, gateway: &Gateway, host: &H) -> Incoming {
     let body_bytes_max = gateway.config.body_bytes_max;
     let (head, body) = request.into_parts();
     let mut headers: Headers = headers(&head.headers);
@@ -24,7 +24,8 @@ pub(super) async fn incoming(request: hyper::Request<Received>, gateway: &Gatewa
         headers.push("host", authority.as_str());
     }
     let declared = body.size_hint().lower();
-    let body = if gateway.caller((&headers, head.uri.query()), now).is_err() {
+    gateway.learn_issuer(host, (&headers, head.uri.query())).await;
+    let body = if gateway.caller((&headers, head.uri.query()), host.now()).is_err() {
         // No memory for those who will be refused.
         discard(body).await;
         Body::Whole(Bytes::new())

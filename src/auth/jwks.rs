@@ -1,0 +1,190 @@
+//! The keys of issuers who publish them (JWKS): what is known, when it is asked for anew, and which signatures were good. Pure.
+//!
+//! Keys are fetched once an hour while tokens come, and once more when a token names one that is not among them: after 30 s
+//! at first, and the longer the more of that was in vain, up to five minutes. So nobody can have an issuer asked often by
+//! making up names of keys. What cannot be fetched leaves the last good keys.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::signature::{Key, key_set};
+use super::token::Token;
+use crate::host::Millis;
+use crate::named::Named;
+use crate::wire::json::{objects, parse, to_vec, written};
+
+/// So long keys are good without another look.
+const FRESH_MS: Millis = 60 * 60_000;
+/// From one look to the next, and the most that it is where they were in vain.
+const GAP_MS: Millis = 30_000;
+const GAP_MS_MAX: Millis = 5 * 60_000;
+/// For a set of keys; who waits for it waits no longer.
+pub const FETCH_MS: Millis = 5_000;
+/// Issuers who send their certificates along need 20 KB.
+pub const SET_BYTES_MAX: usize = 128 * 1024;
+/// Old keys are better than none.
+pub const KEPT_SECONDS: u32 = 30 * 24 * 60 * 60;
+/// Signatures that were good, each of 32 bytes.
+const SEEN_MAX: usize = 1024;
+
+objects! {
+    /// What is kept of an issuer's keys, for other processes and later ones.
+    #[derive(Debug, Clone, Default)]
+    pub struct Kept {
+        pub url: String,
+        /// The set, as it was last had.
+        pub text: String,
+        pub read_at: Millis,
+        pub tried_at: Millis,
+        /// Looks since then that brought nothing new.
+        pub misses: u32,
+    }
+}
+
+written! {
+    impl Kept { url, text, read_at, tried_at, misses }
+}
+
+/// What a token needs before it can be judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    Nothing,
+    /// Another request looks for the keys.
+    Wait,
+    Look,
+}
+
+/// What is known of all issuers; outlives a configuration.
+#[derive(Debug, Default)]
+pub struct Trusted {
+    /// By their addresses.
+    sets: Mutex<Named<Set>>,
+    seen: Mutex<Vec<[u8; 32]>>,
+}
+
+#[derive(Debug, Default, Clone)]
+struct Set {
+    kept: Kept,
+    keys: Arc<Vec<Key>>,
+    /// Until then a look is under way, unless it ends before.
+    busy_until: Millis,
+}
+
+impl Trusted {
+    /// The keys of the set at `url`; none where there never were any.
+    pub fn keys(&self, url: &str) -> Option<Arc<Vec<Key>>> {
+        self.sets().get(url).filter(|set| set.kept.read_at > 0).map(|set| set.keys.clone())
+    }
+
+    /// What `token` needs of the set at `url`. Whoever is told to look is the only one, until it calls [`Self::looked`].
+    pub fn need(&self, url: &str, token: &Token<'_>, now: Millis) -> Need {
+        let mut sets = self.sets();
+        let set = sets.get(url).cloned().unwrap_or_default();
+        let need = set.need(token, now);
+        if need == Need::Look {
+            sets.insert(url.to_owned(), Set { busy_until: now.saturating_add(FETCH_MS), ..set });
+        }
+        need
+    }
+
+    /// Whether a look is still due once what others have kept is learned. If not, it is over.
+    pub fn is_still_due(&self, url: &str, token: &Token<'_>, now: Millis) -> bool {
+        let mut sets = self.sets();
+        let set = Set { busy_until: 0, ..sets.get(url).cloned().unwrap_or_default() };
+        let is_due = set.need(token, now) == Need::Look;
+        if !is_due {
+            sets.insert(url.to_owned(), set);
+        }
+        is_due
+    }
+
+    /// Takes over what another process has kept, where that is newer.
+    pub fn learn(&self, url: &str, kept: &[u8]) {
+        let kept: Option<Kept> = std::str::from_utf8(kept).ok().and_then(|text| parse(text).ok());
+        let Some(kept) = kept.filter(|kept| kept.url == url) else { return };
+        let mut sets = self.sets();
+        let mut set = sets.get(url).cloned().unwrap_or_default();
+        if kept.read_at > set.kept.read_at
+            && let Ok(keys) = key_set(&kept.text)
+        {
+            set.keys = Arc::new(keys);
+            set.kept = Kept { tried_at: set.kept.tried_at, ..kept.clone() };
+        }
+        if kept.tried_at > set.kept.tried_at {
+            (set.kept.tried_at, set.kept.misses) = (kept.tried_at, kept.misses);
+        }
+        sets.insert(url.to_owned(), set);
+    }
+
+    /// A look that began at `now` is over; what is to be kept of it. The error says why the set was of no use, and the last good
+    /// one stays.
+    pub fn looked(&self, url: &str, fetched: Result<Vec<u8>, String>, now: Millis) -> (Vec<u8>, Result<(), String>) {
+        let read = fetched.and_then(|bytes| {
+            let text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
+            let keys = key_set(&text)?;
+            if keys.is_empty() { Err("it has no key that can be used".to_owned()) } else { Ok((text, keys)) }
+        });
+        let mut sets = self.sets();
+        let mut set = sets.get(url).cloned().unwrap_or_default();
+        let was_old = set.is_old(now);
+        set.busy_until = 0;
+        set.kept.url = url.to_owned();
+        set.kept.tried_at = now;
+        set.kept.misses = set.kept.misses.saturating_add(1);
+        let done = read.map(|(text, keys)| {
+            if was_old || set.kept.text != text {
+                set.kept.misses = 0;
+            }
+            (set.keys, set.kept.text, set.kept.read_at) = (Arc::new(keys), text, now);
+        });
+        let kept = to_vec(&set.kept);
+        sets.insert(url.to_owned(), set);
+        (kept, done)
+    }
+
+    /// Whether a signature was found good before, by a mark of it, its key and all that it is on.
+    pub(super) fn has_seen(&self, mark: &[u8; 32]) -> bool {
+        self.seen().get(place(mark)) == Some(mark)
+    }
+
+    /// One that was seen before at the same place is forgotten.
+    pub(super) fn saw(&self, mark: [u8; 32]) {
+        let mut seen = self.seen();
+        if seen.is_empty() {
+            seen.resize(SEEN_MAX, [0; 32]);
+        }
+        if let Some(known) = seen.get_mut(place(&mark)) {
+            *known = mark;
+        }
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Vec<[u8; 32]>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn sets(&self) -> MutexGuard<'_, Named<Set>> {
+        self.sets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn place(mark: &[u8; 32]) -> usize {
+    let [high, low, ..] = *mark;
+    usize::from(u16::from_be_bytes([high, low])) % SEEN_MAX
+}
+
+impl Set {
+    fn is_old(&self, now: Millis) -> bool {
+        now.saturating_sub(self.kept.read_at) >= FRESH_MS
+    }
+
+    fn need(&self, token: &Token<'_>, now: Millis) -> Need {
+        let is_known = self.kept.read_at > 0 && !token.lacks(&self.keys);
+        if is_known && !self.is_old(now) {
+            return Need::Nothing;
+        }
+        if now < self.busy_until {
+            return if is_known { Need::Nothing } else { Need::Wait };
+        }
+        let gap_ms = (GAP_MS << self.kept.misses.min(4)).min(GAP_MS_MAX);
+        if now.saturating_sub(self.kept.tried_at) >= gap_ms { Need::Look } else { Need::Nothing }
+    }
+}
