@@ -3,6 +3,7 @@
 //!
 //! Everything has a default: an empty file with a provider's key in the environment is a working gateway.
 
+mod app;
 mod caller;
 mod draft;
 mod limit;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+pub use self::app::{App, AppDraft, AppleDraft, GoogleDraft};
 pub use self::caller::{Caller, CallerDraft, CallerKeyDraft, Key as CallerKey};
 pub use self::draft::{AliasDraft, Draft, MediaDraft, Reading, Timeouts};
 pub use self::limit::{LimitDraft, usd};
@@ -61,6 +63,8 @@ pub struct Config {
     pub issuers: Vec<Issuer>,
     /// What the gateway's own tokens are signed with.
     pub token_secret: Option<[u8; 32]>,
+    /// Whose devices get such tokens.
+    pub apps: Named<App>,
     /// Of all callers; each may have its own besides.
     pub limits: Vec<Arc<Limit>>,
     pub models: Models,
@@ -132,7 +136,8 @@ pub const PATIENCE: Patience =
 const NEVER_MS: u64 = 100 * 365 * 24 * 60 * 60 * 1000;
 const FIRST_CALLER: &str = "default";
 const FIRST_SECRET: &str = "TOLLGATE_KEY";
-const TOKEN_SECRET: &str = "TOLLGATE_TOKEN_SECRET";
+/// The name of the secret that the gateway's own tokens are signed with.
+pub const TOKEN_SECRET: &str = "TOLLGATE_TOKEN_SECRET";
 /// The provider whose models are built in.
 pub const BUILT_IN: &str = "tollgate";
 const AT_ONCE: &str = "0 would end every request at once; leave it out or wait longer";
@@ -195,6 +200,7 @@ impl Config {
             mistakes.say_anyway("", &why);
         }
         let token_secret = token_secret.map(|secret| sha256(&secret));
+        let apps = app::compile(draft, &callers, token_secret.as_ref(), &secret, &mut mistakes);
         let limits = limit::compile(draft, knows, &mut mistakes);
         let body_bytes_max = draft.body_bytes_max.unwrap_or(BODY_BYTES_MAX);
         let (policy, version) = (Arc::new(policy), String::new());
@@ -209,6 +215,7 @@ impl Config {
             callers,
             issuers,
             token_secret,
+            apps,
             limits,
             models,
             refresh,

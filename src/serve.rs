@@ -4,6 +4,7 @@
 mod account;
 mod answer;
 mod attempt;
+mod attest;
 mod cors;
 pub mod current;
 mod door;
@@ -29,7 +30,8 @@ use futures::future::{Either, select};
 
 use self::account::{credits, key, usage};
 use self::answer::{Answered, answer};
-use self::door::{Call, Door, door};
+use self::attest::{Accesses, attest};
+use self::door::{Call, Door, door, is_for_anybody};
 use self::explain::explain;
 use self::head::{JSON, early_head, header_text, name_request};
 use self::prepare::prepare;
@@ -63,6 +65,7 @@ pub struct Gateway {
     sharing: Arc<Mutex<Sharing>>,
     ring: Arc<Mutex<Ring>>,
     trusted: Arc<Trusted>,
+    accesses: Arc<Accesses>,
 }
 
 /// Nobody reads the reply to a caller who has hung up; the log shows the status that proxies use for it.
@@ -70,21 +73,29 @@ const HUNG_UP: u16 = 499;
 
 impl Gateway {
     pub fn new(config: Config, keyless: Keyless) -> Self {
-        let (health, sharing, ring, trusted) = Default::default();
-        Self { config, keyless, health, sharing, ring, trusted }
+        let (health, sharing, ring, trusted, accesses) = Default::default();
+        Self { config, keyless, health, sharing, ring, trusted, accesses }
     }
 
     /// The same under another configuration: what was learned stays.
     pub fn with(&self, config: Config) -> Self {
         let (health, sharing) = (self.health.clone(), self.sharing.clone());
-        let (ring, trusted) = (self.ring.clone(), self.trusted.clone());
-        Self { config, keyless: self.keyless, health, sharing, ring, trusted }
+        let (ring, trusted, accesses) = (self.ring.clone(), self.trusted.clone(), self.accesses.clone());
+        Self { config, keyless: self.keyless, health, sharing, ring, trusted, accesses }
     }
 
     /// The caller of a request with these headers and this query, if its key is good at this time.
     pub fn caller(&self, request: (&Headers, Option<&str>), now: Millis) -> Result<Arc<Caller>, Error> {
         let issued = self.ring().callers();
         auth::caller((&self.config, &issued, &self.trusted), self.keyless, request, now)
+    }
+
+    /// The longest body that is of use in a request with these headers and this query; none where it is refused for its key.
+    pub fn body_bytes_max(&self, path: &str, request: (&Headers, Option<&str>), now: Millis) -> Option<usize> {
+        match is_for_anybody(path) {
+            true => Some(attest::BODY_BYTES_MAX),
+            false => self.caller(request, now).is_ok().then_some(self.config.body_bytes_max),
+        }
     }
 }
 
@@ -158,6 +169,11 @@ async fn answered<H: Host>(
             Ok((status, body)) => return made(status, &id, body),
             Err(error) => Err(error),
         },
+        Some(Door::Attest(_)) if request.method != "POST" => return wrong_method(dialect, &id, "POST"),
+        Some(Door::Attest(step)) => match attest(gateway, host, step, &request).await {
+            Ok(body) => return made(200, &id, body),
+            Err(error) => Err(error),
+        },
         Some(Door::Tokens) if request.method != "POST" => return wrong_method(dialect, &id, "POST"),
         Some(Door::Tokens) => match tokens(gateway, host, &request) {
             Ok(body) => return made(201, &id, body),
@@ -223,7 +239,7 @@ fn home() -> Vec<u8> {
     let home = concat!(
         r#"{"name":"tollgate","version":""#,
         env!("CARGO_PKG_VERSION"),
-        r#"","endpoints":["POST /v1/chat/completions","POST /v1/responses","POST /v1/messages","POST /v1/messages/count_tokens","POST /v1beta/models/{model}:generateContent","POST /v1beta/models/{model}:streamGenerateContent","POST /v1beta/models/{model}:countTokens","POST /v1/completions","POST /v1/embeddings","POST /v1/rerank","POST /v1/explain","POST /v4/ai/language-model","POST /v4/ai/embedding-model","POST /v4/ai/reranking-model","GET /v4/ai/config","GET /v1/models","GET /v1/models/{model}","GET /v1/usage","GET /v1/generation?id={id}","GET /v1/report","GET /v1/key","GET /v1/credits","GET /v1/keys","POST /v1/keys","GET /v1/keys/{name}","PATCH /v1/keys/{name}","DELETE /v1/keys/{name}","POST /v1/keys/{name}/rotate","POST /v1/tokens","GET /health"],"#,
+        r#"","endpoints":["POST /v1/chat/completions","POST /v1/responses","POST /v1/messages","POST /v1/messages/count_tokens","POST /v1beta/models/{model}:generateContent","POST /v1beta/models/{model}:streamGenerateContent","POST /v1beta/models/{model}:countTokens","POST /v1/completions","POST /v1/embeddings","POST /v1/rerank","POST /v1/explain","POST /v4/ai/language-model","POST /v4/ai/embedding-model","POST /v4/ai/reranking-model","GET /v4/ai/config","GET /v1/models","GET /v1/models/{model}","GET /v1/usage","GET /v1/generation?id={id}","GET /v1/report","GET /v1/key","GET /v1/credits","GET /v1/keys","POST /v1/keys","GET /v1/keys/{name}","PATCH /v1/keys/{name}","DELETE /v1/keys/{name}","POST /v1/keys/{name}/rotate","POST /v1/tokens","POST /v1/attest/challenge","POST /v1/attest/apple","POST /v1/attest/apple/assert","POST /v1/attest/google","GET /health"],"#,
         r#""try":"POST /v1/chat/completions with {\"model\":\"tollgate/echo\",\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}"}"#,
     );
     home.into()

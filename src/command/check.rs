@@ -5,7 +5,7 @@ mod vain;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use tollgate::config::{Caller, Config, Draft, Mistake, Reach, Reading, Trust};
+use tollgate::config::{Caller, Config, Draft, Mistake, Reach, Reading, TOKEN_SECRET, Trust};
 use tollgate::host::Millis;
 use tollgate::limit::calendar::instant;
 use tollgate::limit::rule::{Every, Limit, Unit};
@@ -42,6 +42,7 @@ pub(crate) fn check(
     };
     let mut report = Report { on: on(draft, &config), warnings: Vec::new() };
     keys(draft, here, now, &mut report.warnings);
+    apps(&config, here, &mut report.warnings);
     absent(draft, &complete, &config, &mut report.warnings);
     unpriced(&config, &mut report.warnings);
     vain::vain(draft, &complete, &mut report.warnings);
@@ -57,6 +58,7 @@ pub(crate) fn lent<'a>(
 ) -> impl Fn(&str) -> Option<String> {
     let mut callers: BTreeSet<&str> = draft.callers.iter().flat_map(|(name, caller)| caller.secrets(name)).collect();
     callers.extend(draft.tokens.iter().flat_map(|(_, token)| token.secrets()));
+    callers.extend(Some(TOKEN_SECRET).filter(|_| !draft.apps.is_empty()));
     move |name| if callers.contains(name) && is_missing(name, here) { anywhere(name) } else { here(name) }
 }
 
@@ -86,6 +88,11 @@ fn on(draft: &Draft, config: &Config) -> Vec<String> {
             issuer.caller,
             issuer.max_ms / 1000
         ));
+    }
+    for app in config.apps.values() {
+        let parts = [("Apple", app.apple.is_some()), ("Google", app.google.is_some())];
+        let by: Vec<&str> = parts.iter().filter(|(_, is_there)| *is_there).map(|(name, _)| *name).collect();
+        lines.push(format!("app {}: for {}, by the word of {}", app.name, app.caller, by.join(" and ")));
     }
     for limit in &config.limits {
         lines.push(format!("limit {}: {} for {}", limit.name, bound(limit), limit.per.word()));
@@ -119,6 +126,19 @@ fn bound(limit: &Limit) -> String {
 
 fn listed(names: &[String], none: &str) -> String {
     if names.is_empty() { none.to_owned() } else { names.join(", ") }
+}
+
+/// Apps whose devices get no tokens here.
+fn apps(config: &Config, here: &Secrets<'_>, warnings: &mut Vec<String>) {
+    for app in config.apps.values() {
+        let at = under("apps", &app.name);
+        if is_missing(TOKEN_SECRET, here) {
+            warnings.push(format!("{at}: {TOKEN_SECRET} is not set here"));
+        }
+        if let Some(Err(why)) = app.google.as_ref().map(|google| &google.account) {
+            warnings.push(format!("{at}.google.secret: {why}"));
+        }
+    }
 }
 
 /// Keys that are not there, and those that are over.
@@ -274,6 +294,18 @@ mod tests {
         let told = report(r#"{"callers":{"default":{}}}"#, &[]);
         assert_eq!(told.warnings, ["callers.default.secret: TOLLGATE_KEY is not set here"]);
         assert!(told.on.contains(&"callers: default".to_owned()), "{told:?}");
+    }
+
+    #[test]
+    fn an_app_is_told_with_what_its_devices_lack_here() {
+        let app = r#"{"callers":{"phones":{}},"apps":{"mine":{"caller":"phones",
+            "apple":{"team_id":"A1B2C3D4E5","bundle_id":"c.a"},
+            "google":{"package":"c.a","certificates":["0000000000000000000000000000000000000000000000000000000000000000"],"secret":"ACCOUNT"}}}}"#;
+        let report = report(app, &[]);
+        assert!(report.on.contains(&"app mine: for phones, by the word of Apple and Google".to_owned()), "{report:?}");
+        let told = |start: &str| report.warnings.iter().any(|warning| warning.starts_with(start));
+        assert!(told("apps.mine: TOLLGATE_TOKEN_SECRET is not set here"), "{report:?}");
+        assert!(told("apps.mine.google.secret: the secret ACCOUNT is no service account's"), "{report:?}");
     }
 
     #[test]

@@ -174,7 +174,8 @@ pub(super) fn compile(draft: &Draft, known: &Known, secret: &Secrets<'_>, mistak
         if let Err(why) = check_name(name) {
             mistakes.say_anyway(&at, &why);
         }
-        let has_tokens = draft.tokens.iter().any(|(_, token)| token.caller == name);
+        let has_tokens = draft.tokens.iter().any(|(_, token)| token.caller == name)
+            || draft.apps.iter().any(|(_, app)| app.caller == name);
         let Some(caller) = one(&at, name, (written, !has_tokens), known, secret, mistakes) else { continue };
         let is_its = |other: &&Arc<Caller>| caller.keys.iter().any(|key| has(other, key.sha256));
         if let Some(other) = callers.iter().find(is_its) {
@@ -308,7 +309,7 @@ fn key(
     key.map(|key| Key::known(&key, expires))
 }
 
-fn unhex(hex: &str) -> Option<[u8; 32]> {
+pub(super) fn unhex(hex: &str) -> Option<[u8; 32]> {
     let digits: Option<Vec<u8>> =
         hex.chars().map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok())).collect();
     let bytes: Vec<u8> =

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use super::app::AppDraft;
 use super::caller::CallerDraft;
 use super::limit::LimitDraft;
 use super::model::PriceDraft;
@@ -40,6 +41,8 @@ objects! {
         pub callers: Named<CallerDraft> = Named::default(),
         /// Short-lived tokens in place of keys, by a name for their issuer.
         pub tokens: Named<TokenDraft> = Named::default(),
+        /// Apps on phones, whose devices get such tokens for what Apple or Google says of them.
+        pub apps: Named<AppDraft> = Named::default(),
         /// How much may be asked, by a name that stands in refusals; all that count a request must have room for it.
         pub limits: Named<LimitDraft> = Named::default(),
         /// By `provider/model`; before those of the catalogue.
@@ -103,7 +106,7 @@ fn above_zero(number: Shape) -> Shape {
 }
 
 written! {
-    impl Draft { body_bytes_max?, strict?, timeouts, policy, rules?, media, providers?, models?, callers?, tokens?, limits?, prices?, catalog, receipts }
+    impl Draft { body_bytes_max?, strict?, timeouts, policy, rules?, media, providers?, models?, callers?, tokens?, apps?, limits?, prices?, catalog, receipts }
     impl Timeouts { first_byte_ms?, idle_ms?, total_ms?, heartbeat_ms? }
     impl MediaDraft { fetch?, hosts?, files_max?, file_bytes_max?, bytes_max?, ms_max? }
     impl AliasDraft { targets, strict?, first_byte_ms?, idle_ms?, total_ms?, heartbeat_ms?, policy? }
@@ -130,6 +133,7 @@ impl Draft {
         }
         names.extend(self.callers.iter().flat_map(|(name, caller)| caller.secrets(name)).map(str::to_owned));
         names.extend(self.tokens.iter().flat_map(|(_, token)| token.secrets()).map(str::to_owned));
+        names.extend(self.apps.iter().flat_map(|(_, app)| app.secrets()).map(str::to_owned));
         names
     }
 }

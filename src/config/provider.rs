@@ -705,7 +705,7 @@ fn is_region(region: &str) -> bool {
     !region.is_empty() && region.len() <= super::NAME_LENGTH_MAX && region.bytes().all(fits)
 }
 
-fn is_base_url(url: &str) -> bool {
+pub(super) fn is_base_url(url: &str) -> bool {
     let url = url.replace(MODEL, "m");
     let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
     let has_port = |rest: &str| {

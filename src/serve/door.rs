@@ -1,5 +1,6 @@
 //! What a path stands for, with the headers that belong to it. Pure.
 
+use super::attest::Step;
 use super::keys::Keys;
 use crate::dialect::{Ask, Inbound, ai_sdk};
 use crate::error::Error;
@@ -21,6 +22,8 @@ pub(super) enum Door {
     Keys(Keys),
     /// Short-lived tokens that a caller makes for itself.
     Tokens,
+    /// An app on a phone asks for one.
+    Attest(Step),
     /// The receipt of one request.
     Generation,
     Report,
@@ -69,6 +72,11 @@ pub(super) fn door(path: &str, query: Option<&str>, headers: &Headers) -> Option
     }
 }
 
+/// Whether no key is needed for what has a body there.
+pub(super) fn is_for_anybody(path: &str) -> bool {
+    unversioned(path).starts_with("/attest/")
+}
+
 /// What is not about another request.
 fn plain(path: &str, query: Option<&str>, headers: &Headers) -> Option<Door> {
     if let Some(call) = gemini(path, query) {
@@ -102,6 +110,7 @@ fn plain(path: &str, query: Option<&str>, headers: &Headers) -> Option<Door> {
         "/credits" => Door::Credits,
         "" => Door::Home,
         "/health" => Door::Health,
+        _ if rest.starts_with("/attest") => Door::Attest(Step::of(rest.strip_prefix("/attest")?)?),
         _ if rest.starts_with("/keys") => Door::Keys(Keys::of(rest.strip_prefix("/keys")?)?),
         _ => {
             let model = decoded(rest.strip_prefix("/models/")?).filter(|model| !model.is_empty())?;
@@ -229,8 +238,19 @@ mod tests {
         assert_eq!(door("/", None), Some(Door::Home));
         let one = |name: &str| Some(Door::Keys(Keys::One(name.to_owned())));
         assert_eq!((door("/v1/keys/", None), door("/v1/keys/a", None)), (Some(Door::Keys(Keys::All)), one("a")));
+        assert_eq!(door("/v1/attest/apple/", None), Some(Door::Attest(Step::Attest)));
+        assert_eq!(door("/attest/apple/assert", None), Some(Door::Attest(Step::Assert)));
+        assert!(is_for_anybody("/v1/attest/apple/") && !is_for_anybody("/v1/attests") && !is_for_anybody("/v1/keys"));
         assert_eq!(door("/keys/a/rotate", None), Some(Door::Keys(Keys::Rotate("a".to_owned()))));
-        for path in ["/v1/keyset", "/v1/keys/a/b", "/v1/keys//rotate"] {
+        for path in [
+            "/v1/attest",
+            "/v1/attest/",
+            "/v1/attest/apple/other",
+            "/v1/attestation",
+            "/v1/keyset",
+            "/v1/keys/a/b",
+            "/v1/keys//rotate",
+        ] {
             assert_eq!(door(path, None), None, "{path}");
         }
     }

@@ -204,7 +204,7 @@ fn known(gateway: &Gateway, name: &str) -> Result<Issued, Error> {
 }
 
 /// A body, of which every mistake is told; `{}` where there is none.
-fn read<'a, T: crate::wire::json::Read<'a>>(body: &'a [u8]) -> Result<T, Error> {
+pub(super) fn read<'a, T: crate::wire::json::Read<'a>>(body: &'a [u8]) -> Result<T, Error> {
     let text = std::str::from_utf8(body).map_err(|error| Error::invalid(format!("the body is not UTF-8: {error}")))?;
     let mut mistakes = Mistakes::default();
     let asked = parse_strictly(if text.trim().is_empty() { "{}" } else { text }, &mut mistakes);

@@ -16,6 +16,8 @@
 mod answer;
 mod caller;
 mod client;
+#[path = "../forge/mod.rs"]
+mod forge;
 mod host;
 mod program;
 mod scenarios;
@@ -38,7 +40,7 @@ use caller::Dialect;
 use host::{Host, Kind, Setup};
 use suite::{Scenario, Suite};
 use test::Test;
-use upstream::{Provider, Upstream, sigv4};
+use upstream::{Provider, Upstream, play, sigv4};
 
 /// Most scenarios wait for something; more of them than this would only slow down those that do not.
 const THREADS: usize = 12;
@@ -163,7 +165,8 @@ impl Run {
             Provider::ALL.into_iter().filter_map(|provider| Some((provider.secret(), provider.key()?))).collect();
         let mut secrets: Vec<_> = keys.iter().map(|(name, key)| (name.as_str(), *key)).collect();
         secrets.extend([("AWS_ACCESS_KEY_ID", sigv4::ACCESS_KEY), ("AWS_SECRET_ACCESS_KEY", sigv4::SECRET_KEY)]);
-        secrets.push(suite::BY_SECRET);
+        let account = play::account(self.upstream.address);
+        secrets.extend([suite::BY_SECRET, suite::TOKEN_SECRET, (play::ACCOUNT, &account)]);
         Setup::new(Some(self.config.clone()), &secrets, scratch().join(kind.name()))
     }
 

@@ -1,6 +1,7 @@
 //! The scenarios, by what they are about.
 
 mod agents;
+mod apps;
 mod bytes;
 mod changes;
 mod clients;
@@ -51,6 +52,7 @@ pub(crate) fn all() -> Suite {
         splice::add,
         hangup::add,
         keys::add,
+        apps::add,
         heartbeats::add,
         limits::add,
         totals::add,

@@ -31,6 +31,7 @@ pub(crate) struct Suite {
     pub(crate) scenarios: Vec<Scenario>,
     aliases: serde_json::Map<String, Value>,
     rules: Vec<Value>,
+    app: Value,
 }
 
 pub(crate) struct Scenario {
@@ -98,6 +99,11 @@ impl Suite {
         self.rules.push(rule);
     }
 
+    /// The app `phones`, which asks the scripted upstream for Google's words.
+    pub(crate) fn app(&mut self, app: Value) {
+        self.app = app;
+    }
+
     /// Lets the next target of an alias go on with a stream that breaks off.
     pub(crate) fn splice(&mut self, name: &str) {
         self.aliases[name]["policy"] = json!({"splice": true});
@@ -131,6 +137,8 @@ impl Suite {
         for provider in Provider::ALL {
             providers[provider.id()] = provider.config(&format!("http://{upstream}"));
         }
+        let mut app = self.app.clone();
+        app["google"]["base_url"] = format!("http://{upstream}/play").into();
         json!({
             "body_bytes_max": BODY_BYTES_MAX,
             "media": {"hosts": [format!("http://{upstream}")], "file_bytes_max": FILE_BYTES_MAX, "ms_max": HASTY_MS},
@@ -141,6 +149,7 @@ impl Suite {
             "providers": providers,
             "models": self.aliases,
             "callers": callers,
+            "apps": {"phones": app},
             "limits": bounds.collect::<serde_json::Map<_, _>>(),
             "prices": prices,
         })
@@ -192,6 +201,9 @@ impl Scenario {
 
 /// The caller whose key is a secret of the host: the name of the secret, and the key.
 pub(crate) const BY_SECRET: (&str, &str) = ("BY_SECRET_KEY", "tg-scripted-by-secret-77ab");
+
+/// What the gateway signs its own tokens with.
+pub(crate) const TOKEN_SECRET: (&str, &str) = ("TOLLGATE_TOKEN_SECRET", "scripted-0123456789abcdef0123456789abcdef");
 
 /// The key of a caller that the configuration knows by its hash.
 pub(crate) fn key(caller: &str) -> String {

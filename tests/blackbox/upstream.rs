@@ -12,6 +12,7 @@ mod ollama;
 mod openai_chat;
 mod openai_responses;
 pub(crate) mod operations;
+pub(crate) mod play;
 pub(crate) mod premise;
 mod provider;
 pub(crate) mod script;
@@ -244,7 +245,7 @@ impl Request {
 
     /// Checks like the real API, then follows the script.
     fn steps(&self) -> Vec<Step> {
-        if let Some(steps) = files::steps(self).or_else(|| operations::steps(self)) {
+        if let Some(steps) = files::steps(self).or_else(|| operations::steps(self)).or_else(|| play::steps(self)) {
             return steps;
         }
         let Some(asked) = Asked::of(&self.path) else {

@@ -13,7 +13,10 @@
 )]
 #![expect(unreachable_pub, reason = "a test has no outside")]
 
+mod apps;
 mod chance;
+#[path = "../forge/mod.rs"]
+mod forge;
 mod frames;
 mod keys;
 mod loops;

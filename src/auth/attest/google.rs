@@ -45,8 +45,8 @@ pub struct App {
     pub version_min: u64,
     /// Whether verdicts count that were set up for tests.
     pub tests: bool,
-    /// Whom Google's servers know.
-    pub account: Account,
+    /// Whom Google's servers know; or why there is none.
+    pub account: Result<Account, String>,
     /// Of Google's servers.
     pub base_url: String,
 }
@@ -158,10 +158,9 @@ written! {
 }
 
 impl Account {
-    /// From the JSON that Google gives of it. The error says which part is missing or wrong, and nothing of the key.
+    /// From the JSON that Google gives of it. The error says which part is wrong, and nothing of what stands there.
     pub fn read(text: &str) -> Result<Self, String> {
-        let file: AccountFile<'_> =
-            parse(text).map_err(|error| format!("it is not the JSON of a service account: {error}"))?;
+        let file: AccountFile<'_> = parse(text).map_err(|_| "it is not the JSON that Google gives of one")?;
         let key = pem::block(&file.private_key, "PRIVATE KEY").ok_or("its private_key is no PEM of a PRIVATE KEY")?;
         if file.client_email.is_empty() || !file.token_uri.contains("://") {
             return Err("its client_email or its token_uri is not one".to_owned());
@@ -272,7 +271,7 @@ mod tests {
             licensed: false,
             version_min: 0,
             tests: false,
-            account: account(),
+            account: Ok(account()),
             base_url: "https://playintegrity.googleapis.com/".to_owned(),
         }
     }

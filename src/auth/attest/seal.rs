@@ -3,7 +3,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hmac::{Hmac, Mac as _};
+use hmac::{Hmac, Mac};
 use sha2::{Digest as _, Sha256};
 
 use super::Refusal;
@@ -36,11 +36,13 @@ const TEXT_BYTES_MAX: usize = 200;
 
 impl Seal {
     /// `secret` is the gateway's.
-    pub fn new(secret: &[u8], app: &str) -> Option<Self> {
-        Hmac::new_from_slice(secret).ok().map(|mac: Hmac<Sha256>| {
-            // Names hold no zero byte.
-            Self(mac.chain_update("tollgate app\0").chain_update(app).chain_update([0]))
-        })
+    pub fn new(secret: &[u8; 32], app: &str) -> Self {
+        // As long as HMAC makes every key.
+        let mut key = [0; 64];
+        key.iter_mut().zip(secret).for_each(|(byte, own)| *byte = *own);
+        let mac: Hmac<Sha256> = Mac::new(&key.into());
+        // Names hold no zero byte.
+        Self(mac.chain_update("tollgate app 1\0").chain_update(app).chain_update([0]))
     }
 
     /// A new challenge, and when it ends.
@@ -101,13 +103,13 @@ mod tests {
 
     #[test]
     fn a_challenge_is_good_for_five_minutes_and_one_app() {
-        let (own, other) = (Seal::new(b"secret", "a").unwrap(), Seal::new(b"secret", "b").unwrap());
+        let (own, other) = (Seal::new(&[1; 32], "a"), Seal::new(&[1; 32], "b"));
         let (challenge, ends) = own.challenge([7, 8], NOW);
         assert_eq!(ends, NOW + CHALLENGE_MS);
         assert_eq!(own.ends(&challenge, ends - 1), Ok(ends));
         assert_eq!(own.ends(&challenge, ends), Err(Refusal::Late));
         assert_eq!(other.ends(&challenge, NOW), Err(Refusal::NoChallenge));
-        assert_eq!(Seal::new(b"secres", "a").unwrap().ends(&challenge, NOW), Err(Refusal::NoChallenge));
+        assert_eq!(Seal::new(&[2; 32], "a").ends(&challenge, NOW), Err(Refusal::NoChallenge));
         assert_ne!(own.challenge([7, 9], NOW).0, challenge);
         // Google takes nonces of 16 to 500 of these letters.
         assert!(challenge.len() >= 16 && challenge.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)));
@@ -115,7 +117,7 @@ mod tests {
 
     #[test]
     fn a_device_is_what_was_sealed_and_nothing_else_is_one() {
-        let seal = Seal::new(b"secret", "a").unwrap();
+        let seal = Seal::new(&[1; 32], "a");
         let device = Device { key: [4; 65], counter: 70_000 };
         let text = seal.device(&device);
         assert_eq!(seal.opened(&text), Ok(device));

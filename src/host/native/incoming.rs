@@ -17,7 +17,6 @@ const DISCARD: Duration = Duration::from_secs(5);
 const DISCARD_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 pub(super) async fn incoming<H: Host>(request: hyper::Request<Received>, gateway: &Gateway, host: &H) -> Incoming {
-    let body_bytes_max = gateway.config.body_bytes_max;
     let (head, body) = request.into_parts();
     let mut headers: Headers = headers(&head.headers);
     if let Some(authority) = head.uri.authority().filter(|_| headers.get("host").is_none()) {
@@ -25,20 +24,22 @@ pub(super) async fn incoming<H: Host>(request: hyper::Request<Received>, gateway
     }
     let declared = body.size_hint().lower();
     gateway.learn_issuer(host, (&headers, head.uri.query())).await;
-    let body = if gateway.caller((&headers, head.uri.query()), host.now()).is_err() {
+    let body = match gateway.body_bytes_max(head.uri.path(), (&headers, head.uri.query()), host.now()) {
         // No memory for those who will be refused.
-        discard(body).await;
-        Body::Whole(Bytes::new())
-    } else if declared > body_bytes_max as u64 {
-        discard(body).await;
-        Body::TooLarge
-    } else {
-        match tokio::time::timeout(BODY, Limited::new(body, body_bytes_max).collect()).await {
+        None => {
+            discard(body).await;
+            Body::Whole(Bytes::new())
+        }
+        Some(most) if declared > most as u64 => {
+            discard(body).await;
+            Body::TooLarge
+        }
+        Some(most) => match tokio::time::timeout(BODY, Limited::new(body, most).collect()).await {
             Ok(Ok(body)) => Body::Whole(body.to_bytes()),
             Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Body::TooLarge,
             // The caller broke off or stalls: what is missing makes the request unreadable.
             Ok(Err(_)) | Err(_) => Body::Whole(Bytes::new()),
-        }
+        },
     };
     Incoming {
         method: head.method.as_str().to_owned(),
