@@ -163,7 +163,7 @@ impl Run {
             Provider::ALL.into_iter().filter_map(|provider| Some((provider.secret(), provider.key()?))).collect();
         let mut secrets: Vec<_> = keys.iter().map(|(name, key)| (name.as_str(), *key)).collect();
         secrets.extend([("AWS_ACCESS_KEY_ID", sigv4::ACCESS_KEY), ("AWS_SECRET_ACCESS_KEY", sigv4::SECRET_KEY)]);
-        secrets.push(suite::BY_SECRET);
+        secrets.extend([suite::BY_SECRET, suite::TOKEN_SECRET]);
         Setup::new(Some(self.config.clone()), &secrets, scratch().join(kind.name()))
     }
 

@@ -21,6 +21,7 @@ mod splice;
 mod starts;
 mod streaming;
 mod surface;
+mod tokens;
 mod totals;
 mod translation;
 
@@ -51,6 +52,7 @@ pub(crate) fn all() -> Suite {
         splice::add,
         hangup::add,
         keys::add,
+        tokens::add,
         heartbeats::add,
         limits::add,
         totals::add,
