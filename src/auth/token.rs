@@ -19,7 +19,7 @@ use crate::config::{Caller, Issuer, Trust, usd};
 use crate::error::{Error, Kind};
 use crate::host::Millis;
 use crate::limit::calendar::written_instant;
-use crate::limit::rule::{Every, Limit, Per, Span, Unit};
+use crate::limit::rule::{Blind, Every, Limit, Per, Span, Unit};
 use crate::price::Picodollars;
 use crate::route::is_name;
 use crate::route::rule::Glob;
@@ -107,7 +107,11 @@ impl Grant {
             .map(|Picodollars(most)| Limit::of("token-max-cost", Unit::Cost, most, Span::Until(until)));
         let rate = self.scope.requests_per_minute;
         let rate = rate.map(|most| Limit::of("token-requests-per-minute", Unit::Requests, most, minute));
-        [cost, rate].into_iter().flatten().map(|limit| Arc::new(Limit { per: Per::Token, ..limit })).collect()
+        [cost, rate]
+            .into_iter()
+            .flatten()
+            .map(|limit| Arc::new(Limit { per: Per::Token, blind: Blind::Refuse, ..limit }))
+            .collect()
     }
 }
 

@@ -39,7 +39,7 @@ fn office() -> Gateway {
             "closed": {"caller": "off", "secret": SECRET},
             "id": {"caller": "mobile", "issuer": ISSUER, "audience": ["mine", "ours"], "jwks_url": "http://files/keys"},
         },
-        "limits": {"each": {"per": "user", "requests": 2, "when": {"caller": "mobile"}}},
+        "limits": {"few": {"per": "token", "requests": 1, "when": {"tag": "few"}}, "each": {"per": "user", "requests": 2, "when": {"caller": "mobile"}}},
     }))
 }
 
@@ -329,6 +329,14 @@ fn what_a_token_may_cost_and_how_often_it_may_ask_is_counted_for_it_alone() {
     let kept = counters.keys().filter(|name| name.contains("token-")).all(|name| name.starts_with("rate/token:app:"));
     assert!(kept, "{counters:?}");
     drop(counters);
+
+    // A limit of the configuration counts each too, and nobody who comes with a key.
+    let few = json!({"tags": ["few"]});
+    let (one, two) = (of_backend(&few), of_backend(&with(few, &json!({"sub": "u2"}))));
+    let statuses = [&one, &one, &two].map(|token| chat(&gateway, &world, token, &json!({})).status);
+    assert_eq!(statuses, [200, 429, 200]);
+    let keyed = json!({"provider": {"tags": ["few"]}});
+    assert_eq!([(); 2].map(|()| chat(&gateway, &world, "the key of app", &keyed).status), [200, 200]);
 
     let rate = of_backend(&json!({"rpm": 1}));
     let again = of_backend(&json!({"rpm": 1, "iat": NOW - 1}));
