@@ -645,6 +645,10 @@ mod tests {
             (r#"{"limits":{"l":{"requests":5,"warn_at":[0]}}}"#, "limits.l.warn_at[0]: not a share in percent like 80"),
             (r#"{"limits":{"L":{"requests":5}}}"#, r#"limits.L: a name has 1 to 64 of a-z, 0-9, "-", "_", ".""#),
             (
+                r#"{"limits":{"l":{"usd":"5","per":"token"}}}"#,
+                "limits.l.every: a token lives for a short time, so minutes and hours only; what it may cost, it says itself",
+            ),
+            (
                 r#"{"limits":{"l":{"requests":5,"per":"team"}}}"#,
                 r#"limits.l.per: expected "all", "caller", "project", "user", "tag", "model" or "token""#,
             ),

@@ -61,7 +61,7 @@ pub struct Trusted {
     seen: Mutex<Vec<[u8; 32]>>,
 }
 
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Default)]
 struct Set {
     kept: Kept,
     keys: Arc<Vec<Key>>,
@@ -78,22 +78,23 @@ impl Trusted {
     /// What `token` needs of the set at `url`. Whoever is told to look is the only one, until it calls [`Self::looked`].
     pub fn need(&self, url: &str, token: &Token<'_>, now: Millis) -> Need {
         let mut sets = self.sets();
-        let set = sets.get(url).cloned().unwrap_or_default();
-        let need = set.need(token, now);
+        let need = sets.get(url).map_or(Need::Look, |set| set.need(token, now));
         if need == Need::Look {
-            sets.insert(url.to_owned(), Set { busy_until: now.saturating_add(FETCH_MS), ..set });
+            sets.change(url, |set| set.busy_until = now.saturating_add(FETCH_MS));
         }
         need
     }
 
     /// Whether a look is still due once what others have kept is learned. If not, it is over.
     pub fn is_still_due(&self, url: &str, token: &Token<'_>, now: Millis) -> bool {
-        let mut sets = self.sets();
-        let set = Set { busy_until: 0, ..sets.get(url).cloned().unwrap_or_default() };
-        let is_due = set.need(token, now) == Need::Look;
-        if !is_due {
-            sets.insert(url.to_owned(), set);
-        }
+        let mut is_due = false;
+        self.sets().change(url, |set| {
+            let busy_until = std::mem::take(&mut set.busy_until);
+            is_due = set.need(token, now) == Need::Look;
+            if is_due {
+                set.busy_until = busy_until;
+            }
+        });
         is_due
     }
 
@@ -101,18 +102,17 @@ impl Trusted {
     pub fn learn(&self, url: &str, kept: &[u8]) {
         let kept: Option<Kept> = std::str::from_utf8(kept).ok().and_then(|text| parse(text).ok());
         let Some(kept) = kept.filter(|kept| kept.url == url) else { return };
-        let mut sets = self.sets();
-        let mut set = sets.get(url).cloned().unwrap_or_default();
-        if kept.read_at > set.kept.read_at
-            && let Ok(keys) = key_set(&kept.text)
-        {
-            set.keys = Arc::new(keys);
-            set.kept = Kept { tried_at: set.kept.tried_at, ..kept.clone() };
-        }
-        if kept.tried_at > set.kept.tried_at {
-            (set.kept.tried_at, set.kept.misses) = (kept.tried_at, kept.misses);
-        }
-        sets.insert(url.to_owned(), set);
+        self.sets().change(url, |set| {
+            if kept.read_at > set.kept.read_at
+                && let Ok(keys) = key_set(&kept.text)
+            {
+                set.keys = Arc::new(keys);
+                set.kept = Kept { tried_at: set.kept.tried_at, ..kept.clone() };
+            }
+            if kept.tried_at > set.kept.tried_at {
+                (set.kept.tried_at, set.kept.misses) = (kept.tried_at, kept.misses);
+            }
+        });
     }
 
     /// A look that began at `now` is over; what is to be kept of it. The error says why the set was of no use, and the last good
@@ -123,21 +123,21 @@ impl Trusted {
             let keys = key_set(&text)?;
             if keys.is_empty() { Err("it has no key that can be used".to_owned()) } else { Ok((text, keys)) }
         });
-        let mut sets = self.sets();
-        let mut set = sets.get(url).cloned().unwrap_or_default();
-        let was_old = set.is_old(now);
-        set.busy_until = 0;
-        set.kept.url = url.to_owned();
-        set.kept.tried_at = now;
-        set.kept.misses = set.kept.misses.saturating_add(1);
-        let done = read.map(|(text, keys)| {
-            if was_old || set.kept.text != text {
-                set.kept.misses = 0;
-            }
-            (set.keys, set.kept.text, set.kept.read_at) = (Arc::new(keys), text, now);
+        let (mut kept, mut done) = (Vec::new(), Ok(()));
+        self.sets().change(url, |set| {
+            let was_old = set.is_old(now);
+            set.busy_until = 0;
+            set.kept.url = url.to_owned();
+            set.kept.tried_at = now;
+            set.kept.misses = set.kept.misses.saturating_add(1);
+            done = read.map(|(text, keys)| {
+                if was_old || set.kept.text != text {
+                    set.kept.misses = 0;
+                }
+                (set.keys, set.kept.text, set.kept.read_at) = (Arc::new(keys), text, now);
+            });
+            kept = to_vec(&set.kept);
         });
-        let kept = to_vec(&set.kept);
-        sets.insert(url.to_owned(), set);
         (kept, done)
     }
 

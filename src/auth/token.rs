@@ -19,7 +19,7 @@ use crate::config::{Caller, Issuer, Trust, usd};
 use crate::error::{Error, Kind};
 use crate::host::Millis;
 use crate::limit::calendar::written_instant;
-use crate::limit::rule::{Every, Limit, Per, Span, Unit};
+use crate::limit::rule::{Blind, Every, Limit, Per, Span, Unit};
 use crate::price::Picodollars;
 use crate::route::is_name;
 use crate::route::rule::Glob;
@@ -107,7 +107,11 @@ impl Grant {
             .map(|Picodollars(most)| Limit::of("token-max-cost", Unit::Cost, most, Span::Until(until)));
         let rate = self.scope.requests_per_minute;
         let rate = rate.map(|most| Limit::of("token-requests-per-minute", Unit::Requests, most, minute));
-        [cost, rate].into_iter().flatten().map(|limit| Arc::new(Limit { per: Per::Token, ..limit })).collect()
+        [cost, rate]
+            .into_iter()
+            .flatten()
+            .map(|limit| Arc::new(Limit { per: Per::Token, blind: Blind::Refuse, ..limit }))
+            .collect()
     }
 }
 
@@ -248,7 +252,7 @@ impl<'a> Token<'a> {
         }
         let id = Sha256::digest(self.signed);
         let id = id.iter().take(16).fold(String::new(), |id, byte| format!("{id}{byte:02x}"));
-        let wrong = |(field, why)| refusal(&format!("the token's claim `{field}` is wrong: {why}"));
+        let wrong = |(field, why): (_, String)| mistaken(field, &why);
         Grant::new(id, self.issuer.clone(), expires, claims.scope()?).map_err(wrong)
     }
 }
@@ -292,13 +296,20 @@ fn millis(seconds: &Number) -> Millis {
     (seconds.value() as u64).saturating_mul(1000)
 }
 
+#[cold]
+fn mistaken(claim: &str, why: &str) -> Error {
+    refusal(&format!("the token's claim `{claim}` is wrong: {why}"))
+}
+
 /// What a token says. One that is there is of its kind, and not `null`.
 struct Claims<'a>(Fields<'a>);
 
 impl<'a> Claims<'a> {
     fn get<T: Read<'a>>(&self, name: &str, due: &str) -> Result<Option<T>, Error> {
-        let wrong = |_| refusal(&format!("the token's claim `{name}` is wrong: it must be {due}"));
-        self.0.raw(name).map(|raw| parse(raw.get())).transpose().map_err(wrong)
+        match self.0.raw(name) {
+            None => Ok(None),
+            Some(raw) => parse(raw.get()).map(Some).map_err(|_| mistaken(name, &format!("it must be {due}"))),
+        }
     }
 
     /// By one of two names; under both it might be two things.
@@ -312,10 +323,9 @@ impl<'a> Claims<'a> {
     fn scope(&self) -> Result<Scope, Error> {
         let origins: Option<Texts> = self.either(["origins", "origin"], "a list of texts, or one")?;
         let dollars: Option<Dollars> = self.either(["max_cost_usd", "max_cost"], "dollars, like \"0.50\"")?;
-        let max_cost = dollars.map(|Dollars(dollars)| {
-            dollars
-                .ok_or_else(|| refusal("the token's claim `max_cost_usd` is wrong: it must be dollars, like \"0.50\""))
-        });
+        let amount =
+            |Dollars(dollars)| dollars.ok_or_else(|| mistaken("max_cost_usd", "it must be dollars, like \"0.50\""));
+        let max_cost = dollars.map(amount);
         Ok(Scope {
             user: self.get("sub", "a text")?,
             models: self.get("models", "a list of texts")?,

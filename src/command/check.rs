@@ -249,6 +249,23 @@ mod tests {
     }
 
     #[test]
+    fn whose_tokens_are_believed_is_told_and_which_secrets_are_not_here() {
+        let json = r#"{"callers":{"app":{}},"tokens":{
+            "backend":{"caller":"app","secret":"APP_TOKEN_SECRET","keys":[{"id":"next","secret":"NEXT_TOKEN_SECRET"}]},
+            "id":{"caller":"app","issuer":"https://id.example.com","audience":["app"]}}}"#;
+        let report = report(json, &[]);
+        let expected = [
+            "callers: app",
+            "tokens of backend: for app, 900 s at most, by 2 keys",
+            "tokens of https://id.example.com: for app, 3600 s at most, by https://id.example.com/.well-known/jwks.json",
+        ];
+        assert!(report.on.ends_with(&expected.map(str::to_owned)), "{:?}", report.on);
+        let absent =
+            ["APP_TOKEN_SECRET", "NEXT_TOKEN_SECRET"].map(|name| format!("tokens.backend: {name} is not set here"));
+        assert_eq!(report.warnings, absent);
+    }
+
+    #[test]
     fn what_is_hardly_meant_is_warned_of() {
         let cases: [(&str, &[&str], &[&str]); 5] = [
             ("{}", &[], &[]),

@@ -142,6 +142,10 @@ fn span(at: &str, written: &LimitDraft, unit: Unit, mistakes: &mut Mistakes) -> 
             wrong("sliding", "for a minute and an hour only")
         }
         Unit::Concurrent => Some(Span::Now),
+        _ if written.per == Some(Per::Token) && unit != Unit::Concurrent && !is_short => wrong(
+            "every",
+            "a token lives for a short time, so minutes and hours only; what it may cost, it says itself",
+        ),
         // What an answer costs is known when it has ended, and a minute is over by then.
         Unit::Cost if is_short => wrong("every", "dollars are for a day at least"),
         _ if is_short => Some(Span::Window { every, slices: if written.sliding { SLICES } else { 1 } }),

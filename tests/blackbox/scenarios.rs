@@ -22,6 +22,7 @@ mod splice;
 mod starts;
 mod streaming;
 mod surface;
+mod tokens;
 mod totals;
 mod translation;
 
@@ -53,6 +54,7 @@ pub(crate) fn all() -> Suite {
         hangup::add,
         keys::add,
         apps::add,
+        tokens::add,
         heartbeats::add,
         limits::add,
         totals::add,

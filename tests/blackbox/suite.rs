@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -32,6 +34,7 @@ pub(crate) struct Suite {
     aliases: serde_json::Map<String, Value>,
     rules: Vec<Value>,
     app: Value,
+    issuers: serde_json::Map<String, Value>,
 }
 
 pub(crate) struct Scenario {
@@ -104,6 +107,11 @@ impl Suite {
         self.app = app;
     }
 
+    /// One whose tokens stand for a scenario's caller; a path in place of an address is one of the scripted upstream.
+    pub(crate) fn issuer(&mut self, name: &str, issuer: Value) {
+        self.issuers.insert(name.to_owned(), issuer);
+    }
+
     /// Lets the next target of an alias go on with a stream that breaks off.
     pub(crate) fn splice(&mut self, name: &str) {
         self.aliases[name]["policy"] = json!({"splice": true});
@@ -139,6 +147,12 @@ impl Suite {
         }
         let mut app = self.app.clone();
         app["google"]["base_url"] = format!("http://{upstream}/play").into();
+        let mut issuers = self.issuers.clone();
+        for issuer in issuers.values_mut() {
+            if let Some(path) = issuer["jwks_url"].as_str() {
+                issuer["jwks_url"] = format!("http://{upstream}{path}").into();
+            }
+        }
         json!({
             "body_bytes_max": BODY_BYTES_MAX,
             "media": {"hosts": [format!("http://{upstream}")], "file_bytes_max": FILE_BYTES_MAX, "ms_max": HASTY_MS},
@@ -150,6 +164,7 @@ impl Suite {
             "models": self.aliases,
             "callers": callers,
             "apps": {"phones": app},
+            "tokens": issuers,
             "limits": bounds.collect::<serde_json::Map<_, _>>(),
             "prices": prices,
         })
@@ -202,8 +217,23 @@ impl Scenario {
 /// The caller whose key is a secret of the host: the name of the secret, and the key.
 pub(crate) const BY_SECRET: (&str, &str) = ("BY_SECRET_KEY", "tg-scripted-by-secret-77ab");
 
-/// What the gateway signs its own tokens with.
-pub(crate) const TOKEN_SECRET: (&str, &str) = ("TOLLGATE_TOKEN_SECRET", "scripted-0123456789abcdef0123456789abcdef");
+/// What the gateway's own tokens are signed with: the name of the secret, and the secret.
+pub(crate) const TOKEN_SECRET: (&str, &str) = ("TOLLGATE_TOKEN_SECRET", "scripted-token-secret-of-more-than-32-bytes");
+
+/// What an own backend signs its tokens with.
+pub(crate) fn backend() -> ed25519_dalek::SigningKey {
+    ed25519_dalek::SigningKey::from_bytes(&[42; 32])
+}
+
+/// What an issuer publishes, and the key that it signs with.
+pub(crate) fn published() -> (Value, p256::ecdsa::SigningKey) {
+    let key = p256::ecdsa::SigningKey::from_slice(&[42; 32]).expect("it is a number below the order");
+    let point = key.verifying_key().to_encoded_point(false);
+    let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+    let (x, y) = (point.x().expect("it is whole"), point.y().expect("it is whole"));
+    let row = json!({"kty": "EC", "crv": "P-256", "kid": "one", "use": "sig", "x": text(x), "y": text(y)});
+    (json!({"keys": [row]}), key)
+}
 
 /// The key of a caller that the configuration knows by its hash.
 pub(crate) fn key(caller: &str) -> String {

@@ -6,6 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::Request;
 use super::script::Step;
+use crate::suite::published;
 
 /// A file of one pixel.
 pub(crate) const PIXEL: &str =
@@ -35,6 +36,7 @@ pub(super) fn steps(request: &Request) -> Option<Vec<Step>> {
         "moved.png" => status(302, vec![("location", format!("/files/{folder}/pixel.png"))]),
         "inside.png" => status(302, vec![("location", "http://169.254.169.254/latest/meta-data/".to_owned())]),
         "prices.json" => sends("application/json", PRICES.into()),
+        "jwks.json" => sends("application/json", published().0.to_string().into()),
         "page.png" => sends("image/png", b"<html>Sign in</html>".to_vec()),
         "long.png" => sends("image/png", [b"\x89PNG\r\n\x1a\n".as_slice(), &vec![0; LONG_BYTES]].concat()),
         "slow.png" => vec![Step::Hang],
