@@ -66,16 +66,11 @@ const MINUTE_MS: Millis = 60_000;
 const SKEW_MS: Millis = 60_000;
 
 objects! {
-    #[derive(Default)]
-    struct Asked {
-        app: String,
-    }
-
-    /// What an exchange has of either.
+    /// What all of them have.
     #[derive(Default)]
     struct Shown {
         app: String,
-        challenge: String,
+        challenge: Option<String>,
         /// The end user, if the app knows it.
         user: Option<String>,
         key_id: Option<String>,
@@ -121,13 +116,12 @@ pub(super) async fn attest<H: Host>(
         _ => return Err(Error::new(Kind::TooLarge, format!("the body is longer than {BODY_BYTES_MAX} bytes"))),
     };
     let known = |name: &str| gateway.config.apps.get(name).ok_or_else(|| Error::field("app", "no app of this name"));
-    if step == Step::Challenge {
-        let Asked { app } = read(body)?;
-        let (challenge, ends) = known(&app)?.seal.challenge(random(host)?, host.now());
-        return Ok(to_vec(&Challenge { challenge, expires_at: written_instant(ends) }));
-    }
     let shown: Shown = read(body)?;
     let app = known(&shown.app)?;
+    if step == Step::Challenge {
+        let (challenge, ends) = app.seal.challenge(random(host)?, host.now());
+        return Ok(to_vec(&Challenge { challenge, expires_at: written_instant(ends) }));
+    }
     let made = exchange(gateway, host, (app, step), &shown).await;
     let (user, refused) = match &made {
         Ok((_, user)) => (user.as_deref(), None),
@@ -144,17 +138,17 @@ async fn exchange<H: Host>(
     (app, step): (&App, Step),
     shown: &Shown,
 ) -> Result<(Made, Option<String>), Error> {
-    let now = host.now();
-    let ends = app.seal.ends(&shown.challenge, now).map_err(refused)?;
-    let hash = client_data_hash(shown)?;
+    let challenge = given(&shown.challenge, "challenge")?;
+    let ends = app.seal.ends(challenge, host.now()).map_err(refused)?;
+    let hash = client_data_hash(challenge, shown.user.as_deref())?;
     let device = match step {
         Step::Google => {
             let (own, token) = (on(&app.google, "google")?, given(&shown.token, "token")?);
-            admit(host, app, &shown.challenge, ends).await?;
+            admit(host, app, challenge, ends).await?;
             google::ask(gateway, host, own, token, &hash).await?;
             None
         }
-        _ => Some(of_apple(host, (app, step), shown, &hash, ends).await?),
+        _ => Some(of_apple(host, (app, step), shown, &hash, (challenge, ends)).await?),
     };
     let device_id = device.as_ref().map(Device::id);
     // Google names no device: each of its tokens is for a user of its own.
@@ -177,7 +171,7 @@ async fn of_apple<H: Host>(
     (app, step): (&App, Step),
     shown: &Shown,
     hash: &[u8; 32],
-    ends: Millis,
+    (challenge, ends): (&str, Millis),
 ) -> Result<Device, Error> {
     let own = on(&app.apple, "apple")?;
     let bytes = |text: &Option<String>, field: &str| {
@@ -203,7 +197,7 @@ async fn of_apple<H: Host>(
         return Err(refused(Refusal::Blocked));
     }
     // Before the signatures are checked, which takes long.
-    admit(host, app, &shown.challenge, ends).await?;
+    admit(host, app, challenge, ends).await?;
     for one in &signed {
         if !host.verify(one).await {
             return Err(refused(Refusal::Signature));
@@ -243,10 +237,10 @@ async fn admit<H: Host>(host: &H, app: &App, challenge: &str, ends: Millis) -> R
 }
 
 /// SHA-256 of what an app says to its device: the challenge, and the user below it if the app names one.
-fn client_data_hash(shown: &Shown) -> Result<[u8; 32], Error> {
-    let mut said = Sha256::new().chain_update(&shown.challenge);
-    if let Some(user) = &shown.user {
-        let scope = Scope { user: Some(user.clone()), ..Scope::default() };
+fn client_data_hash(challenge: &str, user: Option<&str>) -> Result<[u8; 32], Error> {
+    let mut said = Sha256::new().chain_update(challenge);
+    if let Some(user) = user {
+        let scope = Scope { user: Some(user.to_owned()), ..Scope::default() };
         Grant::new(String::new(), String::new(), 0, scope).map_err(|(_, why)| Error::field("user", why))?;
         said = said.chain_update("\n").chain_update(user);
     }

@@ -263,6 +263,7 @@ fn what_is_wrong_with_a_device_is_told_and_it_gets_no_token() {
     is_refused(&with("key_id", json!("AAAA")), 403, "the key's identifier");
     is_refused(&with("key_id", json!("?")), 400, "key_id: not base64");
     is_refused(&with("attestation", Value::Null), 400, "attestation: missing");
+    is_refused(&with("challenge", Value::Null), 400, "challenge: missing");
     is_refused(&with("attestation", json!("AAAA")), 400, "cannot be read");
     is_refused(&with("attestations", json!("AAAA")), 400, "attestations: no such field");
     is_refused(&with("user", json!("u1")), 403, "not made for this challenge");
