@@ -54,8 +54,8 @@ pub async fn admit<P: Places>(places: &P, bounds: &[Bound]) -> Result<Admission,
         let owners = bounds.chunk_by(|one, next| owner(&one.counter) == owner(&next.counter));
         owners.map(|bounds| (bounds, leases.claim(bounds, now))).collect()
     };
-    let claims = places.with_leases(claim);
-    let answers = join_all(claims.iter().map(|(bounds, claim)| ask(places, bounds, claim))).await;
+    let mut claims = places.with_leases(claim);
+    let answers = join_all(claims.iter_mut().map(|(bounds, claim)| ask(places, bounds, claim))).await;
     let each = || claims.iter().zip(&answers);
     if each().all(|(_, said)| matches!(said, Ok(Said::Nothing | Said::Admitted { .. }))) {
         let sums = places.with_leases(|leases| {
@@ -96,7 +96,7 @@ pub async fn admit<P: Places>(places: &P, bounds: &[Bound]) -> Result<Admission,
 }
 
 /// Asks with what is to be set aside, and without it where there is no room for both.
-async fn ask<P: Places>(places: &P, bounds: &[Bound], claim: &Claim) -> Result<Said, StoreDown> {
+async fn ask<P: Places>(places: &P, bounds: &[Bound], claim: &mut Claim) -> Result<Said, StoreDown> {
     if claim.is_covered {
         return Ok(Said::Nothing);
     }
@@ -109,6 +109,7 @@ async fn ask<P: Places>(places: &P, bounds: &[Bound], claim: &Claim) -> Result<S
     }
     match said {
         Ok(Admission::Admitted(sums)) => Ok(Said::Admitted { sums, more }),
+        Ok(Admission::Refused(_)) if places.with_leases(|leases| leases.takes_rest(bounds, claim)) => Ok(Said::Nothing),
         Ok(Admission::Refused(sums)) => Ok(Said::Refused(sums)),
         // What was set aside while the place answered is good without it.
         Err(_) if claim.has_room(bounds) => Ok(Said::Nothing),

@@ -24,6 +24,8 @@ struct Lease {
     bound: Option<Bound>,
     /// Added to the counter, and no request's.
     spare: i64,
+    /// To become spare, where requests under way are granted it.
+    coming: i64,
     /// The sum when it was last told, corrected by what this process has added since.
     sum: i64,
     told: Millis,
@@ -106,7 +108,7 @@ impl Leases {
                 if !lease.is_of(&bound.counter) {
                     let is_on = lease.bound.as_ref().is_some_and(|old| old.expires > now);
                     back.extend(lease.spare_back().filter(|_| is_on));
-                    (lease.sum, lease.told) = (0, 0);
+                    (lease.sum, lease.told, lease.coming) = (0, 0, 0);
                 }
                 lease.bound = Some(bound.clone());
                 if now.saturating_sub(lease.spell) >= TOLD_MS {
@@ -119,10 +121,33 @@ impl Leases {
                 let is_fresh = now.saturating_sub(lease.told) < TOLD_MS && lease.sum <= bound.limit;
                 claim.is_covered &= is_fresh && taken == bound.add;
                 claim.takes.push(taken);
-                claim.more.push(lease.wanted().saturating_sub(lease.spare).max(0));
+                // Of many that ask at once only one asks for more.
+                let more = lease.wanted().saturating_sub(lease.spare).saturating_sub(lease.coming).max(0);
+                lease.coming += more;
+                claim.more.push(more);
             });
         }
         claim
+    }
+
+    /// Takes also the rest, if that has become spare while it was asked for. Whether the claim now has room.
+    pub fn takes_rest(&mut self, bounds: &[Bound], claim: &mut Claim) -> bool {
+        let rest = |(bound, taken): (&Bound, &i64)| bound.add.saturating_sub(*taken);
+        let rests: Vec<i64> = bounds.iter().zip(&claim.takes).map(rest).collect();
+        let has = |leases: &Self, (bound, rest): (&Bound, &i64)| {
+            let lease = leases.each.get(key(&bound.counter)).filter(|lease| lease.is_of(&bound.counter));
+            lease.is_some_and(|lease| lease.spare >= *rest)
+        };
+        if rests.iter().all(|rest| *rest == 0) || !bounds.iter().zip(&rests).all(|due| has(self, due)) {
+            return false;
+        }
+        for ((bound, rest), taken) in bounds.iter().zip(&rests).zip(&mut claim.takes) {
+            if let Some(lease) = self.each.get_mut(key(&bound.counter)) {
+                lease.spare -= rest;
+                *taken += rest;
+            }
+        }
+        true
     }
 
     /// The request has its place. `sums` are those after what was asked for, with `more` or without it; `None` where nobody was
@@ -140,6 +165,7 @@ impl Leases {
                 told.push(sum.unwrap_or(bound.add));
                 continue;
             };
+            lease.coming -= more;
             if let Some(sum) = sum {
                 (lease.sum, lease.told) = (sum, now);
                 if asked.is_some_and(|(_, more)| more) {
@@ -155,8 +181,11 @@ impl Leases {
 
     /// The request has no place: what it took is spare again, and what was asked for it, with `more` or without it, goes back.
     pub fn returned(&mut self, bounds: &[Bound], claim: &Claim, asked: Option<bool>) {
-        for (bound, taken) in bounds.iter().zip(&claim.takes) {
+        for ((bound, taken), more) in bounds.iter().zip(&claim.takes).zip(&claim.more) {
             self.put_back(bound, *taken);
+            if let Some(lease) = self.each.get_mut(key(&bound.counter)).filter(|lease| lease.is_of(&bound.counter)) {
+                lease.coming -= more;
+            }
         }
         if let Some(more) = asked {
             let asked = claim.asked(bounds, more).into_iter();

@@ -413,10 +413,10 @@ fn many_schedules() {
     all(from..from + 100_000);
 }
 
-/// One isolate with a hot caller: how often it asks before a reply, and whether it can use all of its limit.
-#[test]
-fn a_hot_caller_seldom_waits_for_its_object_and_can_use_all_of_its_limit() {
-    let limit = Limit { per: Per::Caller, ..Limit::of("minute", Unit::Requests, 437, Span::Period(Every::Total)) };
+/// Requests of one caller on one isolate, at these times, none of which ends: how often each asked its object, and how many were
+/// admitted.
+fn asked(most: u64, times: &[Millis]) -> (Vec<u64>, usize) {
+    let limit = Limit { per: Per::Caller, ..Limit::of("total", Unit::Requests, most, Span::Period(Every::Total)) };
     let world = World {
         seed: 0,
         clock: Clock::default(),
@@ -427,30 +427,42 @@ fn a_hot_caller_seldom_waits_for_its_object_and_can_use_all_of_its_limit() {
         limits: vec![Arc::new(limit)],
     };
     let isolate = Isolate { leases: RefCell::default(), dies: Millis::MAX };
-    let (asked, admitted) = (Cell::new(Vec::new()), Cell::new(0));
-    let arrivals: Vec<(Millis, Task<'_>)> = (0..1_000_u64)
-        .map(|number| {
-            let (world, isolate, asked, admitted) = (&world, &isolate, &asked, &admitted);
-            let task = async move {
-                let net = Net { world, isolate };
-                let expected = Expected::default();
-                let ticket = Ticket::open("ann", world.dues("ann"), expected, world.now()).expect("a place");
-                let before = world.truth.borrow().questions;
-                let admission = ledger::admit(&net, ticket.bounds()).await.expect("it answers");
-                let mut each = asked.take();
-                each.push(world.truth.borrow().questions - before);
-                asked.set(each);
-                if let Admission::Admitted(_) = admission {
-                    admitted.set(admitted.get() + 1);
-                }
-            };
-            (number * 100, Box::pin(task) as Task<'_>)
-        })
-        .collect();
-    world.clock.run(arrivals.into_iter());
-    assert_eq!(admitted.get(), 437);
-    // Twenty seconds at ten a second: room for a tenth of the limit is at hand.
-    let hops: u64 = asked.take().iter().take(200).sum();
-    assert!(hops <= 30, "{hops} of 200 requests waited for the object");
+    let told = RefCell::new(Vec::new());
+    let arrivals = times.iter().map(|at| {
+        let (world, isolate, told) = (&world, &isolate, &told);
+        let task = async move {
+            let net = Net { world, isolate };
+            let ticket = Ticket::open("ann", world.dues("ann"), Expected::default(), world.now()).expect("a place");
+            let before = world.truth.borrow().questions;
+            let admission = ledger::admit(&net, ticket.bounds()).await.expect("it answers");
+            let hops = world.truth.borrow().questions - before;
+            told.borrow_mut().push((hops, matches!(admission, Admission::Admitted(_))));
+        };
+        (*at, Box::pin(task) as Task<'_>)
+    });
+    world.clock.run(arrivals);
+    let told = told.into_inner();
+    let admitted = told.iter().filter(|(_, is_admitted)| *is_admitted).count();
+    (told.into_iter().map(|(hops, _)| hops).collect(), admitted)
+}
+
+#[test]
+fn a_hot_caller_seldom_waits_for_its_object_and_can_use_all_of_its_limit() {
+    let (hops, admitted) = asked(437, &(0..1_000).map(|number| number * 100).collect::<Vec<_>>());
+    assert_eq!(admitted, 437);
+    // Twenty seconds at ten a second.
+    let hops: u64 = hops.iter().take(200).sum();
+    assert!(hops <= 20, "{hops} of 200 requests waited for the object");
     println!("{hops} of 200 requests waited for the object");
+}
+
+#[test]
+fn many_at_once_use_all_of_a_limit_too() {
+    for most in 1..40 {
+        for before in 0..4 {
+            let times: Vec<Millis> = (0..before).map(|number| number * 1_000).chain([5_000; 60]).collect();
+            let (_, admitted) = asked(most, &times);
+            assert_eq!(admitted as u64, most, "after {before}");
+        }
+    }
 }
