@@ -12,6 +12,7 @@ mod receipts;
 mod refresh;
 pub mod schema;
 pub mod version;
+mod webhook;
 
 use std::sync::Arc;
 
@@ -25,6 +26,7 @@ use self::provider::Providers;
 pub use self::provider::{Account, Credential, KeyDraft, Provider, ProviderDraft, Reach, Upstream};
 pub use self::receipts::ReceiptsDraft;
 pub use self::refresh::{CatalogDraft, Refresh};
+pub use self::webhook::Webhook;
 use crate::catalog;
 use crate::catalog::models::refresh::Overlay;
 use crate::catalog::models::{Model, Models};
@@ -61,6 +63,8 @@ pub struct Config {
     pub refresh: Option<Refresh>,
     /// How long receipts are kept; 0 where none are.
     pub receipts_ms: Millis,
+    /// Who is told of budgets that are nearly used up.
+    pub webhook: Option<Webhook>,
     /// Providers that are known but have no key.
     pub off: Named<Missing>,
 }
@@ -173,6 +177,7 @@ impl Config {
         let media = compile_media(&draft.media, &mut mistakes);
         let refresh = refresh::compile(draft, &media, &mut mistakes);
         let receipts_ms = receipts::compile(draft, &mut mistakes);
+        let webhook = webhook::compile(draft, &media, &secret, &mut mistakes);
         let (providers, off) = provider::compile(draft, &rows, &secret, &mut mistakes);
         let aliases = compile_aliases(draft, &known, &providers, &models, &policy, &mut mistakes);
         let is_whole = mistakes.is_whole("models");
@@ -195,6 +200,7 @@ impl Config {
             models,
             refresh,
             receipts_ms,
+            webhook,
             off,
         })
     }
@@ -932,10 +938,10 @@ mod tests {
             r#""models":{"a":{"targets":["p/m"],"heartbeat_ms":0,"policy":{"fall_on":["5xx"],"hedge_ms":9}}},"callers":{"c":{"secret":"S","keys":[{"sha256":"0","expires":"1"}],"expires":"2","disabled":true,"models":["m*"],"providers":["p"],"tags":["t"],"origins":["o"],"admin":true,"project":"p","requests_per_minute":3,"unpriced":true}},"#,
             r#""limits":{"l":{"per":"user","when":{"tag":"t"},"tokens":9,"every":"hour","sliding":true,"instead":"a","warn_at":[80],"store_down":"admit"},"#,
             r#""m":{"when":{},"usd":"5","unpriced":true}},"#,
-            r#""prices":{"p/m":{"input":"1","output":"2","above":[{"input_tokens":5,"input":"3","output":"4"}],"output_tokens":6,"takes":[],"kind":"chat"}},"catalog":{"refresh_url":"https://a.example/p","refresh_hours":6,"refresh_shrinks":true},"receipts":{"days":7}}"#
+            r#""prices":{"p/m":{"input":"1","output":"2","above":[{"input_tokens":5,"input":"3","output":"4"}],"output_tokens":6,"takes":[],"kind":"chat"}},"catalog":{"refresh_url":"https://a.example/p","refresh_hours":6,"refresh_shrinks":true},"receipts":{"days":7},"webhook":{"url":"https://a.example/h","secret":"H","warn_at":[5]}}"#
         );
         assert_eq!(json::to_string(&Draft::from_json(Some(text)).unwrap()), text);
-        let text = r#"{"timeouts":{},"policy":{},"media":{},"catalog":{},"receipts":{}}"#;
+        let text = r#"{"timeouts":{},"policy":{},"media":{},"catalog":{},"receipts":{},"webhook":{}}"#;
         assert_eq!(json::to_string(&Draft::from_json(None).unwrap()), text);
     }
 

@@ -2,6 +2,7 @@
 //! the host's verbs.
 
 mod account;
+mod alerts;
 mod answer;
 mod attempt;
 mod cors;
@@ -42,6 +43,7 @@ use crate::config::{Caller, Config};
 use crate::dialect::{Inbound, ai_sdk};
 use crate::error::{Error, Kind};
 use crate::host::{Headers, Host, Incoming, Millis, Reply, ReplyBody, StoreDown};
+use crate::limit::alert::Alerts;
 use crate::receipt;
 use crate::record::{End, Record, Tally};
 use crate::route;
@@ -59,6 +61,7 @@ pub struct Gateway {
     pub health: Shared,
     sharing: Arc<Mutex<Sharing>>,
     ring: Arc<Mutex<Ring>>,
+    alerts: Arc<Mutex<Alerts>>,
 }
 
 /// Nobody reads the reply to a caller who has hung up; the log shows the status that proxies use for it.
@@ -66,13 +69,15 @@ const HUNG_UP: u16 = 499;
 
 impl Gateway {
     pub fn new(config: Config, keyless: Keyless) -> Self {
-        Self { config, keyless, health: Shared::default(), sharing: Arc::default(), ring: Arc::default() }
+        let (health, sharing, ring, alerts) = Default::default();
+        Self { config, keyless, health, sharing, ring, alerts }
     }
 
     /// The same under another configuration: what was learned stays.
     pub fn with(&self, config: Config) -> Self {
-        let (health, sharing, ring) = (self.health.clone(), self.sharing.clone(), self.ring.clone());
-        Self { config, keyless: self.keyless, health, sharing, ring }
+        let (health, sharing) = (self.health.clone(), self.sharing.clone());
+        let (ring, alerts) = (self.ring.clone(), self.alerts.clone());
+        Self { config, keyless: self.keyless, health, sharing, ring, alerts }
     }
 
     /// The caller of a request with these headers and this query, if its key is good at this time.

@@ -51,7 +51,13 @@ written! {
     }
 }
 
-fn percents(_: Shape) -> Shape {
+pub(super) fn check_percents(at: &str, shares: &[u32], mistakes: &mut Mistakes) {
+    for (index, _) in shares.iter().enumerate().filter(|(_, percent)| !(1..=100).contains(*percent)) {
+        mistakes.say(&format!("{at}[{index}]"), "not a share in percent like 80");
+    }
+}
+
+pub(super) fn percents(_: Shape) -> Shape {
     Shape::list(Shape { minimum: Some(1), ..Shape::whole(Some(100)) })
 }
 
@@ -74,9 +80,7 @@ pub(super) fn compile(
             mistakes.say(&format!("{at}.instead"), &why);
         }
         let warn_at = written.warn_at.clone().unwrap_or_default();
-        for (index, _) in warn_at.iter().enumerate().filter(|(_, percent)| !(1..=100).contains(*percent)) {
-            mistakes.say(&format!("{at}.warn_at[{index}]"), "not a share in percent like 80");
-        }
+        check_percents(&format!("{at}.warn_at"), &warn_at, mistakes);
         let when = When::compile(&at, &written.when, mistakes);
         let Some((unit, most)) = bound(&at, written, mistakes) else { continue };
         let Some(span) = span(&at, written, unit, mistakes) else { continue };

@@ -76,7 +76,7 @@ pub(super) fn compile(draft: &Draft, media: &media::Policy, mistakes: &mut Mista
 }
 
 /// As files are fetched that callers name, whatever of those is fetched.
-fn network(url: &str, media: &media::Policy) -> Result<Network, &'static str> {
+pub(super) fn network(url: &str, media: &media::Policy) -> Result<Network, &'static str> {
     let origin = Origin::of(url)?;
     if media.hosts.iter().any(|listed| listed.covers(&origin)) {
         return Ok(Network::Any);

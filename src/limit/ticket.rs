@@ -75,6 +75,22 @@ impl Ticket {
         Some(Refused { error: Error { retry_after, ..error }, limit: due.limit.clone() })
     }
 
+    /// How much is used of each limit without this request, where it was admitted.
+    pub fn used(&self, sums: &[i64]) -> impl Iterator<Item = (&Due, u64)> {
+        let own = |(sum, bound): (&i64, &Bound)| u64::try_from(sum.saturating_sub(bound.add)).unwrap_or_default();
+        self.places.iter().zip(sums.iter().zip(&self.bounds).map(own))
+    }
+
+    /// How much is used of each limit that was asked, where it was not.
+    pub fn stands(&self, sums: &[i64]) -> impl Iterator<Item = (&Due, u64)> {
+        self.places.iter().zip(sums.iter().map(|sum| u64::try_from(*sum).unwrap_or_default()))
+    }
+
+    /// The one that had no room.
+    pub fn last(&self, sums: &[i64]) -> Option<&Due> {
+        self.places.get(..sums.len())?.last()
+    }
+
     /// `x-ratelimit-*`: of each unit the limit of which the least is left; and which limits are nearly used up. `sums` as an
     /// [`super::Admission`] has them.
     pub fn headers(&self, sums: &[i64]) -> Vec<(&'static str, String)> {

@@ -130,7 +130,7 @@ pub(super) async fn prepare<'a, H: Host>(
         }
         limits.retain(|due| !record.limits.contains(&due.limit.name));
         let expected = expected(&job, &candidates, &limits);
-        match admit(host, limits, expected, record).await? {
+        match admit(gateway, host, limits, expected, record).await? {
             Place::Given(headers) => {
                 job.limits = headers;
                 let plan = Plan::new(candidates, job.policy.clone(), dice).until(job.until);
@@ -314,7 +314,13 @@ enum Place {
 }
 
 /// Takes a place under each limit, and of each the most that the request may come to.
-async fn admit<H: Host>(host: &H, limits: Vec<Due>, expected: Expected, record: &mut Record) -> Result<Place, Refusal> {
+async fn admit<H: Host>(
+    gateway: &Gateway,
+    host: &H,
+    limits: Vec<Due>,
+    expected: Expected,
+    record: &mut Record,
+) -> Result<Place, Refusal> {
     let refusal = |refused: Refused| {
         let headers = refused.headers();
         (refused.error, headers)
@@ -333,7 +339,10 @@ async fn admit<H: Host>(host: &H, limits: Vec<Due>, expected: Expected, record: 
     };
     if !ticket.bounds().is_empty() {
         match host.admit(ticket.bounds()).await {
-            Ok(Admission::Admitted(sums)) => headers.extend(ticket.headers(&sums)),
+            Ok(Admission::Admitted(sums)) => {
+                headers.extend(ticket.headers(&sums));
+                gateway.notice(ticket.used(&sums), None, record.started);
+            }
             Ok(Admission::Refused(sums)) => {
                 let Some(refused) = ticket.refusal(&sums) else {
                     return Err(plain(Error::new(
@@ -341,6 +350,7 @@ async fn admit<H: Host>(host: &H, limits: Vec<Due>, expected: Expected, record: 
                         "the store of the counters refused nothing in particular",
                     )));
                 };
+                gateway.notice(ticket.stands(&sums), ticket.last(&sums), record.started);
                 return elsewhere(&refused.limit).ok_or_else(|| {
                     let (error, more) = refusal(refused);
                     (error, ticket.headers(&sums).into_iter().chain(more).collect())

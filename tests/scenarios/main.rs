@@ -25,6 +25,7 @@ mod providers;
 mod quirks;
 mod receipts;
 mod script;
+mod webhook;
 mod world;
 
 use std::cell::RefCell;
