@@ -442,7 +442,7 @@ mod tests {
             assert_eq!(list(Ids::between(20, 11), 9), Vec::<String>::new());
             assert_eq!(list(Ids::one(&id(20, [0, 7])), 9), ["a 20"]);
             assert_eq!(store.totals("usage/"), [("usage/a/x".to_owned(), 1)]);
-            for at in 30..30 + 2 * Millis::try_from(SWEEP_RECEIPTS).unwrap() {
+            for at in 30..30 + 2 * Millis::from(SWEEP_RECEIPTS) {
                 store.settle(Vec::new(), receipt("a", at, 20)).await;
             }
             let list = |caller| store.receipts(caller, &Ids::between(0, 999), 2).unwrap();
