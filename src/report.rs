@@ -227,11 +227,11 @@ impl Report {
 /// Vercel's, and ours behind them: what a cost is to the last digit, and what it leaves out.
 ///
 /// Source: "Custom Reporting", Vercel AI Gateway documentation, read 2026-11.
-fn columns(sums: &Sums) -> [(&'static str, Cell<'static>); 11] {
-    let dollars = || Cell::Dollars(Dollars(Picodollars::from_i64(sums.cost_picodollars)));
+fn columns(sums: &Sums) -> [(&'static str, Cell<'static>); 12] {
+    let dollars = |cost| Cell::Dollars(Dollars(Picodollars::from_i64(cost)));
     [
-        ("total_cost", dollars()),
-        ("market_cost", dollars()),
+        ("total_cost", dollars(sums.cost_picodollars.saturating_sub(sums.own_cost_picodollars))),
+        ("market_cost", dollars(sums.cost_picodollars)),
         ("input_tokens", Cell::Whole(sums.input_tokens)),
         ("output_tokens", Cell::Whole(sums.output_tokens)),
         ("cached_input_tokens", Cell::Whole(sums.cached_input_tokens)),
@@ -241,6 +241,7 @@ fn columns(sums: &Sums) -> [(&'static str, Cell<'static>); 11] {
         ("cost_picodollars", Cell::Whole(sums.cost_picodollars)),
         ("unpriced_requests", Cell::Whole(sums.unpriced_requests)),
         ("cut_requests", Cell::Whole(sums.cut_requests)),
+        ("own_cost_picodollars", Cell::Whole(sums.own_cost_picodollars)),
     ]
 }
 

@@ -38,6 +38,7 @@ use self::report::report;
 use self::splice::carry;
 use self::sync::Sharing;
 use crate::auth::issued::Ring;
+use crate::auth::own::OwnKeys;
 use crate::auth::{self, Keyless};
 use crate::config::{Caller, Config};
 use crate::dialect::{Inbound, ai_sdk};
@@ -233,13 +234,15 @@ fn caller(gateway: &Gateway, request: &Incoming, now: Millis) -> Result<Arc<Call
 
 fn models(gateway: &Gateway, dialect: Inbound, request: &Incoming, now: Millis) -> Result<Vec<u8>, Error> {
     let caller = caller(gateway, request, now)?;
-    Ok(dialect.write_models(&route::listed(&gateway.config, &caller)))
+    let own = OwnKeys::of((&gateway.config, &caller), dialect, &request.headers, None)?;
+    Ok(dialect.write_models(&route::listed(&gateway.config, &caller, &own)))
 }
 
 fn model(gateway: &Gateway, dialect: Inbound, name: &str, request: &Incoming, now: Millis) -> Result<Vec<u8>, Error> {
     let caller = caller(gateway, request, now)?;
     route::check_name(name)?;
-    Ok(dialect.write_model(&route::shown(&gateway.config, &caller, name)?))
+    let own = OwnKeys::of((&gateway.config, &caller), dialect, &request.headers, None)?;
+    Ok(dialect.write_model(&route::shown(&gateway.config, &caller, &own, name)?))
 }
 
 async fn ask<H: Host>(

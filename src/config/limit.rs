@@ -39,6 +39,8 @@ objects! {
         pub warn_at: Option<Vec<u32>> where percents,
         /// Whether models may be asked whose price is not known.
         pub unpriced: bool = false,
+        /// Whether dollars count that callers pay themselves, by their own keys of providers.
+        pub own_keys: bool = false,
         /// What becomes of requests while the store of the counters is down; dollars refuse if not said, all else admits.
         pub store_down: Option<Blind>,
     }
@@ -47,7 +49,7 @@ objects! {
 written! {
     impl LimitDraft {
         per?, when, requests?, input_tokens?, output_tokens?, tokens?, concurrent?, usd?, every?, sliding?, instead?, warn_at?,
-        unpriced?, store_down?
+        unpriced?, own_keys?, store_down?
     }
 }
 
@@ -83,6 +85,9 @@ pub(super) fn compile(
         check_percents(&format!("{at}.warn_at"), &warn_at, mistakes);
         let when = When::compile(&at, &written.when, mistakes);
         let Some((unit, most)) = bound(&at, written, mistakes) else { continue };
+        if written.own_keys && unit != Unit::Cost {
+            mistakes.say(&format!("{at}.own_keys"), "for dollars only; all else counts whoever pays");
+        }
         let Some(span) = span(&at, written, unit, mistakes) else { continue };
         let limit = Limit::of(name, unit, most, span);
         limits.push(Arc::new(Limit {
@@ -91,6 +96,7 @@ pub(super) fn compile(
             instead: written.instead.clone(),
             warn_at,
             unpriced: written.unpriced,
+            own_keys: written.own_keys,
             blind: written.store_down.unwrap_or(limit.blind),
             ..limit
         }));

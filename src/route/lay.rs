@@ -16,6 +16,7 @@ use super::size::Size;
 use super::traits::Traits;
 use super::watch::Shared;
 use super::wish::{Wishes, variant};
+use crate::auth::own::OwnKeys;
 use crate::config::{Caller, Config, Target};
 use crate::error::{Error, Kind};
 use crate::host::{Headers, Millis};
@@ -32,6 +33,8 @@ pub struct Wanted<'a> {
     pub instead: Option<&'a str>,
     pub headers: &'a Headers,
     pub wishes: &'a Wishes,
+    /// Its own keys of providers.
+    pub own: &'a OwnKeys,
     pub asked: &'a Asked<'a>,
     pub size: &'a Size,
     pub now: Millis,
@@ -72,7 +75,7 @@ pub fn lay<'c>(
     dice: &mut Dice,
     rules: &mut Vec<usize>,
 ) -> Result<Laid<'c>, Error> {
-    let Wanted { caller, wishes, asked, size, now, .. } = *wanted;
+    let Wanted { caller, wishes, own, asked, size, now, .. } = *wanted;
     let facts = facts(config, wanted);
     let names = names(config, wanted, &facts, dice, rules)?;
     for Name { model, at, .. } in &names {
@@ -86,7 +89,7 @@ pub fn lay<'c>(
     };
     let mut laid: Option<Laid<'c>> = None;
     let names = names.into_iter().map(|Name { model, order, at }| {
-        let route = resolve(config, model).map_err(|error| placed(error, at))?;
+        let route = resolve(config, model, own).map_err(|error| placed(error, at))?;
         Ok((model, order, route))
     });
     let routes = names.collect::<Result<Vec<_>, Error>>()?;
@@ -108,6 +111,7 @@ pub fn lay<'c>(
             traits: |target| Traits::of(target),
             cost: |target: &Target| order.asks_for_cost().then(|| size.worst(target)).flatten(),
             providers: &caller.providers,
+            own_only: own.only,
             health: &health.lock(),
             now,
         };
@@ -198,7 +202,7 @@ fn other_name(config: &Config, model: &str) -> Option<String> {
     }
     match model.split_once('/') {
         Some((_, bare)) => (!bare.contains('/')).then(|| bare.to_owned()),
-        None => resolve(config, model).ok()?.targets.first().map(ToString::to_string),
+        None => resolve(config, model, &OwnKeys::default()).ok()?.targets.first().map(ToString::to_string),
     }
 }
 

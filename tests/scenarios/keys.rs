@@ -165,7 +165,7 @@ fn a_browser_is_told_of_the_origins_that_any_caller_lists_and_needs_no_key_for_i
     let wants = [
         ("origin", "https://app.example.com"),
         ("access-control-request-method", "POST"),
-        ("access-control-request-headers", "authorization,content-type"),
+        ("access-control-request-headers", "authorization,content-type,x-tollgate-key,x-tollgate-provider-key"),
     ];
     for path in ["/v1/chat/completions", "/v1beta/models/m:generateContent", "/v1/models", "/v1/explain", "/v1/usage"] {
         let told = ask(path, &wants);
@@ -174,7 +174,7 @@ fn a_browser_is_told_of_the_origins_that_any_caller_lists_and_needs_no_key_for_i
             (told.status, header("access-control-allow-origin").as_deref()),
             (200, Some("https://app.example.com"))
         );
-        assert_eq!(header("access-control-allow-headers").as_deref(), Some("authorization,content-type"));
+        assert_eq!(header("access-control-allow-headers").as_deref(), Some(wants[2].1));
         assert!(header("access-control-allow-methods").unwrap().contains("POST"));
         assert!(header("vary").unwrap().starts_with("origin"));
     }

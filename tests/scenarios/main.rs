@@ -120,6 +120,11 @@ fn limits_refuse_without_a_trace() {
 }
 
 #[test]
+fn a_callers_own_keys_are_for_their_providers_and_paid_by_the_caller() {
+    check("own");
+}
+
+#[test]
 fn what_an_answer_cost_is_known_or_said_to_be_unknown() {
     check("costs");
 }
@@ -231,18 +236,23 @@ impl Run {
             let mut abandoned = 0;
             for attempt in line["attempts"].as_array().unwrap() {
                 let Some(cost) = attempt["cost_picodollars"].as_i64().filter(|cost| *cost > 0) else { continue };
-                let other = attempt["target"].as_str().unwrap();
+                let other = attempt["target"].as_str().unwrap().split('#').next().unwrap();
                 *counted.entry(format!("usage/ci/2026-11-21/cost_picodollars/{other}")).or_default() += cost;
+                if attempt["own_key"] == true {
+                    *counted.entry(format!("usage/ci/2026-11-21/own_cost_picodollars/{other}")).or_default() += cost;
+                }
                 abandoned += cost;
             }
+            // What the caller pays himself is no money of the gateway.
+            let own_cost = line["own_cost_picodollars"].as_i64().unwrap_or(0);
             let Some(target) = line["target"].as_str() else {
-                spent += abandoned;
+                spent += abandoned - own_cost;
                 assert_eq!(line["cost_picodollars"].as_i64().unwrap_or(0), abandoned, "{name}: paid without an answer");
                 continue;
             };
             assert_eq!(told.settled.len(), 1, "{name}: an answer was not settled");
             let cost = line["cost_picodollars"].as_i64();
-            spent += cost.unwrap_or(0);
+            spent += cost.map_or(0, |cost| cost - own_cost);
             unpriced += i32::from(cost.is_none());
             // The line is of all who told part of the answer; the counters are of each.
             let parts = line["parts"].as_array();
@@ -255,6 +265,9 @@ impl Run {
                 let own = part["cost_picodollars"].as_i64().map(|cost| cost - parts.map_or(abandoned, |_| 0));
                 count("requests", 1);
                 count("cost_picodollars", own.unwrap_or(0));
+                if part["own_key"] == true {
+                    count("own_cost_picodollars", own.unwrap_or(0));
+                }
                 count("unpriced_requests", i64::from(own.is_none()));
                 let is_last = parts.is_none_or(|parts| number + 1 == parts.len());
                 count("cut_requests", i64::from(!is_last || line["end"] != "complete"));
@@ -286,10 +299,17 @@ impl Run {
             assert_eq!(counters.get(counter).copied().unwrap_or(0), *total, "{name}: {counter}");
         }
         self.check_receipts(name);
+        self.check_secrets(name);
         // Another model may be asked without a limit that has no room.
         let is_elsewhere = self.replies.iter().any(|told| told.line["limits"].is_array());
         if counters.keys().any(|counter| counter.starts_with("hold/")) && !is_elsewhere {
-            assert_eq!(settled, self.world.admitted.get(), "{name}: what was admitted is not what was settled");
+            let admitted = self.world.admitted.get();
+            // For whoever pays himself no limit may be left that counts him.
+            let has_own =
+                |told: &Told| told.line["attempts"].as_array().unwrap().iter().any(|one| one["own_key"] == true);
+            let free = self.replies.iter().filter(|told| has_own(told)).count() as u32;
+            let is_sum = admitted <= settled && settled <= admitted + free;
+            assert!(is_sum, "{name}: {admitted} were admitted and {settled} were settled");
         }
     }
 
@@ -318,6 +338,7 @@ impl Run {
                     ("output_tokens", share.output_tokens),
                     ("reasoning_tokens", share.reasoning_tokens),
                     ("cost_picodollars", share.cost_picodollars),
+                    ("own_cost_picodollars", share.own_cost_picodollars),
                     ("unpriced_requests", share.unpriced_requests),
                     ("cut_requests", share.cut_requests),
                 ] {
@@ -332,6 +353,21 @@ impl Run {
         assert_eq!(sums, totals, "{name}: the totals are not the sum of the receipts");
         let settled = self.replies.iter().filter(|told| told.line["end"] != "refused").count();
         assert_eq!(receipts.len(), settled, "{name}: not every request has a receipt");
+    }
+
+    /// What a caller brought is told to nobody but its provider, which [`Scripted`] holds, and kept nowhere.
+    fn check_secrets(&self, name: &str) {
+        let kept = [
+            format!("{:?}", self.world.receipts.borrow()),
+            format!("{:?}", self.world.counters.borrow()),
+            format!("{:?}", self.world.remembered.borrow()),
+        ];
+        let told = self.replies.iter().flat_map(|told| {
+            [told.line.to_string(), format!("{:?}", told.headers), String::from_utf8_lossy(&told.body()).into_owned()]
+        });
+        for text in kept.into_iter().chain(told) {
+            assert!(!text.contains("own-key-of-"), "{name}: a caller's own key is in {text}");
+        }
     }
 
     fn told(&self) -> String {
@@ -494,11 +530,13 @@ async fn asked(gateway: &Gateway, world: Rc<World>, ask: &Ask) -> Told {
     world.until(ask.at).await;
     let host = Scripted { gone_at: ask.gone_at, slow_ms: ask.slow_ms, ..Scripted::new(world.clone()) };
     let own = ask.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let is_shown = ask.headers.iter().any(|(name, _)| name == "x-tollgate-key");
+    let key = (!is_shown).then_some(("authorization", "Bearer the key of ci"));
     let request = Incoming {
         method: "POST".to_owned(),
         path: ask.path.clone(),
         query: ask.query.map(str::to_owned),
-        headers: [("authorization", "Bearer the key of ci")].into_iter().chain(own).collect(),
+        headers: key.into_iter().chain(own).collect(),
         body: Body::Whole(ask.body.clone().into()),
     };
     let reply = serve(gateway, &host, request).await;
@@ -578,6 +616,9 @@ fn gateway(scenario: &Scenario) -> Gateway {
     for (name, fields) in &scenario.settings.providers {
         merge(&mut draft["providers"][name], fields);
     }
+    for fields in &scenario.settings.caller {
+        merge(&mut draft["callers"]["ci"], fields);
+    }
     for (name, fields) in &scenario.settings.limits {
         draft["limits"][name] = fields.clone();
     }
@@ -585,7 +626,8 @@ fn gateway(scenario: &Scenario) -> Gateway {
         merge(&mut draft["prices"][model], fields);
     }
     let draft = Draft::from_json(Some(&draft.to_string())).expect("a configuration");
-    let secret = |name: &str| name.contains(" key of ").then(|| name.to_owned());
+    let is_set = |name: &str| name.contains(" key of ") || name.starts_with("own-key-of-");
+    let secret = |name: &str| is_set(name).then(|| name.to_owned());
     Gateway::new(Config::compile(&draft, secret).expect("no mistake"), Keyless::Refused)
 }
 
