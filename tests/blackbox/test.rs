@@ -146,6 +146,19 @@ impl Test {
         .await
     }
 
+    /// What `GET /v1/usage` says once it is as it is to be: some hosts write after the answer.
+    pub(crate) async fn settled_by(&self, is: impl Fn(&Value) -> bool) -> Value {
+        let deadline = Instant::now() + SETTLING;
+        loop {
+            let usage = self.get("/v1/usage").await.json();
+            if is(&usage) {
+                return usage;
+            }
+            assert!(Instant::now() < deadline, "the totals do not settle: {usage}");
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// The spend must be the sum of the rows.
     async fn settles_where(
         &self,
