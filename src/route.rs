@@ -114,7 +114,7 @@ pub fn resolve<'c>(config: &'c Config, model: &str, own: &OwnKeys) -> Result<Rou
 
 /// Every model that a caller can ask for by a listed name, with the keys that its request brings: aliases first.
 pub fn listed(config: &Config, caller: &Caller, own: &OwnKeys) -> Vec<Model> {
-    let may_ask = |name: &str| lay::allowed(config, caller, name).is_ok();
+    let may_ask = |name: &str| lay::allowed(config, caller, own, name).is_ok();
     let aliases = config.aliases.iter().filter_map(|(name, _)| {
         let targets = askable(caller, own, &resolve(config, name, own).ok()?.targets);
         (!targets.is_empty() && may_ask(name)).then(|| described(name, BUILT_IN, &targets))
@@ -140,7 +140,7 @@ pub fn listed(config: &Config, caller: &Caller, own: &OwnKeys) -> Vec<Model> {
 
 /// The model that a caller's name stands for, as a row of the list.
 pub fn shown(config: &Config, caller: &Caller, own: &OwnKeys, model: &str) -> Result<Model, Error> {
-    lay::allowed(config, caller, model)?;
+    lay::allowed(config, caller, own, model)?;
     let all = resolve(config, model, own)?.targets;
     let targets = askable(caller, own, &all);
     if targets.is_empty() {

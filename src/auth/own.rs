@@ -111,7 +111,9 @@ impl OwnKeys {
         let mut all = Vec::with_capacity(targets.len());
         for group in targets.chunk_by(|one, other| one.is_same(other)) {
             let Some(first) = group.first() else { continue };
-            let keys = self.keys.iter().filter(|key| key.provider == first.provider.name);
+            // A model that is listed twice is asked twice by the gateway's keys; a key that was not taken is no better then.
+            let is_new = !all.iter().any(|other: &Arc<Target>| other.own.is_some() && other.is_same(first));
+            let keys = self.keys.iter().filter(|key| is_new && key.provider == first.provider.name);
             all.extend(keys.enumerate().map(|(number, key)| Arc::new(first.by_own(key, number))));
             all.extend(group.iter().filter(|target| target.is_on()).cloned());
         }

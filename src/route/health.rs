@@ -355,11 +355,15 @@ impl Health {
         ages.sort_unstable();
         let middle = ages.get(ages.len() / 2).copied().unwrap_or_default();
         let mut over = self.courses.len() / 2;
-        self.courses.retain(|(_, course)| {
-            let goes = over > 0 && course.age <= middle && course.in_flight == 0;
-            over -= usize::from(goes);
-            !goes
-        });
+        // Those of callers' own keys before the gateway's, however old: whoever makes keys up takes no other's place.
+        for is_own in [true, false] {
+            self.courses.retain(|(key, course)| {
+                let is_meant = key.is_own == is_own && (is_own || course.age <= middle);
+                let goes = over > 0 && is_meant && course.in_flight == 0;
+                over -= usize::from(goes);
+                !goes
+            });
+        }
     }
 }
 

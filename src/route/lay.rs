@@ -79,12 +79,12 @@ pub fn lay<'c>(
     let facts = facts(config, wanted);
     let names = names(config, wanted, &facts, dice, rules)?;
     for Name { model, at, .. } in &names {
-        allowed(config, caller, model).map_err(|error| placed(error, at.clone()))?;
+        allowed(config, caller, own, model).map_err(|error| placed(error, at.clone()))?;
     }
     let limits = if caller.limits.is_empty() && config.limits.is_empty() {
         Vec::new()
     } else {
-        let models: Vec<_> = names.iter().map(|name| (name.model, other_name(config, name.model))).collect();
+        let models: Vec<_> = names.iter().map(|name| (name.model, other_name(config, own, name.model))).collect();
         due(&config.limits, caller, wishes.user.as_deref(), &models, &facts)
     };
     let mut laid: Option<Laid<'c>> = None;
@@ -158,7 +158,7 @@ fn names<'n>(
     dice: &mut Dice,
     rules: &mut Vec<usize>,
 ) -> Result<Vec<Name<'n>>, Error> {
-    let Wanted { model, instead, wishes, .. } = *wanted;
+    let Wanted { model, instead, wishes, own, .. } = *wanted;
     if let Some(model) = instead {
         return Ok(vec![Name { model, order: None, at: None }]);
     }
@@ -167,7 +167,7 @@ fn names<'n>(
     let then = then.map(|(index, name)| (name.as_str(), Some(format!("models[{index}]"))));
     let mut names: Vec<Name<'n>> = Vec::new();
     for (asked_for, at) in [(model, None)].into_iter().chain(then) {
-        let other = if config.rules.is_empty() { None } else { other_name(config, asked_for) };
+        let other = if config.rules.is_empty() { None } else { other_name(config, own, asked_for) };
         match follow(&config.rules, (asked_for, other.as_deref()), facts, dice) {
             Ok(followed) => {
                 rules.extend(followed.rules);
@@ -186,9 +186,9 @@ fn names<'n>(
 }
 
 /// Whether a caller may ask for a model, by any name that this may be called.
-pub fn allowed(config: &Config, caller: &Caller, model: &str) -> Result<(), Error> {
+pub fn allowed(config: &Config, caller: &Caller, own: &OwnKeys, model: &str) -> Result<(), Error> {
     // The other name has to be looked for.
-    if caller.models.is_empty() || caller.may_ask_for(model, other_name(config, model).as_deref()) {
+    if caller.models.is_empty() || caller.may_ask_for(model, other_name(config, own, model).as_deref()) {
         return Ok(());
     }
     let why = format!("the model \"{model}\" is not among those that this key may ask for; GET /v1/models lists them");
@@ -196,13 +196,13 @@ pub fn allowed(config: &Config, caller: &Caller, model: &str) -> Result<(), Erro
 }
 
 /// How else a model may be called: with its provider, or without.
-fn other_name(config: &Config, model: &str) -> Option<String> {
+fn other_name(config: &Config, own: &OwnKeys, model: &str) -> Option<String> {
     if config.aliases.contains(model) {
         return None;
     }
     match model.split_once('/') {
         Some((_, bare)) => (!bare.contains('/')).then(|| bare.to_owned()),
-        None => resolve(config, model, &OwnKeys::default()).ok()?.targets.first().map(ToString::to_string),
+        None => resolve(config, model, own).ok()?.targets.first().map(ToString::to_string),
     }
 }
 
@@ -219,7 +219,8 @@ fn named<'n>(config: &Config, model: &'n str, ruled: Option<&'n str>) -> (&'n st
 
 /// Whether a name with an ending is a name as it is: of a model, or for a gateway behind this one that knows the ending.
 fn is_own(config: &Config, model: &str) -> bool {
-    let provider = model.split_once('/').and_then(|(provider, _)| config.providers.get(provider));
+    let known = |name: &str| config.providers.get(name).or_else(|| config.unkeyed.get(name));
+    let provider = model.split_once('/').and_then(|(provider, _)| known(provider));
     config.aliases.contains(model) || config.models.knows(model) || provider.is_some_and(|provider| provider.is_gateway)
 }
 

@@ -129,6 +129,28 @@ fn what_an_answer_cost_is_known_or_said_to_be_unknown() {
     check("costs");
 }
 
+/// Codex with an account of ChatGPT says more of itself than its token, to whom that belongs and to nobody else.
+#[test]
+fn what_says_who_a_client_is_goes_along_with_its_own_credential_only() {
+    let run = Run::of(&Scenario::read(
+        r#"route ra/m
+        with provider=ra:{"pass_through":true}
+        ra status=429 failure
+        ra answer
+        ask openai-responses header=`x-tollgate-key:the key of ci` header=`authorization:Bearer own-key-of-ra` header=chatgpt-account-id:own-key-of-ra2 header=originator:codex_cli_rs header=x-codex-window-id:w header=x-other:1"#,
+    ));
+    run.check("a subscription");
+    let heads = run.world.heads.borrow();
+    let told = |at: usize| {
+        let named =
+            ["authorization", "chatgpt-account-id", "originator", "x-codex-window-id", "x-other", "x-tollgate-key"];
+        named.map(|name| heads[at].1.get(name).unwrap_or("-").to_owned()).join(", ")
+    };
+    assert_eq!(heads.len(), 2);
+    assert_eq!(told(0), "Bearer own-key-of-ra, own-key-of-ra2, codex_cli_rs, w, -, -");
+    assert_eq!(told(1), "Bearer the key of ra, -, -, -, -, -");
+}
+
 /// Codex tries a WebSocket first, and of all refusals understands this one at once.
 #[test]
 fn a_websocket_is_refused_by_the_status_that_codex_understands() {

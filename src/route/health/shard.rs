@@ -500,6 +500,14 @@ mod tests {
         assert_eq!(health.standing(Key::of("openai", "m", 0), NOW), Standing::Up, "nor does the gateway's");
         assert_eq!(health.news(), News::None);
         assert_eq!(health.tell(1, NOW), Health::default().tell(1, NOW));
+        // However many there are, what is known of the gateway's stays.
+        health.end(key(), Verdict::Unpaid, Caution::default(), NOW - 3_600_000);
+        let known = health.known(key()).map(|course| course.resting_until);
+        for digest in 0..3 * COURSES_MAX as u64 {
+            health.end(Key::of_own("openai", "m", digest.to_le_bytes()), Verdict::Failed, Caution::default(), NOW);
+        }
+        assert!(known.is_some() && health.courses.len() <= COURSES_MAX);
+        assert_eq!(health.known(key()).map(|course| course.resting_until), known);
     }
 
     #[test]
