@@ -118,9 +118,18 @@ impl Sums {
     }
 }
 
+/// What one target has of a receipt.
+#[derive(Debug, Clone, Copy)]
+pub struct Share<'a> {
+    pub target: &'a str,
+    /// Whether it was asked by a key of the caller's own.
+    pub own_key: bool,
+    pub sums: Sums,
+}
+
 impl Receipt {
     /// What the counters count of it, by target: all who told part of the answer, and those that were paid without one.
-    pub fn shares(&self) -> Vec<(&str, Sums)> {
+    pub fn shares(&self) -> Vec<Share<'_>> {
         let mut shares = Vec::new();
         let mut abandoned = 0_u64;
         for Attempt { target, own_key, cost_picodollars, .. } in &self.attempts {
@@ -129,12 +138,13 @@ impl Receipt {
             // Under the model's name, whichever account it was.
             let target = target.split('#').next().unwrap_or_default();
             let own_cost_picodollars = if *own_key { whole(cost) } else { 0 };
-            shares.push((target, Sums { cost_picodollars: whole(cost), own_cost_picodollars, ..Sums::default() }));
+            let sums = Sums { cost_picodollars: whole(cost), own_cost_picodollars, ..Sums::default() };
+            shares.push(Share { target, own_key: *own_key, sums });
         }
         let is_cut = self.end != "complete";
         for (number, part) in self.parts.iter().enumerate() {
             let is_last = number + 1 == self.parts.len();
-            shares.push((part.target.as_str(), part.sums(!is_last || is_cut)));
+            shares.push(Share { target: &part.target, own_key: part.own_key, sums: part.sums(!is_last || is_cut) });
         }
         if let Some(target) = self.target.as_deref().filter(|_| self.parts.is_empty()) {
             let alone = Part {
@@ -147,7 +157,7 @@ impl Receipt {
                 reasoning_tokens: self.reasoning_tokens,
                 cost_picodollars: self.cost_picodollars.map(|cost| cost.saturating_sub(abandoned)),
             };
-            shares.push((target, alone.sums(is_cut)));
+            shares.push(Share { target, own_key: self.own_key, sums: alone.sums(is_cut) });
         }
         shares
     }

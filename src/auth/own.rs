@@ -44,6 +44,8 @@ pub const WANTS_NO_KEY: &str = "is of a provider that wants none, or more than o
 const KEYS_MAX: usize = 16;
 /// Tokens that hold claims are the longest.
 const KEY_BYTES_MAX: usize = 4_096;
+/// Of all that stands around them too.
+const BYOK_BYTES_MAX: usize = 2 * KEYS_MAX * KEY_BYTES_MAX;
 
 impl OwnKey {
     /// The error says what is wrong, and not with which key.
@@ -153,6 +155,9 @@ impl Brought<'_> {
         };
         let path = format!("{path}.byok");
         let wrong = || Error::field(&path, r#"must be of the form {"PROVIDER":[{"apiKey":"KEY"}]}"#);
+        if byok.get().len() > BYOK_BYTES_MAX {
+            return Err(Error::field(&path, format!("longer than {BYOK_BYTES_MAX} bytes")));
+        }
         let byok = Fields::read(byok.get().as_bytes()).map_err(|_| wrong())?;
         for provider in byok.names() {
             let list: Vec<Raw<'_>> = byok.raw(provider).and_then(|list| parse(list.get()).ok()).ok_or_else(wrong)?;

@@ -39,7 +39,7 @@ use tollgate::auth::Keyless;
 use tollgate::config::{Config, Draft};
 use tollgate::dialect::Inbound;
 use tollgate::host::{Body, Headers, Incoming, Millis, ReplyBody};
-use tollgate::receipt::Receipt;
+use tollgate::receipt::{Receipt, Share};
 use tollgate::relay::pump;
 use tollgate::serve::{Gateway, serve};
 use tollgate::wire::json::parse;
@@ -351,7 +351,7 @@ impl Run {
             let receipt: Receipt = parse(text).unwrap();
             assert_eq!((receipt.caller.as_str(), receipt.id.as_str()), (caller.as_str(), id.as_str()), "{name}");
             let day = "2026-11-21";
-            for (target, share) in receipt.shares() {
+            for Share { target, sums: share, .. } in receipt.shares() {
                 for (field, add) in [
                     ("requests", share.requests),
                     ("input_tokens", share.input_tokens),

@@ -155,6 +155,12 @@ fn what_a_caller_paid_himself_is_told_apart_from_the_gateways_money() {
     let row = place.get("ann", "/v1/report?group_by=provider").json()["results"][0].clone();
     assert_eq!((&row["provider"], &row["total_cost"]), (&json!("own"), &json!(0)));
     assert_eq!((&row["market_cost"], &row["own_cost_picodollars"]), (&json!(0.0002), &json!(200_000_000)));
+    let report = |query: &str| place.get("ann", &format!("/v1/report?{query}")).json()["results"].clone();
+    let told = report("group_by=credential_type");
+    let rows: Vec<_> =
+        told.as_array().unwrap().iter().map(|row| (&row["credential_type"], &row["market_cost"])).collect();
+    assert_eq!(rows, [(&json!("byok"), &json!(0.0002)), (&json!("system"), &json!(0.00005))]);
+    assert_eq!(report("group_by=provider&credential_type=byok"), json!([row]));
     // Whoever has no key of it is shown none of its models.
     let listed =
         |headers: &[(&str, &str)]| place.request("GET", "/v1/models", headers, "").text().contains("\"own/m\"");
@@ -241,7 +247,7 @@ fn a_report_says_by_whatever_it_is_grouped_what_the_receipts_sum_to() {
     assert_eq!(report(&format!("{dates}&group_by=model&tags=b,c&tags_match=all")), json!([]));
     let daily = report(&format!("{dates}&group_by=model&date_part=day"));
     assert_eq!((&daily[2]["day"], &daily[2]["model"]), (&json!("2026-11-22"), &json!("up/m")));
-    assert_eq!(place.get("ann", "/v1/report?credential_type=byok").status, 400);
+    assert_eq!(place.get("ann", "/v1/report?credential_type=own").status, 400);
     // Users and tags reach back as far as receipts do, and the answer says so.
     let told = place.get("ann", "/v1/report?start_date=2026-11-01&group_by=user").json();
     assert_eq!(told["since"], "2026-11-20T12:00:00Z");
