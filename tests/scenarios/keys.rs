@@ -289,6 +289,30 @@ fn a_key_is_made_shown_once_and_good_at_once_for_what_it_was_made_for() {
 }
 
 #[test]
+fn a_key_may_be_made_for_callers_who_have_their_own_of_providers() {
+    let office = Office::open();
+    let key = office.make(&json!({"name": "app", "own_keys": false, "own_keys_only": true}));
+    let (status, why) = office.chat(&key, "cheap");
+    assert_eq!(status, 400);
+    assert!(why.contains("no key of the caller's own"), "{why}");
+    let told = office.ask("GET", "/v1/keys/app", &Value::Null).body;
+    assert_eq!((&told["data"]["own_keys"], &told["data"]["own_keys_only"]), (&json!(false), &json!(true)));
+    let brings = || {
+        let bearer = format!("Bearer {key}");
+        let headers = [("authorization", bearer.as_str()), ("x-tollgate-provider-key", "openai=a-key")];
+        let body = json!({"model": "cheap", "messages": [{"role": "user", "content": "hi"}]});
+        ask(&office.gateway, &office.world, ("POST", "/v1/chat/completions"), &headers, &body).status
+    };
+    assert_eq!(brings(), 403);
+    office.ask("PATCH", "/v1/keys/app", &json!({"own_keys": null, "own_keys_only": null}));
+    assert_eq!(office.chat(&key, "cheap").0, 200);
+    assert_ne!(brings(), 403);
+    // By the name of a secret somebody could ask by whichever the host has.
+    let named = json!({"name": "b", "provider_keys": [{"provider": "openai", "secret": "OPENAI_API_KEY"}]});
+    assert_eq!(office.ask("POST", "/v1/keys", &named).status, 400);
+}
+
+#[test]
 fn another_process_knows_a_key_when_it_has_looked_and_writes_take_nothing_back() {
     let (here, there) = (Office::open(), Office::open());
     let there = Office { world: here.world.clone(), ..there };
