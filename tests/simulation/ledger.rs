@@ -249,7 +249,7 @@ async fn request(world: &World, isolate: &Isolate, caller: &str) {
     let net = Net { world, isolate };
     let dues = world.dues(caller);
     let reserved = 1_000 + world.below(9_000);
-    let expected = Expected { input_tokens: 10, output_tokens: 10, cost: Some(Picodollars(reserved)) };
+    let expected = Expected { cost: Some(Picodollars(reserved)), ..Expected::default() };
     let Ok(ticket) = Ticket::open(caller, dues.clone(), expected, world.now()) else { return };
     let opened = world.now();
     let Ok(Admission::Admitted(sums)) = ledger::admit(&net, ticket.bounds()).await else {
@@ -274,7 +274,7 @@ async fn request(world: &World, isolate: &Isolate, caller: &str) {
     let cost = world.below(reserved + 1);
     answered.kept.set(Some(cost as i64));
     drop(answered);
-    let spent = Spent { input_tokens: 10, output_tokens: 10, cost: Some(Picodollars(cost)) };
+    let spent = Spent { cost: Picodollars(cost), ..Spent::default() };
     let receipt = Kept { caller: caller.to_owned(), id: id.clone(), text: cost.to_string(), oldest: String::new() };
     let complaints = world.truth.borrow().complaints;
     ledger::settle(&net, ticket.close(&spent), Some(receipt)).await;

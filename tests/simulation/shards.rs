@@ -156,7 +156,7 @@ async fn request(world: &World, isolate: &Isolate, limit: &Arc<Limit>) {
     let cost = world.below(reserved + 1);
     world.costs.borrow_mut().push((world.now(), cost as i64));
     isolate.counted.set(isolate.counted.get() + cost as i64);
-    let spent = Spent { cost: Some(Picodollars(cost)), ..Spent::default() };
+    let spent = Spent { cost: Picodollars(cost), ..Spent::default() };
     settle(&kv, ticket.close(&spent)).await;
 }
 
