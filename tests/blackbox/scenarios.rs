@@ -14,6 +14,7 @@ mod limits;
 mod log;
 mod media;
 mod operations;
+mod own;
 mod pairs;
 mod receipts;
 mod routing;
@@ -61,6 +62,7 @@ pub(crate) fn all() -> Suite {
         log::add,
         receipts::add,
         operations::add,
+        own::add,
         starts::add,
         changes::add,
         clients::add,
