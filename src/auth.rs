@@ -7,6 +7,7 @@ pub mod issued;
 pub mod jwks;
 pub mod mint;
 pub mod origin;
+pub mod own;
 pub mod proof;
 pub mod signature;
 pub mod sigv4;
@@ -100,6 +101,17 @@ pub fn same(key: &CallerKey, digest: [u8; 32]) -> bool {
     key.sha256.iter().zip(digest).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
 }
 
+/// Where it stands when the usual headers hold what is for a provider.
+pub const GATEWAY_KEY: &str = "x-tollgate-key";
+
+/// A key without the word for how it is shown.
+fn bare(value: &str) -> &str {
+    let (scheme, rest) = value.split_once(' ').unwrap_or_default();
+    if scheme.eq_ignore_ascii_case("bearer") { rest.trim() } else { value.trim() }
+}
+
+/// [`GATEWAY_KEY`] before all others, which are then not the gateway's.
+///
 /// `x-api-key` before `authorization`, as Anthropic has it: clients that send both mean the former. The same holds for
 /// Google's own header, beside which a bearer may be the token of a proxy.
 ///
@@ -110,7 +122,9 @@ pub fn presented(headers: &Headers, query: Option<&str>) -> Option<String> {
         let (scheme, key) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
     };
-    let header = headers.get("x-api-key").or_else(|| headers.get("x-goog-api-key")).or_else(bearer);
+    let own = || headers.get("x-api-key");
+    let header =
+        headers.get(GATEWAY_KEY).map(bare).or_else(own).or_else(|| headers.get("x-goog-api-key")).or_else(bearer);
     header.map(str::to_owned).or_else(|| parameter(query, "key")).filter(|key| !key.is_empty())
 }
 

@@ -14,13 +14,14 @@ mod refresh;
 pub mod schema;
 mod token;
 pub mod version;
+mod webhook;
 
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
 pub use self::app::{App, AppDraft, AppleDraft, GoogleDraft};
-pub use self::caller::{Caller, CallerDraft, CallerKeyDraft, Key as CallerKey};
+pub use self::caller::{Allowance, Caller, CallerDraft, CallerKeyDraft, Key as CallerKey, ProviderKeyDraft};
 pub use self::draft::{AliasDraft, Draft, MediaDraft, Reading, Timeouts};
 pub use self::limit::{LimitDraft, usd};
 pub use self::model::{PriceDraft, TierDraft};
@@ -29,6 +30,8 @@ pub use self::provider::{Account, Credential, KeyDraft, Provider, ProviderDraft,
 pub use self::receipts::ReceiptsDraft;
 pub use self::refresh::{CatalogDraft, Refresh};
 pub use self::token::{Issuer, Source, TokenDraft, TokenKeyDraft, Trust};
+pub use self::webhook::Webhook;
+use crate::auth::own::OwnKey;
 use crate::auth::signature::SECRET_BYTES_MIN;
 use crate::catalog;
 use crate::catalog::models::refresh::Overlay;
@@ -72,8 +75,12 @@ pub struct Config {
     pub refresh: Option<Refresh>,
     /// How long receipts are kept; 0 where none are.
     pub receipts_ms: Millis,
+    /// Who is told of budgets that are nearly used up.
+    pub webhook: Option<Webhook>,
     /// Providers that are known but have no key.
     pub off: Named<Missing>,
+    /// Those of them that callers may ask by keys of their own.
+    pub unkeyed: Named<Arc<Provider>>,
 }
 
 /// The name of a secret that is not there.
@@ -83,6 +90,8 @@ pub type Missing = String;
 pub struct Alias {
     /// As they are written; those whose provider is off are left out.
     pub targets: Vec<Arc<Target>>,
+    /// The same with those between them that lack a key of the gateway and nothing else; where there are none it is empty.
+    pub with_unkeyed: Vec<Arc<Target>>,
     pub policy: Arc<Policy>,
 }
 
@@ -91,8 +100,10 @@ pub struct Alias {
 pub struct Target {
     pub provider: Arc<Provider>,
     pub model: String,
-    /// Which of the provider's accounts it is asked by.
+    /// Which of the provider's accounts it is asked by, or of the caller's own keys.
     pub account: usize,
+    /// The caller's own key by which it is asked, in place of the gateway's.
+    pub own: Option<Arc<OwnKey>>,
     /// What the model costs and takes.
     pub known: Arc<Model>,
     /// By which its health is known.
@@ -110,8 +121,37 @@ impl Target {
         (0..provider.accounts().len().max(1)).map(move |account| {
             let key = Key::of(&provider.name, model, account);
             let (provider, model, known) = (provider.clone(), model.to_owned(), known.clone());
-            Arc::new(Self { provider, model, account, known, key })
+            Arc::new(Self { provider, model, account, own: None, known, key })
         })
+    }
+
+    /// The same model asked by a key of the caller's own, which is the one of this number for its provider.
+    pub fn by_own(&self, own: &Arc<OwnKey>, number: usize) -> Self {
+        Self {
+            provider: self.provider.clone(),
+            model: self.model.clone(),
+            account: number,
+            own: Some(own.clone()),
+            known: self.known.clone(),
+            key: Key::of_own(&self.provider.name, &self.model, own.digest()),
+        }
+    }
+
+    /// What its provider is shown.
+    pub fn credential(&self) -> &Credential {
+        let account = || self.provider.accounts().get(self.account).map(|account| &account.credential);
+        self.own.as_ref().map(|own| &own.credential).or_else(account).unwrap_or(&Credential::None)
+    }
+
+    /// Whether it can be asked at all: not where the gateway has no key, and none is brought.
+    pub fn is_on(&self) -> bool {
+        let is_built_in = matches!(self.provider.reach, Reach::Echo);
+        self.own.is_some() || is_built_in || !self.provider.accounts().is_empty()
+    }
+
+    /// Whether both are one model at one provider, by whatever key.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.provider, &other.provider) && self.model == other.model
     }
 }
 
@@ -186,12 +226,13 @@ impl Config {
         let media = compile_media(&draft.media, &mut mistakes);
         let refresh = refresh::compile(draft, &media, &mut mistakes);
         let receipts_ms = receipts::compile(draft, &mut mistakes);
-        let (providers, off) = provider::compile(draft, &rows, &secret, &mut mistakes);
-        let aliases = compile_aliases(draft, &known, &providers, &models, &policy, &mut mistakes);
+        let webhook = webhook::compile(draft, &media, &secret, &mut mistakes);
+        let compiled = provider::compile(draft, &rows, &secret, &mut mistakes);
+        let aliases = compile_aliases(draft, &known, &compiled, &models, &policy, &mut mistakes);
         let is_whole = mistakes.is_whole("models");
         let knows = |name: &str| if is_whole { known.check_model(draft, name) } else { Ok(()) };
         let rules = compile_rules(draft, knows, &mut mistakes);
-        let callers = caller::compile(draft, &known, &secret, &mut mistakes);
+        let callers = caller::compile(draft, &known, (&compiled, &secret), &mut mistakes);
         let issuers = token::compile(draft, &callers, &media, &secret, &mut mistakes);
         let token_secret = secret(TOKEN_SECRET);
         if token_secret.as_ref().is_some_and(|secret| secret.len() < SECRET_BYTES_MIN) {
@@ -201,6 +242,7 @@ impl Config {
         }
         let token_secret = token_secret.map(|secret| sha256(&secret));
         let apps = app::compile(draft, &callers, token_secret.as_ref(), &secret, &mut mistakes);
+        let provider::Compiled { on: providers, off, unkeyed, .. } = compiled;
         let limits = limit::compile(draft, knows, &mut mistakes);
         let body_bytes_max = draft.body_bytes_max.unwrap_or(BODY_BYTES_MAX);
         let (policy, version) = (Arc::new(policy), String::new());
@@ -220,7 +262,9 @@ impl Config {
             models,
             refresh,
             receipts_ms,
+            webhook,
             off,
+            unkeyed,
         })
     }
 }
@@ -310,7 +354,7 @@ fn compile_media(written: &MediaDraft, mistakes: &mut Mistakes) -> media::Policy
 fn compile_aliases(
     draft: &Draft,
     known: &Known,
-    providers: &Providers,
+    compiled: &provider::Compiled,
     models: &Models,
     policy: &Policy,
     mistakes: &mut Mistakes,
@@ -325,7 +369,7 @@ fn compile_aliases(
         }
         let mut targets = Vec::new();
         for (index, target) in alias.targets.iter().enumerate() {
-            match compile_target(target, known, providers, models) {
+            match compile_target(target, known, compiled, models) {
                 Err(_) if target.contains('*') && !is_priced => {}
                 // A star stands for none that is there already. Whoever is named twice is meant twice.
                 Ok(found) if target.contains('*') => {
@@ -350,7 +394,9 @@ fn compile_aliases(
                 None => policy.clone(),
             }
         };
-        aliases.insert(name.to_owned(), Alias { targets, policy: Arc::new(policy) });
+        let with_unkeyed = if targets.iter().all(|target| target.is_on()) { Vec::new() } else { targets.clone() };
+        targets.retain(|target| target.is_on());
+        aliases.insert(name.to_owned(), Alias { targets, with_unkeyed, policy: Arc::new(policy) });
     }
     aliases
 }
@@ -372,14 +418,15 @@ fn check_policy(at: &str, written: &PolicyDraft, known: &Known, mistakes: &mut M
     }
 }
 
-/// What `provider/model` stands for: none where the provider is off, several where it has several keys or a star stands
-/// in the name.
+/// What `provider/model` stands for: none where the provider is off for more than a key, several where it has several keys
+/// or a star stands in the name. Those without a key are not [`Target::is_on`].
 fn compile_target(
     text: &str,
     known: &Known,
-    providers: &Providers,
+    compiled: &provider::Compiled,
     models: &Models,
 ) -> Result<Vec<Arc<Target>>, String> {
+    let providers = &compiled.on;
     let of_form = text.split_once('/').filter(|(_, model)| !model.is_empty());
     let (name, model) = of_form.ok_or_else(|| format!("\"{text}\" is not of the form \"provider/model\""))?;
     match providers.get(name) {
@@ -390,8 +437,11 @@ fn compile_target(
         },
         Some(provider) if provider.answers(model) => Ok(Target::all(provider, model, models).collect()),
         Some(_) => Err(format!("there is no built-in model \"{text}\"")),
-        // Off, or a mistake.
-        None => known.check(name).map(|()| Vec::new()),
+        // Off, or a mistake. What a star stands for is not known of those who are off.
+        None => match compiled.unkeyed.get(name).filter(|_| !model.contains('*')) {
+            Some(provider) => Ok(Target::all(provider, model, models).collect()),
+            None => known.check(name).map(|()| Vec::new()),
+        },
     }
 }
 
@@ -491,6 +541,48 @@ mod tests {
         let config = compile(file, &[("TOLLGATE_KEY", "k")]).unwrap();
         let cap = &config.callers[0].limits[0];
         assert_eq!((cap.name.as_str(), cap.most), ("spend-cap", 1_500_000_000_000));
+    }
+
+    #[test]
+    fn a_caller_has_its_own_keys_of_providers_also_of_those_that_are_off() {
+        let file = r#"{"callers":{"default":{"own_keys_only":true,"provider_keys":[
+                {"provider":"openai","secret":"A"},{"provider":"groq","secret":"B"},{"provider":"azure","secret":"A"}]}},
+            "models":{"m":{"targets":["groq/x","openai/y","azure/z"]}}}"#;
+        let config =
+            compile(file, &[("TOLLGATE_KEY", "k"), ("A", "a-secret"), ("B", "b-secret"), ("OPENAI_API_KEY", "o")]);
+        let config = config.unwrap();
+        let own = &config.callers[0].own;
+        let keys: Vec<(&str, Vec<&str>)> =
+            own.keys.iter().map(|key| (key.provider.as_str(), key.credential.secrets().collect())).collect();
+        assert_eq!(keys, [("openai", vec!["a-secret"]), ("groq", vec!["b-secret"])], "azure lacks its address too");
+        assert!(own.only && !own.brings_none);
+        let targets = |targets: &[Arc<Target>]| targets.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let alias = config.aliases.get("m").unwrap();
+        assert_eq!(targets(&alias.targets), ["openai/y"]);
+        assert_eq!(targets(&alias.with_unkeyed), ["groq/x", "openai/y"]);
+        assert_eq!(config.off.get("groq").unwrap(), "GROQ_API_KEY");
+        assert!(config.unkeyed.contains("groq") && !config.unkeyed.contains("azure"));
+        let told = format!("{:?} {:?}", config.callers, config.providers);
+        assert!(!told.contains("-secret") && !told.contains("\"o\""), "{told}");
+    }
+
+    #[test]
+    fn a_key_of_a_provider_that_one_key_is_not_enough_for_is_a_mistake() {
+        let keyed = |providers: &str, name: &str| {
+            let keys = format!(r#"{{"default":{{"provider_keys":[{{"provider":"{name}","secret":"K"}}]}}}}"#);
+            let json = format!(r#"{{"providers":{{{providers}}},"callers":{keys}}}"#);
+            compile(&json, &[("TOLLGATE_KEY", "k"), ("K", "k")]).map(|config| config.callers[0].own.keys.len())
+        };
+        let several = r#""p":{"dialect":"anthropic","base_url":"http://x","headers":[{"name":"x-more","secret":"K"}]}"#;
+        let optional = several.replace(r#""secret":"K""#, r#""secret":"K","optional":true"#);
+        let none = r#""p":{"dialect":"anthropic","base_url":"http://x","auth":"none"}"#;
+        let why = |why: &str| Err(vec![format!("callers.default.provider_keys[0]: {why}")]);
+        assert_eq!(keyed("", "tollgate"), why("is of the gateway itself, which takes none"));
+        for providers in [several, none] {
+            assert_eq!(keyed(providers, "p"), why("is of a provider that wants none, or more than one secret"));
+        }
+        assert_eq!(keyed(&optional, "p"), Ok(1));
+        assert_eq!(keyed("", "openai"), Ok(1));
     }
 
     #[test]
@@ -603,6 +695,30 @@ mod tests {
             (r#"{"callers":{"c":{}}}"#, "callers.c: needs secret (the name of the secret with the key) or sha256"),
             (r#"{"callers":{"c":{"secret":"C"}}}"#, "callers.c.secret: no secret named C is set"),
             (r#"{"callers":{"c":{"sha256":"12"}}}"#, "callers.c.sha256: not 64 hexadecimal digits"),
+            (
+                r#"{"callers":{"c":{"sha256":"0000000000000000000000000000000000000000000000000000000000000000","provider_keys":[{"provider":"opnai","secret":"OPENAI_API_KEY"}]}}}"#,
+                r#"callers.c.provider_keys[0].provider: no provider "opnai"; did you mean "openai"?"#,
+            ),
+            (
+                r#"{"callers":{"c":{"sha256":"0000000000000000000000000000000000000000000000000000000000000000","provider_keys":[{"provider":"openai","secret":"MINE"}]}}}"#,
+                "callers.c.provider_keys[0].secret: no secret named MINE is set",
+            ),
+            (
+                r#"{"providers":{"p":{"dialect":"anthropic","base_url":"http://x","pass_through":true,"headers":[{"name":"x-more","secret":"M"}]}}}"#,
+                "providers.p.pass_through: has a secret in its headers besides, which is not for callers' own requests",
+            ),
+            (
+                r#"{"providers":{"p":{"dialect":"anthropic","base_url":"http://x","pass_through":true,"platform":"vertex"}}}"#,
+                "providers.p.pass_through: a cloud takes no credential of another",
+            ),
+            (
+                r#"{"providers":{"p":{"dialect":"anthropic","base_url":"http://x","pass_through":true},"anthropic":{"pass_through":true}}}"#,
+                r#"providers.p.pass_through: "anthropic" has it too and speaks the same dialect; a caller's credential is for one of them"#,
+            ),
+            (
+                r#"{"limits":{"l":{"requests":1,"own_keys":true}}}"#,
+                "limits.l.own_keys: for dollars only; all else counts whoever pays",
+            ),
             (
                 r#"{"callers":{"default":{"keys":[{"expires":"2026-11-21"}]}}}"#,
                 "callers.default.keys[0]: needs secret (the name of the secret with the key) or sha256",
@@ -961,10 +1077,10 @@ mod tests {
             r#""models":{"a":{"targets":["p/m"],"heartbeat_ms":0,"policy":{"fall_on":["5xx"],"hedge_ms":9}}},"callers":{"c":{"secret":"S","keys":[{"sha256":"0","expires":"1"}],"expires":"2","disabled":true,"models":["m*"],"providers":["p"],"tags":["t"],"origins":["o"],"admin":true,"project":"p","requests_per_minute":3,"unpriced":true}},"#,
             r#""limits":{"l":{"per":"user","when":{"tag":"t"},"tokens":9,"every":"hour","sliding":true,"instead":"a","warn_at":[80],"store_down":"admit"},"#,
             r#""m":{"when":{},"usd":"5","unpriced":true}},"#,
-            r#""prices":{"p/m":{"input":"1","output":"2","above":[{"input_tokens":5,"input":"3","output":"4"}],"output_tokens":6,"takes":[],"kind":"chat"}},"catalog":{"refresh_url":"https://a.example/p","refresh_hours":6,"refresh_shrinks":true},"receipts":{"days":7}}"#
+            r#""prices":{"p/m":{"input":"1","output":"2","above":[{"input_tokens":5,"input":"3","output":"4"}],"output_tokens":6,"takes":[],"kind":"chat"}},"catalog":{"refresh_url":"https://a.example/p","refresh_hours":6,"refresh_shrinks":true},"receipts":{"days":7},"webhook":{"url":"https://a.example/h","secret":"H","warn_at":[5]}}"#
         );
         assert_eq!(json::to_string(&Draft::from_json(Some(text)).unwrap()), text);
-        let text = r#"{"timeouts":{},"policy":{},"media":{},"catalog":{},"receipts":{}}"#;
+        let text = r#"{"timeouts":{},"policy":{},"media":{},"catalog":{},"receipts":{},"webhook":{}}"#;
         assert_eq!(json::to_string(&Draft::from_json(None).unwrap()), text);
     }
 

@@ -612,4 +612,18 @@ impl Inbound {
             Self::AiSdk(_) => false,
         }
     }
+
+    /// The headers in which its clients show a provider who they are.
+    ///
+    /// Sources: Claude Code and Codex as they were observed, 2026-11: an account of ChatGPT stands beside its token.
+    pub fn credentials(self) -> &'static [&'static str] {
+        match self {
+            Self::OpenaiChat | Self::OpenaiCompletions | Self::OpenaiResponses => {
+                &["authorization", "chatgpt-account-id"]
+            }
+            Self::Anthropic => &["authorization", "x-api-key"],
+            Self::Gemini => &["authorization", "x-goog-api-key"],
+            Self::AiSdk(_) => &[],
+        }
+    }
 }

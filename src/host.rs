@@ -5,8 +5,10 @@
 
 #[cfg(all(target_family = "wasm", target_os = "unknown"))]
 pub mod cloudflare;
+pub mod ledger;
 #[cfg(not(target_family = "wasm"))]
 pub mod native;
+pub mod shards;
 #[cfg(all(target_family = "wasm", target_os = "wasi"))]
 pub mod spin;
 

@@ -110,7 +110,7 @@ fn written(draft: &Draft) -> Result<String, String> {
         drop_empty(rule, "when");
     }
     let mut whole = toml::Value::Table(table);
-    for name in ["timeouts", "media", "policy", "catalog", "receipts"] {
+    for name in ["timeouts", "media", "policy", "catalog", "receipts", "webhook"] {
         drop_empty(&mut whole, name);
     }
     toml::to_string(&whole).map_err(|error| error.to_string())

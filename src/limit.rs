@@ -6,8 +6,12 @@
 //! A counter is named `KIND/OWNER/…`: its owner is whom it counts, and all that one owner has may be kept in one place. `rate`
 //! and `hold` end with the time after which they count for nothing; `used`, `spend` and `usage` are kept.
 
+pub mod alert;
+pub mod book;
 pub mod calendar;
+pub mod lease;
 pub mod rule;
+pub mod shard;
 pub mod ticket;
 
 use crate::host::Millis;

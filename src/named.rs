@@ -53,6 +53,10 @@ impl<T> Named<T> {
         }
     }
 
+    pub fn each_mut(&mut self, mut change: impl FnMut(&mut T)) {
+        self.0.iter_mut().for_each(|(_, value)| change(value));
+    }
+
     pub fn retain(&mut self, keeps: impl Fn(&T) -> bool) {
         self.0.retain(|(_, value)| keeps(value));
     }

@@ -21,6 +21,8 @@ objects! {
         pub user: Option<String>,
         /// Who answered, `provider/model`.
         pub target: Option<String>,
+        /// Whether by a key of the caller's own.
+        pub own_key: bool = false,
         pub status: u32,
         pub stream: bool,
         pub end: String,
@@ -33,6 +35,8 @@ objects! {
         pub reasoning_tokens: u64,
         pub searches: Option<u64>,
         pub cost_picodollars: Option<u64>,
+        /// How much of that the caller pays himself.
+        pub own_cost_picodollars: Option<u64>,
         pub cost_source: Option<String>,
         pub price_version: Option<String>,
         pub ms: Millis,
@@ -45,6 +49,7 @@ objects! {
         /// A status or a word.
         pub outcome: String,
         pub ms: Millis,
+        pub own_key: bool = false,
         /// Of one that was cancelled before it answered.
         pub cost_picodollars: Option<u64>,
     }
@@ -52,6 +57,7 @@ objects! {
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Part {
         pub target: String,
+        pub own_key: bool = false,
         pub input_tokens: u64,
         pub cached_input_tokens: u64,
         pub cache_write_tokens: u64,
@@ -86,6 +92,8 @@ pub struct Sums {
     pub output_tokens: i64,
     pub reasoning_tokens: i64,
     pub cost_picodollars: i64,
+    /// How much of that callers pay themselves, by their own keys.
+    pub own_cost_picodollars: i64,
     pub unpriced_requests: i64,
     pub cut_requests: i64,
 }
@@ -100,6 +108,7 @@ impl Sums {
             (&mut self.output_tokens, other.output_tokens),
             (&mut self.reasoning_tokens, other.reasoning_tokens),
             (&mut self.cost_picodollars, other.cost_picodollars),
+            (&mut self.own_cost_picodollars, other.own_cost_picodollars),
             (&mut self.unpriced_requests, other.unpriced_requests),
             (&mut self.cut_requests, other.cut_requests),
         ];
@@ -109,26 +118,38 @@ impl Sums {
     }
 }
 
+/// What one target has of a receipt.
+#[derive(Debug, Clone, Copy)]
+pub struct Share<'a> {
+    pub target: &'a str,
+    /// Whether it was asked by a key of the caller's own.
+    pub own_key: bool,
+    pub sums: Sums,
+}
+
 impl Receipt {
     /// What the counters count of it, by target: all who told part of the answer, and those that were paid without one.
-    pub fn shares(&self) -> Vec<(&str, Sums)> {
+    pub fn shares(&self) -> Vec<Share<'_>> {
         let mut shares = Vec::new();
         let mut abandoned = 0_u64;
-        for Attempt { target, cost_picodollars, .. } in &self.attempts {
+        for Attempt { target, own_key, cost_picodollars, .. } in &self.attempts {
             let Some(cost) = cost_picodollars.filter(|cost| *cost > 0) else { continue };
             abandoned = abandoned.saturating_add(cost);
             // Under the model's name, whichever account it was.
             let target = target.split('#').next().unwrap_or_default();
-            shares.push((target, Sums { cost_picodollars: whole(cost), ..Sums::default() }));
+            let own_cost_picodollars = if *own_key { whole(cost) } else { 0 };
+            let sums = Sums { cost_picodollars: whole(cost), own_cost_picodollars, ..Sums::default() };
+            shares.push(Share { target, own_key: *own_key, sums });
         }
         let is_cut = self.end != "complete";
         for (number, part) in self.parts.iter().enumerate() {
             let is_last = number + 1 == self.parts.len();
-            shares.push((part.target.as_str(), part.sums(!is_last || is_cut)));
+            shares.push(Share { target: &part.target, own_key: part.own_key, sums: part.sums(!is_last || is_cut) });
         }
         if let Some(target) = self.target.as_deref().filter(|_| self.parts.is_empty()) {
             let alone = Part {
                 target: String::new(),
+                own_key: self.own_key,
                 input_tokens: self.input_tokens,
                 cached_input_tokens: self.cached_input_tokens,
                 cache_write_tokens: self.cache_write_tokens,
@@ -136,7 +157,7 @@ impl Receipt {
                 reasoning_tokens: self.reasoning_tokens,
                 cost_picodollars: self.cost_picodollars.map(|cost| cost.saturating_sub(abandoned)),
             };
-            shares.push((target, alone.sums(is_cut)));
+            shares.push(Share { target, own_key: self.own_key, sums: alone.sums(is_cut) });
         }
         shares
     }
@@ -144,6 +165,7 @@ impl Receipt {
 
 impl Part {
     fn sums(&self, is_cut: bool) -> Sums {
+        let cost_picodollars = whole(self.cost_picodollars.unwrap_or(0));
         Sums {
             requests: 1,
             input_tokens: whole(self.input_tokens),
@@ -151,7 +173,8 @@ impl Part {
             cache_write_tokens: whole(self.cache_write_tokens),
             output_tokens: whole(self.output_tokens),
             reasoning_tokens: whole(self.reasoning_tokens),
-            cost_picodollars: whole(self.cost_picodollars.unwrap_or(0)),
+            cost_picodollars,
+            own_cost_picodollars: if self.own_key { cost_picodollars } else { 0 },
             unpriced_requests: i64::from(self.cost_picodollars.is_none()),
             cut_requests: i64::from(is_cut),
         }

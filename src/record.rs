@@ -66,6 +66,8 @@ pub struct Attempt {
     pub ms: Millis,
     /// Why it could not be reached, as the host has it; else empty.
     pub cause: String,
+    /// Whether it was asked by a key of the caller's own.
+    pub own_key: bool,
     /// Of one that was cancelled before it answered.
     pub abandoned: Option<Abandoned>,
 }
@@ -80,8 +82,8 @@ pub struct Abandoned {
 impl Attempt {
     /// One that took from `began` until `ended`.
     pub fn new(target: &Target, outcome: Outcome, (began, ended): (Millis, Millis)) -> Self {
-        let ms = ended.saturating_sub(began);
-        Self { target: target.in_full(), outcome, ms, cause: String::new(), abandoned: None }
+        let (ms, own_key) = (ended.saturating_sub(began), target.own.is_some());
+        Self { target: target.in_full(), outcome, ms, cause: String::new(), own_key, abandoned: None }
     }
 }
 
@@ -90,6 +92,8 @@ impl Attempt {
 pub struct Served {
     pub target: String,
     pub price: Option<Priced>,
+    /// Whether it was asked by a key of the caller's own, who then pays for it.
+    pub own_key: bool,
     /// When its answer began.
     pub began: Millis,
 }
@@ -208,11 +212,22 @@ impl Record {
     /// What is known of the cost of an answer whose whole cost is not: that of its parts, where one went on with what another
     /// had begun, and of those who were cancelled.
     fn known_cost(&self, last: Option<&Tally>) -> Option<Picodollars> {
-        let told = self.told(last).filter(|_| !self.parts.is_empty());
-        let parts = told.filter_map(|(served, tally, _)| Some(served.cost(tally)?.0));
-        let abandoned = self.attempts.iter().filter_map(|attempt| attempt.abandoned?.cost);
-        let known = parts.chain(abandoned).fold(0_u64, |sum, cost| sum.saturating_add(cost.0));
-        (known > 0).then_some(Picodollars(known))
+        let (known, _) = self.paid(last.filter(|_| !self.parts.is_empty()), |_| true);
+        (known.0 > 0).then_some(known)
+    }
+
+    /// What is known to be paid for those who were asked by keys that are `meant`, callers' own or not, whether they answered
+    /// or were cancelled; and whether that is all.
+    fn paid(&self, last: Option<&Tally>, meant: impl Fn(bool) -> bool) -> (Picodollars, bool) {
+        let told: Vec<Option<Picodollars>> = self
+            .told(last)
+            .filter(|(served, ..)| meant(served.own_key))
+            .map(|(served, tally, _)| Some(served.cost(tally)?.0))
+            .collect();
+        let abandoned = self.attempts.iter().filter(|attempt| meant(attempt.own_key));
+        let abandoned = abandoned.filter_map(|attempt| attempt.abandoned?.cost);
+        let known = told.iter().copied().flatten().chain(abandoned).fold(0_u64, |sum, cost| sum.saturating_add(cost.0));
+        (Picodollars(known), told.iter().all(Option::is_some))
     }
 
     /// All who answered, with what each told, and whether it was the last.
@@ -238,23 +253,27 @@ impl Record {
         let cost = stated.map(|(cost, _)| cost);
         // Under a cap an answer of unknown cost is taken to have cost what was held for it: a prompt so long that
         // another price applies would otherwise be free.
-        let spent = |ticket: &Ticket| {
-            let held = || tally.as_ref().and(ticket.held());
-            cost.or_else(|| held().max(self.known_cost(tally.as_ref())))
+        let spent = |ticket: &Ticket, own_keys: bool| {
+            let (known, is_all) = self.paid(tally.as_ref(), |own_key| own_keys || !own_key);
+            let held = || tally.as_ref().and(ticket.held(own_keys)).unwrap_or_default();
+            if is_all { known } else { known.max(held()) }
         };
         let usage = tally.as_ref().map(|tally| self.whole(*tally).usage).unwrap_or_default();
         let (input_tokens, output_tokens) = (usage.input, usage.output);
-        let close = |ticket: &Ticket| ticket.close(&Spent { input_tokens, output_tokens, cost: spent(ticket) });
+        let close = |ticket: &Ticket| {
+            let (cost, cost_with_own) = (spent(ticket, false), spent(ticket, true));
+            ticket.close(&Spent { input_tokens, output_tokens, cost, cost_with_own })
+        };
         let mut adds = self.ticket.as_ref().map(close).unwrap_or_default();
         for (served, tally, is_last) in self.told(tally.as_ref()) {
             // What is not known as a whole is counted in no part that the line does not show by itself, so that the totals
             // are the sum of the lines.
             let own = served.cost(tally).map(|(cost, _)| cost).filter(|_| cost.is_some() || !self.parts.is_empty());
             let end = if is_last { end } else { End::Cut };
-            adds.extend(usage_adds(&self.caller, &served.target, self.started, end, &tally.usage, own));
+            adds.extend(usage_adds((&self.caller, self.started), served, end, &tally.usage, own));
         }
         // They are paid whatever came of the others.
-        adds.extend(self.attempts.iter().filter_map(|attempt| self.abandoned_add(attempt)));
+        adds.extend(self.attempts.iter().flat_map(|attempt| self.abandoned_adds(attempt)));
         let line = format!(r#"{{"event":"request",{}"#, text.strip_prefix('{').unwrap_or_default());
         let receipt = (self.receipts_ms > 0 && self.ticket.is_some()).then(|| Kept {
             caller: self.caller,
@@ -265,12 +284,15 @@ impl Record {
         Settlement { line, adds, receipt }
     }
 
-    fn abandoned_add(&self, attempt: &Attempt) -> Option<Add> {
-        let cost = attempt.abandoned?.cost.filter(|cost| cost.0 > 0)?;
+    fn abandoned_adds(&self, attempt: &Attempt) -> impl Iterator<Item = Add> {
+        let cost = attempt.abandoned.and_then(|abandoned| abandoned.cost).filter(|cost| cost.0 > 0);
         // Under the model's name, whichever account it was.
         let target = attempt.target.split('#').next().unwrap_or_default();
-        let counter = format!("{}{}/cost_picodollars/{target}", usage_prefix(&self.caller), day(self.started));
-        Some(Add { counter, add: cost.as_i64(), expires: None })
+        let own = cost.filter(|_| attempt.own_key);
+        [("cost_picodollars", cost), ("own_cost_picodollars", own)].into_iter().filter_map(move |(field, cost)| {
+            let counter = format!("{}{}/{field}/{target}", usage_prefix(&self.caller), day(self.started));
+            Some(Add { counter, add: cost?.as_i64(), expires: None })
+        })
     }
 
     /// Which prices a source's word for a cost means; `None` where they are the upstream's own, or of several.
@@ -292,6 +314,7 @@ impl Record {
                 outcome: attempt.outcome.to_string(),
                 ms: attempt.ms,
                 cause: &attempt.cause,
+                own_key: attempt.own_key,
                 cost_picodollars: attempt.abandoned.and_then(|abandoned| abandoned.cost),
             })
             .collect();
@@ -301,6 +324,7 @@ impl Record {
             .map(|(served, tally, _)| (served, tally, served.cost(tally)))
             .map(|(served, tally, cost)| PartLine {
                 target: &served.target,
+                own_key: served.own_key,
                 input_tokens: tally.usage.input,
                 cached_input_tokens: tally.usage.cached_input,
                 cache_write_tokens: tally.usage.cache_write,
@@ -310,6 +334,7 @@ impl Record {
                 price_version: cost.and_then(|(_, source)| self.price_version(source)),
             })
             .collect();
+        let (own_cost, _) = self.paid(tally, |own_key| own_key);
         let tally = tally.map(|tally| self.whole(*tally));
         let usage = tally.map(|tally| tally.usage).unwrap_or_default();
         let line = Line {
@@ -323,6 +348,7 @@ impl Record {
             tags: &self.tags,
             user: self.user.as_deref(),
             target: self.served.as_ref().map(|served| served.target.as_str()),
+            own_key: self.served.as_ref().is_some_and(|served| served.own_key),
             status: self.status,
             stream: self.stream,
             end: end.name(),
@@ -338,6 +364,7 @@ impl Record {
             tokens_estimated: tally.is_some_and(|tally| tally.estimated),
             searches: tally.map(|tally| tally.bill.searches).filter(|searches| *searches > 0),
             cost_picodollars: cost.map(|(cost, _)| cost),
+            own_cost_picodollars: Some(own_cost).filter(|cost| cost.0 > 0),
             cost_source: cost.map(|(_, source)| source),
             price_version: cost.and_then(|(_, source)| self.price_version(source)),
             ms: now.saturating_sub(self.started),
@@ -386,6 +413,8 @@ written! {
         tags?: &'a [String],
         user?: Option<&'a str>,
         target: Option<&'a str>,
+        /// Whether that one was asked by a key of the caller's own.
+        own_key?: bool,
         status: u16,
         stream: bool,
         end: &'static str,
@@ -403,6 +432,8 @@ written! {
         /// Of the web, by the upstream.
         searches?: Option<u64>,
         cost_picodollars: Option<Picodollars>,
+        /// How much of that the caller pays himself, for what was asked by keys of his own.
+        own_cost_picodollars?: Option<Picodollars>,
         /// `reported` by the upstream, by the `configuration`, or where the catalogue has it from; `several` of these; `estimated`
         /// where nobody answered and somebody is paid.
         cost_source: Option<&'a str>,
@@ -417,12 +448,14 @@ written! {
         outcome: String,
         ms: Millis,
         cause?: &'a str,
+        own_key?: bool,
         /// Of one that was cancelled before it answered, by our estimate.
         cost_picodollars?: Option<Picodollars>,
     }
 
     struct PartLine<'a> {
         target: &'a str,
+        own_key?: bool,
         input_tokens: u64,
         cached_input_tokens: u64,
         cache_write_tokens: u64,
@@ -439,13 +472,13 @@ const SEVERAL: &str = "several";
 
 /// The counters of one answer: `usage/CALLER/DAY/FIELD/TARGET`.
 fn usage_adds(
-    caller: &str,
-    target: &str,
-    started: Millis,
+    (caller, started): (&str, Millis),
+    Served { target, own_key, .. }: &Served,
     end: End,
     usage: &Usage,
     cost: Option<Picodollars>,
 ) -> impl Iterator<Item = Add> {
+    let own = if *own_key { cost } else { None };
     let prefix = format!("{}{}", usage_prefix(caller), day(started));
     let whole = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
     let fields = [
@@ -456,6 +489,7 @@ fn usage_adds(
         ("output_tokens", whole(usage.output)),
         ("reasoning_tokens", whole(usage.reasoning)),
         ("cost_picodollars", cost.unwrap_or_default().as_i64()),
+        ("own_cost_picodollars", own.unwrap_or_default().as_i64()),
         ("unpriced_requests", i64::from(cost.is_none())),
         ("cut_requests", i64::from(end != End::Complete)),
     ];
@@ -484,6 +518,8 @@ written! {
         pub output_tokens: i64,
         pub reasoning_tokens: i64,
         pub cost_picodollars: i64,
+        /// How much of that the caller pays himself.
+        pub own_cost_picodollars?: i64,
         pub unpriced_requests: i64,
         pub cut_requests: i64,
     }
@@ -499,6 +535,7 @@ impl Day {
             output_tokens: self.output_tokens,
             reasoning_tokens: self.reasoning_tokens,
             cost_picodollars: self.cost_picodollars,
+            own_cost_picodollars: self.own_cost_picodollars,
             unpriced_requests: self.unpriced_requests,
             cut_requests: self.cut_requests,
         }
@@ -519,6 +556,7 @@ pub fn days_csv(days: &[Day]) -> Vec<u8> {
         "cost_picodollars",
         "unpriced_requests",
         "cut_requests",
+        "own_cost_picodollars",
     ]);
     for row in days {
         let sums = row.sums();
@@ -532,6 +570,7 @@ pub fn days_csv(days: &[Day]) -> Vec<u8> {
             sums.cost_picodollars,
             sums.unpriced_requests,
             sums.cut_requests,
+            sums.own_cost_picodollars,
         ];
         let cells: Vec<Cell<'_>> =
             [Cell::Text(&row.day), Cell::Text(&row.model)].into_iter().chain(counts.map(Cell::Whole)).collect();
@@ -561,6 +600,7 @@ pub fn days(caller: &str, totals: Vec<(String, i64)>) -> Vec<Day> {
             "output_tokens" => &mut row.output_tokens,
             "reasoning_tokens" => &mut row.reasoning_tokens,
             "cost_picodollars" => &mut row.cost_picodollars,
+            "own_cost_picodollars" => &mut row.own_cost_picodollars,
             "unpriced_requests" => &mut row.unpriced_requests,
             "cut_requests" => &mut row.cut_requests,
             _ => continue,
@@ -581,7 +621,9 @@ mod tests {
         let mut totals: std::collections::BTreeMap<String, i64> = Default::default();
         let answers = [(End::Complete, Some(Picodollars(7))), (End::Complete, None), (End::Cut, Some(Picodollars(5)))];
         for (end, cost) in answers {
-            for add in usage_adds("me", "local/a/b", at, end, &usage, cost) {
+            let served =
+                Served { target: "local/a/b".into(), price: None, own_key: cost == Some(Picodollars(5)), began: at };
+            for add in usage_adds(("me", at), &served, end, &usage, cost) {
                 *totals.entry(add.counter).or_default() += add.add;
             }
         }
@@ -595,6 +637,7 @@ mod tests {
             output_tokens: 9,
             reasoning_tokens: 6,
             cost_picodollars: 12,
+            own_cost_picodollars: 5,
             unpriced_requests: 1,
             cut_requests: 1,
         };

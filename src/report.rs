@@ -1,7 +1,7 @@
 //! What `GET /v1/report` sums, by what, and over which days. Pure.
 //!
-//! Days, models, providers and callers are counted as requests end, so they are read off the counters. End users and tags are
-//! summed from receipts: there may be as many as callers care to name, a request may have sixteen of them, and nine counters
+//! Days, models, providers and callers are counted as requests end, so they are read off the counters. End users, tags and by
+//! whose keys was asked are summed from receipts: there may be as many as callers care to name, a request may have sixteen of them, and nine counters
 //! for each would be written with every request and kept for ever.
 
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::host::Millis;
 use crate::limit::calendar::{DAY_MS, day, instant};
 use crate::price::{Dollars, Picodollars};
-use crate::receipt::{Receipt, Sums};
+use crate::receipt::{Receipt, Share, Sums};
 use crate::wire::csv::{Cell, Sheet};
 use crate::wire::json::{self, Write, words};
 use crate::wire::query::{decoded, parameter};
@@ -25,6 +25,8 @@ words! {
         Tag as "tag",
         Provider as "provider",
         Caller as "caller",
+        /// By whose keys was asked: `byok`, callers' own, or `system`.
+        CredentialType as "credential_type",
     }
 }
 
@@ -40,6 +42,7 @@ pub struct Asked {
     daily: bool,
     model: Option<String>,
     provider: Option<String>,
+    credential_type: Option<&'static str>,
     user: Option<String>,
     tags: Vec<String>,
     all_tags: bool,
@@ -47,8 +50,23 @@ pub struct Asked {
 
 /// Where no first day is given, so many days before the last.
 const DAYS: u64 = 30;
-const PARAMETERS: [&str; 9] =
-    ["start_date", "end_date", "group_by", "date_part", "model", "provider", "user_id", "tags", "tags_match"];
+const PARAMETERS: [&str; 10] = [
+    "start_date",
+    "end_date",
+    "group_by",
+    "date_part",
+    "model",
+    "provider",
+    "credential_type",
+    "user_id",
+    "tags",
+    "tags_match",
+];
+
+/// By whose keys something was asked, in Vercel's words.
+fn credential_type(own_key: bool) -> &'static str {
+    if own_key { "byok" } else { "system" }
+}
 
 impl Asked {
     /// A filter that is not known would be taken for one that holds, so it is refused.
@@ -82,6 +100,10 @@ impl Asked {
         let by = By::ALL.get(one_of("group_by", &words)?).copied().unwrap_or(By::Day);
         one_of("date_part", &["day"])?;
         let all_tags = one_of("tags_match", &["any", "all"])? == 1;
+        let credential_type = match text("credential_type") {
+            None => None,
+            Some(_) => Some(credential_type(one_of("credential_type", &["system", "byok"])? == 1)),
+        };
         let tags = text("tags").map(|tags| tags.split(',').map(str::to_owned).collect()).unwrap_or_default();
         Ok(Self {
             from,
@@ -90,6 +112,7 @@ impl Asked {
             daily: by == By::Day || text("date_part").is_some(),
             model: text("model"),
             provider: text("provider"),
+            credential_type,
             user: text("user_id"),
             tags,
             all_tags,
@@ -98,7 +121,8 @@ impl Asked {
 
     /// Whether the counters do not tell it.
     pub fn needs_receipts(&self) -> bool {
-        matches!(self.by, By::User | By::Tag) || self.user.is_some() || !self.tags.is_empty()
+        let is_counted = !matches!(self.by, By::User | By::Tag | By::CredentialType);
+        !is_counted || self.user.is_some() || !self.tags.is_empty() || self.credential_type.is_some()
     }
 
     fn has_day(&self, text: &str) -> bool {
@@ -156,17 +180,21 @@ impl Report {
             By::User => vec![receipt.user.as_deref()],
             _ => vec![None],
         };
-        for (target, sums) in receipt.shares() {
-            if self.asked.has_target(target) {
-                of.iter().for_each(|of| self.add(&day, &receipt.caller, target, *of, &sums));
+        for Share { target, own_key, sums } in receipt.shares() {
+            let word = credential_type(own_key);
+            if !self.asked.has_target(target) || self.asked.credential_type.is_some_and(|wanted| wanted != word) {
+                continue;
             }
+            let by_key = [Some(word)];
+            let of = if self.asked.by == By::CredentialType { &by_key } else { of.as_slice() };
+            of.iter().for_each(|of| self.add(&day, &receipt.caller, target, *of, &sums));
         }
     }
 
     fn add(&mut self, day: &str, caller: &str, target: &str, of: Option<&str>, sums: &Sums) {
         let of = match self.asked.by {
             By::Day => None,
-            By::User | By::Tag => of,
+            By::User | By::Tag | By::CredentialType => of,
             By::Model => Some(target),
             By::Provider => Some(provider(target)),
             By::Caller => Some(caller),
@@ -227,11 +255,11 @@ impl Report {
 /// Vercel's, and ours behind them: what a cost is to the last digit, and what it leaves out.
 ///
 /// Source: "Custom Reporting", Vercel AI Gateway documentation, read 2026-11.
-fn columns(sums: &Sums) -> [(&'static str, Cell<'static>); 11] {
-    let dollars = || Cell::Dollars(Dollars(Picodollars::from_i64(sums.cost_picodollars)));
+fn columns(sums: &Sums) -> [(&'static str, Cell<'static>); 12] {
+    let dollars = |cost| Cell::Dollars(Dollars(Picodollars::from_i64(cost)));
     [
-        ("total_cost", dollars()),
-        ("market_cost", dollars()),
+        ("total_cost", dollars(sums.cost_picodollars.saturating_sub(sums.own_cost_picodollars))),
+        ("market_cost", dollars(sums.cost_picodollars)),
         ("input_tokens", Cell::Whole(sums.input_tokens)),
         ("output_tokens", Cell::Whole(sums.output_tokens)),
         ("cached_input_tokens", Cell::Whole(sums.cached_input_tokens)),
@@ -241,6 +269,7 @@ fn columns(sums: &Sums) -> [(&'static str, Cell<'static>); 11] {
         ("cost_picodollars", Cell::Whole(sums.cost_picodollars)),
         ("unpriced_requests", Cell::Whole(sums.unpriced_requests)),
         ("cut_requests", Cell::Whole(sums.cut_requests)),
+        ("own_cost_picodollars", Cell::Whole(sums.own_cost_picodollars)),
     ]
 }
 
@@ -278,7 +307,7 @@ mod tests {
             "group_by=hour",
             "date_part=hour",
             "tags_match=some",
-            "credential_type=byok",
+            "credential_type=own",
         ] {
             assert!(read(wrong).is_err(), "{wrong}");
         }

@@ -23,6 +23,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use self::policy::Policy;
+use crate::auth::own::OwnKeys;
 use crate::catalog;
 use crate::config::{BUILT_IN, Caller, Config, Provider, Target};
 use crate::dialect::Model;
@@ -53,15 +54,26 @@ pub struct Route<'c> {
     pub policy: &'c Arc<Policy>,
 }
 
-/// Resolves a caller's model name: an alias, `provider/model`, or the bare name of a known model.
-pub fn resolve<'c>(config: &'c Config, model: &str) -> Result<Route<'c>, Error> {
+/// Resolves a caller's model name: an alias, `provider/model`, or the bare name of a known model. With keys of the caller's
+/// `own` there are more targets, and providers that have no other.
+pub fn resolve<'c>(config: &'c Config, model: &str, own: &OwnKeys) -> Result<Route<'c>, Error> {
     if let Some(alias) = config.aliases.get(model) {
-        if alias.targets.is_empty() {
+        let targets = match (own.is_empty(), alias.with_unkeyed.as_slice()) {
+            (true, _) => Cow::Borrowed(alias.targets.as_slice()),
+            (false, []) => Cow::Owned(own.with(&alias.targets)),
+            (false, all) => Cow::Owned(own.with(all)),
+        };
+        if targets.is_empty() {
             return Err(unknown(format!("the model \"{model}\" has no target whose provider has a key")));
         }
-        return Ok(Route { targets: Cow::Borrowed(&alias.targets), policy: &alias.policy });
+        return Ok(Route { targets, policy: &alias.policy });
     }
+    let unkeyed = || config.unkeyed.values().filter(|provider| own.has(&provider.name));
     let named = match model.split_once('/') {
+        Some((provider, rest)) if own.has(provider) => {
+            let found = config.providers.get(provider).or_else(|| config.unkeyed.get(provider));
+            found.map(|provider| (provider, rest))
+        }
         Some((provider, rest)) => {
             if let Some(secret) = config.off.get(provider) {
                 return Err(unknown(format!(
@@ -77,13 +89,15 @@ pub fn resolve<'c>(config: &'c Config, model: &str) -> Result<Route<'c>, Error> 
                 &|provider| provider.prefixes.iter().any(|prefix| model.starts_with(prefix.as_str())),
                 &|provider| config.models.knows(&format!("{}/{model}", provider.name)),
             ];
-            let owner = knows.iter().find_map(|knows| config.providers.values().find(|provider| knows(provider)));
+            let all = || config.providers.values().chain(unkeyed());
+            let owner = knows.iter().find_map(|knows| all().find(|provider| knows(provider)));
             owner.map(|provider| (provider, model))
         }
     };
     match named {
         Some((provider, model)) if provider.answers(model) => {
-            let targets = Target::all(provider, model, &config.models).collect();
+            let targets: Vec<_> = Target::all(provider, model, &config.models).collect();
+            let targets = if own.is_empty() { targets } else { own.with(&targets) };
             Ok(Route { targets: Cow::Owned(targets), policy: &config.policy })
         }
         _ => {
@@ -98,14 +112,16 @@ pub fn resolve<'c>(config: &'c Config, model: &str) -> Result<Route<'c>, Error> 
     }
 }
 
-/// Every model that a caller can ask for by a listed name: aliases first.
-pub fn listed(config: &Config, caller: &Caller) -> Vec<Model> {
-    let may_ask = |name: &str| lay::allowed(config, caller, name).is_ok();
-    let aliases = config.aliases.iter().filter_map(|(name, alias)| {
-        let targets = own(caller, &alias.targets);
+/// Every model that a caller can ask for by a listed name, with the keys that its request brings: aliases first.
+pub fn listed(config: &Config, caller: &Caller, own: &OwnKeys) -> Vec<Model> {
+    let may_ask = |name: &str| lay::allowed(config, caller, own, name).is_ok();
+    let aliases = config.aliases.iter().filter_map(|(name, _)| {
+        let targets = askable(caller, own, &resolve(config, name, own).ok()?.targets);
         (!targets.is_empty() && may_ask(name)).then(|| described(name, BUILT_IN, &targets))
     });
-    let all = config.providers.values().flat_map(|provider| {
+    let is_asked = |provider: &&Arc<Provider>| own.has(&provider.name) || !own.only;
+    let unkeyed = config.unkeyed.values().filter(|provider| own.has(&provider.name));
+    let all = config.providers.values().filter(is_asked).chain(unkeyed).flat_map(|provider| {
         let named = |model: &str| format!("{}/{model}", provider.name);
         let known = config.models.list(&provider.name);
         let is_known = |model: &String| known.iter().any(|(name, _)| name == model);
@@ -123,10 +139,10 @@ pub fn listed(config: &Config, caller: &Caller) -> Vec<Model> {
 }
 
 /// The model that a caller's name stands for, as a row of the list.
-pub fn shown(config: &Config, caller: &Caller, model: &str) -> Result<Model, Error> {
-    lay::allowed(config, caller, model)?;
-    let all = resolve(config, model)?.targets;
-    let targets = own(caller, &all);
+pub fn shown(config: &Config, caller: &Caller, own: &OwnKeys, model: &str) -> Result<Model, Error> {
+    lay::allowed(config, caller, own, model)?;
+    let all = resolve(config, model, own)?.targets;
+    let targets = askable(caller, own, &all);
     if targets.is_empty() {
         return Err(Error::new(
             Kind::Forbidden,
@@ -138,9 +154,10 @@ pub fn shown(config: &Config, caller: &Caller, model: &str) -> Result<Model, Err
 }
 
 /// Those that may be asked for a caller.
-fn own(caller: &Caller, targets: &[Arc<Target>]) -> Vec<Arc<Target>> {
-    let is_own = |target: &&Arc<Target>| is_allowed(caller, &target.provider.name, &target.model);
-    targets.iter().filter(is_own).cloned().collect()
+fn askable(caller: &Caller, own: &OwnKeys, targets: &[Arc<Target>]) -> Vec<Arc<Target>> {
+    let is_allowed = |target: &&Arc<Target>| is_allowed(caller, &target.provider.name, &target.model);
+    let targets = targets.iter().filter(is_allowed).filter(|target| target.own.is_some() || !own.only);
+    targets.cloned().collect()
 }
 
 /// Whether the model of a provider may be asked for a caller.
@@ -202,9 +219,11 @@ impl fmt::Display for Outcome {
 }
 
 impl Target {
-    /// With the number of its account, where the provider has several.
+    /// With the number of its account, where the provider has several; or with that of the caller's own key.
     pub fn in_full(&self) -> String {
         match self.provider.accounts() {
+            _ if self.own.is_some() && self.account > 0 => format!("{self}#own-{}", self.account + 1),
+            _ if self.own.is_some() => format!("{self}#own"),
             [_, _, ..] => format!("{self}#{}", self.account + 1),
             _ => self.to_string(),
         }
@@ -246,7 +265,7 @@ mod tests {
         ];
         for (model, expected) in cases {
             let config = config();
-            let route = resolve(&config, model).unwrap();
+            let route = resolve(&config, model, &OwnKeys::default()).unwrap();
             assert_eq!(route.targets.iter().map(ToString::to_string).collect::<Vec<_>>(), *expected, "{model}");
         }
     }
@@ -264,7 +283,7 @@ mod tests {
             ("dark", "the model \"dark\" has no target whose provider has a key"),
         ];
         for (model, expected) in cases {
-            let error = resolve(&config(), model).unwrap_err();
+            let error = resolve(&config(), model, &OwnKeys::default()).unwrap_err();
             assert_eq!((error.kind, error.message.as_str()), (Kind::UnknownModel, expected));
         }
     }
@@ -276,7 +295,7 @@ mod tests {
             "prices":{"local/llama":{"context_tokens":9,"takes":["tools"]}}}"#;
         let keys = |name: &str| (name == "OPENAI_API_KEY").then(|| "k".to_owned());
         let config = Config::compile(&Draft::from_json(Some(draft)).unwrap(), keys).unwrap();
-        let list = listed(&config, &Caller::local());
+        let list = listed(&config, &Caller::local(), &OwnKeys::default());
         let named: BTreeSet<String> = names(&config).into_iter().collect();
         assert_eq!(list.iter().map(|model| model.id.clone()).collect::<BTreeSet<_>>(), named);
         assert_eq!(list.len(), named.len(), "none stands twice");
@@ -286,10 +305,17 @@ mod tests {
         assert!(both.price.is_none() && both.most.is_none() && both.context == Some(9));
         assert!(both.can.has(Need::Tools) && !both.can.has(Need::Images) && both.cannot.has(Need::Audio));
         for model in ["one", "both", "openai/gpt-5", "local/llama", "tollgate/echo"] {
-            assert_eq!(shown(&config, &Caller::local(), model).as_ref(), Ok(row(model)), "{model}");
+            assert_eq!(
+                shown(&config, &Caller::local(), &OwnKeys::default(), model).as_ref(),
+                Ok(row(model)),
+                "{model}"
+            );
         }
-        let bare = shown(&config, &Caller::local(), "gpt-5").unwrap();
+        let bare = shown(&config, &Caller::local(), &OwnKeys::default(), "gpt-5").unwrap();
         assert_eq!((bare.id.as_str(), bare.owner.as_str(), &bare.known), ("gpt-5", "openai", &row("one").known));
-        assert_eq!(shown(&config, &Caller::local(), "nothing").unwrap_err().kind, Kind::UnknownModel);
+        assert_eq!(
+            shown(&config, &Caller::local(), &OwnKeys::default(), "nothing").unwrap_err().kind,
+            Kind::UnknownModel
+        );
     }
 }

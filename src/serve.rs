@@ -2,6 +2,7 @@
 //! the host's verbs.
 
 mod account;
+mod alerts;
 mod answer;
 mod attempt;
 mod attest;
@@ -42,11 +43,13 @@ use self::sync::Sharing;
 use self::tokens::tokens;
 use crate::auth::issued::Ring;
 use crate::auth::jwks::Trusted;
+use crate::auth::own::OwnKeys;
 use crate::auth::{self, Keyless};
 use crate::config::{Caller, Config};
 use crate::dialect::{Inbound, ai_sdk};
 use crate::error::{Error, Kind};
 use crate::host::{Headers, Host, Incoming, Millis, Reply, ReplyBody, StoreDown};
+use crate::limit::alert::Alerts;
 use crate::receipt;
 use crate::record::{End, Record, Tally};
 use crate::route;
@@ -66,6 +69,7 @@ pub struct Gateway {
     ring: Arc<Mutex<Ring>>,
     trusted: Arc<Trusted>,
     accesses: Arc<Accesses>,
+    alerts: Arc<Mutex<Alerts>>,
 }
 
 /// Nobody reads the reply to a caller who has hung up; the log shows the status that proxies use for it.
@@ -73,15 +77,16 @@ const HUNG_UP: u16 = 499;
 
 impl Gateway {
     pub fn new(config: Config, keyless: Keyless) -> Self {
-        let (health, sharing, ring, trusted, accesses) = Default::default();
-        Self { config, keyless, health, sharing, ring, trusted, accesses }
+        let (health, sharing, ring, trusted, alerts, accesses) = Default::default();
+        Self { config, keyless, health, sharing, ring, trusted, alerts, accesses }
     }
 
     /// The same under another configuration: what was learned stays.
     pub fn with(&self, config: Config) -> Self {
         let (health, sharing) = (self.health.clone(), self.sharing.clone());
-        let (ring, trusted, accesses) = (self.ring.clone(), self.trusted.clone(), self.accesses.clone());
-        Self { config, keyless: self.keyless, health, sharing, ring, trusted, accesses }
+        let (ring, trusted, alerts) = (self.ring.clone(), self.trusted.clone(), self.alerts.clone());
+        let accesses = self.accesses.clone();
+        Self { config, keyless: self.keyless, health, sharing, ring, trusted, alerts, accesses }
     }
 
     /// The caller of a request with these headers and this query, if its key is good at this time.
@@ -268,13 +273,15 @@ fn own_caller(gateway: &Gateway, request: &Incoming, now: Millis) -> Result<Arc<
 
 fn models(gateway: &Gateway, dialect: Inbound, request: &Incoming, now: Millis) -> Result<Vec<u8>, Error> {
     let caller = caller(gateway, request, now)?;
-    Ok(dialect.write_models(&route::listed(&gateway.config, &caller)))
+    let own = OwnKeys::of((&gateway.config, &caller), dialect, &request.headers, None)?;
+    Ok(dialect.write_models(&route::listed(&gateway.config, &caller, &own)))
 }
 
 fn model(gateway: &Gateway, dialect: Inbound, name: &str, request: &Incoming, now: Millis) -> Result<Vec<u8>, Error> {
     let caller = caller(gateway, request, now)?;
     route::check_name(name)?;
-    Ok(dialect.write_model(&route::shown(&gateway.config, &caller, name)?))
+    let own = OwnKeys::of((&gateway.config, &caller), dialect, &request.headers, None)?;
+    Ok(dialect.write_model(&route::shown(&gateway.config, &caller, &own, name)?))
 }
 
 async fn ask<H: Host>(

@@ -101,10 +101,10 @@ impl Grant {
     fn limits(&self) -> Vec<Arc<Limit>> {
         let until = self.expires.saturating_add(LEEWAY_MS);
         let minute = Span::Window { every: Every::Minute, slices: 1 };
-        let cost = self
-            .scope
-            .max_cost
-            .map(|Picodollars(most)| Limit::of("token-max-cost", Unit::Cost, most, Span::Until(until)));
+        let cost = self.scope.max_cost.map(|Picodollars(most)| {
+            // The caller's own keys of providers are not its holder's either.
+            Limit { own_keys: true, ..Limit::of("token-max-cost", Unit::Cost, most, Span::Until(until)) }
+        });
         let rate = self.scope.requests_per_minute;
         let rate = rate.map(|most| Limit::of("token-requests-per-minute", Unit::Requests, most, minute));
         [cost, rate]

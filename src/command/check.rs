@@ -162,6 +162,9 @@ fn keys(draft: &Draft, here: &Secrets<'_>, now: Millis, warnings: &mut Vec<Strin
                 warnings.push(format!("{at}.expires: {expires} is past, so requests are refused"));
             }
         }
+        for (index, key) in caller.provider_keys.iter().enumerate().filter(|(_, key)| is_missing(&key.secret, here)) {
+            warnings.push(format!("{at}.provider_keys[{index}].secret: {} is not set here", key.secret));
+        }
     }
 }
 

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use super::model::dollars;
+use super::provider::Compiled;
 use super::{Config, Draft, FIRST_CALLER, FIRST_SECRET, Known, Secrets, check_name, limit, sha256};
 use crate::auth::origin::Listed;
+use crate::auth::own::{OwnKey, WANTS_NO_KEY};
 use crate::auth::signature::SECRET_BYTES_MIN;
 use crate::auth::token::Grant;
 use crate::host::Millis;
@@ -31,6 +33,13 @@ objects! {
         pub models: Option<Vec<String>>,
         /// Providers, or `provider/model`, besides which none is asked for it.
         pub providers: Option<Vec<String>>,
+        /// Its own keys of providers, which its requests are asked by before the gateway's.
+        pub provider_keys: Vec<ProviderKeyDraft> = Vec::new(),
+        /// Whether its requests may bring more such keys, or a credential for a provider with `pass_through`; they may if not
+        /// said.
+        pub own_keys: Option<bool>,
+        /// Whether its requests are asked by keys of its own only, never by the gateway's.
+        pub own_keys_only: bool = false,
         /// What each of its requests is tagged with, beside its own tags.
         pub tags: Vec<String> = Vec::new(),
         /// Pages that may use its keys in browsers, by their origins like `https://app.example.com`, with `*` in the host for
@@ -57,14 +66,23 @@ objects! {
         /// When this one ends, as `expires` of the caller.
         pub expires: Option<String> where instants,
     }
+
+    /// A caller's own key of a provider.
+    #[derive(Debug, Default, Clone)]
+    pub struct ProviderKeyDraft {
+        pub provider: String,
+        /// The name of the secret that holds it.
+        pub secret: String,
+    }
 }
 
 written! {
     impl CallerDraft {
-        secret?, sha256?, keys?, expires?, disabled?, models?, providers?, tags?, origins?, admin?, project?,
-        requests_per_minute?, spend_cap_usd?, unpriced?
+        secret?, sha256?, keys?, expires?, disabled?, models?, providers?, provider_keys?, own_keys?, own_keys_only?, tags?,
+        origins?, admin?, project?, requests_per_minute?, spend_cap_usd?, unpriced?
     }
     impl CallerKeyDraft { secret?, sha256?, expires? }
+    impl ProviderKeyDraft { provider, secret }
 }
 
 impl CallerDraft {
@@ -74,10 +92,11 @@ impl CallerDraft {
         self.secret.as_deref().or(own).filter(|_| self.sha256.is_none())
     }
 
-    /// Those of all its keys.
+    /// Those of all its keys, here and at providers.
     pub fn secrets(&self, name: &str) -> impl Iterator<Item = &str> {
         let more = self.keys.iter().map(|key| key.secret.as_deref());
-        [self.secret(name)].into_iter().chain(more).flatten()
+        let own = self.provider_keys.iter().map(|key| Some(key.secret.as_str()));
+        [self.secret(name)].into_iter().chain(more).chain(own).flatten()
     }
 }
 
@@ -106,6 +125,7 @@ pub struct Caller {
     pub models: Vec<Glob>,
     /// Who may be asked for it, as a policy's `only`; all where there is none.
     pub providers: Vec<String>,
+    pub own: Allowance,
     pub tags: Vec<String>,
     /// Besides whose pages none may use its keys; where there is none, browsers are told nothing.
     pub origins: Vec<Listed>,
@@ -115,6 +135,16 @@ pub struct Caller {
     pub limits: Vec<Arc<Limit>>,
     /// What it is held to by the token that came in place of a key.
     pub token: Option<Arc<Grant>>,
+}
+
+/// A caller's own keys of providers, and what becomes of those that its requests bring.
+#[derive(Debug, Clone, Default)]
+pub struct Allowance {
+    pub keys: Vec<Arc<OwnKey>>,
+    /// Whether a request that brings keys is refused.
+    pub brings_none: bool,
+    /// Whether the gateway's own keys are not for it.
+    pub only: bool,
 }
 
 /// One of a caller's keys.
@@ -141,7 +171,10 @@ impl Caller {
         let mut mistakes = Mistakes::default();
         let names = config.iter().flat_map(|config| config.providers.names().chain(config.off.names()));
         let known = Known { names: names.map(str::to_owned).collect(), is_whole: config.is_some() };
-        match one("", name, (written, true), &known, &|_| None, &mut mistakes) {
+        if !written.provider_keys.is_empty() {
+            mistakes.say("provider_keys", "is for callers of the configuration; a request may bring its own");
+        }
+        match one("", name, (written, true), &known, (&Compiled::default(), &|_| None), &mut mistakes) {
             Some(caller) => mistakes.or(caller),
             None => Err(mistakes.or(()).err().unwrap_or_default()),
         }
@@ -167,7 +200,12 @@ impl Caller {
 }
 
 /// The callers of a configuration; the first of those of whom it says nothing is `default`, by a secret of the host.
-pub(super) fn compile(draft: &Draft, known: &Known, secret: &Secrets<'_>, mistakes: &mut Mistakes) -> Vec<Arc<Caller>> {
+pub(super) fn compile(
+    draft: &Draft,
+    known: &Known,
+    (providers, secret): (&Compiled, &Secrets<'_>),
+    mistakes: &mut Mistakes,
+) -> Vec<Arc<Caller>> {
     let mut callers: Vec<Arc<Caller>> = Vec::new();
     for (name, written) in draft.callers.iter() {
         let at = under("callers", name);
@@ -176,7 +214,8 @@ pub(super) fn compile(draft: &Draft, known: &Known, secret: &Secrets<'_>, mistak
         }
         let has_tokens = draft.tokens.iter().any(|(_, token)| token.caller == name)
             || draft.apps.iter().any(|(_, app)| app.caller == name);
-        let Some(caller) = one(&at, name, (written, !has_tokens), known, secret, mistakes) else { continue };
+        let written = (written, !has_tokens);
+        let Some(caller) = one(&at, name, written, known, (providers, secret), mistakes) else { continue };
         let is_its = |other: &&Arc<Caller>| caller.keys.iter().any(|key| has(other, key.sha256));
         if let Some(other) = callers.iter().find(is_its) {
             mistakes.say_anyway(&at, &format!("has the same key as {}", under("callers", &other.name)));
@@ -205,7 +244,7 @@ fn one(
     name: &str,
     (written, needs_key): (&CallerDraft, bool),
     known: &Known,
-    secret: &Secrets<'_>,
+    (compiled, secret): (&Compiled, &Secrets<'_>),
     mistakes: &mut Mistakes,
 ) -> Option<Caller> {
     if let Some(Err(why)) = written.project.as_deref().map(check_name) {
@@ -236,6 +275,11 @@ fn one(
     }
     let models = written.models.iter().flatten().map(Glob::new).collect();
     let limits = limit::of_caller(at, written, mistakes);
+    let own = Allowance {
+        keys: provider_keys(at, written, known, (compiled, secret), mistakes),
+        brings_none: written.own_keys == Some(false),
+        only: written.own_keys_only,
+    };
     let has_key = written.secret.is_some() || written.sha256.is_some() || !written.keys.is_empty();
     let keys = match needs_key || has_key || name == FIRST_CALLER {
         true => keys(at, name, written, secret, mistakes)?,
@@ -244,7 +288,39 @@ fn one(
     let (project, tags) = (written.project.clone(), written.tags.clone());
     let (name, disabled, admin) = (name.to_owned(), written.disabled, written.admin);
     let token = None;
-    Some(Caller { name, keys, expires, disabled, models, providers, tags, origins, admin, project, limits, token })
+    Some(Caller { name, keys, expires, disabled, models, providers, own, tags, origins, admin, project, limits, token })
+}
+
+/// Its own keys of providers. Of one that is off, and not for want of a key, there is nothing to show it to.
+fn provider_keys(
+    at: &str,
+    written: &CallerDraft,
+    known: &Known,
+    (compiled, secret): (&Compiled, &Secrets<'_>),
+    mistakes: &mut Mistakes,
+) -> Vec<Arc<OwnKey>> {
+    let mut keys = Vec::new();
+    for (index, ProviderKeyDraft { provider: name, secret: named }) in written.provider_keys.iter().enumerate() {
+        let at = format!("{at}.provider_keys[{index}]");
+        if let Err(why) = known.check(name) {
+            mistakes.say(&format!("{at}.provider"), &why);
+            continue;
+        }
+        let Some(key) = secret(named) else {
+            mistakes.say(&format!("{at}.secret"), &format!("no secret named {named} is set"));
+            continue;
+        };
+        if compiled.wants_no_key.contains(name) {
+            mistakes.say(&at, WANTS_NO_KEY);
+            continue;
+        }
+        let Some(provider) = compiled.on.get(name).or_else(|| compiled.unkeyed.get(name)) else { continue };
+        match OwnKey::new(provider, key) {
+            Ok(key) => keys.push(Arc::new(key)),
+            Err(why) => mistakes.say(&at, why),
+        }
+    }
+    keys
 }
 
 fn until(at: &str, written: Option<&str>, mistakes: &mut Mistakes) -> Option<Millis> {

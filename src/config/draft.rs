@@ -11,6 +11,7 @@ use super::provider::{ProviderDraft, secret_names};
 use super::receipts::ReceiptsDraft;
 use super::refresh::CatalogDraft;
 use super::token::TokenDraft;
+use super::webhook::WebhookDraft;
 use super::{AWS_ACCESS_KEY, AWS_REGION, AWS_SECRET_KEY, AWS_SESSION_TOKEN, FIRST_SECRET, TOKEN_SECRET};
 use crate::catalog;
 use crate::media::Fetch;
@@ -51,6 +52,8 @@ objects! {
         pub catalog: CatalogDraft = CatalogDraft::default(),
         /// What is kept of each request that was put to a model.
         pub receipts: ReceiptsDraft = ReceiptsDraft::default(),
+        /// Who is told when budgets and quotas, by day to total, are nearly used up.
+        pub webhook: WebhookDraft = WebhookDraft::default(),
     }
 
     /// How long upstreams and callers wait.
@@ -106,7 +109,7 @@ fn above_zero(number: Shape) -> Shape {
 }
 
 written! {
-    impl Draft { body_bytes_max?, strict?, timeouts, policy, rules?, media, providers?, models?, callers?, tokens?, apps?, limits?, prices?, catalog, receipts }
+    impl Draft { body_bytes_max?, strict?, timeouts, policy, rules?, media, providers?, models?, callers?, tokens?, apps?, limits?, prices?, catalog, receipts, webhook }
     impl Timeouts { first_byte_ms?, idle_ms?, total_ms?, heartbeat_ms? }
     impl MediaDraft { fetch?, hosts?, files_max?, file_bytes_max?, bytes_max?, ms_max? }
     impl AliasDraft { targets, strict?, first_byte_ms?, idle_ms?, total_ms?, heartbeat_ms?, policy? }
@@ -131,6 +134,7 @@ impl Draft {
         for (name, provider) in self.providers.iter().filter(|(name, _)| rows.iter().all(|row| row.name != *name)) {
             names.extend(secret_names(name, Some(provider), None));
         }
+        names.extend(self.webhook.secret.clone());
         names.extend(self.callers.iter().flat_map(|(name, caller)| caller.secrets(name)).map(str::to_owned));
         names.extend(self.tokens.iter().flat_map(|(_, token)| token.secrets()).map(str::to_owned));
         names.extend(self.apps.iter().flat_map(|(_, app)| app.secrets()).map(str::to_owned));

@@ -39,6 +39,8 @@ objects! {
         pub warn_at: Option<Vec<u32>> where percents,
         /// Whether models may be asked whose price is not known.
         pub unpriced: bool = false,
+        /// Whether dollars count that callers pay themselves, by their own keys of providers.
+        pub own_keys: bool = false,
         /// What becomes of requests while the store of the counters is down; dollars refuse if not said, all else admits.
         pub store_down: Option<Blind>,
     }
@@ -47,11 +49,17 @@ objects! {
 written! {
     impl LimitDraft {
         per?, when, requests?, input_tokens?, output_tokens?, tokens?, concurrent?, usd?, every?, sliding?, instead?, warn_at?,
-        unpriced?, store_down?
+        unpriced?, own_keys?, store_down?
     }
 }
 
-fn percents(_: Shape) -> Shape {
+pub(super) fn check_percents(at: &str, shares: &[u32], mistakes: &mut Mistakes) {
+    for (index, _) in shares.iter().enumerate().filter(|(_, percent)| !(1..=100).contains(*percent)) {
+        mistakes.say(&format!("{at}[{index}]"), "not a share in percent like 80");
+    }
+}
+
+pub(super) fn percents(_: Shape) -> Shape {
     Shape::list(Shape { minimum: Some(1), ..Shape::whole(Some(100)) })
 }
 
@@ -79,11 +87,12 @@ pub(super) fn compile(
             mistakes.say(&format!("{at}.instead"), &why);
         }
         let warn_at = written.warn_at.clone().unwrap_or_default();
-        for (index, _) in warn_at.iter().enumerate().filter(|(_, percent)| !(1..=100).contains(*percent)) {
-            mistakes.say(&format!("{at}.warn_at[{index}]"), "not a share in percent like 80");
-        }
+        check_percents(&format!("{at}.warn_at"), &warn_at, mistakes);
         let when = When::compile(&at, &written.when, mistakes);
         let Some((unit, most)) = bound(&at, written, mistakes) else { continue };
+        if written.own_keys && unit != Unit::Cost {
+            mistakes.say(&format!("{at}.own_keys"), "for dollars only; all else counts whoever pays");
+        }
         let Some(span) = span(&at, written, unit, mistakes) else { continue };
         let limit = Limit::of(name, unit, most, span);
         limits.push(Arc::new(Limit {
@@ -92,6 +101,7 @@ pub(super) fn compile(
             instead: written.instead.clone(),
             warn_at,
             unpriced: written.unpriced,
+            own_keys: written.own_keys,
             blind: written.store_down.unwrap_or(limit.blind),
             ..limit
         }));

@@ -3,6 +3,7 @@
 //! One whose key, address or account is nowhere is not wrong but off, and says what is missing.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 
 use super::{
@@ -48,6 +49,9 @@ objects! {
         /// Several keys in place of one.
         pub keys: Vec<KeyDraft> = Vec::new(),
         pub auth: Option<Auth>,
+        /// Whether callers who show the gateway's key in `x-tollgate-key` may show it a credential of their own, in the
+        /// headers of its dialect.
+        pub pass_through: bool = false,
         /// What every request has besides.
         pub headers: Vec<Header> = Vec::new(),
         /// Whether a redirect by 303 is where the answer is waited for.
@@ -81,7 +85,7 @@ written! {
 
     impl ProviderDraft {
         dialect?, dialects?, also?, platform?, base_url?, query?, region?, zero_retention?, no_training?, variables?,
-        secret?, keys?, auth?, headers?, follows_303?, first_byte_ms?, timeouts?, gateway?, models?, quirks?, usage?,
+        secret?, keys?, auth?, pass_through?, headers?, follows_303?, first_byte_ms?, timeouts?, gateway?, models?, quirks?, usage?,
     }
 }
 
@@ -97,6 +101,8 @@ pub struct Provider {
     pub is_gateway: bool,
     /// In which words a gateway is told which of those it may ask; `None` where it cannot be.
     pub lists: Option<Lists>,
+    /// Whether callers may show it their own credentials as they are.
+    pub pass_through: bool,
     pub quirks: Quirks,
     /// How it tells usage.
     pub usage: Vec<usage::Rule>,
@@ -126,8 +132,10 @@ pub struct Upstream {
     pub also: Vec<Base>,
     /// What every URL ends with.
     pub query: Option<String>,
-    /// At least one.
+    /// At least one, but for those that only callers with keys of their own may ask.
     pub accounts: Vec<Account>,
+    /// How it is shown a key of a caller's own; `None` where it wants none, or more than one secret.
+    pub own_keys: Option<Auth>,
     /// What every request has besides.
     pub headers: Vec<Field>,
     pub follows_303: bool,
@@ -144,7 +152,7 @@ pub struct Field {
     pub name: String,
     pub value: String,
     /// Whether nobody else may see it.
-    is_secret: bool,
+    pub is_secret: bool,
 }
 
 /// One of the keys that a provider may be shown.
@@ -156,7 +164,7 @@ pub struct Account {
 }
 
 /// What a provider is shown to know who asks.
-#[derive(Debug)]
+#[derive(Clone)]
 pub enum Credential {
     None,
     /// In the header that the dialect's own provider wants.
@@ -171,6 +179,40 @@ pub enum Credential {
         key: String,
     },
     Sigv4(Signer),
+    /// A caller's own, in the headers in which they came.
+    Headers(Vec<(String, String)>),
+}
+
+impl Credential {
+    /// `key` as a provider wants to be shown it.
+    pub fn shown(auth: &Auth, key: String) -> Self {
+        match auth {
+            Auth::Bearer => Self::Header { name: AUTHORIZATION.into(), value: format!("Bearer {key}"), key },
+            Auth::Header(name) => Self::Header { name: name.clone(), value: key.clone(), key },
+            Auth::Query(name) => Self::Query { name: name.clone(), key },
+            Auth::Key | Auth::Sigv4 | Auth::None => Self::Key(key),
+        }
+    }
+
+    /// What nobody but the provider may see.
+    pub fn secrets(&self) -> impl Iterator<Item = &str> {
+        let (own, headers): ([Option<&str>; 2], &[(String, String)]) = match self {
+            Self::None => ([None, None], &[]),
+            Self::Key(key) | Self::Header { key, .. } | Self::Query { key, .. } => ([Some(key.as_str()), None], &[]),
+            Self::Sigv4(signer) => ([Some(signer.secret_key.as_str()), signer.session_token.as_deref()], &[]),
+            Self::Headers(headers) => ([None, None], headers),
+        };
+        let shown =
+            headers.iter().map(|(_, value)| value.split_once(' ').map_or(value.as_str(), |(_, bare)| bare.trim()));
+        own.into_iter().flatten().chain(shown).filter(|secret| !secret.is_empty())
+    }
+}
+
+/// Whatever prints what has one prints none.
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Credential")
+    }
 }
 
 impl Provider {
@@ -183,6 +225,7 @@ impl Provider {
             prefixes: Vec::new(),
             is_gateway: false,
             lists: None,
+            pass_through: false,
             quirks: Quirks::default(),
             usage: Vec::new(),
             region: None,
@@ -222,16 +265,9 @@ impl Upstream {
 
     /// What nobody but the provider may see.
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
-        let own = self.accounts.iter().flat_map(|account| match &account.credential {
-            Credential::None => [None, None],
-            Credential::Key(key) | Credential::Header { key, .. } | Credential::Query { key, .. } => {
-                [Some(key.as_str()), None]
-            }
-            Credential::Sigv4(signer) => [Some(signer.secret_key.as_str()), signer.session_token.as_deref()],
-        });
+        let own = self.accounts.iter().flat_map(|account| account.credential.secrets());
         let others = self.headers.iter().filter(|field| field.is_secret).map(|field| field.value.as_str());
-        let secrets = own.flatten().chain(others);
-        secrets.filter(|secret| !secret.is_empty())
+        own.chain(others.filter(|secret| !secret.is_empty()))
     }
 }
 
@@ -251,15 +287,26 @@ enum Unready {
     Wrong,
 }
 
-/// All providers that can be asked, and those that are off.
+/// What becomes of all providers that are known.
+#[derive(Default)]
+pub(super) struct Compiled {
+    /// Those that can be asked.
+    pub(super) on: Providers,
+    /// Those that are off, by what they lack.
+    pub(super) off: Named<Missing>,
+    /// Those of them that lack a key and nothing else, so that callers may ask them by keys of their own.
+    pub(super) unkeyed: Providers,
+    /// Those that callers' keys are nothing for, on or off.
+    pub(super) wants_no_key: Vec<String>,
+}
+
 pub(super) fn compile(
     draft: &Draft,
     rows: &[catalog::Provider],
     secret: &Secrets<'_>,
     mistakes: &mut Mistakes,
-) -> (Providers, Named<Missing>) {
-    let mut providers = Providers::default();
-    let mut off = Named::default();
+) -> Compiled {
+    let Compiled { on: mut providers, mut off, mut unkeyed, mut wants_no_key } = Compiled::default();
     let echo = Provider::built_in(BUILT_IN, vec!["echo".to_owned()]);
     providers.insert(BUILT_IN.to_owned(), Arc::new(echo));
 
@@ -269,14 +316,38 @@ pub(super) fn compile(
     for (name, written) in known.chain(draft.providers.iter()) {
         let row = rows.iter().find(|row| row.name == name);
         let (at, is_written) = (under("providers", name), draft.providers.contains(name));
-        match (Making { at: &at, name, written, is_written, row, secret, mistakes }).provider() {
+        let mut making = Making { at: &at, name, written, is_written, row, secret, mistakes };
+        wants_no_key.extend(making.own_keys().is_none().then(|| name.to_owned()));
+        match making.provider() {
             // What is mistaken in it may be why a target is none of its.
-            Ok(provider) if mistakes.is_sound(&at) => providers.insert(name.to_owned(), Arc::new(provider)),
+            Ok((provider, None)) if mistakes.is_sound(&at) => providers.insert(name.to_owned(), Arc::new(provider)),
+            Ok((provider, Some(missing))) => {
+                off.insert(name.to_owned(), missing);
+                if mistakes.is_sound(&at) {
+                    unkeyed.insert(name.to_owned(), Arc::new(provider));
+                }
+            }
             Ok(_) | Err(Unready::Wrong) => {}
             Err(Unready::Off(missing)) => off.insert(name.to_owned(), missing),
         }
     }
-    (providers, off)
+    check_pass_through(providers.values().chain(unkeyed.values()), mistakes);
+    Compiled { on: providers, off, unkeyed, wants_no_key }
+}
+
+/// A caller's credential is for one provider, and its dialect is all that says for which.
+fn check_pass_through<'p>(providers: impl Iterator<Item = &'p Arc<Provider>>, mistakes: &mut Mistakes) {
+    let mut before: Vec<(&str, &[Dialect])> = Vec::new();
+    for provider in providers.filter(|provider| provider.pass_through) {
+        let Reach::Upstream(upstream) = &provider.reach else { continue };
+        let shares = |(_, dialects): &&(&str, &[Dialect])| dialects.iter().any(|one| upstream.dialects.contains(one));
+        if let Some((other, _)) = before.iter().find(shares) {
+            let why =
+                format!("\"{other}\" has it too and speaks the same dialect; a caller's credential is for one of them");
+            mistakes.say(&format!("{}.pass_through", under("providers", &provider.name)), &why);
+        }
+        before.push((&provider.name, &upstream.dialects));
+    }
 }
 
 /// One provider on its way from what is written to how it is asked.
@@ -293,8 +364,9 @@ struct Making<'a> {
 }
 
 impl Making<'_> {
-    /// Every part is judged before one that is not as it should be ends this.
-    fn provider(&mut self) -> Result<Provider, Unready> {
+    /// Every part is judged before one that is not as it should be ends this. Beside the provider stands its key, where
+    /// that alone is missing.
+    fn provider(&mut self) -> Result<(Provider, Option<Missing>), Unready> {
         let Self { name, written, row, .. } = *self;
         if let Err(why) = check_name(name) {
             self.mistakes.say_anyway(self.at, &why);
@@ -312,12 +384,22 @@ impl Making<'_> {
         let also: Vec<_> = also.iter().enumerate().map(|(index, also)| self.base(index, also)).collect();
         let (query, accounts, headers) = (self.query(), self.accounts(service), self.headers());
         let (timeouts, usage) = (self.timeouts(), self.usage());
+        let own_keys = self.own_keys();
+        let pass_through = self.pass_through(platform);
+        let (base_url, also, query) = (base_url?, also.into_iter().collect::<Result<_, _>>()?, query?);
+        let (accounts, lacks) = match accounts {
+            Err(Unready::Off(missing)) if headers.is_ok() && (own_keys.is_some() || pass_through) => {
+                (Vec::new(), Some(missing))
+            }
+            accounts => (accounts?, None),
+        };
         let upstream = Upstream {
             platform,
-            base_url: base_url?,
-            also: also.into_iter().collect::<Result<_, _>>()?,
-            query: query?,
-            accounts: accounts?,
+            base_url,
+            also,
+            query,
+            accounts,
+            own_keys,
             headers: headers?,
             follows_303: written.follows_303.unwrap_or(row.is_some_and(|row| row.follows_303)),
             first_byte_ms: written.first_byte_ms.or(row.and_then(|row| row.first_byte_ms)).unwrap_or_default(),
@@ -331,13 +413,14 @@ impl Making<'_> {
             // Of others it is the operator's word that they take wishes as this gateway does.
             None => Some(Lists::Openrouter),
         };
-        Ok(Provider {
+        let provider = Provider {
             name: name.to_owned(),
             reach: Reach::Upstream(Box::new(upstream)),
             models: written.models.clone(),
             prefixes: row.map(|row| row.prefixes.clone()).unwrap_or_default(),
             is_gateway,
             lists: lists.filter(|_| is_gateway),
+            pass_through,
             quirks: written.quirks.clone().or_else(|| row.map(|row| row.quirks.clone())).unwrap_or_default(),
             usage,
             region: region?,
@@ -347,7 +430,33 @@ impl Making<'_> {
                 no_training: written.no_training,
                 except: Vec::new(),
             },
-        })
+        };
+        Ok((provider, lacks))
+    }
+
+    /// How a key of a caller's own would be shown, where one is all that is wanted.
+    fn own_keys(&self) -> Option<Auth> {
+        let auth = self.auth();
+        let is_key = !matches!(auth, Auth::Sigv4 | Auth::None);
+        (is_key && !self.wants_more()).then_some(auth)
+    }
+
+    /// Whether a header besides has to be known too.
+    fn wants_more(&self) -> bool {
+        let known = self.row.map(|row| row.headers.as_slice()).unwrap_or_default();
+        known.iter().chain(&self.written.headers).any(|header| header.secret.is_some() && !header.optional)
+    }
+
+    fn pass_through(&mut self, platform: Platform) -> bool {
+        if !self.written.pass_through {
+            return false;
+        }
+        if platform != Platform::Native {
+            self.wrong(".pass_through", "a cloud takes no credential of another");
+        } else if self.wants_more() {
+            self.wrong(".pass_through", "has a secret in its headers besides, which is not for callers' own requests");
+        }
+        true
     }
 
     fn usage(&mut self) -> Vec<usage::Rule> {
@@ -563,14 +672,12 @@ impl Making<'_> {
         names.iter().find_map(|name| (self.secret)(name)).ok_or_else(|| Unready::Off(names.join(" or ")))
     }
 
+    fn auth(&self) -> Auth {
+        self.written.auth.clone().unwrap_or_else(|| self.row.map_or(Auth::Key, catalog::Provider::auth))
+    }
+
     fn shown(&self, key: String) -> Credential {
-        let known = || self.row.map_or(Auth::Key, catalog::Provider::auth);
-        match self.written.auth.clone().unwrap_or_else(known) {
-            Auth::Bearer => Credential::Header { name: AUTHORIZATION.into(), value: format!("Bearer {key}"), key },
-            Auth::Header(name) => Credential::Header { name, value: key.clone(), key },
-            Auth::Query(name) => Credential::Query { name, key },
-            Auth::Key | Auth::Sigv4 | Auth::None => Credential::Key(key),
-        }
+        Credential::shown(&self.auth(), key)
     }
 
     /// `service` is what requests may be signed for.

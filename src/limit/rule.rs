@@ -84,6 +84,8 @@ pub struct Limit {
     /// Whether a request counts whose price is not known. It then counts what the upstream says that it cost, or next
     /// to nothing.
     pub unpriced: bool,
+    /// Whether money counts that callers pay themselves, by their own keys of providers.
+    pub own_keys: bool,
     pub blind: Blind,
 }
 
@@ -171,7 +173,8 @@ impl Limit {
         // Money is not spent unseen; a rate protects what goes on without it for a while.
         let blind = if unit == Unit::Cost { Blind::Refuse } else { Blind::Admit };
         let (name, when, warn_at) = (name.to_owned(), When::default(), Vec::new());
-        Self { name, per: Per::All, when, unit, most, span, instead: None, warn_at, unpriced: false, blind }
+        let (unpriced, own_keys) = (false, false);
+        Self { name, per: Per::All, when, unit, most, span, instead: None, warn_at, unpriced, own_keys, blind }
     }
 
     /// What an amount of its unit is, for people.
@@ -198,7 +201,12 @@ impl Limit {
 
     /// Whether it is on all that a caller spends.
     fn is_cap(&self) -> bool {
-        (self.per, self.unit) == (Per::Caller, Unit::Cost) && self.when.is_always()
+        (self.per, self.unit) == (Per::Caller, Unit::Cost) && self.when.is_always() && !self.own_keys
+    }
+
+    /// Whether it is on the gateway's money alone.
+    pub fn is_of_gateway(&self) -> bool {
+        self.unit == Unit::Cost && !self.own_keys
     }
 
     /// As whom it counts a caller's requests of any kind; `None` where that depends on the request.

@@ -13,8 +13,10 @@ use crate::price::Picodollars;
 pub struct Expected {
     pub input_tokens: u64,
     pub output_tokens: u64,
-    /// `None` where no price is known.
+    /// By the gateway's keys; `None` where no price is known.
     pub cost: Option<Picodollars>,
+    /// The same by whichever key.
+    pub cost_with_own: Option<Picodollars>,
 }
 
 /// What it came to.
@@ -22,7 +24,10 @@ pub struct Expected {
 pub struct Spent {
     pub input_tokens: u64,
     pub output_tokens: u64,
-    pub cost: Option<Picodollars>,
+    /// By the gateway's keys.
+    pub cost: Picodollars,
+    /// And by callers' own.
+    pub cost_with_own: Picodollars,
 }
 
 /// One request's places under all limits that count it.
@@ -75,6 +80,22 @@ impl Ticket {
         Some(Refused { error: Error { retry_after, ..error }, limit: due.limit.clone() })
     }
 
+    /// How much is used of each limit without this request, where it was admitted.
+    pub fn used(&self, sums: &[i64]) -> impl Iterator<Item = (&Due, u64)> {
+        let own = |(sum, bound): (&i64, &Bound)| u64::try_from(sum.saturating_sub(bound.add)).unwrap_or_default();
+        self.places.iter().zip(sums.iter().zip(&self.bounds).map(own))
+    }
+
+    /// How much is used of each limit that was asked, where it was not.
+    pub fn stands(&self, sums: &[i64]) -> impl Iterator<Item = (&Due, u64)> {
+        self.places.iter().zip(sums.iter().map(|sum| u64::try_from(*sum).unwrap_or_default()))
+    }
+
+    /// The one that had no room.
+    pub fn last(&self, sums: &[i64]) -> Option<&Due> {
+        self.places.get(..sums.len())?.last()
+    }
+
     /// `x-ratelimit-*`: of each unit the limit of which the least is left; and which limits are nearly used up. `sums` as an
     /// [`super::Admission`] has them.
     pub fn headers(&self, sums: &[i64]) -> Vec<(&'static str, String)> {
@@ -104,16 +125,17 @@ impl Ticket {
         headers
     }
 
-    /// The most that is held of any budget for the request.
-    pub fn held(&self) -> Option<Picodollars> {
-        let costs = self.places.iter().zip(&self.bounds).filter(|(due, _)| due.limit.unit == Unit::Cost);
+    /// The most that is held for the request of any budget that counts callers' own keys, or of any that does not.
+    pub fn held(&self, own_keys: bool) -> Option<Picodollars> {
+        let is_meant = |limit: &Limit| limit.unit == Unit::Cost && limit.own_keys == own_keys;
+        let costs = self.places.iter().zip(&self.bounds).filter(|(due, _)| is_meant(&due.limit));
         costs.map(|(_, bound)| Picodollars::from_i64(bound.add)).max()
     }
 
     /// What to add once the request is over: what it used, and what was held back. Used first, so that between the two nobody
     /// sees too little.
     pub fn close(&self, spent: &Spent) -> Vec<Add> {
-        let cost = spent.cost.unwrap_or_default().as_i64();
+        let cost = spent.cost.as_i64();
         let mut adds = vec![Add { counter: rule::spent(&self.caller, self.opened), add: cost, expires: None }];
         for (due, bound) in self.places.iter().zip(&self.bounds) {
             let settled = due.settled(bound, spent, self.opened).into_iter();
@@ -181,7 +203,8 @@ impl Due {
             Unit::OutputTokens => Some(expected.output_tokens),
             Unit::Tokens => Some(expected.input_tokens.saturating_add(expected.output_tokens)),
             Unit::Cost => {
-                expected.cost.map(|Picodollars(cost)| cost).or_else(|| self.limit.unpriced.then_some(UNPRICED))
+                let cost = if self.limit.own_keys { expected.cost_with_own } else { expected.cost };
+                cost.map(|Picodollars(cost)| cost).or_else(|| self.limit.unpriced.then_some(UNPRICED))
             }
         }
     }
@@ -224,7 +247,8 @@ impl Due {
             Unit::InputTokens => spent.input_tokens,
             Unit::OutputTokens => spent.output_tokens,
             Unit::Tokens => spent.input_tokens.saturating_add(spent.output_tokens),
-            Unit::Cost => spent.cost.unwrap_or_default().0,
+            Unit::Cost if self.limit.own_keys => spent.cost_with_own.0,
+            Unit::Cost => spent.cost.0,
         };
         let used = i64::try_from(used).unwrap_or(i64::MAX);
         let passing = |add| Add { counter: bound.counter.clone(), add, expires: Some(bound.expires) };
@@ -355,7 +379,8 @@ mod tests {
     }
 
     fn spent(cost: u64) -> Spent {
-        Spent { cost: Some(Picodollars(cost)), ..Spent::default() }
+        let cost = Picodollars(cost);
+        Spent { cost, cost_with_own: cost, ..Spent::default() }
     }
 
     fn requests(most: u64, slices: u64) -> Due {
@@ -410,13 +435,13 @@ mod tests {
                 due(Limit::of("pool", Unit::OutputTokens, 500, Span::Period(Every::Month))),
             ]
         };
-        let expected = Expected { input_tokens: 300, output_tokens: 400, cost: None };
+        let expected = Expected { input_tokens: 300, output_tokens: 400, ..Expected::default() };
         let mut counters = Counters::default();
         let open = || Ticket::open("a", limits(), expected, 0).unwrap();
         let first = open();
         assert_eq!(counters.admit(&first), Admission::Admitted(vec![700, 400]));
         assert_eq!(counters.admit(&open()), Admission::Refused(vec![700]));
-        counters.settle(first.close(&Spent { input_tokens: 200, output_tokens: 50, cost: None }));
+        counters.settle(first.close(&Spent { input_tokens: 200, output_tokens: 50, ..Spent::default() }));
         assert_eq!(counters.admit(&open()), Admission::Admitted(vec![950, 450]));
         let told = open().headers(&[950, 450]);
         let names: Vec<&str> = told.iter().map(|(name, _)| *name).collect();
@@ -486,7 +511,25 @@ mod tests {
         };
         let refused = open(false).unwrap_err();
         assert_eq!(refused.headers(), [("x-tollgate-limit", "spend-cap".into()), ("x-should-retry", "false".into())]);
-        assert_eq!(open(true).unwrap().held(), Some(Picodollars(UNPRICED)));
+        assert_eq!(open(true).unwrap().held(false), Some(Picodollars(UNPRICED)));
+    }
+
+    #[test]
+    fn what_callers_pay_themselves_counts_where_a_limit_says_so() {
+        let Due { limit, owner } = budget(100);
+        let limit = Limit { own_keys: true, name: "all".to_owned(), ..Arc::into_inner(limit).unwrap() };
+        let places = vec![budget(100), Due { limit: Arc::new(limit), owner }];
+        let expected = Expected { cost_with_own: Some(Picodollars(70)), ..cost(30) };
+        let mut counters = Counters::default();
+        let ticket = Ticket::open("a", places, expected, 0).unwrap();
+        assert_eq!(counters.admit(&ticket), Admission::Admitted(vec![30, 70]));
+        assert_eq!((ticket.held(false), ticket.held(true)), (Some(Picodollars(30)), Some(Picodollars(70))));
+        let spent = Spent { cost: Picodollars(5), cost_with_own: Picodollars(60), ..Spent::default() };
+        counters.settle(ticket.close(&spent));
+        let used =
+            |start: &str| counters.0.iter().filter(|(name, _)| name.starts_with(start)).map(|(_, sum)| sum).sum();
+        let sums: [i64; 3] = [used("spend/"), used("used/"), used("hold/")];
+        assert_eq!(sums, [5, 60, 0]);
     }
 
     #[test]

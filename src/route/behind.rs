@@ -128,7 +128,14 @@ mod tests {
         let is_gateway = lists.is_some() || provider == "helicone";
         let provider = Provider { lists, is_gateway, ..Provider::built_in(provider, Vec::new()) };
         let key = Key::of(&provider.name, "m", 0);
-        Target { provider: Arc::new(provider), model: "m".to_owned(), account: 0, known: Arc::default(), key }
+        Target {
+            provider: Arc::new(provider),
+            model: "m".to_owned(),
+            account: 0,
+            own: None,
+            known: Arc::default(),
+            key,
+        }
     }
 
     fn names(names: &str) -> Vec<String> {

@@ -85,6 +85,7 @@ impl Class {
             429 if told(Self::Unpaid) && !words.contains("ai.google.dev") => Self::Unpaid,
             429 => Self::RateLimit,
             400 | 403 if is_unpaid(&words, message) => Self::Unpaid,
+            400 if is_of_key(message) => Self::Key,
             400 | 413 | 422 | 500 if told(Self::Context) => Self::Context,
             413 => Self::Context,
             400 | 403 | 422 if told(Self::Filtered) => Self::Filtered,
@@ -146,6 +147,12 @@ fn is_unpaid(words: &str, message: &str) -> bool {
     let message = message.trim_start_matches("your ").trim_start_matches("you exceeded your ");
     let sentences = WORDS.iter().filter(|(class, _)| *class == Class::Unpaid).flat_map(|(_, sentences)| *sentences);
     codes.iter().any(|code| spaceless.contains(code)) || sentences.into_iter().any(|told| message.starts_with(told))
+}
+
+/// Whether a bad request is one for its key alone, as Google and xAI have it, in words that callers cannot put first.
+fn is_of_key(message: &str) -> bool {
+    let message = message.to_lowercase();
+    ["api key not valid", "api key expired", "incorrect api key provided"].iter().any(|told| message.starts_with(told))
 }
 
 /// The classes after which the next target is asked.
@@ -219,6 +226,13 @@ mod tests {
             (424, "ModelErrorException", Class::ServerError),
             (400, "content_filter The response was filtered", Class::Filtered),
             (401, "invalid x-api-key", Class::Key),
+            (400, "API key not valid. Please pass a valid API key.", Class::Key),
+            (
+                400,
+                "Incorrect API key provided: xa***. You can obtain an API key from https://console.x.ai.",
+                Class::Key,
+            ),
+            (400, "Invalid value: 'API key not valid'", Class::Invalid),
             (403, "permission_error", Class::Key),
             (404, "model_not_found", Class::NoModel),
             (408, "", Class::Timeout),

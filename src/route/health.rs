@@ -12,12 +12,30 @@ use crate::host::Millis;
 
 /// Which target. Names are compared as a hash: two that collide would share their health, not their requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key(pub(super) u64);
+pub struct Key {
+    pub(super) hash: u64,
+    /// Whether it is asked by a caller's own key, of which no other process is told.
+    is_own: bool,
+}
 
 impl Key {
     pub fn of(provider: &str, model: &str, account: usize) -> Self {
+        Self::named(provider, model, &account.to_le_bytes(), false)
+    }
+
+    /// One that is asked by a caller's own key, which `digest` stands for: what that meets is nobody else's.
+    pub fn of_own(provider: &str, model: &str, digest: [u8; 8]) -> Self {
+        Self::named(provider, model, &digest, true)
+    }
+
+    /// As others tell of it.
+    fn told(hash: u64) -> Self {
+        Self { hash, is_own: false }
+    }
+
+    fn named(provider: &str, model: &str, account: &[u8], is_own: bool) -> Self {
         let name = hash(hash(hash(HASH_START, provider.as_bytes()), b"/"), model.as_bytes());
-        Self(hash(hash(name, b"#"), &account.to_le_bytes()))
+        Self { hash: hash(hash(name, b"#"), account), is_own }
     }
 }
 
@@ -212,7 +230,7 @@ impl Health {
                 news = News::Urgent;
             }
         });
-        self.news = self.news.max(news);
+        self.note(key, news);
     }
 
     /// An answer has begun, after so long. Its end is told besides.
@@ -226,7 +244,7 @@ impl Health {
                 news = News::Urgent;
             }
         });
-        self.news = self.news.max(news);
+        self.note(key, news);
     }
 
     /// Another that was asked later was sooner, `ms` after this one was asked. It would have taken longer still: left out,
@@ -240,7 +258,7 @@ impl Health {
             }
         });
         if caution.rest_ms > 0 {
-            self.news = News::Urgent;
+            self.note(key, News::Urgent);
         }
     }
 
@@ -248,7 +266,14 @@ impl Health {
     pub fn pause(&mut self, key: Key, wait_ms: Millis, caution: Caution, now: Millis) {
         if caution.rest_ms > 0 {
             self.course(key, now, |course, _| course.rest(wait_ms, now));
-            self.news = self.news.max(News::Ordinary);
+            self.note(key, News::Ordinary);
+        }
+    }
+
+    /// Something happened that others should know, unless it is nobody's but a caller's.
+    fn note(&mut self, key: Key, news: News) {
+        if !key.is_own {
+            self.news = self.news.max(news);
         }
     }
 
@@ -330,11 +355,15 @@ impl Health {
         ages.sort_unstable();
         let middle = ages.get(ages.len() / 2).copied().unwrap_or_default();
         let mut over = self.courses.len() / 2;
-        self.courses.retain(|(_, course)| {
-            let goes = over > 0 && course.age <= middle && course.in_flight == 0;
-            over -= usize::from(goes);
-            !goes
-        });
+        // Those of callers' own keys before the gateway's, however old: whoever makes keys up takes no other's place.
+        for is_own in [true, false] {
+            self.courses.retain(|(key, course)| {
+                let is_meant = key.is_own == is_own && (is_own || course.age <= middle);
+                let goes = over > 0 && is_meant && course.in_flight == 0;
+                over -= usize::from(goes);
+                !goes
+            });
+        }
     }
 }
 

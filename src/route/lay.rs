@@ -16,6 +16,7 @@ use super::size::Size;
 use super::traits::Traits;
 use super::watch::Shared;
 use super::wish::{Wishes, variant};
+use crate::auth::own::OwnKeys;
 use crate::config::{Caller, Config, Target};
 use crate::error::{Error, Kind};
 use crate::host::{Headers, Millis};
@@ -32,6 +33,8 @@ pub struct Wanted<'a> {
     pub instead: Option<&'a str>,
     pub headers: &'a Headers,
     pub wishes: &'a Wishes,
+    /// Its own keys of providers.
+    pub own: &'a OwnKeys,
     pub asked: &'a Asked<'a>,
     pub size: &'a Size,
     pub now: Millis,
@@ -72,21 +75,21 @@ pub fn lay<'c>(
     dice: &mut Dice,
     rules: &mut Vec<usize>,
 ) -> Result<Laid<'c>, Error> {
-    let Wanted { caller, wishes, asked, size, now, .. } = *wanted;
+    let Wanted { caller, wishes, own, asked, size, now, .. } = *wanted;
     let facts = facts(config, wanted);
     let names = names(config, wanted, &facts, dice, rules)?;
     for Name { model, at, .. } in &names {
-        allowed(config, caller, model).map_err(|error| placed(error, at.clone()))?;
+        allowed(config, caller, own, model).map_err(|error| placed(error, at.clone()))?;
     }
     let limits = if caller.limits.is_empty() && config.limits.is_empty() {
         Vec::new()
     } else {
-        let models: Vec<_> = names.iter().map(|name| (name.model, other_name(config, name.model))).collect();
+        let models: Vec<_> = names.iter().map(|name| (name.model, other_name(config, own, name.model))).collect();
         due(&config.limits, caller, wishes.user.as_deref(), &models, &facts)
     };
     let mut laid: Option<Laid<'c>> = None;
     let names = names.into_iter().map(|Name { model, order, at }| {
-        let route = resolve(config, model).map_err(|error| placed(error, at))?;
+        let route = resolve(config, model, own).map_err(|error| placed(error, at))?;
         Ok((model, order, route))
     });
     let routes = names.collect::<Result<Vec<_>, Error>>()?;
@@ -108,6 +111,7 @@ pub fn lay<'c>(
             traits: |target| Traits::of(target),
             cost: |target: &Target| order.asks_for_cost().then(|| size.worst(target)).flatten(),
             providers: &caller.providers,
+            own_only: own.only,
             health: &health.lock(),
             now,
         };
@@ -154,7 +158,7 @@ fn names<'n>(
     dice: &mut Dice,
     rules: &mut Vec<usize>,
 ) -> Result<Vec<Name<'n>>, Error> {
-    let Wanted { model, instead, wishes, .. } = *wanted;
+    let Wanted { model, instead, wishes, own, .. } = *wanted;
     if let Some(model) = instead {
         return Ok(vec![Name { model, order: None, at: None }]);
     }
@@ -163,7 +167,7 @@ fn names<'n>(
     let then = then.map(|(index, name)| (name.as_str(), Some(format!("models[{index}]"))));
     let mut names: Vec<Name<'n>> = Vec::new();
     for (asked_for, at) in [(model, None)].into_iter().chain(then) {
-        let other = if config.rules.is_empty() { None } else { other_name(config, asked_for) };
+        let other = if config.rules.is_empty() { None } else { other_name(config, own, asked_for) };
         match follow(&config.rules, (asked_for, other.as_deref()), facts, dice) {
             Ok(followed) => {
                 rules.extend(followed.rules);
@@ -182,9 +186,9 @@ fn names<'n>(
 }
 
 /// Whether a caller may ask for a model, by any name that this may be called.
-pub fn allowed(config: &Config, caller: &Caller, model: &str) -> Result<(), Error> {
+pub fn allowed(config: &Config, caller: &Caller, own: &OwnKeys, model: &str) -> Result<(), Error> {
     // The other name has to be looked for.
-    if caller.may_ask_for_all() || caller.may_ask_for(model, other_name(config, model).as_deref()) {
+    if caller.may_ask_for_all() || caller.may_ask_for(model, other_name(config, own, model).as_deref()) {
         return Ok(());
     }
     let why = format!("the model \"{model}\" is not among those that this key may ask for; GET /v1/models lists them");
@@ -192,13 +196,13 @@ pub fn allowed(config: &Config, caller: &Caller, model: &str) -> Result<(), Erro
 }
 
 /// How else a model may be called: with its provider, or without.
-fn other_name(config: &Config, model: &str) -> Option<String> {
+fn other_name(config: &Config, own: &OwnKeys, model: &str) -> Option<String> {
     if config.aliases.contains(model) {
         return None;
     }
     match model.split_once('/') {
         Some((_, bare)) => (!bare.contains('/')).then(|| bare.to_owned()),
-        None => resolve(config, model).ok()?.targets.first().map(ToString::to_string),
+        None => resolve(config, model, own).ok()?.targets.first().map(ToString::to_string),
     }
 }
 
@@ -215,7 +219,8 @@ fn named<'n>(config: &Config, model: &'n str, ruled: Option<&'n str>) -> (&'n st
 
 /// Whether a name with an ending is a name as it is: of a model, or for a gateway behind this one that knows the ending.
 fn is_own(config: &Config, model: &str) -> bool {
-    let provider = model.split_once('/').and_then(|(provider, _)| config.providers.get(provider));
+    let known = |name: &str| config.providers.get(name).or_else(|| config.unkeyed.get(name));
+    let provider = model.split_once('/').and_then(|(provider, _)| known(provider));
     config.aliases.contains(model) || config.models.knows(model) || provider.is_some_and(|provider| provider.is_gateway)
 }
 

@@ -51,6 +51,11 @@ pub struct Candidate {
 }
 
 impl Candidate {
+    /// Whether it is asked by the caller's own key, so that the caller pays for it.
+    pub fn is_own(&self) -> bool {
+        self.target.own.is_some()
+    }
+
     /// Whether both are one target.
     pub fn is_as(&self, other: &Self) -> bool {
         self.target.key == other.target.key
@@ -78,9 +83,7 @@ fn part(candidate: &Candidate, weight: u64) -> u64 {
 /// Puts the accounts of each target in an order of their own, as often the first as their share says. `candidates` of one
 /// target stand beside each other.
 pub fn shuffle_accounts(candidates: &mut [Candidate], dice: &mut Dice) {
-    let is_same = |one: &Candidate, other: &Candidate| {
-        Arc::ptr_eq(&one.target.provider, &other.target.provider) && one.target.model == other.target.model
-    };
+    let is_same = |one: &Candidate, other: &Candidate| one.target.is_same(&other.target);
     for accounts in candidates.chunk_by_mut(is_same).filter(|accounts| accounts.len() > 1) {
         accounts.sort_by_cached_key(|candidate| wait(u64::from(candidate.share_permille), dice));
     }
@@ -107,6 +110,26 @@ pub fn arrange(candidates: &mut [Candidate], order: Order, stick: Option<Stick>,
     }
     if let Some(Stick(stick)) = stick {
         keep(candidates, stick);
+    }
+}
+
+/// Puts callers' own keys before the gateway's, and as they were given, in the places that both have together. One that
+/// rests or is down still goes behind.
+pub fn own_first(candidates: &mut [Candidate]) {
+    let own = |candidate: &Candidate| candidate.target.own.as_ref().map(|_| candidate.target.account);
+    let targets: Vec<Arc<Target>> = candidates
+        .iter()
+        .filter(|candidate| own(candidate) == Some(0))
+        .map(|candidate| candidate.target.clone())
+        .collect();
+    for target in targets {
+        let places: Vec<&mut Candidate> =
+            candidates.iter_mut().filter(|candidate| candidate.target.is_same(&target)).collect();
+        let mut sorted: Vec<Candidate> = places.iter().map(|place| (**place).clone()).collect();
+        sorted.sort_by_key(|candidate| (candidate.standing, own(candidate).unwrap_or(usize::MAX)));
+        for (place, candidate) in places.into_iter().zip(sorted) {
+            *place = candidate;
+        }
     }
 }
 
@@ -139,7 +162,7 @@ fn keep(candidates: &mut [Candidate], stick: u64) {
     let may = |candidate: &Candidate| candidate.standing == Standing::Up && candidate.weight > 0;
     let drawn = |candidate: &Candidate| {
         let copies = 0..u64::from(candidate.weight.min(WEIGHT_MAX));
-        copies.map(|copy| mixed(mixed(stick ^ candidate.target.key.0).wrapping_add(copy))).max()
+        copies.map(|copy| mixed(mixed(stick ^ candidate.target.key.hash).wrapping_add(copy))).max()
     };
     for front in 0..2 {
         let Some(rest) = candidates.get_mut(front..) else { return };
@@ -154,7 +177,8 @@ fn keep(candidates: &mut [Candidate], stick: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Provider;
+    use crate::auth::own::OwnKey;
+    use crate::config::{Credential, Provider};
     use crate::route::health::Key;
 
     fn candidate(name: &str, change: impl FnOnce(&mut Candidate)) -> Candidate {
@@ -165,6 +189,7 @@ mod tests {
                 provider: Arc::new(provider),
                 model: "m".to_owned(),
                 account: 0,
+                own: None,
                 known: Arc::default(),
             }),
             weight: 1,
@@ -226,6 +251,36 @@ mod tests {
                 assert_eq!(arranged(candidates(), order, Some(Stick(seed)), seed), "up resting down", "{order:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_callers_own_key_goes_first_where_its_target_stands() {
+        let provider = Arc::new(Provider::built_in("a", Vec::new()));
+        let key = OwnKey { provider: "a".to_owned(), credential: Credential::Key("k".to_owned()) };
+        let own = Arc::new(key);
+        let of = |by: Option<usize>, standing| {
+            candidate("a", |a| {
+                let target = Target {
+                    provider: provider.clone(),
+                    model: "m".to_owned(),
+                    account: by.unwrap_or(7),
+                    own: by.map(|_| own.clone()),
+                    known: Arc::default(),
+                    key: Key::of("a", "m", 0),
+                };
+                (a.target, a.standing) = (Arc::new(target), standing);
+            })
+        };
+        let told = |mut candidates: Vec<Candidate>| {
+            own_first(&mut candidates);
+            let name = |one: &Candidate| format!("{}{}", one.target.provider.name, one.target.account);
+            candidates.iter().map(name).collect::<Vec<_>>().join(" ")
+        };
+        let (up, other) = (Standing::Up, || candidate("b", |_| {}));
+        assert_eq!(told(vec![of(None, up), other(), of(Some(1), up), of(Some(0), up), other()]), "a0 b0 a1 a7 b0");
+        let rests = Standing::Resting(9);
+        assert_eq!(told(vec![other(), of(None, up), of(Some(1), up), of(Some(0), rests)]), "b0 a1 a7 a0");
+        assert_eq!(told(vec![of(None, up), other()]), "a7 b0");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::demand::Demand;
 use super::dice::Dice;
 use super::health::{Health, Standing};
 use super::need::Need;
-use super::order::{Candidate, Order, arrange, shuffle_accounts};
+use super::order::{Candidate, Order, arrange, own_first, shuffle_accounts};
 use super::policy::Policy;
 use super::traits::{Traits, is_within};
 use super::wish::Wishes;
@@ -40,6 +40,8 @@ pub enum Unfit {
     },
     TooDear,
     NotFirst,
+    /// Where only these may be used.
+    NoOwnKey,
 }
 
 impl fmt::Display for Unfit {
@@ -61,6 +63,7 @@ impl fmt::Display for Unfit {
             }
             Self::TooDear => f.write_str("costs more than was wished, or an unknown amount"),
             Self::NotFirst => f.write_str("is not the first, and no other may be asked"),
+            Self::NoOwnKey => f.write_str("has no key of the caller's own, and no other may be used"),
         }
     }
 }
@@ -79,6 +82,8 @@ pub struct Known<'a, C> {
     pub cost: C,
     /// Besides which none is asked for the caller, where there is one.
     pub providers: &'a [String],
+    /// Whether only keys of the caller's own may be used.
+    pub own_only: bool,
     pub health: &'a Health,
     pub now: Millis,
 }
@@ -94,9 +99,12 @@ pub fn place<C: Fn(&Target) -> Option<Picodollars>>(
     dice: &mut Dice,
 ) -> Places {
     let mut places = Places { candidates: Vec::with_capacity(targets.len()), ..Places::default() };
+    let has_own = targets.iter().any(|target| target.own.is_some());
+    let beside = if has_own { targets } else { &[] };
     for target in targets {
         let is_allowed = known.providers.is_empty() || known.providers.iter().any(|name| is_named(target, name));
         let unfit = match is_allowed {
+            true if known.own_only && target.own.is_none() => Some(Unfit::NoOwnKey),
             true => unfit(target, &(known.traits)(target), policy, (wishes, behind), demand),
             false => Some(Unfit::NotAllowed),
         };
@@ -108,7 +116,7 @@ pub fn place<C: Fn(&Target) -> Option<Picodollars>>(
         places.candidates.push(Candidate {
             target: target.clone(),
             weight: policy.weight(&target.provider.name, &target.model),
-            share_permille: share_permille(target),
+            share_permille: share_permille(target, beside),
             standing,
             measure,
             cost: (known.cost)(target),
@@ -130,6 +138,7 @@ pub fn place<C: Fn(&Target) -> Option<Picodollars>>(
             .candidates
             .sort_by_cached_key(|candidate| (candidate.standing, is_slower(&candidate.target, wishes, known.health)));
     }
+    own_first(&mut places.candidates);
     if wishes.first_only {
         let rest = places.candidates.split_off(places.candidates.len().min(1));
         places.left_out.extend(rest.into_iter().map(|candidate| (candidate.target, Unfit::NotFirst)));
@@ -147,16 +156,23 @@ fn is_slower(target: &Target, wishes: &Wishes, health: &Health) -> bool {
     wishes.first_byte_ms.iter().any(late) || wishes.tokens_per_second.iter().any(slow)
 }
 
-/// Which part of what its provider is asked goes by its account.
-fn share_permille(target: &Target) -> u32 {
+/// Which part of what its provider is asked goes by its account, as chance has it: with keys of the caller's own beside the
+/// gateway's, both have half, so that a target is chosen no more often for them.
+fn share_permille(target: &Target, beside: &[Arc<Target>]) -> u32 {
+    let own = beside.iter().filter(|other| other.own.is_some() && other.is_same(target)).count();
+    let is_shared = own > 0 && beside.iter().any(|other| other.own.is_none() && other.is_same(target));
+    let part = if is_shared { 500 } else { 1000 };
+    if target.own.is_some() {
+        return part / u32::try_from(own).unwrap_or(part).max(1);
+    }
     let accounts = target.provider.accounts();
     if accounts.len() < 2 {
-        return 1000;
+        return part;
     }
     let weight = |account: &Account| u64::from(account.weight);
     let all: u64 = accounts.iter().map(weight).sum();
     let own = accounts.get(target.account).map_or(1, weight);
-    u32::try_from((own * 1000).checked_div(all).unwrap_or(1000)).unwrap_or(1000)
+    u32::try_from((own * u64::from(part)).checked_div(all).unwrap_or(u64::from(part))).unwrap_or(part)
 }
 
 /// A provider's name is that of all its models; OpenRouter's callers name a region behind a slash too.
@@ -262,7 +278,7 @@ mod tests {
             let provider = Provider::built_in(provider, Vec::new());
             let key = Key::of(&provider.name, model, 0);
             let (provider, model) = (Arc::new(provider), model.to_owned());
-            Arc::new(Target { provider, model, account: 0, known: Arc::default(), key })
+            Arc::new(Target { provider, model, account: 0, own: None, known: Arc::default(), key })
         };
         names.iter().map(target).collect()
     }
@@ -317,7 +333,7 @@ mod tests {
         let (providers, policy, wishes) = Default::default();
         let mut case = Case { providers, policy, wishes, demand: Demand::default() };
         change(&mut case);
-        let known = Known { traits, cost, providers: &case.providers, health, now: NOW };
+        let known = Known { traits, cost, providers: &case.providers, own_only: false, health, now: NOW };
         let order = case.wishes.sort.unwrap_or(case.policy.order);
         let behind = Behind::of(&case.wishes, targets.iter().map(Arc::as_ref), |_| false);
         let wishes = (&case.wishes, &behind);

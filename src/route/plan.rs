@@ -84,9 +84,7 @@ impl Plan {
 
     /// Puts the other keys of a target behind all others, whose order stays.
     fn put_back(&mut self, target: &Target) {
-        let is_same = |candidate: &Candidate| {
-            Arc::ptr_eq(&candidate.target.provider, &target.provider) && candidate.target.model == target.model
-        };
+        let is_same = |candidate: &Candidate| candidate.target.is_same(target);
         // Stable, and whoever is down stays behind whoever is not.
         self.waiting.make_contiguous().sort_by_key(|candidate| (candidate.standing, is_same(candidate)));
     }
@@ -111,7 +109,9 @@ impl Plan {
 
     /// What follows on a failure of `target`.
     pub fn after(&mut self, target: &Target, failure: Failure, now: Millis) -> Then {
-        if !self.policy.fall.falls(failure.class, failure.status) {
+        // What a caller's own key meets is no reason to refuse it the gateway's, whatever the operator wants of that.
+        let is_own = target.own.is_some() && failure.class.is_of_account();
+        if !is_own && !self.policy.fall.falls(failure.class, failure.status) {
             return Then::Stop;
         }
         if failure.class == Class::Context {
@@ -176,7 +176,7 @@ mod tests {
         let candidate = |name: &&str| {
             let provider = Provider::built_in(name, Vec::new());
             let (key, provider) = (Key::of(name, "m", 0), Arc::new(provider));
-            let target = Target { provider, model: "m".to_owned(), account: 0, known: Arc::default(), key };
+            let target = Target { provider, model: "m".to_owned(), account: 0, own: None, known: Arc::default(), key };
             Candidate {
                 target: Arc::new(target),
                 weight: 1,
@@ -222,11 +222,12 @@ mod tests {
 
     impl Target {
         fn other(&self) -> Self {
-            let Self { provider, model, account, known, key } = self;
+            let Self { provider, model, account, own, known, key } = self;
             Self {
                 provider: provider.clone(),
                 model: model.clone(),
                 account: *account,
+                own: own.clone(),
                 known: known.clone(),
                 key: *key,
             }

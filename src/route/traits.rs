@@ -23,7 +23,9 @@ pub struct Traits<'t> {
 impl<'t> Traits<'t> {
     pub fn of(target: &'t Target) -> Self {
         let Target { provider, model, known, .. } = target;
-        let (agreed, data) = (provider.agreed.of(model), provider.data.of(model));
+        // What was agreed holds for the gateway's own accounts.
+        let agreed = if target.own.is_none() { provider.agreed.of(model) } else { (None, None) };
+        let data = provider.data.of(model);
         let rates = known.price.as_ref().map(|priced| &priced.price.tokens.rates);
         Self {
             window: known.context,
@@ -79,6 +81,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::auth::own::OwnKeys;
     use crate::catalog::models::Models;
     use crate::config::{Config, Draft};
     use crate::route::need::Need;
@@ -93,7 +96,7 @@ mod tests {
             name => (!name.ends_with("_BASE_URL")).then(|| name.to_ascii_lowercase().replace('_', "-")),
         };
         let config = Config::compile(&draft, secret).unwrap();
-        resolve(&config, model).unwrap().targets[0].clone()
+        resolve(&config, model, &OwnKeys::default()).unwrap().targets[0].clone()
     }
 
     #[test]

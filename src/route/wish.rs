@@ -8,6 +8,8 @@
 
 use super::order::Order;
 use super::{NAME_BYTES_MAX, is_name};
+use crate::auth::GATEWAY_KEY;
+use crate::auth::own::{KEY_HEADER, ONLY_HEADER};
 use crate::chat::Number;
 use crate::error::Error;
 use crate::host::Headers;
@@ -179,22 +181,29 @@ const HEADERS: &[&str] = &[
     "x-tollgate-tags",
     "x-tollgate-user",
     "x-tollgate-strict",
+    GATEWAY_KEY,
+    KEY_HEADER,
+    ONLY_HEADER,
 ];
+
+/// The caller's own keys, which [`crate::auth::own`] reads.
+const KEYS: &str = "byok";
 
 /// A body for a gateway behind this one: without what was heeded here. Models are this gateway's to choose, by rules that
 /// the one behind does not know, and of providers it is told what [`super::behind`] has for it; how data is to be treated
-/// there is for that one to heed too.
+/// there is for that one to heed too. Keys are for their providers alone, so what cannot be read is not sent on either.
 pub fn for_gateway(body: &Fields<'_>) -> Vec<u8> {
-    const CHOICES: &[&str] = &["models", "order", "only", "ignore"];
-    let chosen = |object: Raw<'_>| {
-        let fields = Fields::read(object.get().as_bytes()).ok()?;
-        String::from_utf8(fields.without(CHOICES)).ok()
+    const CHOICES: &[&str] = &["models", "order", "only", "ignore", KEYS];
+    let unread = |value: Raw<'_>| if value.get().starts_with(['{', '[']) { "null" } else { value.get() }.to_owned();
+    let chosen = |object: Raw<'_>| match Fields::read(object.get().as_bytes()) {
+        Ok(fields) => String::from_utf8(fields.without(CHOICES)).unwrap_or_default(),
+        Err(_) => unread(object),
     };
-    let provider = body.raw("provider").and_then(chosen);
-    let options = body.raw("providerOptions").and_then(|options| {
-        let options = Fields::read(options.get().as_bytes()).ok()?;
-        let gateway = chosen(options.raw("gateway")?)?;
-        String::from_utf8(options.with(&[("gateway", &gateway)])).ok()
+    let provider = body.raw("provider").map(chosen);
+    let options = body.raw("providerOptions").map(|value| {
+        let Ok(options) = Fields::read(value.get().as_bytes()) else { return unread(value) };
+        let Some(gateway) = options.raw("gateway").map(chosen) else { return value.get().to_owned() };
+        String::from_utf8(options.with(&[("gateway", &gateway)])).unwrap_or_default()
     });
     let values = [("provider", &provider), ("providerOptions", &options)];
     let values: Vec<(&str, &str)> =
@@ -285,7 +294,7 @@ impl Wishes {
         let object = object.map(|object| Fields::read(object.get().as_bytes()));
         let Some(Ok(object)) = object else { return };
         // The tier is for dialects to read.
-        let is_known = |name: &&str| Provider::FIELDS.contains(name) || *name == "serviceTier";
+        let is_known = |name: &&str| Provider::FIELDS.contains(name) || ["serviceTier", KEYS].contains(name);
         let missed = object.names().filter(|name| !is_known(name)).take(NAMES_MAX);
         self.unmet.extend(missed.map(|name| format!("{path}.{name}")));
     }
@@ -575,7 +584,23 @@ mod tests {
                 r#"{"providerOptions":{"gateway":{"tags":["t"]},"openai":{"a":1}}}"#,
             ),
             (r#"{"provider":"p"}"#, r#"{"provider":"p"}"#),
+            (
+                r#"{"provider":{"by\u006fk":{"p":[{"apiKey":"k"}]},"zdr":true,"byok":{}},"x":1}"#,
+                r#"{"provider":{"zdr":true},"x":1}"#,
+            ),
+            (
+                r#"{"providerOptions":{"gateway":{"byok":1}},"providerOptions":{"gateway":{"byok":2},"gateway":{"byok":3}}}"#,
+                r#"{"providerOptions":{"gateway":{},"gateway":{}},"providerOptions":{"gateway":{},"gateway":{}}}"#,
+            ),
         ];
+        let many = (0..300).map(|number| format!("\"{number}\":0,")).collect::<String>();
+        for unreadable in [
+            format!(r#"{{"provider":{{{many}"byok":1}}}}"#),
+            format!(r#"{{"providerOptions":{{{many}"gateway":{{"byok":1}}}}}}"#),
+        ] {
+            let told = for_gateway(&Fields::read(unreadable.as_bytes()).unwrap());
+            assert!(!String::from_utf8(told).unwrap().contains("byok"), "{unreadable}");
+        }
         for (body, expected) in cases {
             let body = Fields::read(body.as_bytes()).unwrap();
             assert_eq!(String::from_utf8(for_gateway(&body)).unwrap(), expected);

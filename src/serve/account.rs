@@ -87,10 +87,10 @@ written! {
         usage_daily: Dollars,
         usage_weekly: Dollars,
         usage_monthly: Dollars,
-        byok_usage: u64,
-        byok_usage_daily: u64,
-        byok_usage_weekly: u64,
-        byok_usage_monthly: u64,
+        byok_usage: Dollars,
+        byok_usage_daily: Dollars,
+        byok_usage_weekly: Dollars,
+        byok_usage_monthly: Dollars,
         is_free_tier: bool,
         is_management_key: bool,
         is_provisioning_key: bool,
@@ -131,10 +131,10 @@ const UNLIMITED: &str = "Infinity";
 pub(super) async fn key<H: Host>(gateway: &Gateway, host: &H, request: &Incoming) -> Result<Vec<u8>, Error> {
     let caller = caller(gateway, request, host.now())?;
     let budget = Budget::least(gateway, host, &caller).await?;
-    let usage = match &caller.token {
+    let (usage, own) = match &caller.token {
         None => Usage::of(host, &caller).await?,
         // What others have spent is not for whoever holds a token.
-        Some(_) => Usage::one(budget.as_ref().map_or(0, |budget| budget.used)),
+        Some(_) => (Usage::one(budget.as_ref().map_or(0, |budget| budget.used)), Usage::default()),
     };
     let ends = [caller.expires, caller.token.as_ref().map(|token| token.expires)];
     let data = KeyData {
@@ -147,15 +147,15 @@ pub(super) async fn key<H: Host>(gateway: &Gateway, host: &H, request: &Incoming
             Every::Month => Some("monthly"),
             Every::Minute | Every::Hour | Every::Total => None,
         }),
-        include_byok_in_limit: false,
+        include_byok_in_limit: budget.as_ref().is_some_and(|budget| budget.own_keys),
         usage: dollars(usage.total),
         usage_daily: dollars(usage.day),
         usage_weekly: dollars(usage.week),
         usage_monthly: dollars(usage.month),
-        byok_usage: 0,
-        byok_usage_daily: 0,
-        byok_usage_weekly: 0,
-        byok_usage_monthly: 0,
+        byok_usage: dollars(own.total),
+        byok_usage_daily: dollars(own.day),
+        byok_usage_weekly: dollars(own.week),
+        byok_usage_monthly: dollars(own.month),
         is_free_tier: false,
         is_management_key: caller.admin,
         is_provisioning_key: false,
@@ -182,7 +182,7 @@ fn bounds(token: &Grant) -> Bounds<'_> {
 
 pub(super) async fn credits<H: Host>(gateway: &Gateway, host: &H, request: &Incoming) -> Result<Vec<u8>, Error> {
     let caller = own_caller(gateway, request, host.now())?;
-    let used = Usage::of(host, &caller).await?.total;
+    let (Usage { total: used, .. }, _) = Usage::of(host, &caller).await?;
     let left = Budget::least(gateway, host, &caller).await?.map(|budget| budget.left);
     let text = |amount: i64| Picodollars::from_i64(amount).dollars();
     Ok(to_vec(&Credits {
@@ -215,26 +215,29 @@ impl Usage {
         Self { total, month: total, week: total, day: total }
     }
 
-    async fn of<H: Host>(host: &H, caller: &Caller) -> Result<Self, Error> {
+    /// Of the gateway's money, and of the caller's own.
+    async fn of<H: Host>(host: &H, caller: &Caller) -> Result<(Self, Self), Error> {
         let now = host.now();
         let counters = host.totals(&record::usage_prefix(&caller.name)).await.map_err(store_down)?;
         // `2026-11-16+7` begins with its Monday, and days are in their order as they are written.
         let (today, month, week) = (day(now), month(now), week(now));
         let monday = week.split('+').next().unwrap_or_default();
-        let mut usage = Self::default();
+        let (mut usage, mut own) = (Self::default(), Self::default());
         for row in record::days(&caller.name, counters) {
-            let cost = row.cost_picodollars;
-            let is_in = [
-                (&mut usage.total, true),
-                (&mut usage.month, row.day.starts_with(&month)),
-                (&mut usage.week, row.day.as_str() >= monday),
-                (&mut usage.day, row.day == today),
-            ];
-            for (sum, is_in) in is_in {
-                *sum = sum.saturating_add(if is_in { cost } else { 0 });
+            let charged = row.cost_picodollars.saturating_sub(row.own_cost_picodollars);
+            for (usage, cost) in [(&mut usage, charged), (&mut own, row.own_cost_picodollars)] {
+                let is_in = [
+                    (&mut usage.total, true),
+                    (&mut usage.month, row.day.starts_with(&month)),
+                    (&mut usage.week, row.day.as_str() >= monday),
+                    (&mut usage.day, row.day == today),
+                ];
+                for (sum, is_in) in is_in {
+                    *sum = sum.saturating_add(if is_in { cost } else { 0 });
+                }
             }
         }
-        Ok(usage)
+        Ok((usage, own))
     }
 }
 
@@ -245,6 +248,8 @@ struct Budget {
     left: i64,
     /// None where it is for as long as a token lives.
     every: Option<Every>,
+    /// Whether it counts what the caller pays himself.
+    own_keys: bool,
 }
 
 impl Budget {
@@ -260,7 +265,7 @@ impl Budget {
             let most = i64::try_from(limit.most).unwrap_or(i64::MAX);
             let left = most.saturating_sub(used).max(0);
             if least.as_ref().is_none_or(|least| left < least.left) {
-                least = Some(Self { most, used, left, every });
+                least = Some(Self { most, used, left, every, own_keys: limit.own_keys });
             }
         }
         Ok(least)

@@ -354,7 +354,8 @@ pub(super) fn served(record: &mut Record, target: &Target, lost: &[String], sent
     record.lost = lost_text(lost);
     record.status = 200;
     record.first_byte_ms = Some(now.saturating_sub(record.started));
-    record.served = Some(Served { target: target.to_string(), price: target.known.price.clone(), began: now });
+    let (price, own_key) = (target.known.price.clone(), target.own.is_some());
+    record.served = Some(Served { target: target.to_string(), price, own_key, began: now });
     record.watch = sent.map(|sent| sent.watch);
 }
 

@@ -109,7 +109,8 @@ impl Upset {
     pub(super) fn without_key(mut self, target: &Target, outcome: Outcome) -> Self {
         let Reach::Upstream(upstream) = &target.provider.reach else { return self };
         let holds = |text: &[u8]| {
-            upstream.secrets().any(|secret| text.windows(secret.len()).any(|part| part == secret.as_bytes()))
+            let secrets = upstream.secrets().chain(target.credential().secrets());
+            secrets.into_iter().any(|secret| text.windows(secret.len()).any(|part| part == secret.as_bytes()))
         };
         self.verbatim = self
             .verbatim
@@ -223,7 +224,8 @@ async fn ready<H: Host>(
         }
     };
     let Question { mut url, body, mut label, encoding, mut lost } = question;
-    let mut headers = job.outgoing_headers(dialect, platform);
+    let credential = target.credential();
+    let mut headers = job.outgoing_headers(dialect, platform, credential);
     let body = platform.dress(body, &mut headers, &mut lost);
     if let Some(refused) = job.refuse(target, &lost) {
         return Err(refused);
@@ -235,11 +237,11 @@ async fn ready<H: Host>(
     for query in upstream.query.iter().chain(job.query.iter().filter(|_| is_own)) {
         query::add(&mut url, query);
     }
-    for field in &upstream.headers {
+    // What is the gateway's own is none of a caller's account.
+    for field in upstream.headers.iter().filter(|field| target.own.is_none() || !field.is_secret) {
         headers.remove(&field.name.to_ascii_lowercase());
         headers.push(&field.name, &field.value);
     }
-    let credential = upstream.accounts.get(target.account).map_or(&Credential::None, |account| &account.credential);
     match credential {
         Credential::None => {}
         Credential::Key(key) => {
@@ -249,6 +251,7 @@ async fn ready<H: Host>(
         Credential::Header { name, value, .. } => headers.push(name, value),
         Credential::Query { name, key } => query::add(&mut url, &format!("{name}={}", percent::encode(key))),
         Credential::Sigv4(signer) => signer.sign(&url, &mut headers, &body, host.now()),
+        Credential::Headers(own) => own.iter().for_each(|(name, value)| headers.push(name, value)),
     }
     let asked = Outgoing { method: Method::Post, url, headers, body: body.into(), streams: job.streams() };
     let share = match (said, job.splices) {
@@ -282,8 +285,7 @@ async fn send<H: Host>(
         Raced::Done(Err(Unreachable(cause))) => {
             let upset = Upset::new(Kind::BadUpstream, format!("{provider} could not be reached"));
             // Some hosts name the URL that they could not reach, and a key may be part of it.
-            let is_clean =
-                upstream.accounts.iter().all(|account| !matches!(account.credential, Credential::Query { .. }));
+            let is_clean = !matches!(target.credential(), Credential::Query { .. });
             let cause = if is_clean { cause.chars().take(CAUSE_CHARS_MAX).collect() } else { String::new() };
             return Tried::failed(Outcome::Unreachable, Class::Unreachable, Upset { cause, ..upset });
         }

@@ -291,8 +291,9 @@ mod tests {
             r#"{"providers":{
                     "near":{"dialect":"openai-chat","base_url":"http://near","auth":"none"},
                     "far":{"dialect":"anthropic","base_url":"http://far","auth":"none"},
-                    "small":{"dialect":"openai-chat","base_url":"http://small","auth":"none"}},
-                "models":{"smart":{"targets":["far/m","near/m","small/m","tollgate/echo"],
+                    "small":{"dialect":"openai-chat","base_url":"http://small","auth":"none"},
+                    "mine":{"dialect":"openai-chat","base_url":"http://mine"}},
+                "models":{"brought":{"targets":["near/m","mine/m"]},"smart":{"targets":["far/m","near/m","small/m","tollgate/echo"],
                     "policy":{"order":"cheapest","fall_on":["rate-limit","404"],"hedge_ms":700,"ignore":["tollgate"]}}},
                 "rules":[{"when":{"model":"gpt-*"},"use":"smart"},{"when":{"tag":"no"},"deny":"not you"}],
                 "prices":{"near/m":{"input":"1","output":"2"},"far/m":{"input":"3","output":"15"},
@@ -343,6 +344,28 @@ mod tests {
         let cap = json!({"name": "spend-cap", "counts": "this key", "unit": "cost", "most": 1_000_000_000_000_u64,
             "every": "month", "held": held});
         assert_eq!(told["limits"], json!([cap]));
+    }
+
+    #[test]
+    fn a_callers_own_key_is_explained_and_not_told() {
+        let byok = json!({"mine": [{"apiKey": "a-secret"}, {"apiKey": "b-secret"}]});
+        let body = json!({"model": "brought", "max_tokens": 10, "messages": [{"role": "user", "content": "hi"}],
+            "provider": {"byok": byok}});
+        let told = explained("", &body).unwrap();
+        let targets: Vec<&Value> = told["targets"].as_array().unwrap().iter().map(|place| &place["target"]).collect();
+        assert_eq!(targets, ["near/m", "mine/m#own", "mine/m#own-2"]);
+        assert!(!told.to_string().contains("-secret"), "{told}");
+        let gateway = gateway();
+        let headers = [("x-tollgate-own-keys-only", "true")].into_iter().collect();
+        let body = Body::Whole(body.to_string().into());
+        let request = Incoming { method: "POST".to_owned(), path: String::new(), query: None, headers, body };
+        let mut record = Record::open("req_dry".to_owned(), "/v1/explain", NOW);
+        let told = explain_to(&gateway, &gateway.config.callers[0], None, &request, &mut record).unwrap();
+        let told: Value = serde_json::from_slice(&told).unwrap();
+        let why = "has no key of the caller's own, and no other may be used";
+        assert_eq!(told["left_out"], json!([{"target": "near/m", "why": why}]));
+        // The cap is on the gateway's money, of which none is spent.
+        assert_eq!(told["limits"], json!([]));
     }
 
     #[test]

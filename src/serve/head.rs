@@ -2,6 +2,7 @@
 
 use super::prepare::Job;
 use super::question::content_type;
+use crate::config::Credential;
 use crate::dialect::{Dialect, Inbound};
 use crate::host::Headers;
 use crate::platform::Platform;
@@ -21,17 +22,21 @@ const FORWARDED: &[&str] = &["traceparent", "tracestate", "idempotency-key"];
 /// Headers of a caller that an upstream of the same dialect may see besides the dialect's own.
 const FORWARDED_WITHIN: &[&str] =
     &["user-agent", "x-app", "x-stainless-", "x-claude-code-", "x-client-request-id", "x-session-"];
+/// And besides those, where it goes to the provider whose credential came along: Codex says so which of its sessions asks.
+const FORWARDED_ALONG: &[&str] = &["originator", "version", "session_id", "session-id", "thread-id", "x-codex-"];
 /// Headers of an upstream that the caller sees.
 const RETURNED: &[&str] = &["request-id", "x-request-id", "x-amzn-requestid", "x-should-retry"];
 
 impl Job<'_> {
     /// All but the credential.
-    pub(super) fn outgoing_headers(&self, dialect: Dialect, platform: Platform) -> Headers {
+    pub(super) fn outgoing_headers(&self, dialect: Dialect, platform: Platform, credential: &Credential) -> Headers {
         let same = Some(dialect) == self.dialect.dialect();
+        let along = if matches!(credential, Credential::Headers(_)) { FORWARDED_ALONG } else { &[] };
         let forwarded = |name: &str| {
             FORWARDED.contains(&name)
                 || (same
-                    && (self.dialect.forwards(name) || FORWARDED_WITHIN.iter().any(|prefix| name.starts_with(prefix))))
+                    && (self.dialect.forwards(name)
+                        || FORWARDED_WITHIN.iter().chain(along).any(|prefix| name.starts_with(prefix))))
         };
         // What is no text in every host's headers would make the upstream unreachable.
         let is_text = |value: &str| header_text(value) == value;

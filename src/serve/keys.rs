@@ -65,6 +65,8 @@ objects! {
         disabled: Option<bool>,
         models: Option<Vec<String>>,
         providers: Option<Vec<String>>,
+        own_keys: Option<bool>,
+        own_keys_only: Option<bool>,
         tags: Option<Vec<String>>,
         origins: Option<Vec<String>>,
         project: Option<String>,
@@ -95,6 +97,8 @@ written! {
         expires_at?: Option<String>,
         models?: Option<Vec<String>>,
         providers?: Option<Vec<String>>,
+        own_keys?: Option<bool>,
+        own_keys_only?: bool,
         tags?: &'a [String],
         origins?: Option<Vec<String>>,
         project?: Option<&'a str>,
@@ -187,6 +191,8 @@ fn told<'a>(name: &'a str, issued: &'a Issued) -> Told<'a> {
         expires_at: caller.expires.as_deref().and_then(instant).map(written_instant),
         models: caller.models.clone(),
         providers: caller.providers.clone(),
+        own_keys: caller.own_keys,
+        own_keys_only: caller.own_keys_only,
         tags: &caller.tags,
         origins: caller.origins.clone(),
         project: caller.project.as_deref(),
@@ -346,7 +352,7 @@ pub fn hex(key: &str) -> String {
 /// Takes over the fields that are given.
 fn apply(caller: &mut CallerDraft, asked: Asked, is_given: impl Fn(&str) -> bool) {
     let Asked { expires, expires_at, disabled, models, providers, tags, origins, project, .. } = asked;
-    let Asked { requests_per_minute, spend_cap_usd, unpriced, .. } = asked;
+    let Asked { own_keys, own_keys_only, requests_per_minute, spend_cap_usd, unpriced, .. } = asked;
     if is_given("expires") || is_given("expires_at") {
         caller.expires = expires.or(expires_at);
     }
@@ -358,6 +364,8 @@ fn apply(caller: &mut CallerDraft, asked: Asked, is_given: impl Fn(&str) -> bool
     set("disabled", &mut |caller| caller.disabled = disabled.unwrap_or_default());
     set("models", &mut |caller| caller.models.clone_from(&models));
     set("providers", &mut |caller| caller.providers.clone_from(&providers));
+    set("own_keys", &mut |caller| caller.own_keys = own_keys);
+    set("own_keys_only", &mut |caller| caller.own_keys_only = own_keys_only.unwrap_or_default());
     set("tags", &mut |caller| caller.tags = tags.clone().unwrap_or_default());
     set("origins", &mut |caller| caller.origins.clone_from(&origins));
     set("project", &mut |caller| caller.project.clone_from(&project));

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use super::door::Call;
 use super::splice::may_splice;
 use super::{Gateway, caller};
+use crate::auth::own::OwnKeys;
 use crate::config::{Caller, Reach, Target};
 use crate::dialect::{Ask, Dialect, Inbound, Label};
 use crate::error::{Error, Kind};
@@ -121,16 +122,21 @@ pub(super) async fn prepare<'a, H: Host>(
 ) -> Result<(Job<'a>, Plan), Refusal> {
     let caller = caller(gateway, request, record.started).map_err(plain)?;
     record.caller.clone_from(&caller.name);
-    let mut instead = None;
+    let (mut instead, mut own_only) = (None, false);
     loop {
         let read = read(gateway, &caller, &call, instead.as_deref(), request, record).map_err(plain)?;
-        let Request { mut job, candidates, left_out, dice, mut limits, .. } = read;
+        let Request { mut job, mut candidates, left_out, dice, mut limits, .. } = read;
+        if own_only {
+            candidates.retain(Candidate::is_own);
+            limits.retain(|due| !due.limit.is_of_gateway());
+        }
         if candidates.is_empty() && job.ask != Ask::TokenCount {
             return Err(plain(nobody(&record.model, &left_out)));
         }
         limits.retain(|due| !record.limits.contains(&due.limit.name));
         let expected = expected(&job, &candidates, &limits);
-        match admit(host, limits, expected, record).await? {
+        let may_pay = candidates.iter().any(Candidate::is_own);
+        match admit(gateway, host, limits, (expected, may_pay), record).await? {
             Place::Given(headers) => {
                 job.limits = headers;
                 let plan = Plan::new(candidates, job.policy.clone(), dice).until(job.until);
@@ -139,8 +145,9 @@ pub(super) async fn prepare<'a, H: Host>(
             // No limit says so twice, so this ends.
             Place::Elsewhere { limit, model } => {
                 record.limits.push(limit);
-                instead = Some(model);
+                (instead, own_only) = (Some(model), false);
             }
+            Place::ByOwn => own_only = true,
         }
     }
 }
@@ -207,6 +214,7 @@ pub(super) fn read<'a>(
         wishes.user.clone_from(&token.scope.user);
     }
     record.user.clone_from(&wishes.user);
+    let own = OwnKeys::of((&gateway.config, caller), dialect, &request.headers, Some(&body))?;
     let mut dice = Dice::new(record.chance);
     let asked = Asked::new(dialect, ask, &body, bytes);
     let size = Size::of(&asked);
@@ -219,12 +227,13 @@ pub(super) fn read<'a>(
         instead,
         headers: &request.headers,
         wishes: &wishes,
+        own: &own,
         asked: &asked,
         size: &size,
         now: record.started,
     };
     record.rules.clear();
-    let Laid { model, order, policy, mut candidates, left_out, behind, limits } =
+    let Laid { model, order, policy, mut candidates, left_out, behind, mut limits } =
         lay(&gateway.config, &gateway.health, &wanted, &mut dice, &mut record.rules)?;
     let sealed = seal::is_in(bytes);
     if ask == Ask::TokenCount {
@@ -266,6 +275,10 @@ pub(super) fn read<'a>(
         limits: Vec::new(),
         begun: AtomicBool::new(false),
     };
+    if !candidates.is_empty() && candidates.iter().all(Candidate::is_own) {
+        // Nobody spends the gateway's money.
+        limits.retain(|due| !due.limit.is_of_gateway());
+    }
     Ok(Request { job, model, order, candidates, left_out, limits, dice })
 }
 
@@ -286,7 +299,7 @@ const WHYS_MAX: usize = 5;
 
 /// The most that a request may cost; `None` where a price is not known. Two that are asked beside one another are both
 /// paid, and so is everyone who breaks off before another goes on.
-pub(super) fn dearest(job: &Job<'_>, candidates: &[Candidate]) -> Option<Picodollars> {
+fn dearest<'c>(job: &Job<'_>, candidates: impl Iterator<Item = &'c Candidate>) -> Option<Picodollars> {
     let (mut dearest, mut sum) = (0, 0_u64);
     for candidate in candidates {
         let Picodollars(worst) = job.size.worst(&candidate.target)?;
@@ -303,12 +316,19 @@ pub(super) fn expected(job: &Job<'_>, candidates: &[Candidate], limits: &[Due]) 
     let is_bought = limits.iter().any(|due| due.limit.unit == Unit::Cost);
     match job.ask {
         // Providers count for nothing, and where none does, we do.
-        Ask::TokenCount => Expected { cost: Some(Picodollars::default()), ..Expected::default() },
-        _ => Expected {
-            input_tokens: estimate(job.bytes.len() as u64),
-            output_tokens: job.size.output,
-            cost: if is_bought { dearest(job, candidates) } else { None },
-        },
+        Ask::TokenCount => {
+            let nothing = Some(Picodollars::default());
+            Expected { cost: nothing, cost_with_own: nothing, ..Expected::default() }
+        }
+        _ => {
+            let gateways = candidates.iter().filter(|candidate| !candidate.is_own());
+            Expected {
+                input_tokens: estimate(job.bytes.len() as u64),
+                output_tokens: job.size.output,
+                cost: if is_bought { dearest(job, gateways) } else { None },
+                cost_with_own: if is_bought { dearest(job, candidates.iter()) } else { None },
+            }
+        }
     }
 }
 
@@ -318,15 +338,27 @@ enum Place {
     Given(Vec<(&'static str, String)>),
     /// There is no room, and another model is asked for.
     Elsewhere { limit: String, model: String },
+    /// The gateway's money is spent, and whoever brought keys may spend his own.
+    ByOwn,
 }
 
-/// Takes a place under each limit, and of each the most that the request may come to.
-async fn admit<H: Host>(host: &H, limits: Vec<Due>, expected: Expected, record: &mut Record) -> Result<Place, Refusal> {
+/// Takes a place under each limit, and of each the most that the request may come to. `may_pay` is whether some targets
+/// would be paid by the caller himself.
+async fn admit<H: Host>(
+    gateway: &Gateway,
+    host: &H,
+    limits: Vec<Due>,
+    (expected, may_pay): (Expected, bool),
+    record: &mut Record,
+) -> Result<Place, Refusal> {
     let refusal = |refused: Refused| {
         let headers = refused.headers();
         (refused.error, headers)
     };
     let elsewhere = |limit: &Limit| {
+        if may_pay && limit.is_of_gateway() {
+            return Some(Place::ByOwn);
+        }
         let model = limit.instead.clone()?;
         Some(Place::Elsewhere { limit: limit.name.clone(), model })
     };
@@ -340,7 +372,10 @@ async fn admit<H: Host>(host: &H, limits: Vec<Due>, expected: Expected, record: 
     };
     if !ticket.bounds().is_empty() {
         match host.admit(ticket.bounds()).await {
-            Ok(Admission::Admitted(sums)) => headers.extend(ticket.headers(&sums)),
+            Ok(Admission::Admitted(sums)) => {
+                headers.extend(ticket.headers(&sums));
+                gateway.notice(ticket.used(&sums), None, record.started);
+            }
             Ok(Admission::Refused(sums)) => {
                 let Some(refused) = ticket.refusal(&sums) else {
                     return Err(plain(Error::new(
@@ -348,6 +383,7 @@ async fn admit<H: Host>(host: &H, limits: Vec<Due>, expected: Expected, record: 
                         "the store of the counters refused nothing in particular",
                     )));
                 };
+                gateway.notice(ticket.stands(&sums), ticket.last(&sums), record.started);
                 return elsewhere(&refused.limit).ok_or_else(|| {
                     let (error, more) = refusal(refused);
                     (error, ticket.headers(&sums).into_iter().chain(more).collect())

@@ -23,13 +23,14 @@ written! {
         upstream_id: (),
         total_cost: Option<Dollars>,
         usage: Option<Dollars>,
-        upstream_inference_cost: (),
+        /// What the caller pays himself.
+        upstream_inference_cost: Option<Dollars>,
         cache_discount: (),
         created_at: String,
         /// `provider/model`, or as it was asked for where nobody answered.
         model: &'a str,
         provider_name: Option<&'a str>,
-        /// A caller asks by the keys of the gateway.
+        /// Whether it was answered by a key of the caller's own.
         is_byok: bool,
         streamed: bool,
         cancelled: bool,
@@ -92,19 +93,21 @@ pub(super) async fn generation<H: Host>(gateway: &Gateway, host: &H, request: &I
 }
 
 fn data(receipt: &Receipt, text: String) -> Data<'_> {
-    let cost = receipt.cost_picodollars.map(|cost| Dollars(Picodollars(cost)));
+    let own = receipt.own_cost_picodollars;
+    let charged = receipt.cost_picodollars.map(|cost| cost.saturating_sub(own.unwrap_or(0)));
+    let cost = charged.map(|cost| Dollars(Picodollars(cost)));
     let target = receipt.target.as_deref();
     Data {
         id: &receipt.id,
         upstream_id: (),
         total_cost: cost,
         usage: cost,
-        upstream_inference_cost: (),
+        upstream_inference_cost: own.map(|cost| Dollars(Picodollars(cost))),
         cache_discount: (),
         created_at: written_instant(receipt.at),
         model: target.unwrap_or(&receipt.model),
         provider_name: target.map(provider),
-        is_byok: false,
+        is_byok: receipt.own_key,
         streamed: receipt.stream,
         cancelled: receipt.end == "hangup",
         finish_reason: (),

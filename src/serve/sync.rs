@@ -75,16 +75,21 @@ impl Sharing {
 impl Gateway {
     /// Whether [`Self::sync`] would do anything now.
     pub fn is_due(&self, now: Millis) -> bool {
+        self.alerts().is_due() || self.is_turn(now)
+    }
+
+    fn is_turn(&self, now: Millis) -> bool {
         let news = self.health.lock().news();
         let sharing = self.sharing();
         now >= sharing.turn_ends && (sharing.reads(now) || sharing.tells(news, now))
     }
 
-    /// Learns what others told and tells them what is new, if either is due. To be called after replies, or from time to
+    /// Learns what others told and tells them what is new, if either is due, and tells what is to be told of budgets. To be called after replies, or from time to
     /// time, and not to be waited for by a request.
     pub async fn sync<H: Host>(&self, host: &H) {
+        self.alert(host).await;
         let now = host.now();
-        if !self.is_due(now) {
+        if !self.is_turn(now) {
             return;
         }
         let random = host.random();

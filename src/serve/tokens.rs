@@ -9,6 +9,7 @@ use super::prices::fetch;
 use super::{Gateway, own_caller};
 use crate::auth::jwks::{FETCH_MS, KEPT_SECONDS, Need, SET_BYTES_MAX};
 use crate::auth::mint::{Minted, SECONDS_MAX, mint};
+use crate::auth::own::OwnKeys;
 use crate::auth::token::{Grant, Scope, Token, is_like};
 use crate::auth::{presented, same};
 use crate::config::{Caller, Issuer, Source, Trust, sha256, usd};
@@ -94,7 +95,8 @@ fn asked(gateway: &Gateway, caller: &Caller, request: &Incoming) -> Result<(Scop
         names.filter(|(_, name)| !name.contains('*')).collect()
     };
     for (index, model) in plain(&models) {
-        allowed(&gateway.config, caller, &model).map_err(|error| error.at(format!("models[{index}]")))?;
+        allowed(&gateway.config, caller, &OwnKeys::default(), &model)
+            .map_err(|error| error.at(format!("models[{index}]")))?;
     }
     for (index, origin) in plain(&origins) {
         if !caller.origins.is_empty() && !caller.is_for(&origin) {

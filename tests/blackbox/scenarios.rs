@@ -15,6 +15,7 @@ mod limits;
 mod log;
 mod media;
 mod operations;
+mod own;
 mod pairs;
 mod receipts;
 mod routing;
@@ -63,6 +64,7 @@ pub(crate) fn all() -> Suite {
         log::add,
         receipts::add,
         operations::add,
+        own::add,
         starts::add,
         changes::add,
         clients::add,

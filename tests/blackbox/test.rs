@@ -88,6 +88,20 @@ impl Test {
         client::send(self.host.address, "GET", path, &headers, "").await.whole().await
     }
 
+    /// What a path says once it is as it is to be: some hosts write after the answer.
+    pub(crate) async fn told(&self, path: &str, is: impl Fn(&Value) -> bool) -> Value {
+        let deadline = Instant::now() + SETTLING;
+        loop {
+            let reply = self.get(path).await;
+            let told = reply.json();
+            if reply.status == 200 && is(&told) {
+                return told;
+            }
+            assert!(Instant::now() < deadline, "{path}: {}", reply.text());
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// The one request that the upstream got.
     pub(crate) fn exchange(&self) -> Arc<Exchange> {
         self.upstream.exchange(&self.marker)
@@ -130,6 +144,19 @@ impl Test {
             stay
         })
         .await
+    }
+
+    /// What `GET /v1/usage` says once it is as it is to be: some hosts write after the answer.
+    pub(crate) async fn settled_by(&self, is: impl Fn(&Value) -> bool) -> Value {
+        let deadline = Instant::now() + SETTLING;
+        loop {
+            let usage = self.get("/v1/usage").await.json();
+            if is(&usage) {
+                return usage;
+            }
+            assert!(Instant::now() < deadline, "the totals do not settle: {usage}");
+            sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// The spend must be the sum of the rows.

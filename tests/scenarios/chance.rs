@@ -57,6 +57,12 @@ fn made_up(dice: &mut Dice) -> String {
     if dice.one_in(3) {
         write!(out, " settle={}", dice.below(300)).unwrap();
     }
+    if dice.one_in(6) {
+        write!(out, r#" caller={{"own_keys_only":true}}"#).unwrap();
+    }
+    if dice.one_in(4) {
+        write!(out, r#" limit=all:{{"per":"caller","usd":"{}","own_keys":true}}"#, dice.pick(&["0.05", "5"])).unwrap();
+    }
     if dice.one_in(4) {
         write!(out, " total={}", 1 + dice.below(3_000)).unwrap();
     }
@@ -83,6 +89,10 @@ fn made_up(dice: &mut Dice) -> String {
         }
         if dice.one_in(4) {
             write!(out, " slow={}", dice.below(900)).unwrap();
+        }
+        if dice.one_in(3) {
+            let (own, other) = (dice.pick(&["oa", "ob", "aa"]), dice.pick(&["ab", "ra", "ga"]));
+            write!(out, " header=x-tollgate-provider-key:{own}=own-key-of-{own},{other}=own-key-of-{other}").unwrap();
         }
         out.push('\n');
     }

@@ -168,7 +168,7 @@ fn a_browser_is_told_of_the_origins_that_any_caller_lists_and_needs_no_key_for_i
     let wants = [
         ("origin", "https://app.example.com"),
         ("access-control-request-method", "POST"),
-        ("access-control-request-headers", "authorization,content-type"),
+        ("access-control-request-headers", "authorization,content-type,x-tollgate-key,x-tollgate-provider-key"),
     ];
     for path in ["/v1/chat/completions", "/v1beta/models/m:generateContent", "/v1/models", "/v1/explain", "/v1/usage"] {
         let told = ask(path, &wants);
@@ -177,7 +177,7 @@ fn a_browser_is_told_of_the_origins_that_any_caller_lists_and_needs_no_key_for_i
             (told.status, header("access-control-allow-origin").as_deref()),
             (200, Some("https://app.example.com"))
         );
-        assert_eq!(header("access-control-allow-headers").as_deref(), Some("authorization,content-type"));
+        assert_eq!(header("access-control-allow-headers").as_deref(), Some(wants[2].1));
         assert!(header("access-control-allow-methods").unwrap().contains("POST"));
         assert!(header("vary").unwrap().starts_with("origin"));
     }
@@ -289,6 +289,30 @@ fn a_key_is_made_shown_once_and_good_at_once_for_what_it_was_made_for() {
     let kept = office.world.remembered.borrow().get("keys").unwrap().0.clone();
     assert!(!String::from_utf8_lossy(&kept).contains(&key));
     assert_ne!(office.make(&json!({"name": "b"})), key);
+}
+
+#[test]
+fn a_key_may_be_made_for_callers_who_have_their_own_of_providers() {
+    let office = Office::open();
+    let key = office.make(&json!({"name": "app", "own_keys": false, "own_keys_only": true}));
+    let (status, why) = office.chat(&key, "cheap");
+    assert_eq!(status, 400);
+    assert!(why.contains("no key of the caller's own"), "{why}");
+    let told = office.ask("GET", "/v1/keys/app", &Value::Null).body;
+    assert_eq!((&told["data"]["own_keys"], &told["data"]["own_keys_only"]), (&json!(false), &json!(true)));
+    let brings = || {
+        let bearer = format!("Bearer {key}");
+        let headers = [("authorization", bearer.as_str()), ("x-tollgate-provider-key", "openai=a-key")];
+        let body = json!({"model": "cheap", "messages": [{"role": "user", "content": "hi"}]});
+        ask(&office.gateway, &office.world, ("POST", "/v1/chat/completions"), &headers, &body).status
+    };
+    assert_eq!(brings(), 403);
+    office.ask("PATCH", "/v1/keys/app", &json!({"own_keys": null, "own_keys_only": null}));
+    assert_eq!(office.chat(&key, "cheap").0, 200);
+    assert_ne!(brings(), 403);
+    // By the name of a secret somebody could ask by whichever the host has.
+    let named = json!({"name": "b", "provider_keys": [{"provider": "openai", "secret": "OPENAI_API_KEY"}]});
+    assert_eq!(office.ask("POST", "/v1/keys", &named).status, 400);
 }
 
 #[test]

@@ -29,6 +29,7 @@ mod quirks;
 mod receipts;
 mod script;
 mod tokens;
+mod webhook;
 mod world;
 
 use std::cell::RefCell;
@@ -42,7 +43,7 @@ use tollgate::auth::Keyless;
 use tollgate::config::{Config, Draft};
 use tollgate::dialect::Inbound;
 use tollgate::host::{Body, Headers, Incoming, Millis, ReplyBody};
-use tollgate::receipt::Receipt;
+use tollgate::receipt::{Receipt, Share};
 use tollgate::relay::pump;
 use tollgate::serve::{Gateway, serve};
 use tollgate::wire::json::parse;
@@ -123,8 +124,35 @@ fn limits_refuse_without_a_trace() {
 }
 
 #[test]
+fn a_callers_own_keys_are_for_their_providers_and_paid_by_the_caller() {
+    check("own");
+}
+
+#[test]
 fn what_an_answer_cost_is_known_or_said_to_be_unknown() {
     check("costs");
+}
+
+/// Codex with an account of ChatGPT says more of itself than its token, to whom that belongs and to nobody else.
+#[test]
+fn what_says_who_a_client_is_goes_along_with_its_own_credential_only() {
+    let run = Run::of(&Scenario::read(
+        r#"route ra/m
+        with provider=ra:{"pass_through":true}
+        ra status=429 failure
+        ra answer
+        ask openai-responses header=`x-tollgate-key:the key of ci` header=`authorization:Bearer own-key-of-ra` header=chatgpt-account-id:own-key-of-ra2 header=originator:codex_cli_rs header=x-codex-window-id:w header=x-other:1"#,
+    ));
+    run.check("a subscription");
+    let heads = run.world.heads.borrow();
+    let told = |at: usize| {
+        let named =
+            ["authorization", "chatgpt-account-id", "originator", "x-codex-window-id", "x-other", "x-tollgate-key"];
+        named.map(|name| heads[at].1.get(name).unwrap_or("-").to_owned()).join(", ")
+    };
+    assert_eq!(heads.len(), 2);
+    assert_eq!(told(0), "Bearer own-key-of-ra, own-key-of-ra2, codex_cli_rs, w, -, -");
+    assert_eq!(told(1), "Bearer the key of ra, -, -, -, -, -");
 }
 
 /// Codex tries a WebSocket first, and of all refusals understands this one at once.
@@ -234,18 +262,23 @@ impl Run {
             let mut abandoned = 0;
             for attempt in line["attempts"].as_array().unwrap() {
                 let Some(cost) = attempt["cost_picodollars"].as_i64().filter(|cost| *cost > 0) else { continue };
-                let other = attempt["target"].as_str().unwrap();
+                let other = attempt["target"].as_str().unwrap().split('#').next().unwrap();
                 *counted.entry(format!("usage/ci/2026-11-21/cost_picodollars/{other}")).or_default() += cost;
+                if attempt["own_key"] == true {
+                    *counted.entry(format!("usage/ci/2026-11-21/own_cost_picodollars/{other}")).or_default() += cost;
+                }
                 abandoned += cost;
             }
+            // What the caller pays himself is no money of the gateway.
+            let own_cost = line["own_cost_picodollars"].as_i64().unwrap_or(0);
             let Some(target) = line["target"].as_str() else {
-                spent += abandoned;
+                spent += abandoned - own_cost;
                 assert_eq!(line["cost_picodollars"].as_i64().unwrap_or(0), abandoned, "{name}: paid without an answer");
                 continue;
             };
             assert_eq!(told.settled.len(), 1, "{name}: an answer was not settled");
             let cost = line["cost_picodollars"].as_i64();
-            spent += cost.unwrap_or(0);
+            spent += cost.map_or(0, |cost| cost - own_cost);
             unpriced += i32::from(cost.is_none());
             // The line is of all who told part of the answer; the counters are of each.
             let parts = line["parts"].as_array();
@@ -258,6 +291,9 @@ impl Run {
                 let own = part["cost_picodollars"].as_i64().map(|cost| cost - parts.map_or(abandoned, |_| 0));
                 count("requests", 1);
                 count("cost_picodollars", own.unwrap_or(0));
+                if part["own_key"] == true {
+                    count("own_cost_picodollars", own.unwrap_or(0));
+                }
                 count("unpriced_requests", i64::from(own.is_none()));
                 let is_last = parts.is_none_or(|parts| number + 1 == parts.len());
                 count("cut_requests", i64::from(!is_last || line["end"] != "complete"));
@@ -289,10 +325,17 @@ impl Run {
             assert_eq!(counters.get(counter).copied().unwrap_or(0), *total, "{name}: {counter}");
         }
         self.check_receipts(name);
+        self.check_secrets(name);
         // Another model may be asked without a limit that has no room.
         let is_elsewhere = self.replies.iter().any(|told| told.line["limits"].is_array());
         if counters.keys().any(|counter| counter.starts_with("hold/")) && !is_elsewhere {
-            assert_eq!(settled, self.world.admitted.get(), "{name}: what was admitted is not what was settled");
+            let admitted = self.world.admitted.get();
+            // For whoever pays himself no limit may be left that counts him.
+            let has_own =
+                |told: &Told| told.line["attempts"].as_array().unwrap().iter().any(|one| one["own_key"] == true);
+            let free = self.replies.iter().filter(|told| has_own(told)).count() as u32;
+            let is_sum = admitted <= settled && settled <= admitted + free;
+            assert!(is_sum, "{name}: {admitted} were admitted and {settled} were settled");
         }
     }
 
@@ -312,7 +355,7 @@ impl Run {
             let receipt: Receipt = parse(text).unwrap();
             assert_eq!((receipt.caller.as_str(), receipt.id.as_str()), (caller.as_str(), id.as_str()), "{name}");
             let day = "2026-11-21";
-            for (target, share) in receipt.shares() {
+            for Share { target, sums: share, .. } in receipt.shares() {
                 for (field, add) in [
                     ("requests", share.requests),
                     ("input_tokens", share.input_tokens),
@@ -321,6 +364,7 @@ impl Run {
                     ("output_tokens", share.output_tokens),
                     ("reasoning_tokens", share.reasoning_tokens),
                     ("cost_picodollars", share.cost_picodollars),
+                    ("own_cost_picodollars", share.own_cost_picodollars),
                     ("unpriced_requests", share.unpriced_requests),
                     ("cut_requests", share.cut_requests),
                 ] {
@@ -335,6 +379,21 @@ impl Run {
         assert_eq!(sums, totals, "{name}: the totals are not the sum of the receipts");
         let settled = self.replies.iter().filter(|told| told.line["end"] != "refused").count();
         assert_eq!(receipts.len(), settled, "{name}: not every request has a receipt");
+    }
+
+    /// What a caller brought is told to nobody but its provider, which [`Scripted`] holds, and kept nowhere.
+    fn check_secrets(&self, name: &str) {
+        let kept = [
+            format!("{:?}", self.world.receipts.borrow()),
+            format!("{:?}", self.world.counters.borrow()),
+            format!("{:?}", self.world.remembered.borrow()),
+        ];
+        let told = self.replies.iter().flat_map(|told| {
+            [told.line.to_string(), format!("{:?}", told.headers), String::from_utf8_lossy(&told.body()).into_owned()]
+        });
+        for text in kept.into_iter().chain(told) {
+            assert!(!text.contains("own-key-of-"), "{name}: a caller's own key is in {text}");
+        }
     }
 
     fn told(&self) -> String {
@@ -497,11 +556,13 @@ async fn asked(gateway: &Gateway, world: Rc<World>, ask: &Ask) -> Told {
     world.until(ask.at).await;
     let host = Scripted { gone_at: ask.gone_at, slow_ms: ask.slow_ms, ..Scripted::new(world.clone()) };
     let own = ask.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let is_shown = ask.headers.iter().any(|(name, _)| name == "x-tollgate-key");
+    let key = (!is_shown).then_some(("authorization", "Bearer the key of ci"));
     let request = Incoming {
         method: "POST".to_owned(),
         path: ask.path.clone(),
         query: ask.query.map(str::to_owned),
-        headers: [("authorization", "Bearer the key of ci")].into_iter().chain(own).collect(),
+        headers: key.into_iter().chain(own).collect(),
         body: Body::Whole(ask.body.clone().into()),
     };
     let reply = serve(gateway, &host, request).await;
@@ -581,6 +642,9 @@ fn gateway(scenario: &Scenario) -> Gateway {
     for (name, fields) in &scenario.settings.providers {
         merge(&mut draft["providers"][name], fields);
     }
+    for fields in &scenario.settings.caller {
+        merge(&mut draft["callers"]["ci"], fields);
+    }
     for (name, fields) in &scenario.settings.limits {
         draft["limits"][name] = fields.clone();
     }
@@ -588,7 +652,8 @@ fn gateway(scenario: &Scenario) -> Gateway {
         merge(&mut draft["prices"][model], fields);
     }
     let draft = Draft::from_json(Some(&draft.to_string())).expect("a configuration");
-    let secret = |name: &str| name.contains(" key of ").then(|| name.to_owned());
+    let is_set = |name: &str| name.contains(" key of ") || name.starts_with("own-key-of-");
+    let secret = |name: &str| is_set(name).then(|| name.to_owned());
     Gateway::new(Config::compile(&draft, secret).expect("no mistake"), Keyless::Refused)
 }
 

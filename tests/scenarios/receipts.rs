@@ -18,8 +18,9 @@ fn gateway() -> Gateway {
         "callers": {"ann": {"secret": "ANN", "spend_cap_usd": "5"}, "ben": {"secret": "BEN"},
             "boss": {"secret": "BOSS", "admin": true}},
         "limits": {"daily": {"per": "caller", "when": {"caller": "ann"}, "usd": "1", "every": "day"}},
-        "providers": {"up": {"dialect": "openai-chat", "base_url": "http://up/v1", "auth": "none"}},
-        "prices": {"up/m": {"input": "2", "output": "10"}, "up/n": {"input": "1", "output": "1"}},
+        "providers": {"up": {"dialect": "openai-chat", "base_url": "http://up/v1", "auth": "none"},
+            "own": {"dialect": "openai-chat", "base_url": "http://own/v1"}},
+        "prices": {"own/m": {"input": "2", "output": "10"}, "up/m": {"input": "2", "output": "10"}, "up/n": {"input": "1", "output": "1"}},
         "receipts": {"days": 2},
     });
     let draft = Draft::from_json(Some(&draft.to_string())).unwrap();
@@ -132,6 +133,43 @@ fn a_receipt_is_told_to_its_caller_alone_and_as_long_as_it_is_kept() {
 }
 
 #[test]
+fn what_a_caller_paid_himself_is_told_apart_from_the_gateways_money() {
+    let place = Place::new();
+    place.ask("ann", json!({}), (10, 3));
+    let usage = json!({"prompt_tokens": 100, "completion_tokens": 0, "total_tokens": 100});
+    let answer = json!({"id": "c", "object": "chat.completion", "created": 1, "model": "m", "usage": usage,
+        "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "yes"}}]});
+    place.world.answer_whole("own", &answer.to_string());
+    let body = json!({"model": "own/m", "messages": [{"role": "user", "content": "?"}]}).to_string();
+    let headers = [("authorization", "Bearer ann"), ("x-tollgate-provider-key", "own=own-key-of-own")];
+    let told = place.request("POST", "/v1/chat/completions", &headers, &body);
+    let id = told.headers.get("x-tollgate-id").unwrap();
+    let data = place.get("ann", &format!("/v1/generation?id={id}")).json()["data"].clone();
+    assert_eq!((&data["is_byok"], &data["total_cost"]), (&json!(true), &json!(0)));
+    assert_eq!((&data["upstream_inference_cost"], &data["receipt"]["own_key"]), (&json!(0.0002), &json!(true)));
+    assert!(!data.to_string().contains("own-key-of"), "{data}");
+    let data = place.get("ann", "/v1/key").json()["data"].clone();
+    assert_eq!((&data["usage"], &data["byok_usage"]), (&json!(0.00005), &json!(0.0002)));
+    assert_eq!((&data["usage_daily"], &data["byok_usage_monthly"]), (&json!(0.00005), &json!(0.0002)));
+    assert_eq!(data["limit_remaining"], json!(0.99995), "the day's dollar is the gateway's");
+    let row = place.get("ann", "/v1/report?group_by=provider").json()["results"][0].clone();
+    assert_eq!((&row["provider"], &row["total_cost"]), (&json!("own"), &json!(0)));
+    assert_eq!((&row["market_cost"], &row["own_cost_picodollars"]), (&json!(0.0002), &json!(200_000_000)));
+    let report = |query: &str| place.get("ann", &format!("/v1/report?{query}")).json()["results"].clone();
+    let told = report("group_by=credential_type");
+    let rows: Vec<_> =
+        told.as_array().unwrap().iter().map(|row| (&row["credential_type"], &row["market_cost"])).collect();
+    assert_eq!(rows, [(&json!("byok"), &json!(0.0002)), (&json!("system"), &json!(0.00005))]);
+    assert_eq!(report("group_by=provider&credential_type=byok"), json!([row]));
+    // Whoever has no key of it is shown none of its models.
+    let listed =
+        |headers: &[(&str, &str)]| place.request("GET", "/v1/models", headers, "").text().contains("\"own/m\"");
+    assert!(listed(&headers) && !listed(&headers[..1]));
+    let shown = |headers: &[(&str, &str)]| place.request("GET", "/v1/models/own/m", headers, "").status;
+    assert_eq!((shown(&headers), shown(&headers[..1])), (200, 404));
+}
+
+#[test]
 fn a_report_says_by_whatever_it_is_grouped_what_the_receipts_sum_to() {
     let place = Place::new();
     place.ask("ann", json!({"user": "u1"}), (10, 3));
@@ -149,7 +187,7 @@ fn a_report_says_by_whatever_it_is_grouped_what_the_receipts_sum_to() {
     let row = |of: (&str, Value), cost: Value, requests: u64, (input, output): (u64, u64)| {
         let mut row = json!({"total_cost": cost, "market_cost": cost, "input_tokens": input, "output_tokens": output,
             "cached_input_tokens": 0, "cache_creation_input_tokens": 0, "reasoning_tokens": 0, "request_count": requests,
-            "unpriced_requests": 0, "cut_requests": 0,
+            "unpriced_requests": 0, "cut_requests": 0, "own_cost_picodollars": 0,
             "cost_picodollars": (cost.as_f64().unwrap() * 1e12).round() as u64});
         row[of.0] = of.1;
         row
@@ -209,7 +247,7 @@ fn a_report_says_by_whatever_it_is_grouped_what_the_receipts_sum_to() {
     assert_eq!(report(&format!("{dates}&group_by=model&tags=b,c&tags_match=all")), json!([]));
     let daily = report(&format!("{dates}&group_by=model&date_part=day"));
     assert_eq!((&daily[2]["day"], &daily[2]["model"]), (&json!("2026-11-22"), &json!("up/m")));
-    assert_eq!(place.get("ann", "/v1/report?credential_type=byok").status, 400);
+    assert_eq!(place.get("ann", "/v1/report?credential_type=own").status, 400);
     // Users and tags reach back as far as receipts do, and the answer says so.
     let told = place.get("ann", "/v1/report?start_date=2026-11-01&group_by=user").json();
     assert_eq!(told["since"], "2026-11-20T12:00:00Z");
@@ -222,12 +260,12 @@ fn a_table_comes_for_spreadsheets_too_and_runs_nothing_there() {
     let told = place.get("ann", "/v1/report?group_by=user&format=csv");
     assert!(told.headers.get("content-type").unwrap().starts_with("text/csv"));
     let head = "user,total_cost,market_cost,input_tokens,output_tokens,cached_input_tokens,cache_creation_input_tokens,\
-reasoning_tokens,request_count,cost_picodollars,unpriced_requests,cut_requests";
-    let row = "\"'=cmd|'/c calc'!A1\",0.00005,0.00005,10,3,0,0,0,1,50000000,0,0";
+reasoning_tokens,request_count,cost_picodollars,unpriced_requests,cut_requests,own_cost_picodollars";
+    let row = "\"'=cmd|'/c calc'!A1\",0.00005,0.00005,10,3,0,0,0,1,50000000,0,0,0";
     assert_eq!(told.text(), format!("{head}\r\n{row}\r\n"));
     let headers = [("authorization", "Bearer ann"), ("accept", "text/csv, */*;q=0.1")];
     let told = place.request("GET", "/v1/usage", &headers, "");
-    assert_eq!(told.text().lines().nth(1), Some("2026-11-21,up/m,1,10,0,0,3,0,50000000,0,0"));
+    assert_eq!(told.text().lines().nth(1), Some("2026-11-21,up/m,1,10,0,0,3,0,50000000,0,0,0"));
 }
 
 #[test]

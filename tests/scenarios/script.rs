@@ -59,6 +59,8 @@ pub struct Settings {
     pub policy: Option<Value>,
     pub policies: Option<Value>,
     pub rules: Vec<Value>,
+    /// Fields of the caller over the usual ones.
+    pub caller: Vec<Value>,
     /// By name, of `[limits]`.
     pub limits: Vec<(String, Value)>,
     /// Fields of providers, and of prices, over the usual ones.
@@ -181,6 +183,7 @@ fn set(settings: &mut Settings, words: &[String]) {
             ("rule", rule) => settings.rules.push(json(rule)),
             ("provider", fields) => settings.providers.push(of(fields)),
             ("price", fields) => settings.prices.push(of(fields)),
+            ("caller", fields) => settings.caller.push(json(fields)),
             ("limit", fields) => settings.limits.push(of(fields)),
             ("brief", _) => settings.brief = true,
             _ => panic!("{word}?"),

@@ -25,12 +25,14 @@ const ISSUER: &str = "https://id.example.com/";
 fn office() -> Gateway {
     gateway(&json!({
         "media": {"hosts": ["http://files"]},
-        "providers": {"up": {"dialect": "openai-chat", "base_url": "http://up", "auth": "none", "models": ["small", "large"]}},
+        "providers": {"up": {"dialect": "openai-chat", "base_url": "http://up", "auth": "none", "models": ["small", "large"]},
+            "own": {"dialect": "openai-chat", "base_url": "http://own", "secret": "no secret", "models": ["large"]}},
         "models": {"cheap": {"targets": ["tollgate/echo"]}, "other": {"targets": ["tollgate/echo"]}, "dear": {"targets": ["up/large"]}},
-        "prices": {"up/large": {"input": "0", "output": "1000"}},
+        "prices": {"up/large": {"input": "0", "output": "1000"}, "own/large": {"input": "0", "output": "1000"}},
         "callers": {
             "app": {"secret": "the key of app", "models": ["cheap", "dear"], "origins": ["https://*.example.com"], "tags": ["own"], "admin": true},
             "mobile": {"models": ["cheap"]},
+            "open": {"secret": "the key of open"},
             "off": {"disabled": true},
         },
         "tokens": {
@@ -329,6 +331,19 @@ fn what_a_token_may_cost_and_how_often_it_may_ask_is_counted_for_it_alone() {
     let kept = counters.keys().filter(|name| name.contains("token-")).all(|name| name.starts_with("rate/token:app:"));
     assert!(kept, "{counters:?}");
     drop(counters);
+
+    // Whoever pays.
+    world.answer_whole("own", &answer.to_string());
+    let made = make(&gateway, &world, "the key of open", &json!({"max_cost_usd": "0.006"})).body;
+    let bearer = format!("Bearer {}", made["token"].as_str().unwrap());
+    let own = || {
+        let headers = [("authorization", bearer.as_str()), ("x-tollgate-provider-key", "own=sk-brought")];
+        let body = json!({"model": "own/large", "max_tokens": 5, "messages": [{"role": "user", "content": "hi"}]});
+        ask(&gateway, &world, ("POST", "/v1/chat/completions"), &headers, &body)
+    };
+    let first = own();
+    assert_eq!((first.status, &first.line["own_key"]), (200, &json!(true)), "{} {}", first.body, first.line);
+    assert_eq!((own().status, own().headers.get("x-tollgate-limit")), (402, Some("token-max-cost")));
 
     // A limit of the configuration counts each too, and nobody who comes with a key.
     let few = json!({"tags": ["few"]});

@@ -191,6 +191,14 @@ impl Host for Scripted {
         for (name, value) in request.headers.iter().filter(|(_, value)| value.contains("key of ")) {
             assert!(value.ends_with(&format!("key of {target}")), "{name}: {value} was sent to {target}");
         }
+        for text in [&request.url, &*String::from_utf8_lossy(&request.body)] {
+            assert!(!text.contains("own-key-of-"), "a caller's own key was sent in {text}");
+        }
+        for (name, value) in request.headers.iter().filter(|(_, value)| value.contains("own-key-of-")) {
+            let is_its =
+                value.trim_end_matches(|c: char| c.is_ascii_digit()).ends_with(&format!("own-key-of-{target}"));
+            assert!(is_its, "{name}: {value} was sent to {target}");
+        }
         assert!(request.method == Method::Post || request.body.is_empty(), "a GET has a body");
         let is_file = FILES.contains(&target);
         if is_file {

@@ -7,8 +7,10 @@
 #![expect(unreachable_pub, reason = "a test has no outside")]
 
 mod clock;
+mod ledger;
 mod properties;
 mod run;
+mod shards;
 mod table;
 mod upstreams;
 

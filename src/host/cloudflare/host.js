@@ -90,7 +90,7 @@ export const kept = (namespace, key, seconds) => namespace.get(key, { type: "arr
 
 export const keep = (namespace, key, value, seconds) => namespace.put(key, value, { expirationTtl: seconds });
 
-// What is kept under all keys that begin with `prefix`, but for those that end in `except`: a JSON list of texts.
+// All keys that begin with `prefix`, but for those that end in `except`, each followed by what it holds: a JSON list of texts.
 export async function texts(namespace, prefix, except) {
   const texts = [];
   let cursor;
@@ -99,7 +99,7 @@ export async function texts(namespace, prefix, except) {
     const names = page.keys.map(({ name }) => name).filter((name) => !name.endsWith(except));
     while (names.length) {
       const some = await namespace.get(names.splice(0, 100)); // what one bulk read may ask for
-      texts.push(...[...some.values()].filter((text) => text !== null));
+      texts.push(...[...some].filter(([, text]) => text !== null).flat());
     }
     cursor = page.list_complete ? undefined : page.cursor;
   } while (cursor);

@@ -65,7 +65,10 @@ impl Store {
             let hint = if is_locked { "is another tollgate running? " } else { "" };
             unusable(format!("{error}; {hint}--store names another file"))
         })?;
-        let file = Arc::new(File { log: Mutex::new(Log { connection, writes: 0 }), waiting: Mutex::default() });
+        let file = Arc::new(File {
+            log: Mutex::new(Log { connection, writes: 0, swept: String::new() }),
+            waiting: Mutex::default(),
+        });
         let counters = Mutex::new(Counters { kept, ..Counters::default() });
         Ok(Self { counters, memory: Memory::default(), receipts: Mutex::default(), file: Some(file) })
     }
@@ -181,6 +184,13 @@ impl Receipts {
     }
 }
 
+const TABLES: &str = "
+    create table if not exists counters (name text primary key, total integer not null) strict, without rowid;
+    create table if not exists remembered (key text primary key, value blob not null, until integer not null) strict;
+    create table if not exists receipts (caller text not null, id text not null, text text not null, primary key (caller, id))
+        strict, without rowid;
+";
+
 fn load(path: &Path) -> rusqlite::Result<(Connection, BTreeMap<String, i64>)> {
     let connection = Connection::open(path)?;
     // One process owns the file, since it decides from memory. A write-ahead log survives the process at once, and
@@ -190,11 +200,10 @@ fn load(path: &Path) -> rusqlite::Result<(Connection, BTreeMap<String, i64>)> {
          pragma journal_mode = wal;
          pragma synchronous = normal;
          pragma wal_autocheckpoint = 0;
-         create table if not exists counters (name text primary key, total integer not null) strict, without rowid;
-         create table if not exists remembered (key text primary key, value blob not null, until integer not null) strict;
-         create table if not exists receipts (caller text not null, id text not null, text text not null, unique (caller, id)) strict;
-         begin immediate; commit;",
+         begin immediate;",
     )?;
+    connection.execute_batch(TABLES)?;
+    connection.execute_batch("commit")?;
     let kept = connection
         .prepare("select name, total from counters")?
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
@@ -213,6 +222,8 @@ struct Log {
     connection: Connection,
     /// Since the log was last brought into the file.
     writes: u32,
+    /// The caller whose old receipts were deleted last.
+    swept: String,
 }
 
 #[derive(Default)]
@@ -225,8 +236,9 @@ struct Waiting {
 /// A write takes a few pages of 4 KiB, so the log stays below some 8 MiB.
 const CHECKPOINT_WRITES: u32 = 256;
 
-/// So many receipts come before it is asked whether the first are too old.
-const SWEEP_RECEIPTS: i64 = 64;
+/// After so many writes the next caller's old receipts are deleted, and so many of them that they end faster than they come.
+const SWEEP_WRITES: u32 = 64;
+const SWEEP_RECEIPTS: u32 = 4 * SWEEP_WRITES;
 
 impl File {
     /// Resolves when `adds` and `receipt` are in the log. To write takes some 20 µs, less than to wake a thread for it; while
@@ -264,6 +276,10 @@ impl File {
                 let mut waiting = self.waiting();
                 waiting.adds.extend(adds);
                 waiting.receipts.extend(receipts);
+            } else if let Some(last) = receipts.last().filter(|_| log.writes % SWEEP_WRITES == SWEEP_WRITES - 1)
+                && let Err(error) = log.sweep(&last.oldest)
+            {
+                eprintln!("store: {error}; receipts that are too old stay for now");
             }
             log.writes = log.writes.saturating_add(1);
             is_due |= log.writes == CHECKPOINT_WRITES;
@@ -333,31 +349,40 @@ impl File {
     }
 }
 
+impl Log {
+    /// Deletes what is older than `oldest` of the caller after the last one, by name; of the first after the last.
+    fn sweep(&mut self, oldest: &str) -> rusqlite::Result<()> {
+        let next = "select caller from receipts where caller > ?1 order by caller limit 1";
+        let next = self.connection.prepare_cached(next)?.query_row([&self.swept], |row| row.get(0)).optional()?;
+        self.swept = next.unwrap_or_default();
+        let mut old = self.connection.prepare_cached(
+            "delete from receipts where caller = ?1 and id in
+             (select id from receipts where caller = ?1 and id < ?2 order by id limit ?3)",
+        )?;
+        old.execute((&self.swept, oldest, SWEEP_RECEIPTS)).map(drop)
+    }
+}
+
+/// All or nothing. What several add to one counter is added once.
 fn write(connection: &mut Connection, adds: &[Add], receipts: &[Kept]) -> rusqlite::Result<()> {
+    let mut sums: BTreeMap<&str, i64> = BTreeMap::new();
+    for Add { counter, add, .. } in adds {
+        let sum = sums.entry(counter).or_default();
+        *sum = sum.saturating_add(*add);
+    }
     let transaction = connection.transaction()?;
     {
         // A sum that leaves the integers is a float, which the cast brings back to the nearest one.
         let mut statement = transaction.prepare_cached(
             "insert into counters (name, total) values (?1, ?2) on conflict (name) do update set total = cast(total + ?2 as integer)",
         )?;
-        for add in adds {
-            statement.execute((&add.counter, add.add))?;
+        for sum in sums {
+            statement.execute(sum)?;
         }
-    }
-    if let Some(last) = receipts.last() {
         let mut statement = transaction
             .prepare_cached("insert into receipts (caller, id, text) values (?1, ?2, ?3) on conflict do nothing")?;
         for Kept { caller, id, text, .. } in receipts {
             statement.execute((caller, id, text))?;
-        }
-        if transaction.last_insert_rowid() % SWEEP_RECEIPTS == 0 {
-            // The first rows are the oldest. Four times as many go as have come, so that a shorter time is soon kept to, and
-            // no write is long.
-            let mut statement = transaction.prepare_cached(
-                "delete from receipts where rowid in
-                 (select rowid from (select rowid, id from receipts order by rowid limit ?1) where id < ?2)",
-            )?;
-            statement.execute((SWEEP_RECEIPTS * 4, &last.oldest))?;
         }
     }
     transaction.commit()
@@ -417,7 +442,7 @@ mod tests {
             assert_eq!(list(Ids::between(20, 11), 9), Vec::<String>::new());
             assert_eq!(list(Ids::one(&id(20, [0, 7])), 9), ["a 20"]);
             assert_eq!(store.totals("usage/"), [("usage/a/x".to_owned(), 1)]);
-            for at in 30..30 + 2 * Millis::try_from(SWEEP_RECEIPTS).unwrap() {
+            for at in 30..30 + 2 * Millis::from(SWEEP_RECEIPTS) {
                 store.settle(Vec::new(), receipt("a", at, 20)).await;
             }
             let list = |caller| store.receipts(caller, &Ids::between(0, 999), 2).unwrap();
@@ -431,8 +456,7 @@ mod tests {
     #[test]
     fn a_sum_beyond_all_numbers_stays_the_largest_and_holds_nothing_up() {
         let mut connection = Connection::open_in_memory().unwrap();
-        let table = "create table counters (name text primary key, total integer not null) strict, without rowid";
-        connection.execute_batch(table).unwrap();
+        connection.execute_batch(TABLES).unwrap();
         let add = |counter: &str, add| Add { counter: counter.to_owned(), add, expires: None };
         write(&mut connection, &[add("a", i64::MAX), add("a", i64::MAX), add("b", 1), add("b", 1)], &[]).unwrap();
         let total = |name| {

@@ -53,7 +53,7 @@ impl Health {
     /// Our own shard, the newest of the others behind it. `owner` is ours.
     pub fn tell(&mut self, owner: u64, now: Millis) -> Vec<u8> {
         self.news = News::None;
-        let courses = self.courses.iter().map(|(key, course)| (*key, &**course));
+        let courses = self.courses.iter().map(|(key, course)| (*key, &**course)).filter(|(key, _)| !key.is_own);
         let mut heard: Vec<(Key, &Course)> =
             courses.filter(|(_, course)| course.heard_at.saturating_add(SHARD_MS) > now).collect();
         heard.sort_by_key(|(_, course)| std::cmp::Reverse(course.heard_at));
@@ -154,8 +154,8 @@ fn write_shard<'a>(
     shard
 }
 
-fn write_course(Key(key): Key, course: &Course, out: &mut Vec<u8>) {
-    out.extend_from_slice(&key.to_le_bytes());
+fn write_course(key: Key, course: &Course, out: &mut Vec<u8>) {
+    out.extend_from_slice(&key.hash.to_le_bytes());
     let (state, since, rest_ms) = match course.breaker {
         Breaker::Closed { .. } => (CLOSED, 0, 0),
         Breaker::Open { until, rest_ms } => (OPEN, until, rest_ms),
@@ -220,7 +220,7 @@ fn read_shard(rest: &mut &[u8], now: Millis) -> Option<Shard> {
 
 /// Nothing that is told holds a target back for longer than what is seen here would.
 fn read_course(rest: &mut &[u8], now: Millis) -> Option<(Key, Course)> {
-    let key = Key(read_key(rest)?);
+    let key = Key::told(read_key(rest)?);
     let mut course = Course {
         age: read_number(rest)?.min(age(now)),
         answered: read_count(rest)?,
@@ -488,6 +488,26 @@ mod tests {
         assert_eq!(reader.hear(&document, 1, NOW - 2 * AHEAD_MS), Heard::default());
         assert_eq!(reader.hear(&document, 1, NOW + SHARD_MS), Heard::default());
         assert_eq!(reader.standing(key(), NOW), Standing::Up);
+    }
+
+    #[test]
+    fn others_hear_nothing_of_callers_own_keys() {
+        let (own, mut health) = (Key::of_own("openai", "m", [7; 8]), Health::default());
+        health.begin(own, NOW);
+        health.end(own, Verdict::Unpaid, Caution::default(), NOW);
+        health.pause(own, 9_000, Caution::default(), NOW);
+        assert!(matches!(health.standing(own, NOW), Standing::Resting(_)));
+        assert_eq!(health.standing(Key::of("openai", "m", 0), NOW), Standing::Up, "nor does the gateway's");
+        assert_eq!(health.news(), News::None);
+        assert_eq!(health.tell(1, NOW), Health::default().tell(1, NOW));
+        // However many there are, what is known of the gateway's stays.
+        health.end(key(), Verdict::Unpaid, Caution::default(), NOW - 3_600_000);
+        let known = health.known(key()).map(|course| course.resting_until);
+        for digest in 0..3 * COURSES_MAX as u64 {
+            health.end(Key::of_own("openai", "m", digest.to_le_bytes()), Verdict::Failed, Caution::default(), NOW);
+        }
+        assert!(known.is_some() && health.courses.len() <= COURSES_MAX);
+        assert_eq!(health.known(key()).map(|course| course.resting_until), known);
     }
 
     #[test]

@@ -1,9 +1,6 @@
 //! What is told of requests that are over: receipts, reports, and what a key has left.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
 
 use super::add_callers;
 use crate::answer::Answer;
@@ -24,7 +21,7 @@ async fn receipt(test: Test, caller: Dialect) {
         let reply = test.answer(caller, &request(caller, "up-openai/text", &test.prompt())).await;
         let id = reply.header("x-tollgate-id").expect("every answer has an id").to_owned();
         let path = format!("/v1/generation?id={id}");
-        let data = told(&test, &path, |told| told["data"].is_object()).await["data"].clone();
+        let data = test.told(&path, |told| told["data"].is_object()).await["data"].clone();
         let line = test.log_line(Some(&id)).await;
         let mut receipt = data["receipt"].clone();
         receipt["event"] = json!("request");
@@ -52,10 +49,10 @@ async fn report(test: Test) {
         rows.iter().map(|row| (row[name].clone(), row["request_count"].clone())).collect()
     };
     let expected = [(json!("one"), json!(2)), (json!("two"), json!(1))];
-    told(&test, "/v1/report?group_by=tag", |told| counts(told, "tag") == expected).await;
+    test.told("/v1/report?group_by=tag", |told| counts(told, "tag") == expected).await;
     let expected = [(json!("up-openai/text"), json!(2))];
-    let by_model = told(&test, "/v1/report?group_by=model", |told| counts(told, "model") == expected).await;
-    let by_user = told(&test, "/v1/report?group_by=user", |_| true).await;
+    let by_model = test.told("/v1/report?group_by=model", |told| counts(told, "model") == expected).await;
+    let by_user = test.told("/v1/report?group_by=user", |_| true).await;
     for column in ["total_cost", "input_tokens", "output_tokens", "request_count"] {
         assert_eq!(by_user["results"][0][column], by_model["results"][0][column], "{column}");
     }
@@ -64,29 +61,15 @@ async fn report(test: Test) {
     assert_eq!(table.text().lines().count(), 3, "{}", table.text());
 }
 
-/// What a path says once it is as it is to be: some hosts write after the answer.
-async fn told(test: &Test, path: &str, is: impl Fn(&Value) -> bool) -> Value {
-    let deadline = Instant::now() + Duration::from_secs(5);
-    loop {
-        let reply = test.get(path).await;
-        let told = reply.json();
-        if reply.status == 200 && is(&told) {
-            return told;
-        }
-        assert!(Instant::now() < deadline, "{path}: {}", reply.text());
-        sleep(Duration::from_millis(50)).await;
-    }
-}
-
 async fn account(test: Test) {
     let dialect = Dialect::OpenaiChat;
     test.answer(dialect, &dialect.request("up-openai/text", &test.prompt())).await;
     let spent = suite::cost("text", dialect.own().reports(Answer::of("text").usage)).expect("a price");
     let spent = spent as f64 / 1e12;
     let is = |value: &Value, expected: f64| value.as_f64().is_some_and(|found| (found - expected).abs() < 1e-9);
-    let key = told(&test, "/v1/key", |told| is(&told["data"]["usage"], spent)).await;
+    let key = test.told("/v1/key", |told| is(&told["data"]["usage"], spent)).await;
     assert_eq!((&key["data"]["label"], &key["data"]["limit_reset"]), (&json!(test.caller), &json!("monthly")));
     assert!(is(&key["data"]["limit_remaining"], 5.0 - spent) && is(&key["data"]["usage_daily"], spent), "{key}");
-    let credits = told(&test, "/v1/credits", |_| true).await;
+    let credits = test.told("/v1/credits", |_| true).await;
     assert!(is(&credits["data"]["total_usage"], spent) && is(&credits["data"]["total_credits"], 5.0), "{credits}");
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 use super::Pair;
 use crate::answer::Answer;
@@ -17,6 +19,7 @@ use crate::upstream::{ANTHROPIC_KEY, OPENAI_KEY, Provider};
 
 pub(crate) fn add(suite: &mut Suite) {
     suite.add("starts::keys_alone_are_a_configuration_and_a_kill_loses_no_totals", keys_alone);
+    suite.add("starts::a_kill_in_mid_stream_loses_no_receipt_and_counts_none_twice", kill);
     suite.add("starts::without_callers_only_a_loopback_caller_is_served", keyless);
     suite.add("starts::a_file_is_a_configuration", file).only_on(&[Kind::Native]);
     suite.add("starts::an_interrupt_lets_open_streams_end", interrupt).only_on(&[Kind::Native]);
@@ -59,6 +62,71 @@ async fn keys_alone(mut test: Test) {
     assert_eq!(reply.status, 200);
     let more = Totals::of(3, "unpriced", Provider::OpenaiChat.reports(Answer::of("text").usage));
     test.settles([("openai/text", more), totals[1]]).await;
+}
+
+/// Three times over one store: streams under way and answers that end, and in the midst of them `kill -9`.
+async fn kill(mut test: Test) {
+    let setup = Setup { store: test.scratch.clone(), ..test.setup.clone() };
+    let dialect = Dialect::OpenaiChat;
+    let mut ended: Vec<String> = Vec::new();
+    for round in 0..3 {
+        test.start(&setup).await;
+        let id = |reply: Option<&str>| reply.expect("every answer has an id").to_owned();
+        let mut under_way = Vec::new();
+        for _ in 0..4 {
+            let mut reply = test.open(dialect, &dialect.streamed("up-openai/drip-100", &test.prompt())).await;
+            reply.read_until("Grüße").await;
+            under_way.push(reply);
+        }
+        let request = dialect.streamed("up-openai/text", &test.prompt());
+        for reply in join_all((0..8).map(|_| test.answer(dialect, &request))).await {
+            ended.push(id(reply.header("x-tollgate-id")));
+        }
+        if test.kind != Kind::Native {
+            // They write after the reply.
+            for id in &ended {
+                test.told(&format!("/v1/generation?id={id}"), |told| told["data"].is_object()).await;
+            }
+        }
+        // Some more, whose ends are anywhere.
+        let mut more = Vec::new();
+        for _ in 0..8 {
+            let mut stream = TcpStream::connect(test.host.address).await.expect("the host accepts connections");
+            let body = request.to_string();
+            let head = format!("POST /v1/chat/completions HTTP/1.1\r\nhost: {}\r\n", test.host.address);
+            let fields = format!("authorization: Bearer {}\r\ncontent-type: application/json\r\n", test.key);
+            let text = format!("{head}{fields}content-length: {}\r\n\r\n{body}", body.len());
+            stream.write_all(text.as_bytes()).await.expect("the host reads");
+            more.push(stream);
+        }
+        tokio::time::sleep(Duration::from_millis(15 * round)).await;
+        test.host.kill();
+        drop(more);
+        drop(under_way);
+
+        test.start(&setup).await;
+        for id in &ended {
+            let reply = test.get(&format!("/v1/generation?id={id}")).await;
+            assert_eq!(reply.status, 200, "the receipt {id} is lost: {}", reply.text());
+        }
+        // Models are counters, users are receipts.
+        let sums = async |group: &str| {
+            let told = test.told(&format!("/v1/report?group_by={group}"), |_| true).await;
+            let rows = told["results"].as_array().expect("rows").clone();
+            let sum = |column: &str| rows.iter().filter_map(|row| row[column].as_u64()).sum::<u64>();
+            (sum("request_count"), sum("cost_picodollars"))
+        };
+        let (counted, kept) = (sums("model").await, sums("user").await);
+        if test.kind == Kind::Spin {
+            // Its store has no transactions: the counters go first.
+            assert!(counted.0 >= kept.0 && counted.1 >= kept.1, "{counted:?} counted, {kept:?} kept");
+        } else {
+            assert_eq!(counted, kept);
+        }
+        let ended = ended.len() as u64;
+        assert!((ended..=ended + 8 * (round + 1)).contains(&kept.0), "{kept:?} of {ended} that ended, and some more");
+        test.host.kill();
+    }
 }
 
 async fn keyless(mut test: Test) {
@@ -187,8 +255,8 @@ async fn kv_only(mut test: Test) {
     let usage = pair.upstream.reports(Answer::of("text").usage);
     test.settles([(&pair.target("text"), Totals::of(20, "text", usage))]).await;
 
-    // The new isolate writes a key of its own and reads the other's. That one is written at most once a second.
-    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    // The new isolate writes a key of its own and reads the other's. That one is written at most every five seconds.
+    tokio::time::sleep(Duration::from_millis(6_500)).await;
     test.host.kill();
     test.start(&setup).await;
     test.settles([(&pair.target("text"), Totals::of(20, "text", usage))]).await;

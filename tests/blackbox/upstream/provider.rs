@@ -128,6 +128,11 @@ impl Provider {
         }
     }
 
+    /// A key of a caller's own, which it takes too.
+    pub(crate) fn own_key(self) -> String {
+        format!("own-key-of-{}", self.id())
+    }
+
     /// The name of the secret that holds it.
     pub(crate) fn secret(self) -> String {
         format!("{}_API_KEY", self.id().to_uppercase().replace('-', "_"))
@@ -144,7 +149,7 @@ impl Provider {
         };
         let mut row = match self {
             Self::OpenaiChat => json!({"dialect": "openai-chat", "models": ["text", "tools"]}),
-            Self::Anthropic => json!({"dialect": "anthropic", "models": ["thinking"]}),
+            Self::Anthropic => json!({"dialect": "anthropic", "models": ["thinking"], "pass_through": true}),
             Self::OpenaiResponses => json!({"dialect": "openai-responses"}),
             Self::Gemini => json!({"dialect": "gemini"}),
             Self::BedrockConverse => json!({"dialect": "bedrock-converse", "auth": "sigv4", "region": sigv4::REGION}),
@@ -276,17 +281,20 @@ impl Provider {
         }
     }
 
-    /// Whether the request comes with this provider's key, or its signature.
+    /// Whether the request comes with this provider's key or a caller's own, or with its signature.
     pub(crate) fn authorizes(self, request: &Request) -> Result<(), String> {
-        let header = |name: &str, value: &str| {
-            if request.header(name) == value { Ok(()) } else { Err("the upstream's key is missing".to_owned()) }
+        let shown = |name: &str, scheme: &str| {
+            let key = request.header(name).strip_prefix(scheme);
+            let is_good = key.is_some_and(|key| Some(key) == self.key() || key == self.own_key());
+            if is_good { Ok(()) } else { Err("the upstream's key is missing".to_owned()) }
         };
-        let bearer = || header("authorization", &format!("Bearer {}", self.key().unwrap_or_default()));
+        let bearer = || shown("authorization", "Bearer ");
         match self {
-            Self::Anthropic => header("x-api-key", self.key().unwrap_or_default()).or_else(|_| bearer()),
-            Self::Gemini => header("x-goog-api-key", self.key().unwrap_or_default()),
+            Self::Anthropic => shown("x-api-key", "").or_else(|_| bearer()),
+            Self::Gemini => shown("x-goog-api-key", ""),
             Self::BedrockConverse => sigv4::check(request),
-            Self::Ollama => header("authorization", ""),
+            Self::Ollama if request.header("authorization").is_empty() => Ok(()),
+            Self::Ollama => Err("somebody's key".to_owned()),
             _ => bearer(),
         }
     }
