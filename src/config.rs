@@ -243,7 +243,7 @@ impl Config {
         let token_secret = token_secret.map(|secret| sha256(&secret));
         let apps = app::compile(draft, &callers, token_secret.as_ref(), &secret, &mut mistakes);
         let provider::Compiled { on: providers, off, unkeyed, .. } = compiled;
-        let limits = limit::compile(draft, knows, &mut mistakes);
+        let limits = limit::compile(draft, &known, knows, &mut mistakes);
         let body_bytes_max = draft.body_bytes_max.unwrap_or(BODY_BYTES_MAX);
         let (policy, version) = (Arc::new(policy), String::new());
         mistakes.or(Self {
@@ -766,7 +766,7 @@ mod tests {
             ),
             (
                 r#"{"limits":{"l":{"requests":5,"per":"team"}}}"#,
-                r#"limits.l.per: expected "all", "caller", "project", "user", "tag", "model" or "token""#,
+                r#"limits.l.per: expected "all", "caller", "project", "user", "tag", "model", "token" or "provider""#,
             ),
             (
                 r#"{"callers":{"c":{"sha256":"0000000000000000000000000000000000000000000000000000000000000000","project":"A b"}}}"#,
@@ -1075,7 +1075,7 @@ mod tests {
             r#""usage":[{"models":["g"],"cached":"beside","reasoning":"inside","cached_at":"a","cache_write_at":"b","reasoning_at":"c","cost":{"at":"d.e","decimals":2,"behind_at":"f"}}]},"#,
             r#""q":{"auth":{"header":"h"}}},"#,
             r#""models":{"a":{"targets":["p/m"],"heartbeat_ms":0,"policy":{"fall_on":["5xx"],"hedge_ms":9}}},"callers":{"c":{"secret":"S","keys":[{"sha256":"0","expires":"1"}],"expires":"2","disabled":true,"models":["m*"],"providers":["p"],"tags":["t"],"origins":["o"],"admin":true,"project":"p","requests_per_minute":3,"unpriced":true}},"#,
-            r#""limits":{"l":{"per":"user","when":{"tag":"t"},"tokens":9,"every":"hour","sliding":true,"instead":"a","warn_at":[80],"store_down":"admit"},"#,
+            r#""limits":{"l":{"per":"user","providers":["p"],"when":{"tag":"t"},"tokens":9,"every":"hour","sliding":true,"instead":"a","warn_at":[80],"store_down":"admit"},"#,
             r#""m":{"when":{},"usd":"5","unpriced":true}},"#,
             r#""prices":{"p/m":{"input":"1","output":"2","above":[{"input_tokens":5,"input":"3","output":"4"}],"output_tokens":6,"takes":[],"kind":"chat"}},"catalog":{"refresh_url":"https://a.example/p","refresh_hours":6,"refresh_shrinks":true},"receipts":{"days":7},"webhook":{"url":"https://a.example/h","secret":"H","warn_at":[5]}}"#
         );

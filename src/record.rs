@@ -70,6 +70,8 @@ pub struct Attempt {
     pub own_key: bool,
     /// Of one that was cancelled before it answered.
     pub abandoned: Option<Abandoned>,
+    /// Its places under the limits of its provider, where it did not answer.
+    pub ticket: Option<Box<Ticket>>,
 }
 
 /// An attempt that is paid for without an answer.
@@ -83,7 +85,7 @@ impl Attempt {
     /// One that took from `began` until `ended`.
     pub fn new(target: &Target, outcome: Outcome, (began, ended): (Millis, Millis)) -> Self {
         let (ms, own_key) = (ended.saturating_sub(began), target.own.is_some());
-        Self { target: target.in_full(), outcome, ms, cause: String::new(), own_key, abandoned: None }
+        Self { target: target.in_full(), outcome, ms, cause: String::new(), own_key, abandoned: None, ticket: None }
     }
 }
 
@@ -96,6 +98,8 @@ pub struct Served {
     pub own_key: bool,
     /// When its answer began.
     pub began: Millis,
+    /// Its places under the limits of its provider.
+    pub ticket: Option<Box<Ticket>>,
 }
 
 /// What was told of an answer that another went on with.
@@ -272,6 +276,7 @@ impl Record {
             let end = if is_last { end } else { End::Cut };
             adds.extend(usage_adds((&self.caller, self.started), served, end, &tally.usage, own));
         }
+        adds.extend(self.of_providers(tally.as_ref()));
         // They are paid whatever came of the others.
         adds.extend(self.attempts.iter().flat_map(|attempt| self.abandoned_adds(attempt)));
         let line = format!(r#"{{"event":"request",{}"#, text.strip_prefix('{').unwrap_or_default());
@@ -282,6 +287,28 @@ impl Record {
             oldest: first_id(now.saturating_sub(self.receipts_ms)),
         });
         Settlement { line, adds, receipt }
+    }
+
+    /// What is added for the places that attempts had under limits of their providers.
+    fn of_providers(&self, last: Option<&Tally>) -> Vec<Add> {
+        let nothing = Tally::default();
+        let parts = self.parts.iter().map(|part| (&part.served, &part.tally));
+        let answered = parts.chain(self.served.as_ref().map(|served| (served, last.unwrap_or(&nothing))));
+        let answered = answered.filter_map(|(served, tally)| {
+            let ticket = served.ticket.as_ref()?;
+            let known = served.cost(tally).map(|(cost, _)| cost);
+            Some((ticket, tally.usage, known.or_else(|| last.and(ticket.held(true)))))
+        });
+        let others = self.attempts.iter().filter_map(|attempt| {
+            let cost = attempt.abandoned.and_then(|abandoned| abandoned.cost);
+            Some((attempt.ticket.as_ref()?, Usage::default(), cost))
+        });
+        let settled = answered.chain(others).flat_map(|(ticket, usage, cost)| {
+            let cost = cost.unwrap_or_default();
+            let (input_tokens, output_tokens) = (usage.input, usage.output);
+            ticket.close_beside(Vec::new(), &Spent { input_tokens, output_tokens, cost, cost_with_own: cost })
+        });
+        settled.collect()
     }
 
     fn abandoned_adds(&self, attempt: &Attempt) -> impl Iterator<Item = Add> {
@@ -621,8 +648,13 @@ mod tests {
         let mut totals: std::collections::BTreeMap<String, i64> = Default::default();
         let answers = [(End::Complete, Some(Picodollars(7))), (End::Complete, None), (End::Cut, Some(Picodollars(5)))];
         for (end, cost) in answers {
-            let served =
-                Served { target: "local/a/b".into(), price: None, own_key: cost == Some(Picodollars(5)), began: at };
+            let served = Served {
+                target: "local/a/b".into(),
+                price: None,
+                own_key: cost == Some(Picodollars(5)),
+                began: at,
+                ticket: None,
+            };
             for add in usage_adds(("me", at), &served, end, &usage, cost) {
                 *totals.entry(add.counter).or_default() += add.add;
             }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::model::{amount, dollars};
-use super::{CallerDraft, Draft, check_name};
+use super::{CallerDraft, Draft, Known, check_name};
 use crate::limit::rule::{Blind, Every, Limit, Per, SLICES, Span, Unit};
 use crate::mistake::{Mistakes, under};
 use crate::price::Picodollars;
@@ -16,6 +16,8 @@ objects! {
     pub struct LimitDraft {
         /// Each of these has all of it; everybody together if not said.
         pub per: Option<Per>,
+        /// Where it counts each provider, only these, or these models of theirs as `provider/model`.
+        pub providers: Option<Vec<String>>,
         /// Which requests it counts: all that is given must hold, as in rules.
         pub when: WhenDraft = WhenDraft::default(),
         pub requests: Option<u64>,
@@ -48,7 +50,7 @@ objects! {
 
 written! {
     impl LimitDraft {
-        per?, when, requests?, input_tokens?, output_tokens?, tokens?, concurrent?, usd?, every?, sliding?, instead?, warn_at?,
+        per?, providers?, when, requests?, input_tokens?, output_tokens?, tokens?, concurrent?, usd?, every?, sliding?, instead?, warn_at?,
         unpriced?, own_keys?, store_down?
     }
 }
@@ -74,6 +76,7 @@ pub fn usd(text: &str) -> Option<Picodollars> {
 /// The limits of `[limits]`; `knows` says whether a name stands for a model.
 pub(super) fn compile(
     draft: &Draft,
+    known: &Known,
     knows: impl Fn(&str) -> Result<(), String>,
     mistakes: &mut Mistakes,
 ) -> Vec<Arc<Limit>> {
@@ -88,6 +91,7 @@ pub(super) fn compile(
         }
         let warn_at = written.warn_at.clone().unwrap_or_default();
         check_percents(&format!("{at}.warn_at"), &warn_at, mistakes);
+        check_providers(&at, written, known, mistakes);
         let when = When::compile(&at, &written.when, mistakes);
         let Some((unit, most)) = bound(&at, written, mistakes) else { continue };
         if written.own_keys && unit != Unit::Cost {
@@ -97,6 +101,7 @@ pub(super) fn compile(
         let limit = Limit::of(name, unit, most, span);
         limits.push(Arc::new(Limit {
             per: written.per.unwrap_or_default(),
+            providers: written.providers.clone().unwrap_or_default(),
             when,
             instead: written.instead.clone(),
             warn_at,
@@ -107,6 +112,23 @@ pub(super) fn compile(
         }));
     }
     limits
+}
+
+/// What fits a limit on providers, and what does not.
+fn check_providers(at: &str, written: &LimitDraft, known: &Known, mistakes: &mut Mistakes) {
+    if written.per == Some(Per::Provider) {
+        let misfits = [("instead", written.instead.is_some()), ("warn_at", written.warn_at.is_some())];
+        for (field, _) in misfits.into_iter().filter(|(_, is_written)| *is_written) {
+            mistakes.say(&format!("{at}.{field}"), "not where providers are counted: the next target is asked");
+        }
+    } else if written.providers.is_some() {
+        mistakes.say(&format!("{at}.providers"), "only with per = \"provider\"");
+    }
+    for (index, name) in written.providers.iter().flatten().enumerate() {
+        if let Err(why) = known.check(name.split('/').next().unwrap_or_default()) {
+            mistakes.say(&format!("{at}.providers[{index}]"), &why);
+        }
+    }
 }
 
 fn bound(at: &str, written: &LimitDraft, mistakes: &mut Mistakes) -> Option<(Unit, u64)> {

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::calendar::{DAY_MS, day, day_end, month, month_end, week, week_end};
-use crate::config::Caller;
+use crate::config::{Caller, Target};
 use crate::host::Millis;
 use crate::price::Picodollars;
+use crate::route::place::is_named;
 use crate::route::rule::{Facts, When};
 use crate::wire::json::words;
 
@@ -30,6 +31,9 @@ words! {
         Model as "model",
         /// Each short-lived token; requests that come with a key are not counted.
         Token as "token",
+        /// Each provider that is asked by the gateway's keys, as often as it is. Where there is no room, the next target is
+        /// asked.
+        Provider as "provider",
     }
 
     /// What a limit counts.
@@ -72,6 +76,8 @@ words! {
 pub struct Limit {
     pub name: String,
     pub per: Per,
+    /// Which providers it counts, or models of theirs as `provider/model`, where it counts providers; all if there is none.
+    pub providers: Vec<String>,
     /// Which requests it counts.
     pub when: When,
     pub unit: Unit,
@@ -174,7 +180,20 @@ impl Limit {
         let blind = if unit == Unit::Cost { Blind::Refuse } else { Blind::Admit };
         let (name, when, warn_at) = (name.to_owned(), When::default(), Vec::new());
         let (unpriced, own_keys) = (false, false);
-        Self { name, per: Per::All, when, unit, most, span, instead: None, warn_at, unpriced, own_keys, blind }
+        Self {
+            name,
+            per: Per::All,
+            providers: Vec::new(),
+            when,
+            unit,
+            most,
+            span,
+            instead: None,
+            warn_at,
+            unpriced,
+            own_keys,
+            blind,
+        }
     }
 
     /// What an amount of its unit is, for people.
@@ -209,6 +228,12 @@ impl Limit {
         self.unit == Unit::Cost && !self.own_keys
     }
 
+    /// Whether it counts what a target is asked, where it counts providers: by callers' own keys only if it says so.
+    pub fn counts(&self, target: &Target) -> bool {
+        let is_meant = self.providers.is_empty() || self.providers.iter().any(|name| is_named(target, name));
+        is_meant && (self.own_keys || target.own.is_none())
+    }
+
     /// As whom it counts a caller's requests of any kind; `None` where that depends on the request.
     pub fn owner(&self, caller: &Caller) -> Option<String> {
         match self.per {
@@ -216,7 +241,7 @@ impl Limit {
             Per::Caller => Some(caller.name.clone()),
             Per::Project => caller.project.as_ref().map(|project| format!("project:{project}")),
             Per::Token => caller.token.as_ref().map(|token| format!("token:{}:{}", caller.name, token.id)),
-            Per::User | Per::Tag | Per::Model => None,
+            Per::User | Per::Tag | Per::Model | Per::Provider => None,
         }
     }
 
@@ -248,7 +273,15 @@ pub fn spent(caller: &str, now: Millis) -> String {
 #[derive(Debug, Clone)]
 pub struct Due {
     pub limit: Arc<Limit>,
+    /// Empty where it counts providers, of whom it is not known yet who is asked.
     pub owner: String,
+}
+
+impl Due {
+    /// The same for a provider that is asked.
+    pub fn at(&self, provider: &str) -> Self {
+        Self { limit: self.limit.clone(), owner: format!("provider:{provider}") }
+    }
 }
 
 /// The limits that count a request which may be put to `models`: its caller's own first, and those of one owner beside each
@@ -273,6 +306,8 @@ pub fn due(
             Per::Tag => facts.tags.iter().filter(is_meant).map(|tag| format!("tag:{}", plain(tag))).collect(),
             Per::Model => models.map(|(model, _)| format!("model:{}", plain(model))).collect(),
             Per::All | Per::Caller | Per::Project | Per::Token => limit.owner(caller).into_iter().collect(),
+            // Once it is known who is asked.
+            Per::Provider => vec![String::new()],
         };
         for owner in owners {
             let is_same = |due: &Due| due.owner == owner;

@@ -63,6 +63,11 @@ impl Ticket {
         &self.bounds
     }
 
+    /// The names of the limits.
+    pub fn limits(&self) -> impl Iterator<Item = &str> {
+        self.places.iter().map(|due| due.limit.name.as_str())
+    }
+
     /// The same with nothing held, if the request goes on though the store is down.
     pub fn blind(mut self) -> Option<Self> {
         self.bounds.iter_mut().for_each(|bound| bound.add = 0);
@@ -136,7 +141,12 @@ impl Ticket {
     /// sees too little.
     pub fn close(&self, spent: &Spent) -> Vec<Add> {
         let cost = spent.cost.as_i64();
-        let mut adds = vec![Add { counter: rule::spent(&self.caller, self.opened), add: cost, expires: None }];
+        let adds = vec![Add { counter: rule::spent(&self.caller, self.opened), add: cost, expires: None }];
+        self.close_beside(adds, spent)
+    }
+
+    /// The same of a ticket for a part of a request, beside what the whole comes to.
+    pub fn close_beside(&self, mut adds: Vec<Add>, spent: &Spent) -> Vec<Add> {
         for (due, bound) in self.places.iter().zip(&self.bounds) {
             let settled = due.settled(bound, spent, self.opened).into_iter();
             // What two limits have in common is counted once.
@@ -272,6 +282,7 @@ impl Due {
             Per::Tag => "requests with this tag".to_owned(),
             Per::Model => "all who ask for this model".to_owned(),
             Per::Token => "this token".to_owned(),
+            Per::Provider => format!("all who are answered by {name}"),
         }
     }
 

@@ -84,7 +84,10 @@ pub fn lay<'c>(
     let limits = if caller.limits.is_empty() && config.limits.is_empty() {
         Vec::new()
     } else {
-        let models: Vec<_> = names.iter().map(|name| (name.model, other_name(config, own, name.model))).collect();
+        let mut limits = caller.limits.iter().chain(&config.limits);
+        let is_named = limits.any(|limit| limit.when.model.is_some());
+        let other = |model| if is_named { other_name(config, own, model) } else { None };
+        let models: Vec<_> = names.iter().map(|name| (name.model, other(name.model))).collect();
         due(&config.limits, caller, wishes.user.as_deref(), &models, &facts)
     };
     let mut laid: Option<Laid<'c>> = None;

@@ -178,12 +178,14 @@ pub(super) async fn seek<H: Host>(
                     Some(sent) => job.abandoned(&by, sent, (outcome, arrived.unwrap_or_default()), ended),
                     None => tried_as(outcome),
                 };
-                record.attempts.push(Attempt { cause: upset.cause.clone(), ..tried });
-                if let Some(Sent { watch, began, .. }) = sent
-                    && !(is_late && job.cuts_short(began, ended))
-                {
-                    watch.end(failure.class.verdict(failure.wait_ms), ended);
+                let mut tried = Attempt { cause: upset.cause.clone(), ..tried };
+                if let Some(Sent { watch, began, ticket, .. }) = sent {
+                    tried.ticket = ticket;
+                    if !(is_late && job.cuts_short(began, ended)) {
+                        watch.end(failure.class.verdict(failure.wait_ms), ended);
+                    }
                 }
+                record.attempts.push(tried);
                 let upset = upset.without_key(&by, outcome);
                 match plan.after(&by, failure, ended) {
                     Then::Stop => {
@@ -196,10 +198,14 @@ pub(super) async fn seek<H: Host>(
                 last = Some(upset);
             }
             Tried::Gone(tally) => {
-                record.attempts.extend(sent.as_ref().map(|sent| match tally {
+                let mut sent = sent;
+                record.attempts.extend(sent.as_mut().map(|sent| match tally {
                     // What had come of its answer says what it bills.
                     Some(_) => tried_as(Outcome::HungUp),
-                    None => job.abandoned(&by, sent, (Outcome::HungUp, 0), ended),
+                    None => {
+                        let ticket = sent.ticket.take();
+                        Attempt { ticket, ..job.abandoned(&by, sent, (Outcome::HungUp, 0), ended) }
+                    }
                 }));
                 cancel(job, record, &under_way, (Outcome::HungUp, None), ended);
                 return Sought::Gone { by, sent, tally };
@@ -208,6 +214,12 @@ pub(super) async fn seek<H: Host>(
                 plan.unasked();
                 match tried {
                     Tried::Lossy(error) => last = Some(Upset::of(error)),
+                    Tried::Full { upset, limit } => {
+                        if !record.limits.contains(&limit) {
+                            record.limits.push(limit);
+                        }
+                        last = Some(upset);
+                    }
                     Tried::Unhad(upset) if record.attempts.is_empty() && under_way.is_empty() => {
                         record.unfetched = upset.cause.clone();
                         return Sought::Stopped(upset);
@@ -308,12 +320,13 @@ fn cancel<F: Future>(
     (outcome, winner): (Outcome, Option<&Sent>),
     now: Millis,
 ) {
-    for (target, sent) in runners.iter().filter_map(|runner| Some((&runner.target, runner.sending.take()?))) {
+    for (target, mut sent) in runners.iter().filter_map(|runner| Some((&runner.target, runner.sending.take()?))) {
         // One that was asked after the winner has had less time, which says nothing of it.
         if winner.is_some_and(|winner| sent.began < winner.began) {
             job.health.lock().outrun(target.key, now.saturating_sub(sent.began), job.policy.caution, now);
         }
-        record.attempts.push(job.abandoned(target, &sent, (outcome, 0), now));
+        let ticket = sent.ticket.take();
+        record.attempts.push(Attempt { ticket, ..job.abandoned(target, &sent, (outcome, 0), now) });
     }
 }
 
@@ -355,8 +368,9 @@ pub(super) fn served(record: &mut Record, target: &Target, lost: &[String], sent
     record.status = 200;
     record.first_byte_ms = Some(now.saturating_sub(record.started));
     let (price, own_key) = (target.known.price.clone(), target.own.is_some());
-    record.served = Some(Served { target: target.to_string(), price, own_key, began: now });
-    record.watch = sent.map(|sent| sent.watch);
+    let (watch, ticket) = sent.map(|sent| (sent.watch, sent.ticket)).unzip();
+    record.served = Some(Served { target: target.to_string(), price, own_key, began: now, ticket: ticket.flatten() });
+    record.watch = watch;
 }
 
 async fn hung_up<H: Host>(host: &H, mut record: Record, tally: Option<Tally>) -> Reply<H::Body> {

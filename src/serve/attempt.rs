@@ -17,6 +17,9 @@ use crate::echo;
 use crate::embed::Encoding;
 use crate::error::{Error, Kind};
 use crate::host::{Answer, Broken, Headers, Host, Method, Millis, Network, Outgoing, Unreachable};
+use crate::limit::Admission;
+use crate::limit::rule::Due;
+use crate::limit::ticket::{Expected, Refused, Ticket};
 use crate::media::Files;
 use crate::pause::{LimitHeaders, retry_after_ms, seconds_ms};
 use crate::platform::Platform;
@@ -74,6 +77,11 @@ pub(super) enum Tried<B> {
     Unfit(Error),
     /// A file that the target would have to be sent cannot be had.
     Unhad(Upset),
+    /// A limit of its provider has no room for it, or cannot be asked.
+    Full {
+        upset: Upset,
+        limit: String,
+    },
     /// The target could be given only part of the request, and the caller wants all of it or nothing.
     Lossy(Error),
     /// The caller has hung up; what had arrived.
@@ -130,6 +138,8 @@ pub(super) struct Sending(Arc<Mutex<Option<Sent>>>);
 pub(super) struct Sent {
     pub(super) began: Millis,
     pub(super) watch: Watch,
+    /// Its places under the limits of its provider.
+    pub(super) ticket: Option<Box<Ticket>>,
     /// Whether the target has said that it gives no answer, so that it bills nothing.
     pub(super) is_refused: bool,
 }
@@ -144,9 +154,9 @@ impl Sending {
         self.lock().take()
     }
 
-    fn begins(&self, job: &Job<'_>, target: &Target, began: Millis) {
+    fn begins(&self, job: &Job<'_>, target: &Target, ticket: Option<Box<Ticket>>, began: Millis) {
         let watch = job.health.watch(target.key, job.policy.caution, began);
-        *self.lock() = Some(Sent { began, watch, is_refused: false });
+        *self.lock() = Some(Sent { began, watch, ticket, is_refused: false });
     }
 
     fn refused(&self) {
@@ -178,7 +188,7 @@ pub(super) async fn attempt<H: Host>(
         }
         let tried = echo(job, target);
         if matches!(tried, Tried::Whole { .. }) {
-            sending.begins(job, target, host.now());
+            sending.begins(job, target, None, host.now());
         }
         return tried;
     };
@@ -186,9 +196,41 @@ pub(super) async fn attempt<H: Host>(
         Ok(ready) => ready,
         Err(tried) => return tried,
     };
+    let ticket = match job.place(host, target).await {
+        Ok(ticket) => ticket,
+        Err(full) => return full,
+    };
     let began = host.now();
-    sending.begins(job, target, began);
+    sending.begins(job, target, ticket, began);
     send(host, job, (target, upstream), (asked, spoken), (sending, began)).await
+}
+
+impl Job<'_> {
+    /// Places under the limits of the target's provider; none where it has no limits.
+    async fn place<H: Host>(&self, host: &H, target: &Target) -> Result<Option<Box<Ticket>>, Tried<H::Body>> {
+        let due: Vec<Due> = {
+            let counts = self.of_providers.iter().filter(|due| due.limit.counts(target));
+            counts.map(|due| due.at(&target.provider.name)).collect()
+        };
+        if due.is_empty() || self.ask == Ask::TokenCount {
+            return Ok(None);
+        }
+        let cost = self.size.worst(target);
+        let (input_tokens, output_tokens) = (estimate(self.bytes.len() as u64), self.size.output);
+        let expected = Expected { input_tokens, output_tokens, cost, cost_with_own: cost };
+        let full = |Refused { error, limit }| Tried::Full { upset: Upset::of(error), limit: limit.name.clone() };
+        let ticket = Ticket::open("", due, expected, host.now()).map_err(full)?;
+        let limit = ticket.limits().next().unwrap_or_default().to_owned();
+        let down = || {
+            let message = "the store that holds the counters cannot be reached";
+            Tried::Full { upset: Upset::new(Kind::Internal, message.to_owned()), limit }
+        };
+        match host.admit(ticket.bounds()).await {
+            Ok(Admission::Admitted(_)) => Ok(Some(Box::new(ticket))),
+            Ok(Admission::Refused(sums)) => Err(ticket.refusal(&sums).map_or_else(down, full)),
+            Err(_) => ticket.blind().map(|ticket| Some(Box::new(ticket))).ok_or_else(down),
+        }
+    }
 }
 
 /// The language of one attempt.

@@ -90,10 +90,16 @@ pub(super) fn label(headers: &mut Headers, record: &Record, job: &Job<'_>) {
     if !record.lost.is_empty() {
         headers.push("x-tollgate-lost", header_text(&record.lost));
     }
+    if !record.limits.is_empty() && job.limits.iter().all(|(name, _)| *name != LIMIT) {
+        headers.push(LIMIT, record.limits.join(", "));
+    }
     for (name, value) in &job.limits {
         headers.push(*name, value.clone());
     }
 }
+
+/// Which limits had no room.
+const LIMIT: &str = "x-tollgate-limit";
 
 /// Gives the request our id where the upstream gave it none: clients show it in their errors.
 pub(super) fn name_request(headers: &mut Headers, dialect: Inbound, id: &str) {

@@ -15,7 +15,7 @@ use crate::dialect::{Ask, Dialect, Inbound, Label};
 use crate::error::{Error, Kind};
 use crate::host::{Body, Headers, Host, Incoming, Millis};
 use crate::limit::Admission;
-use crate::limit::rule::{Due, Limit, Unit};
+use crate::limit::rule::{Due, Limit, Per, Unit};
 use crate::limit::ticket::{Expected, Refused, Ticket};
 use crate::media;
 use crate::platform::Platform;
@@ -69,6 +69,8 @@ pub(super) struct Job<'a> {
     pub(super) wishes: Wishes,
     /// What of that is for gateways behind this one.
     pub(super) behind: Behind,
+    /// Those that count each provider that is asked.
+    pub(super) of_providers: Vec<Due>,
     /// `x-ratelimit-*` of the caller's own limits.
     pub(super) limits: Vec<(&'static str, String)>,
     /// Whether the head of the reply has gone out without an answer.
@@ -252,6 +254,7 @@ pub(super) fn read<'a>(
     let strict = policy.strict
         || wishes.strict
         || request.headers.get("x-tollgate-strict").is_some_and(|value| value != "false");
+    let of_providers = limits.extract_if(.., |due| due.limit.per == Per::Provider).collect();
     let job = Job {
         dialect,
         ask,
@@ -272,6 +275,7 @@ pub(super) fn read<'a>(
         splices,
         wishes,
         behind,
+        of_providers,
         limits: Vec::new(),
         begun: AtomicBool::new(false),
     };

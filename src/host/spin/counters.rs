@@ -18,7 +18,8 @@ use crate::wire::json::{self, written};
 /// Before each new attempt. DynamoDB refuses one of two additions at once.
 const RETRY_AFTER: [Duration; 3] = [Duration::from_millis(10), Duration::from_millis(50), Duration::from_millis(250)];
 /// Longer than a settlement takes. A refusal may wait, an admission need not.
-const LOOK_AGAIN_AFTER: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(100)];
+const LOOK_AGAIN_AFTER: [Duration; 3] =
+    [Duration::from_millis(20), Duration::from_millis(100), Duration::from_millis(300)];
 const SWEEP_MS: Millis = 60_000;
 
 thread_local! {
@@ -26,17 +27,33 @@ thread_local! {
     static SWEPT: Cell<Millis> = const { Cell::new(0) };
 }
 
-/// As [`once`], and again where a sum of several counters said no: a settlement between two of its reads is seen twice.
+/// As [`once`], and again where a sum of several counters said no: a settlement between two of its reads is seen twice, and so
+/// is what others add who are refused as well. Whoever looks again adds only if there seems to be room, or many who look would
+/// keep each other out.
 pub(super) async fn admit(bounds: &[Bound], now: Millis) -> Result<Admission, StoreDown> {
+    let mut admission = once(bounds, now).await?;
     for pause in LOOK_AGAIN_AFTER {
-        match once(bounds, now).await? {
-            Admission::Refused(sums) if bounds.iter().take(sums.len()).any(|rule| !rule.with.is_empty()) => {
-                sleep(pause).await;
-            }
-            admission => return Ok(admission),
+        match &admission {
+            Admission::Refused(sums) if bounds.iter().take(sums.len()).any(|rule| !rule.with.is_empty()) => {}
+            _ => break,
+        }
+        sleep(pause).await;
+        if has_room(bounds).await? {
+            admission = once(bounds, now).await?;
         }
     }
-    once(bounds, now).await
+    Ok(admission)
+}
+
+/// Whether all of `bounds` had room just now.
+async fn has_room(bounds: &[Bound]) -> Result<bool, StoreDown> {
+    for rule in bounds {
+        let sum = total(add(&rule.counter, 0).await?, &rule.with).await?;
+        if sum.saturating_add(rule.add) > rule.limit {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Adds first and looks then. Of requests that are here at once, each sees what those before it have added, so

@@ -54,6 +54,9 @@ pub(crate) fn add(suite: &mut Suite) {
         .add("limits::a_thousand_streams_at_once_pass_a_budget_as_often_as_it_has_room", crowd)
         .spend_cap_usd(CROWD_CAP)
         .alone();
+    suite
+        .add("limits::a_provider_without_room_is_passed_over_for_the_next", next_provider)
+        .limit("one", json!({"per": "provider", "providers": ["up-openai"], "requests": 1, "every": "day"}));
     add_callers(suite, "limits", "a_caller_without_a_limit_gets_no_limit_headers", |test, dialect| async move {
         let reply = test.answer(dialect, &dialect.request("up-openai/text", &test.prompt())).await;
         assert_eq!(reply.header("x-ratelimit-limit-requests"), None);
@@ -221,6 +224,21 @@ async fn crowd(test: Test) {
     }
     let count = CROWD.1 as u64;
     test.settles([("up-anthropic/cheap", Totals::of(count, "cheap", Answer::of("cheap").usage))]).await;
+}
+
+async fn next_provider(test: Test) {
+    let dialect = Dialect::OpenaiChat;
+    let mut request = dialect.request("up-openai/text", &test.prompt());
+    request["models"] = json!(["up-anthropic/text"]);
+    for (target, is_full) in [("up-openai/text", false), ("up-anthropic/text", true), ("up-anthropic/text", true)] {
+        let reply = test.answer(dialect, &request).await;
+        assert_eq!(reply.header("x-tollgate-target"), Some(target));
+        assert_eq!(reply.header("x-tollgate-limit").is_some_and(|limit| limit.starts_with("one-")), is_full);
+    }
+    let reply = test.ask(dialect, &dialect.request("up-openai/text", &test.prompt())).await;
+    assert_eq!(reply.status, 429, "{}", reply.text());
+    assert!(reply.text().contains("all who are answered by up-openai may make 1 request"), "{}", reply.text());
+    assert!(reply.header("retry-after").is_some() && test.upstream.exchanges(&test.marker).len() == 3);
 }
 
 /// Ten failures in a row, each of which might have cost as much as an answer.
