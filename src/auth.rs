@@ -34,9 +34,16 @@ pub enum Keyless {
 /// The name under which a caller without a key is counted.
 pub const LOCAL: &str = "local";
 
+/// All callers. Whoever has a name that the configuration gives to another is none of `issued`.
+pub fn callers<'a>(config: &'a Config, issued: &'a [Arc<Caller>]) -> impl Iterator<Item = &'a Arc<Caller>> {
+    config.callers.iter().chain(issued.iter().filter(|caller| is_new(config, caller)))
+}
+
+fn is_new(config: &Config, caller: &Caller) -> bool {
+    config.callers.iter().all(|own| own.name != caller.name)
+}
+
 /// The caller of a request with these headers and this query, if its key, or the token in its place, is good at this time.
-///
-/// Whoever has a name that the configuration gives to another is none of `issued`.
 pub fn caller(
     (config, issued, trusted): (&Config, &[Arc<Caller>], &Trusted),
     keyless: Keyless,
@@ -59,18 +66,15 @@ pub fn caller(
         )
     })?;
     let digest = sha256(&key);
-    let is_new = |caller: &&Arc<Caller>| config.callers.iter().all(|own| own.name != caller.name);
-    let has_it = |caller: &&Arc<Caller>| caller.keys.iter().any(|key| same(key, digest));
-    let keyed = config.callers.iter().chain(issued.iter().filter(has_it).filter(is_new));
+    // Of a thousand that were made at run time one has the key, if any.
+    let has_it = |caller: &&Arc<Caller>| caller.keys.iter().any(|key| same(key, digest)) && is_new(config, caller);
+    let keyed = config.callers.iter().chain(issued.iter().filter(has_it));
     let found = keyed.flat_map(|caller| caller.keys.iter().map(move |key| (caller, key)));
     let (caller, ends) = match found.into_iter().find(|(_, key)| same(key, digest)) {
         Some((caller, key)) => (caller.clone(), key.expires),
         // A key of that form is a key nevertheless.
         None if token::is_like(&key) => {
-            let named = |name: &str| {
-                let mut all = config.callers.iter().chain(issued.iter().filter(is_new));
-                all.find(|caller| caller.name == name).cloned()
-            };
+            let named = |name: &str| callers(config, issued).find(|caller| caller.name == name).cloned();
             let issuers = (config.issuers.as_slice(), config.token_secret.as_ref());
             (Arc::new(token::bearer(&key, issuers, named, trusted, now)?), None)
         }
@@ -277,6 +281,16 @@ mod tests {
             let expected = expected.map(str::to_owned).map_err(|why| format!("Incorrect API key provided: {why}"));
             assert_eq!(ask(key, now), expected, "{key} at {now}");
         }
+    }
+
+    #[test]
+    fn a_name_that_the_configuration_takes_later_is_one_caller() {
+        let draft = Draft::from_json(Some(r#"{"callers":{"app":{"secret":"app"}}}"#)).unwrap();
+        let config = Config::compile(&draft, |name| Some(name.to_owned())).unwrap();
+        let issued = ["app", "web"].map(|name| Arc::new(Caller { name: name.to_owned(), ..Caller::default() }));
+        let names: Vec<_> = callers(&config, &issued).map(|caller| caller.name.as_str()).collect();
+        assert_eq!(names, ["app", "web"]);
+        assert!(!callers(&config, &issued).any(|caller| Arc::ptr_eq(caller, &issued[0])));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use super::Gateway;
 use super::head::header_text;
+use crate::auth::callers;
 use crate::host::{Headers, Incoming, Reply, ReplyBody};
 
 const ALLOW_ORIGIN: &str = "access-control-allow-origin";
@@ -42,7 +43,7 @@ pub(super) fn preflight<B>(gateway: &Gateway, request: &Incoming) -> Option<Repl
 /// Whether any caller does.
 fn lists(gateway: &Gateway, origin: &str) -> bool {
     let issued = gateway.ring().callers();
-    gateway.config.callers.iter().chain(issued.iter()).any(|caller| caller.is_for(origin))
+    callers(&gateway.config, &issued).any(|caller| caller.is_for(origin))
 }
 
 /// Lets the page read the answer with this head, which is complete.

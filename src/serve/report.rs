@@ -1,6 +1,7 @@
 //! `GET /v1/report`: what came to how much, by day, end user, model, tag, provider or caller.
 
 use super::{Page, as_csv, own_caller, store_down};
+use crate::auth::callers;
 use crate::config::Caller;
 use crate::error::Error;
 use crate::host::{Host, Incoming, Millis};
@@ -22,7 +23,7 @@ fn told_to(gateway: &Gateway, caller: &Caller) -> Vec<String> {
         return vec![caller.name.clone()];
     }
     let issued = gateway.ring().callers();
-    gateway.config.callers.iter().chain(issued.iter()).map(|caller| caller.name.clone()).collect()
+    callers(&gateway.config, &issued).map(|caller| caller.name.clone()).collect()
 }
 
 pub(super) async fn report<H: Host>(gateway: &Gateway, host: &H, request: &Incoming) -> Result<Page, Error> {
