@@ -10,7 +10,7 @@ mod incoming;
 mod reply;
 mod request;
 pub mod signatures;
-mod store;
+pub mod store;
 mod upstream;
 mod watch;
 mod work;

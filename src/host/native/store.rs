@@ -15,7 +15,7 @@ use crate::host::{Millis, StoreDown};
 use crate::limit::{Add, Admission, Bound, decide};
 use crate::receipt::{Ids, Kept};
 
-pub(super) struct Store {
+pub struct Store {
     counters: Mutex<Counters>,
     memory: Memory,
     /// Where there is no file.
@@ -50,7 +50,7 @@ const SWEEP_MS: Millis = 60_000;
 
 impl Store {
     /// Opens or creates the file, and reads every counter.
-    pub(super) fn open(path: Option<&Path>) -> Result<Self, String> {
+    pub fn open(path: Option<&Path>) -> Result<Self, String> {
         let Some(path) = path else {
             let (counters, memory, receipts) = Default::default();
             return Ok(Self { counters, memory, receipts, file: None });
@@ -73,7 +73,7 @@ impl Store {
         Ok(Self { counters, memory: Memory::default(), receipts: Mutex::default(), file: Some(file) })
     }
 
-    pub(super) fn admit(&self, bounds: &[Bound], now: Millis) -> Admission {
+    pub fn admit(&self, bounds: &[Bound], now: Millis) -> Admission {
         let mut counters = self.counters();
         if now.saturating_sub(counters.swept) > SWEEP_MS {
             counters.passing.retain(|_, (_, expires)| *expires > now);

@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use sha2::{Digest, Sha256};
 use tollgate::auth::Keyless;
+use tollgate::auth::own::OwnKeys;
 use tollgate::config::{Caller, Config, Draft};
 use tollgate::dialect::{Ask, Inbound};
 use tollgate::host::Headers;
@@ -90,6 +91,7 @@ fn planned(gateway: &Gateway, model: &str, seed: u64) -> usize {
         instead: None,
         headers: &headers,
         wishes: &wishes,
+        own: &OwnKeys::default(),
         asked: &asked,
         size: &size,
         now: NOW,
