@@ -15,6 +15,7 @@ use crate::answer::Usage;
 use crate::host::Kind;
 use crate::test::Test;
 use crate::upstream::Provider;
+use crate::upstream::files::HOOK;
 
 /// A request body may be this long.
 pub(crate) const BODY_BYTES_MAX: usize = 1 << 20;
@@ -167,6 +168,7 @@ impl Suite {
             "tokens": issuers,
             "limits": bounds.collect::<serde_json::Map<_, _>>(),
             "prices": prices,
+            "webhook": {"url": format!("http://{upstream}{HOOK}"), "secret": TOKEN_SECRET.0},
         })
     }
 }

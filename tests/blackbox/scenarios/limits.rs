@@ -1,18 +1,23 @@
 //! A caller's limits: requests per minute and the spending cap, refused in the caller's dialect with what a
 //! client needs to know, and nothing counted for what was refused.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use futures::future::join_all;
-use serde_json::json;
+use hmac::{Hmac, Mac as _};
+use serde_json::{Value, json};
+use sha2::Sha256;
 
 use super::add_callers;
 use crate::answer::Answer;
 use crate::caller::Dialect;
 use crate::client::Whole;
-use crate::suite::Suite;
+use crate::suite::{Suite, TOKEN_SECRET};
 use crate::test::{Test, Totals};
 use crate::upstream::Provider;
+use crate::upstream::files::HOOK;
 
 pub(crate) fn add(suite: &mut Suite) {
     for dialect in Dialect::BOTH {
@@ -141,7 +146,36 @@ async fn pool(test: Test, dialect: Dialect) {
     assert_eq!(reply.status, 200, "{}", reply.text());
     assert_eq!(reply.header("x-tollgate-target"), Some("up-anthropic/cheap"));
     assert!(reply.header("x-tollgate-limit").is_some_and(|limit| limit.starts_with("pool-")));
-    assert_eq!(test.log_line(reply.header("x-tollgate-id")).await["limits"].as_array().map(Vec::len), Some(1));
+    let line = test.log_line(reply.header("x-tollgate-id")).await;
+    let limits = line["limits"].as_array().expect("limits");
+    assert_eq!(limits.len(), 1);
+    assert_eq!(test.answer(dialect, &request).await.header("x-tollgate-target"), Some("up-anthropic/cheap"));
+    told_once(&test, &limits[0]).await;
+}
+
+/// The webhook hears that a limit is reached, however many requests find it so.
+async fn told_once(test: &Test, limit: &Value) {
+    let heard = || -> Vec<Value> {
+        let hooks = test.upstream.exchanges("none").into_iter().filter(|exchange| exchange.path == HOOK);
+        let told = hooks.filter(|hook| hook.json()["data"]["limit"] == *limit).map(|hook| {
+            let header = |name| hook.header(name).expect("webhooks are signed").to_owned();
+            let mut mac = Hmac::<Sha256>::new_from_slice(TOKEN_SECRET.1.as_bytes()).expect("a key");
+            mac.update(format!("{}.{}.", header("webhook-id"), header("webhook-timestamp")).as_bytes());
+            mac.update(&hook.body);
+            assert_eq!(header("webhook-signature"), format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes())));
+            hook.json()
+        });
+        told.filter(|told| told["type"] == "limit.reached").collect()
+    };
+    let deadline = Instant::now() + Duration::from_secs(15);
+    while heard().is_empty() {
+        assert!(Instant::now() < deadline, "nobody told of {limit}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let told = heard();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!((&told[0]["data"]["share"], &told[0]["data"]["owner"]), (&json!(100), &json!(test.caller)));
 }
 
 async fn rate_at_once(test: Test, dialect: Dialect) {

@@ -21,8 +21,14 @@ const LONG_BYTES: usize = 300_000;
 /// What only the gateway's callers, its providers or their browsers may see.
 const SECRETS: [&str; 6] = ["authorization", "x-api-key", "x-goog-api-key", "cookie", "referer", "traceparent"];
 
+/// Where it is told of budgets.
+pub(crate) const HOOK: &str = "/hook";
+
 /// `None` where the path is that of no file.
 pub(super) fn steps(request: &Request) -> Option<Vec<Step>> {
+    if request.path == HOOK {
+        return Some(status(if request.method == "POST" { 204 } else { 405 }, Vec::new()));
+    }
     let path = request.path.split('?').next().unwrap_or_default();
     let (folder, name) = path.strip_prefix("/files/")?.split_once('/')?;
     let is_plain = request.method == "GET" && request.body.is_empty();
