@@ -95,6 +95,10 @@ pub async fn admit<P: Places>(places: &P, bounds: &[Bound]) -> Result<Admission,
     Ok(Admission::Refused(sums))
 }
 
+/// For so long a request that is refused waits for what another of this process has been granted and not heard of.
+const WAITS: u32 = 5;
+const WAIT_MS: u64 = 10;
+
 /// Asks with what is to be set aside, and without it where there is no room for both.
 async fn ask<P: Places>(places: &P, bounds: &[Bound], claim: &mut Claim) -> Result<Said, StoreDown> {
     if claim.is_covered {
@@ -106,6 +110,15 @@ async fn ask<P: Places>(places: &P, bounds: &[Bound], claim: &mut Claim) -> Resu
     if more && matches!(said, Ok(Admission::Refused(_))) {
         more = false;
         said = places.admit(owner, claim.asked(bounds, more)).await;
+    }
+    if matches!(said, Ok(Admission::Refused(_))) {
+        places.with_leases(|leases| leases.answered(bounds, claim));
+        for _ in 0..WAITS {
+            if !places.with_leases(|leases| leases.is_coming(bounds, places.now())) {
+                break;
+            }
+            places.sleep(WAIT_MS).await;
+        }
     }
     match said {
         Ok(Admission::Admitted(sums)) => Ok(Said::Admitted { sums, more }),

@@ -24,8 +24,9 @@ struct Lease {
     bound: Option<Bound>,
     /// Added to the counter, and no request's.
     spare: i64,
-    /// To become spare, where requests under way are granted it.
-    coming: i64,
+    /// Until when nobody asks for more, because somebody is asking; and until when what one has asked for besides may come.
+    asked_until: Millis,
+    coming_until: Millis,
     /// The sum when it was last told, corrected by what this process has added since.
     sum: i64,
     told: Millis,
@@ -52,6 +53,8 @@ pub struct Claim {
 pub const TOLD_MS: Millis = 10_000;
 /// After so long without a request what is set aside goes back.
 pub const IDLE_MS: Millis = 5_000;
+/// Who asks is answered by then, or not at all.
+const ASKED_MS: Millis = 5_000;
 /// No more than this part of what is left is set aside at once.
 const PART: i64 = 8;
 
@@ -108,7 +111,7 @@ impl Leases {
                 if !lease.is_of(&bound.counter) {
                     let is_on = lease.bound.as_ref().is_some_and(|old| old.expires > now);
                     back.extend(lease.spare_back().filter(|_| is_on));
-                    (lease.sum, lease.told, lease.coming) = (0, 0, 0);
+                    (lease.sum, lease.told, lease.asked_until, lease.coming_until) = (0, 0, 0, 0);
                 }
                 lease.bound = Some(bound.clone());
                 if now.saturating_sub(lease.spell) >= TOLD_MS {
@@ -121,13 +124,43 @@ impl Leases {
                 let is_fresh = now.saturating_sub(lease.told) < TOLD_MS && lease.sum <= bound.limit;
                 claim.is_covered &= is_fresh && taken == bound.add;
                 claim.takes.push(taken);
-                // Of many that ask at once only one asks for more.
-                let more = lease.wanted().saturating_sub(lease.spare).saturating_sub(lease.coming).max(0);
-                lease.coming += more;
-                claim.more.push(more);
+                // Of many that ask at once only one asks for more: what it is told, all would have gone by.
+                let more = lease.wanted().saturating_sub(lease.spare).max(0);
+                claim.more.push(if lease.asked_until <= now { more } else { 0 });
+            });
+        }
+        if !claim.is_covered {
+            self.each_of(bounds, &claim, |lease, more| {
+                lease.asked_until = now + ASKED_MS;
+                lease.coming_until = if more > 0 { now + ASKED_MS } else { lease.coming_until };
             });
         }
         claim
+    }
+
+    /// Changes the leases of these counters, each with what is asked for to set aside.
+    fn each_of(&mut self, bounds: &[Bound], claim: &Claim, change: impl Fn(&mut Lease, i64)) {
+        for (bound, more) in bounds.iter().zip(&claim.more) {
+            if let Some(lease) = self.each.get_mut(key(&bound.counter)).filter(|lease| lease.is_of(&bound.counter)) {
+                change(lease, *more);
+            }
+        }
+    }
+
+    /// What a claim has asked for is granted, or will not be.
+    pub fn answered(&mut self, bounds: &[Bound], claim: &Claim) {
+        self.each_of(bounds, claim, |lease, more| {
+            lease.asked_until = 0;
+            lease.coming_until = if more > 0 { 0 } else { lease.coming_until };
+        });
+    }
+
+    /// Whether another request may be about to set aside what one lacks that was refused.
+    pub fn is_coming(&self, bounds: &[Bound], now: Millis) -> bool {
+        bounds.iter().any(|bound| {
+            let lease = self.each.get(key(&bound.counter)).filter(|lease| lease.is_of(&bound.counter));
+            lease.is_some_and(|lease| lease.coming_until > now)
+        })
     }
 
     /// Takes also the rest, if that has become spare while it was asked for. Whether the claim now has room.
@@ -153,6 +186,7 @@ impl Leases {
     /// The request has its place. `sums` are those after what was asked for, with `more` or without it; `None` where nobody was
     /// asked. Returns the sums without what is set aside here.
     pub fn granted(&mut self, bounds: &[Bound], claim: &Claim, asked: Option<(&[i64], bool)>, now: Millis) -> Vec<i64> {
+        self.answered(bounds, claim);
         let mut told = Vec::with_capacity(bounds.len());
         for (at, bound) in bounds.iter().enumerate() {
             let more = claim.more.get(at).copied().unwrap_or(0);
@@ -165,7 +199,6 @@ impl Leases {
                 told.push(sum.unwrap_or(bound.add));
                 continue;
             };
-            lease.coming -= more;
             if let Some(sum) = sum {
                 (lease.sum, lease.told) = (sum, now);
                 if asked.is_some_and(|(_, more)| more) {
@@ -181,11 +214,9 @@ impl Leases {
 
     /// The request has no place: what it took is spare again, and what was asked for it, with `more` or without it, goes back.
     pub fn returned(&mut self, bounds: &[Bound], claim: &Claim, asked: Option<bool>) {
-        for ((bound, taken), more) in bounds.iter().zip(&claim.takes).zip(&claim.more) {
+        self.answered(bounds, claim);
+        for (bound, taken) in bounds.iter().zip(&claim.takes) {
             self.put_back(bound, *taken);
-            if let Some(lease) = self.each.get_mut(key(&bound.counter)).filter(|lease| lease.is_of(&bound.counter)) {
-                lease.coming -= more;
-            }
         }
         if let Some(more) = asked {
             let asked = claim.asked(bounds, more).into_iter();

@@ -22,7 +22,7 @@ use crate::wire::json::{to_string, written};
 
 /// Before each attempt.
 const PAUSES_MS: [u64; 3] = [0, 1_000, 5_000];
-const ANSWER_MS: u64 = 5_000;
+const ANSWER_MS: u64 = 10_000;
 
 written! {
     struct Untold<'a> {
