@@ -451,10 +451,10 @@ impl Inbound {
         match self {
             // Which of the two counts is for the upstream to say.
             Self::OpenaiCompletions => (number("max_tokens"), Some(completions::answers(body))),
-            Self::OpenaiChat | Self::OpenaiResponses | Self::Anthropic => (
-                number("max_completion_tokens").max(number("max_tokens")).max(number("max_output_tokens")),
-                number("n"),
-            ),
+            // A field of another dialect bounds nothing, however small it is.
+            Self::OpenaiChat => (number("max_completion_tokens").max(number("max_tokens")), number("n")),
+            Self::OpenaiResponses => (number("max_output_tokens"), None),
+            Self::Anthropic => (number("max_tokens"), None),
             Self::Gemini => gemini::output_asked(body),
             Self::AiSdk(_) => (ai_sdk::output_asked(body), None),
         }

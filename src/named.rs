@@ -22,6 +22,10 @@ impl<T> Named<T> {
         self.0.is_empty()
     }
 
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub fn contains(&self, name: &str) -> bool {
         self.place(name).is_ok()
     }

@@ -297,7 +297,7 @@ impl Record {
         let answered = answered.filter_map(|(served, tally)| {
             let ticket = served.ticket.as_ref()?;
             let known = served.cost(tally).map(|(cost, _)| cost);
-            Some((ticket, tally.usage, known.or_else(|| last.and(ticket.held(true)))))
+            Some((ticket, tally.usage, known.or_else(|| last.and(ticket.held(true).max(ticket.held(false))))))
         });
         let others = self.attempts.iter().filter_map(|attempt| {
             let cost = attempt.abandoned.and_then(|abandoned| abandoned.cost);

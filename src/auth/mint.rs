@@ -75,7 +75,7 @@ pub fn mint(
     })?;
     let iat = now / 1000;
     let exp = iat.saturating_add(seconds.min(SECONDS_MAX));
-    let header = Header { alg: "HS256", typ: "JWT", kid: &key_id(by) };
+    let header = Header { alg: "HS256", typ: "JWT", kid: &key_id(secret, by) };
     let claims = Claims {
         iss: ISSUER,
         caller: &caller.name,
@@ -105,7 +105,7 @@ pub(super) fn key_named(secret: Option<&[u8; 32]>, caller: &Caller, id: Option<&
     let is_good = |key: &&CallerKey| key.expires.is_none_or(|expires| expires > now);
     let by = match id {
         NO_KEY => None,
-        id => Some(caller.keys.iter().filter(is_good).find(|key| key_id(Some(key)) == id)?),
+        id => Some(caller.keys.iter().filter(is_good).find(|key| key_id(secret, Some(key)) == id)?),
     };
     let key = signing_key(secret, caller, by)?;
     Some(Key::secret(Some(id.to_owned()), &key))
@@ -117,9 +117,11 @@ fn signing_key(secret: Option<&[u8; 32]>, caller: &Caller, by: Option<&CallerKey
     Some(hs256(root, &[b"tollgate token 1\0", caller.name.as_bytes(), b"\0", &digest].concat()))
 }
 
-/// What a key of a caller is called in tokens, which says nothing of it.
-fn key_id(by: Option<&CallerKey>) -> String {
+/// What a key of a caller is called in tokens. Whoever holds one can try keys by it only where the gateway has no secret, and
+/// there only keys sign that nobody guesses.
+fn key_id(secret: Option<&[u8; 32]>, by: Option<&CallerKey>) -> String {
     let Some(key) = by else { return NO_KEY.to_owned() };
-    let name = hs256(&key.sha256, b"tollgate token key 1");
+    let root = secret.unwrap_or(&key.sha256);
+    let name = hs256(root, &[b"tollgate token key 1\0", key.sha256.as_slice()].concat());
     URL_SAFE_NO_PAD.encode(name.get(..12).unwrap_or_default())
 }

@@ -153,25 +153,33 @@ async fn enter<P: Places>(places: &P, adds: Vec<Add>, mut receipt: Option<Kept>)
         .into_iter()
         .map(|(owner, adds)| (owner, Entry { id: places.id(), adds, receipt: receipt.take(), now }))
         .collect();
-    join_all(entries.iter().map(|(owner, entry)| enter_for_one(places, owner, entry))).await;
+    for some in entries.chunks(AT_ONCE) {
+        join_all(some.iter().map(|(owner, entry)| enter_for_one(places, owner, entry))).await;
+    }
 }
 
-const TRIES: u32 = 4;
+/// Workers has six connections for a request, and lets it ask 50 times on its free plan.
+const AT_ONCE: usize = 6;
+
+/// Before each try.
+const PAUSES_MS: [u64; 4] = [0, 200, 600, 1_800];
 
 /// Tries again for a while; what cannot be counted then is logged, so that somebody can.
 async fn enter_for_one<P: Places>(places: &P, owner: &str, entry: &Entry) {
-    let mut pause = 200;
-    for _ in 0..TRIES {
+    for pause in PAUSES_MS {
+        if pause > 0 {
+            places.sleep(pause).await;
+        }
         match places.settle(owner, entry).await {
             Ok(()) => return,
             Err(StoreDown(why)) => places.complain(&format!("counters: {why}")),
         }
-        places.sleep(pause).await;
-        pause *= 3;
     }
     places.complain(&format!("counters: could not be added: {}", json::to_string(&entry.adds)));
 }
 
+/// So many leases of one request's are given back at a time; the rest waits for the next.
+const IDLE_MAX: usize = 8;
 /// Workers lets a request go on for 30 s after its reply.
 const TIDIES: u32 = 5;
 
@@ -183,7 +191,7 @@ pub async fn tidy<P: Places>(places: &P) {
     }
     for _ in 0..TIDIES {
         places.sleep(IDLE_MS).await;
-        let idle = places.with_leases(|leases| leases.idle(places.now()));
+        let idle = places.with_leases(|leases| leases.idle(places.now(), IDLE_MAX));
         enter(places, idle, None).await;
         if !places.with_leases(|leases| leases.has_any()) {
             break;

@@ -2,7 +2,7 @@
 //! host's own, so that a simulation can play the store.
 
 use super::{Millis, StoreDown};
-use crate::limit::shard::{Next, PREFIX, Shard};
+use crate::limit::shard::{Listen, Next, PREFIX, Shard};
 use crate::limit::{Add, Admission, Bound};
 use crate::named::Named;
 use crate::wire::json;
@@ -29,32 +29,53 @@ pub trait Shelf {
 
 /// Decides by what this process counts and last saw of the others.
 pub async fn admit<S: Shelf>(shelf: &S, bounds: &[Bound]) -> Result<Admission, StoreDown> {
+    hear(shelf, Shard::listen).await?;
     let now = shelf.now();
-    if shelf.with_shard(|shard| shard.listens(now))
-        && let Err(down) = refresh(shelf).await
-        // What was seen last is good for a while.
-        && shelf.with_shard(|shard| shard.is_blind(now))
-    {
-        return Err(down);
-    }
     Ok(shelf.with_shard(|shard| shard.admit(bounds, now)))
 }
 
+/// Sees to it that something is known of the others. What was seen last is good for a while.
+async fn hear<S: Shelf>(shelf: &S, listen: impl Fn(&mut Shard, Millis) -> Listen) -> Result<(), StoreDown> {
+    let mut why = StoreDown("it did not answer lately".to_owned());
+    let until = shelf.now() + WAIT_MAX_MS;
+    loop {
+        match shelf.with_shard(|shard| listen(shard, shelf.now())) {
+            Listen::Wait if shelf.now() < until => shelf.sleep(WAIT_MS).await,
+            Listen::Read => {
+                let read = refresh(shelf).await;
+                shelf.with_shard(Shard::listened);
+                match read {
+                    Ok(()) => return Ok(()),
+                    Err(down) => why = down,
+                }
+            }
+            Listen::Wait | Listen::Decide => break,
+        }
+    }
+    if shelf.with_shard(|shard| shard.is_blind(shelf.now())) { Err(why) } else { Ok(()) }
+}
+
+/// Who comes while the sums are read for the first time looks again after this, and gives up after that.
+const WAIT_MS: u64 = 20;
+const WAIT_MAX_MS: u64 = 5_000;
+
 /// The sums of all, as far as they can be seen.
 pub async fn totals<S: Shelf>(shelf: &S, prefix: &str) -> Result<Vec<(String, i64)>, StoreDown> {
-    refresh(shelf).await?;
+    hear(shelf, Shard::look).await?;
     Ok(shelf.with_shard(|shard| shard.sums(prefix)))
 }
 
 /// Reads the others' sums.
 async fn refresh<S: Shelf>(shelf: &S) -> Result<(), StoreDown> {
     let mut shards = Vec::new();
-    for prefix in shelf.with_shard(|shard| shard.prefixes(shelf.now())) {
-        for (key, text) in shelf.list(&prefix).await? {
+    let prefixes = shelf.with_shard(|shard| shard.prefixes(shelf.now()));
+    for prefix in &prefixes {
+        for (key, text) in shelf.list(prefix).await? {
             shards.push((key, json::parse::<Named<i64>>(&text).unwrap_or_default()));
         }
     }
-    shelf.with_shard(|shard| shard.hear(&shards, shelf.now()));
+    let is_all = prefixes.iter().any(|prefix| prefix == PREFIX);
+    shelf.with_shard(|shard| shard.hear(&shards, is_all, shelf.now()));
     Ok(())
 }
 

@@ -65,10 +65,12 @@ impl Alert {
         let Span::Period(every) = limit.span else { return None };
         let percent = u128::from(used) * 100 / u128::from(limit.most.max(1));
         let percent = u64::try_from(percent).unwrap_or(u64::MAX);
-        let reached = |share: &&u32| is_refused || u64::from(**share) <= percent;
-        let share = *shares.iter().filter(reached).max()?;
+        let reached = |share: &&u32| u64::from(**share) <= percent;
+        let share = if is_refused { 100 } else { *shares.iter().filter(reached).max()? };
         let ends = every.end(now);
-        let counter = format!("rate/{owner}/{}!{share}/{ends}", limit.name);
+        // The end is told also where the last share was told before.
+        let what = if is_refused { "reached".to_owned() } else { share.to_string() };
+        let counter = format!("rate/{owner}/{}!{what}/{ends}", limit.name);
         let told = Bound { counter, add: 1, with: Vec::new(), limit: 1, expires: ends };
         let amount = |amount| if limit.unit == Unit::Cost { Amount::Dollars(amount) } else { Amount::Count(amount) };
         let period_ends = (ends < Millis::MAX).then(|| written_instant(ends));
@@ -127,8 +129,9 @@ impl Alerts {
         !self.due.is_empty()
     }
 
-    pub fn take(&mut self) -> Vec<Alert> {
-        std::mem::take(&mut self.due)
+    /// The one that waits the longest.
+    pub fn take(&mut self) -> Option<Alert> {
+        (!self.due.is_empty()).then(|| self.due.remove(0))
     }
 }
 
@@ -156,7 +159,7 @@ mod tests {
         assert_eq!(counter(100, false).as_deref(), Some("rate/ann/cap!50/1796083200000"));
         assert_eq!(counter(149, false), counter(100, false));
         assert_eq!(counter(150, false).as_deref(), Some("rate/ann/cap!75/1796083200000"));
-        assert_eq!(counter(150, true).as_deref(), Some("rate/ann/cap!100/1796083200000"));
+        assert_eq!(counter(150, true).as_deref(), Some("rate/ann/cap!reached/1796083200000"));
         assert_eq!(alert(Unit::Requests, Span::Window { every: Every::Minute, slices: 1 }, 200, false), None);
         let mut alerts = Alerts::default();
         for used in [99, 100, 120, 150, 100] {
@@ -164,8 +167,7 @@ mod tests {
                 alerts.notice(alert, NOW);
             }
         }
-        assert_eq!(alerts.take().len(), 2);
-        assert!(!alerts.is_due());
+        assert!(alerts.take().is_some() && alerts.take().is_some() && alerts.take().is_none());
     }
 
     #[test]
@@ -177,7 +179,7 @@ mod tests {
             alerts.notice(alert, NOW);
             assert!(alerts.due.len() <= DUE_MAX && alerts.known.len() <= KNOWN_MAX);
             if number % 50 == 0 {
-                alerts.take();
+                while alerts.take().is_some() {}
             }
         }
     }

@@ -55,6 +55,10 @@ pub const TOLD_MS: Millis = 10_000;
 pub const IDLE_MS: Millis = 5_000;
 /// Who asks is answered by then, or not at all.
 const ASKED_MS: Millis = 5_000;
+/// Of more counters than this those are forgotten of which nothing is set aside.
+const EACH_MAX: usize = 256;
+/// So many of those of other owners go along with a settlement.
+const BACK_MAX: usize = 8;
 /// No more than this part of what is left is set aside at once.
 const PART: i64 = 8;
 
@@ -104,6 +108,9 @@ impl Leases {
     /// Takes what there is for `bounds`, which are one owner's. It belongs to the request until [`Self::granted`] or
     /// [`Self::returned`].
     pub fn claim(&mut self, bounds: &[Bound], now: Millis) -> Claim {
+        if self.each.len() > EACH_MAX {
+            self.forget(now);
+        }
         let mut claim = Claim { takes: Vec::new(), more: Vec::new(), is_covered: true };
         let back = &mut self.back;
         for bound in bounds {
@@ -244,7 +251,8 @@ impl Leases {
                 && add.expires.is_some()
                 && let Some(lease) = self.each.get_mut(key(&add.counter)).filter(|lease| lease.is_of(&add.counter))
             {
-                let kept = lease.wanted().saturating_sub(lease.spare).clamp(0, add.add.saturating_neg());
+                // What it has too much of goes along.
+                let kept = lease.wanted().saturating_sub(lease.spare).min(add.add.saturating_neg());
                 lease.spare = lease.spare.saturating_add(kept);
                 add.add = add.add.saturating_add(kept);
             }
@@ -255,20 +263,26 @@ impl Leases {
         for add in &due {
             self.note(add);
         }
-        due.append(&mut self.back);
+        due.extend(self.back.drain(..self.back.len().min(BACK_MAX)));
         due
     }
 
-    /// What no request has used for a while, to be given back; of that, nothing is remembered any more.
-    pub fn idle(&mut self, now: Millis) -> Vec<Add> {
-        let mut due = std::mem::take(&mut self.back);
+    /// What no request has used for a while, to be given back, so many at most.
+    pub fn idle(&mut self, now: Millis, most: usize) -> Vec<Add> {
+        let mut due: Vec<Add> = self.back.drain(..self.back.len().min(most)).collect();
         self.each.each_mut(|lease| {
-            if now.saturating_sub(lease.taken) >= IDLE_MS {
+            if due.len() < most && now.saturating_sub(lease.taken) >= IDLE_MS {
                 due.extend(lease.spare_back());
             }
         });
-        self.each.retain(|lease| lease.spare > 0 || now.saturating_sub(lease.taken) < 2 * TOLD_MS);
+        self.forget(now);
         due
+    }
+
+    /// What says nothing any more.
+    fn forget(&mut self, now: Millis) {
+        let last = |lease: &Lease| lease.taken.max(lease.asked_until).max(lease.spell);
+        self.each.retain(|lease| lease.spare > 0 || now.saturating_sub(last(lease)) < 2 * TOLD_MS);
     }
 
     /// The sums as they were last told, without what is set aside here.
@@ -280,9 +294,10 @@ impl Leases {
         bounds.iter().map(sum).collect()
     }
 
-    /// Whether the one who asks is to give back what is idle, until then; nobody else is told so meanwhile.
+    /// Whether the one who asks is to give back what is idle, until then; nobody else is told so meanwhile, but towards the end,
+    /// when what it has just used would not be idle in time.
     pub fn begin_tidying(&mut self, now: Millis, until: Millis) -> bool {
-        let is_free = self.tidied_until <= now && self.has_any();
+        let is_free = self.tidied_until <= now + 2 * IDLE_MS && self.has_any();
         if is_free {
             self.tidied_until = until;
         }

@@ -18,6 +18,8 @@ pub struct Shard {
     heard: Option<Millis>,
     heard_all: Millis,
     listened: Millis,
+    /// When a reading that is under way was begun.
+    listening: Option<Millis>,
     reads: Ration,
     /// Days whose key is behind.
     behind: Vec<String>,
@@ -50,8 +52,22 @@ pub const PAUSE_MS: Millis = 5_000;
 const LOST_MS: Millis = 30_000;
 /// How long the others' sums are believed while they can be read.
 pub const OTHERS_MS: Millis = 30_000;
+/// Who asks for totals is told others' that are as old.
+const LOOK_MS: Millis = 5_000;
+/// Between two readings of which nothing came.
+const RETRY_MS: Millis = 2_000;
 /// And while they cannot.
 pub const BLIND_MS: Millis = 600_000;
+
+/// What to do about the others' sums.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listen {
+    /// To read them; [`Shard::listened`] hears that it was done.
+    Read,
+    /// Another request reads them, and nothing is known before.
+    Wait,
+    Decide,
+}
 
 /// What to do about keys that are behind.
 #[derive(Debug)]
@@ -107,21 +123,42 @@ impl Shard {
     pub fn sums(&self, prefix: &str) -> Vec<(String, i64)> {
         let mut sums = Named::<i64>::default();
         let all = self.own.values().chain(self.others.values()).flat_map(Named::iter);
+        let all = all.chain(self.passing.iter().map(|(name, (total, _))| (name, total)));
         for (name, total) in all.filter(|(name, _)| name.starts_with(prefix)) {
             count(&mut sums, name, *total);
         }
         sums.iter().map(|(name, total)| (name.to_owned(), *total)).collect()
     }
 
-    /// Whether the others' sums are to be read before anything is decided: only now, if it is to be.
-    pub fn listens(&mut self, now: Millis) -> bool {
-        let is_due = now.saturating_sub(self.listened) > OTHERS_MS && self.reads.at() <= now;
-        let listens = self.is_blind(now) || is_due;
-        if listens {
-            self.listened = now;
-            self.reads.take(now);
+    /// What is to be done before anything is decided, which begins.
+    pub fn listen(&mut self, now: Millis) -> Listen {
+        if self.listening.is_some_and(|begun| now < begun + LOST_MS) {
+            return if self.is_blind(now) { Listen::Wait } else { Listen::Decide };
         }
-        listens
+        // While it cannot be read it is tried again soon, and not by every request.
+        let pause = if self.is_blind(now) { RETRY_MS } else { OTHERS_MS };
+        let is_due = now.saturating_sub(self.listened) > pause && (self.reads.at() <= now || self.is_blind(now));
+        if !is_due {
+            return Listen::Decide;
+        }
+        self.begin(now)
+    }
+
+    /// The same for who asks for totals, which are not of a moment: rarer, but never nothing.
+    pub fn look(&mut self, now: Millis) -> Listen {
+        let is_recent = self.heard.is_some_and(|heard| now.saturating_sub(heard) < LOOK_MS);
+        if is_recent { Listen::Decide } else { self.listen(now) }
+    }
+
+    fn begin(&mut self, now: Millis) -> Listen {
+        (self.listened, self.listening) = (now, Some(now));
+        self.reads.take(now);
+        Listen::Read
+    }
+
+    /// Reading has ended, however it did.
+    pub fn listened(&mut self) {
+        self.listening = None;
     }
 
     /// Whether the others' sums are too old to decide by.
@@ -130,19 +167,17 @@ impl Shard {
     }
 
     /// Which keys of the others are to be read: once all were read, for some hours only those of the days that are not over.
-    pub fn prefixes(&mut self, now: Millis) -> Vec<String> {
+    pub fn prefixes(&self, now: Millis) -> Vec<String> {
         let recently = self.heard.filter(|_| now.saturating_sub(self.heard_all) < ALL_MS);
-        let Some(heard) = recently else {
-            self.heard_all = now;
-            return vec![PREFIX.to_owned()];
-        };
+        let Some(heard) = recently else { return vec![PREFIX.to_owned()] };
         let mut days = vec![day(heard.saturating_sub(SETTLING_MS)), day(heard), day(now)];
         days.dedup();
         days.iter().map(|day| format!("{PREFIX}{day}/")).collect()
     }
 
-    /// What keys of the others hold, by their names, as they were read at `now`.
-    pub fn hear(&mut self, shards: &[(String, Named<i64>)], now: Millis) {
+    /// What keys of the others hold, by their names, as they were read at `now`: all days' or those of some.
+    pub fn hear(&mut self, shards: &[(String, Named<i64>)], is_all: bool, now: Millis) {
+        self.heard_all = if is_all { now } else { self.heard_all };
         let day_of = |name: &str| name.strip_prefix(PREFIX).and_then(|rest| rest.split('/').next()).map(str::to_owned);
         let mut heard = Named::<Named<i64>>::default();
         for (key, counters) in shards {

@@ -22,7 +22,9 @@ use crate::wire::json::{to_string, written};
 
 /// Before each attempt.
 const PAUSES_MS: [u64; 3] = [0, 1_000, 5_000];
-const ANSWER_MS: u64 = 10_000;
+const ANSWER_MS: u64 = 5_000;
+/// After so long the rest waits for the next turn: Workers lets a request go on for 30 s after its reply.
+const TURN_MS: u64 = 5_000;
 
 written! {
     struct Untold<'a> {
@@ -51,9 +53,11 @@ impl Gateway {
 
     /// Tells what is due, each thing once among all processes, as far as their counters are common.
     pub(super) async fn alert<H: Host>(&self, host: &H) {
-        let due = self.alerts().take();
         let Some(webhook) = &self.config.webhook else { return };
-        for alert in due {
+        let until = host.now().saturating_add(TURN_MS);
+        while host.now() < until {
+            let next = self.alerts().take();
+            let Some(alert) = next else { break };
             // While the store is down it is better told twice than not at all.
             if !matches!(host.admit(std::slice::from_ref(&alert.told)).await, Ok(Admission::Refused(_))) {
                 tell(host, webhook, &alert).await;

@@ -144,7 +144,7 @@ async fn exchange<H: Host>(
     let device = match step {
         Step::Google => {
             let (own, token) = (on(&app.google, "google")?, given(&shown.token, "token")?);
-            admit(host, app, challenge, ends).await?;
+            admit(host, (app, step), challenge, ends).await?;
             google::ask(gateway, host, own, token, &hash).await?;
             None
         }
@@ -197,7 +197,7 @@ async fn of_apple<H: Host>(
         return Err(refused(Refusal::Blocked));
     }
     // Before the signatures are checked, which takes long.
-    admit(host, app, challenge, ends).await?;
+    admit(host, (app, step), challenge, ends).await?;
     for one in &signed {
         if !host.verify(one).await {
             return Err(refused(Refusal::Signature));
@@ -207,11 +207,14 @@ async fn of_apple<H: Host>(
 }
 
 /// A place among those of this minute, and the one that a challenge has, until it ends.
-async fn admit<H: Host>(host: &H, app: &App, challenge: &str, ends: Millis) -> Result<(), Error> {
+///
+/// Each step has a minute of its own: whoever makes things up for one of them keeps nobody out of the others, and only who has
+/// a device that the gateway sealed uses up those of assertions.
+async fn admit<H: Host>(host: &H, (app, step): (&App, Step), challenge: &str, ends: Millis) -> Result<(), Error> {
     let now = host.now();
     let minute_ends = (now / MINUTE_MS + 1) * MINUTE_MS;
     let of_minute = Bound {
-        counter: format!("rate/app:{}/exchanges/{minute_ends}", app.name),
+        counter: format!("rate/app:{}/{}/{minute_ends}", app.name, step.word()),
         add: 1,
         with: Vec::new(),
         limit: i64::try_from(app.exchanges_per_minute).unwrap_or(i64::MAX),

@@ -87,7 +87,11 @@ impl Gateway {
     /// Learns what others told and tells them what is new, if either is due, and tells what is to be told of budgets. To be called after replies, or from time to
     /// time, and not to be waited for by a request.
     pub async fn sync<H: Host>(&self, host: &H) {
+        self.share(host).await;
         self.alert(host).await;
+    }
+
+    async fn share<H: Host>(&self, host: &H) {
         let now = host.now();
         if !self.is_turn(now) {
             return;

@@ -283,6 +283,34 @@ fn a_day_of_one_busy_isolate_is_within_what_is_free() {
     assert!(seen > 0);
 }
 
+#[test]
+fn many_who_come_to_a_new_isolate_at_once_list_once_and_failures_are_not_tried_by_all() {
+    for (fails, most) in [(0, 1), (100, 25)] {
+        let limit = Limit::of("cap", Unit::Cost, u64::MAX / 4, Span::Period(Every::Month));
+        let limit = Arc::new(Limit { per: Per::Caller, ..limit });
+        let world = World {
+            seed: 0,
+            clock: Clock::default(),
+            dice: RefCell::new(Dice::new(1)),
+            keys: RefCell::default(),
+            fails,
+            writes: Cell::default(),
+            lists: Cell::default(),
+            costs: RefCell::default(),
+        };
+        let name = "0-1".to_owned();
+        let isolate = Isolate { name, shard: RefCell::default(), dies: Millis::MAX, counted: Cell::default() };
+        let arrivals = (0..1_000).map(|number| {
+            let task = request(&world, &isolate, &limit);
+            (number * 20, Box::pin(task) as Task<'_>)
+        });
+        world.clock.run(arrivals);
+        let lists = world.lists.get();
+        assert!(lists <= most, "{lists} lists while {fails} of 100 fail");
+        assert_eq!(world.costs.borrow().is_empty(), fails == 100, "who can see nothing spends nothing");
+    }
+}
+
 /// All that can be read of KV, once nobody writes any more.
 fn totals_now(world: &World) -> i64 {
     let reader = Isolate { name: "reader".to_owned(), shard: RefCell::default(), dies: 0, counted: Cell::default() };

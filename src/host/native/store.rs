@@ -66,7 +66,7 @@ impl Store {
             unusable(format!("{error}; {hint}--store names another file"))
         })?;
         let file = Arc::new(File {
-            log: Mutex::new(Log { connection, writes: 0, swept: String::new() }),
+            log: Mutex::new(Log { connection, writes: 0, receipts: 0, swept: String::new() }),
             waiting: Mutex::default(),
         });
         let counters = Mutex::new(Counters { kept, ..Counters::default() });
@@ -112,7 +112,10 @@ impl Store {
     pub(super) fn totals(&self, prefix: &str) -> Vec<(String, i64)> {
         let counters = self.counters();
         let from = counters.kept.range(prefix.to_owned()..);
-        from.take_while(|(name, _)| name.starts_with(prefix)).map(|(name, total)| (name.clone(), *total)).collect()
+        let kept = from.take_while(|(name, _)| name.starts_with(prefix)).map(|(name, total)| (name.clone(), *total));
+        // Few ask for what passes, and those by its whole name.
+        let passing = counters.passing.get_key_value(prefix).map(|(name, (total, _))| (name.clone(), *total));
+        kept.chain(passing).collect()
     }
 
     pub(super) fn recall(&self, key: &str, now: Millis) -> Result<Option<Bytes>, StoreDown> {
@@ -222,7 +225,9 @@ struct Log {
     connection: Connection,
     /// Since the log was last brought into the file.
     writes: u32,
-    /// The caller whose old receipts were deleted last.
+    /// Written since old ones were last deleted.
+    receipts: usize,
+    /// The caller of whom all old ones were deleted last.
     swept: String,
 }
 
@@ -236,9 +241,13 @@ struct Waiting {
 /// A write takes a few pages of 4 KiB, so the log stays below some 8 MiB.
 const CHECKPOINT_WRITES: u32 = 256;
 
-/// After so many writes the next caller's old receipts are deleted, and so many of them that they end faster than they come.
-const SWEEP_WRITES: u32 = 64;
-const SWEEP_RECEIPTS: u32 = 4 * SWEEP_WRITES;
+/// After so many receipts old ones are deleted, so many of so many callers at most: more than have come.
+const SWEEP_AFTER: usize = 64;
+const SWEEP_RECEIPTS: usize = 4 * SWEEP_AFTER;
+const SWEEP_CALLERS: usize = 16;
+
+/// While nothing can be written so many receipts wait; then the oldest are lost, and their totals are not.
+const WAITING_MAX: usize = 10_000;
 
 impl File {
     /// Resolves when `adds` and `receipt` are in the log. To write takes some 20 µs, less than to wake a thread for it; while
@@ -272,14 +281,18 @@ impl File {
             };
             let Waiting { adds, receipts, written } = std::mem::take(&mut *self.waiting());
             if let Err(error) = write(&mut log.connection, &adds, &receipts) {
-                eprintln!("store: {error}; {} additions wait for the next write", adds.len());
-                let mut waiting = self.waiting();
-                waiting.adds.extend(adds);
-                waiting.receipts.extend(receipts);
-            } else if let Some(last) = receipts.last().filter(|_| log.writes % SWEEP_WRITES == SWEEP_WRITES - 1)
-                && let Err(error) = log.sweep(&last.oldest)
-            {
-                eprintln!("store: {error}; receipts that are too old stay for now");
+                eprintln!(
+                    "store: {error}; {} additions and {} receipts wait for the next write",
+                    adds.len(),
+                    receipts.len()
+                );
+                self.waiting().again(adds, receipts);
+            } else {
+                log.receipts += receipts.len();
+                let last = receipts.last().filter(|_| log.receipts >= SWEEP_AFTER);
+                if let Some(Err(error)) = last.map(|last| log.sweep(&last.oldest)) {
+                    eprintln!("store: {error}; receipts that are too old stay for now");
+                }
             }
             log.writes = log.writes.saturating_add(1);
             is_due |= log.writes == CHECKPOINT_WRITES;
@@ -350,16 +363,43 @@ impl File {
 }
 
 impl Log {
-    /// Deletes what is older than `oldest` of the caller after the last one, by name; of the first after the last.
+    /// Deletes what is older than `oldest`, caller by caller in the order of their names, and anew after the last.
     fn sweep(&mut self, oldest: &str) -> rusqlite::Result<()> {
-        let next = "select caller from receipts where caller > ?1 order by caller limit 1";
-        let next = self.connection.prepare_cached(next)?.query_row([&self.swept], |row| row.get(0)).optional()?;
-        self.swept = next.unwrap_or_default();
-        let mut old = self.connection.prepare_cached(
-            "delete from receipts where caller = ?1 and id in
-             (select id from receipts where caller = ?1 and id < ?2 order by id limit ?3)",
-        )?;
-        old.execute((&self.swept, oldest, SWEEP_RECEIPTS)).map(drop)
+        let most = SWEEP_RECEIPTS.max(2 * std::mem::take(&mut self.receipts));
+        let mut left = most;
+        for _ in 0..SWEEP_CALLERS {
+            let next = "select caller from receipts where caller > ?1 order by caller limit 1";
+            let next = self.connection.prepare_cached(next)?.query_row([&self.swept], |row| row.get(0)).optional()?;
+            let Some(caller) = next else {
+                self.swept = String::new();
+                break;
+            };
+            let mut old = self.connection.prepare_cached(
+                "delete from receipts where caller = ?1 and id in
+                 (select id from receipts where caller = ?1 and id < ?2 order by id limit ?3)",
+            )?;
+            left = left.saturating_sub(old.execute((&caller, oldest, i64::try_from(left).unwrap_or(i64::MAX)))?);
+            if left == 0 {
+                break;
+            }
+            self.swept = caller;
+        }
+        Ok(())
+    }
+}
+
+impl Waiting {
+    /// What could not be written, before what has come meanwhile.
+    fn again(&mut self, adds: Vec<Add>, mut receipts: Vec<Kept>) {
+        let mut sums: BTreeMap<String, i64> = BTreeMap::new();
+        for Add { counter, add, .. } in adds.into_iter().chain(self.adds.drain(..)) {
+            let sum = sums.entry(counter).or_default();
+            *sum = sum.saturating_add(add);
+        }
+        self.adds.extend(sums.into_iter().map(|(counter, add)| Add { counter, add, expires: None }));
+        receipts.append(&mut self.receipts);
+        receipts.drain(..receipts.len().saturating_sub(WAITING_MAX));
+        self.receipts = receipts;
     }
 }
 
@@ -442,7 +482,7 @@ mod tests {
             assert_eq!(list(Ids::between(20, 11), 9), Vec::<String>::new());
             assert_eq!(list(Ids::one(&id(20, [0, 7])), 9), ["a 20"]);
             assert_eq!(store.totals("usage/"), [("usage/a/x".to_owned(), 1)]);
-            for at in 30..30 + 2 * Millis::from(SWEEP_RECEIPTS) {
+            for at in 30..30 + 2 * Millis::try_from(SWEEP_RECEIPTS).unwrap() {
                 store.settle(Vec::new(), receipt("a", at, 20)).await;
             }
             let list = |caller| store.receipts(caller, &Ids::between(0, 999), 2).unwrap();
