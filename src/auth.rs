@@ -5,11 +5,11 @@
 pub mod attest;
 pub mod issued;
 pub mod jwks;
+pub mod key;
 pub mod mint;
 pub mod origin;
 pub mod own;
 pub mod proof;
-pub mod signature;
 pub mod sigv4;
 pub mod token;
 

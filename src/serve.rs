@@ -106,7 +106,8 @@ impl Gateway {
 
 /// Answers one request. Never fails: what goes wrong is an answer too.
 pub async fn serve<H: Host>(gateway: &Gateway, host: &H, request: Incoming) -> Reply<H::Body> {
-    gateway.learn_issuer(host, (&request.headers, request.query.as_deref())).await;
+    // Until the reply is there, for who calls is asked more than once on the way.
+    let _proven = gateway.prove(host, (&request.headers, request.query.as_deref())).await;
     let now = host.now();
     let drawn = [host.random(), host.random()];
     let door = door(&request.path, request.query.as_deref(), &request.headers);

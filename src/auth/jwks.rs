@@ -6,7 +6,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::signature::{Key, key_set};
+use super::key::{Key, key_set};
 use super::token::Token;
 use crate::host::Millis;
 use crate::named::Named;
@@ -23,7 +23,7 @@ pub const FETCH_MS: Millis = 5_000;
 pub const SET_BYTES_MAX: usize = 128 * 1024;
 /// Old keys are better than none.
 pub const KEPT_SECONDS: u32 = 30 * 24 * 60 * 60;
-/// Signatures that were good, each of 32 bytes.
+/// Places of signatures that were good.
 const SEEN_MAX: usize = 1024;
 
 objects! {
@@ -58,7 +58,38 @@ pub enum Need {
 pub struct Trusted {
     /// By their addresses.
     sets: Mutex<Named<Set>>,
-    seen: Mutex<Vec<[u8; 32]>>,
+    /// By their places. At each there are those that requests are held to, and one more at most.
+    seen: Mutex<Vec<Vec<Seen>>>,
+}
+
+/// Of a signature, its key and all that it is on.
+pub type Mark = [u8; 32];
+
+/// A signature that was good.
+#[derive(Debug)]
+struct Seen {
+    mark: Mark,
+    /// Requests under way that came with it.
+    held: usize,
+}
+
+/// A request whose token's signature was found good: until this is dropped, that is not forgotten.
+#[must_use = "while it is there, the signature is known to be good"]
+#[derive(Debug)]
+pub struct Proven<'a> {
+    trusted: &'a Trusted,
+    mark: Mark,
+}
+
+impl Drop for Proven<'_> {
+    fn drop(&mut self) {
+        self.trusted.at(&self.mark, |place| {
+            for seen in place.iter_mut().filter(|seen| seen.mark == self.mark) {
+                seen.held = seen.held.saturating_sub(1);
+            }
+            place.retain(|seen| seen.held > 0 || seen.mark == self.mark);
+        });
+    }
 }
 
 #[derive(Debug, Default)]
@@ -141,34 +172,45 @@ impl Trusted {
         (kept, done)
     }
 
-    /// Whether a signature was found good before, by a mark of it, its key and all that it is on.
-    pub(super) fn has_seen(&self, mark: &[u8; 32]) -> bool {
-        self.seen().get(place(mark)) == Some(mark)
+    /// Whether a signature was found good, and not forgotten since.
+    pub(super) fn has_seen(&self, mark: &Mark) -> bool {
+        self.at(mark, |place| place.iter().any(|seen| seen.mark == *mark))
     }
 
-    /// One that was seen before at the same place is forgotten.
-    pub(super) fn saw(&self, mark: [u8; 32]) {
-        let mut seen = self.seen();
+    /// The same, for a request that will ask for it again.
+    pub fn known(&self, mark: &Mark) -> Option<Proven<'_>> {
+        let is_known = self.at(mark, |place| {
+            let seen = place.iter_mut().find(|seen| seen.mark == *mark);
+            seen.map(|seen| seen.held = seen.held.saturating_add(1)).is_some()
+        });
+        is_known.then(|| Proven { trusted: self, mark: *mark })
+    }
+
+    /// A signature was found good. One at the same place that no request is held to is forgotten.
+    pub fn saw(&self, mark: Mark) -> Proven<'_> {
+        self.at(&mark, |place| match place.iter_mut().find(|seen| seen.mark == mark) {
+            Some(seen) => seen.held = seen.held.saturating_add(1),
+            None => {
+                place.retain(|seen| seen.held > 0);
+                place.push(Seen { mark, held: 1 });
+            }
+        });
+        Proven { trusted: self, mark }
+    }
+
+    /// What is known at the place of a mark.
+    fn at<T: Default>(&self, mark: &Mark, then: impl FnOnce(&mut Vec<Seen>) -> T) -> T {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.is_empty() {
-            seen.resize(SEEN_MAX, [0; 32]);
+            seen.resize_with(SEEN_MAX, Vec::new);
         }
-        if let Some(known) = seen.get_mut(place(&mark)) {
-            *known = mark;
-        }
-    }
-
-    fn seen(&self) -> MutexGuard<'_, Vec<[u8; 32]>> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+        let [high, low, ..] = *mark;
+        seen.get_mut(usize::from(u16::from_be_bytes([high, low])) % SEEN_MAX).map(then).unwrap_or_default()
     }
 
     fn sets(&self) -> MutexGuard<'_, Named<Set>> {
         self.sets.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn place(mark: &[u8; 32]) -> usize {
-    let [high, low, ..] = *mark;
-    usize::from(u16::from_be_bytes([high, low])) % SEEN_MAX
 }
 
 impl Set {
@@ -186,5 +228,61 @@ impl Set {
         }
         let gap_ms = (GAP_MS << self.kept.misses.min(4)).min(GAP_MS_MAX);
         if now.saturating_sub(self.kept.tried_at) >= gap_ms { Need::Look } else { Need::Nothing }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mark(place: u8, own: u8) -> Mark {
+        let mut mark = [own; 32];
+        (mark[0], mark[1]) = (0, place);
+        mark
+    }
+
+    #[test]
+    fn what_a_request_stands_on_is_not_forgotten_while_it_is_under_way_and_little_is_kept_after() {
+        let trusted = Trusted::default();
+        let has = |own: u8| trusted.has_seen(&mark(7, own));
+        assert!(trusted.known(&mark(7, 1)).is_none() && !has(1));
+        let first = trusted.saw(mark(7, 1));
+        let again = trusted.saw(mark(7, 1));
+        let others: Vec<Proven<'_>> = (2..100).map(|own| trusted.saw(mark(7, own))).collect();
+        assert!((1..100).all(has) && !has(100));
+        drop(first);
+        drop(trusted.saw(mark(7, 100)));
+        assert!(has(1) && has(100), "the other request is held to it");
+        drop(again);
+        drop(others);
+        // The last one is remembered, until another comes to its place.
+        assert_eq!((1..=100).filter(|own| has(*own)).collect::<Vec<_>>(), [99]);
+        let elsewhere = trusted.saw(mark(8, 1));
+        let known = trusted.known(&mark(7, 99)).unwrap();
+        drop(trusted.saw(mark(7, 1)));
+        assert!(has(99) && has(1));
+        drop((known, elsewhere));
+        drop(trusted.saw(mark(7, 2)));
+        assert!(has(2) && !has(99) && !has(1) && trusted.has_seen(&mark(8, 1)));
+    }
+
+    #[test]
+    fn requests_at_once_hold_what_is_theirs() {
+        let trusted = Trusted::default();
+        std::thread::scope(|scope| {
+            for thread in 0..4_u8 {
+                let trusted = &trusted;
+                scope.spawn(move || {
+                    for turn in 0..2000_u16 {
+                        let mark = mark(3, turn.to_be_bytes()[1] % 3 + thread % 2);
+                        let proven = trusted.saw(mark);
+                        assert!(trusted.has_seen(&mark) && trusted.known(&mark).is_some());
+                        drop(proven);
+                    }
+                });
+            }
+        });
+        let left: usize = trusted.seen.lock().unwrap().iter().map(Vec::len).sum();
+        assert_eq!(left, 1);
     }
 }

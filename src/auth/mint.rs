@@ -7,7 +7,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::signature::{Key, hs256};
+use super::key::{Key, hs256};
 use super::token::{BYTES_MAX, Scope};
 use crate::config::{Caller, CallerKey};
 use crate::error::{Error, Kind};

@@ -1,5 +1,6 @@
-//! Signatures that a host makes and checks. What is signed, and by whose key, is decided here; the arithmetic is the
-//! platform's where it has it, which takes a tenth of the time that it takes in wasm, and no room in the Worker.
+//! Signatures that a host makes and checks: of tokens, and of what phones show. What is signed, and by whose key, is decided
+//! here and around it; the arithmetic is the platform's where it has it, which takes a tenth of the time that it takes in
+//! wasm, and no room in the Worker.
 
 use crate::wire::der::{INTEGER, SEQUENCE, only};
 
@@ -14,22 +15,29 @@ pub struct Claim<T> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signed {
     pub algorithm: Algorithm,
-    /// A point of the curve, uncompressed.
+    /// Of ECDSA a point of the curve, uncompressed; of RSA the modulus, without zeros before it; of Ed25519 its 32 bytes.
     pub key: Vec<u8>,
     pub message: Vec<u8>,
-    /// ECDSA's two numbers in DER.
+    /// Of ECDSA its two numbers, one behind the other, each as long as the curve's; of the others the bytes that they are.
     pub signature: Vec<u8>,
 }
 
-/// A curve and what a message is hashed with.
+/// How a message is signed, and what it is hashed with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Algorithm {
+    /// ECDSA.
     P256Sha256,
     P384Sha256,
     P384Sha384,
+    /// RSASSA-PKCS1-v1_5 with SHA-256, by a key of 2048 to 4096 bits with [`RSA_EXPONENT`].
+    Rs256,
+    Ed25519,
 }
 
-/// The curves of keys.
+/// 65537, which all keys of RSA have here.
+pub const RSA_EXPONENT: [u8; 3] = [1, 0, 1];
+
+/// The curves of ECDSA.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Curve {
     P256,
@@ -44,23 +52,11 @@ impl Curve {
             Self::P384 => 48,
         }
     }
-}
 
-impl Algorithm {
-    pub fn curve(self) -> Curve {
-        match self {
-            Self::P256Sha256 => Curve::P256,
-            Self::P384Sha256 | Self::P384Sha384 => Curve::P384,
-        }
-    }
-}
-
-impl Signed {
-    /// The signature's two numbers, one behind the other, each as long as the curve's; `None` where it has not that form.
-    pub fn numbers(&self) -> Option<Vec<u8>> {
-        let bytes = self.algorithm.curve().bytes();
-        let mut at = only(&self.signature, SEQUENCE)?;
-        let mut numbers = Vec::with_capacity(2 * bytes);
+    /// A signature as [`Signed`] has it, of its two numbers in DER; `None` where it has not that form.
+    pub fn numbers(self, signature: &[u8]) -> Option<Vec<u8>> {
+        let mut at = only(signature, SEQUENCE)?;
+        let mut numbers = Vec::with_capacity(2 * self.bytes());
         for _ in 0..2 {
             let number = at.of(INTEGER)?;
             // Of a number whose first bit is set, which would be negative without it.
@@ -69,7 +65,7 @@ impl Signed {
                 [first, ..] if *first < 0x80 => number,
                 _ => return None,
             };
-            numbers.extend(std::iter::repeat_n(0, bytes.checked_sub(number.len())?));
+            numbers.extend(std::iter::repeat_n(0, self.bytes().checked_sub(number.len())?));
             numbers.extend_from_slice(number);
         }
         at.is_at_end().then_some(numbers)
@@ -82,10 +78,7 @@ mod tests {
 
     #[test]
     fn numbers_are_as_long_as_their_curve() {
-        let numbers = |signature: &[u8]| {
-            let (algorithm, key, message) = (Algorithm::P256Sha256, Vec::new(), Vec::new());
-            Signed { algorithm, key, message, signature: signature.to_vec() }.numbers()
-        };
+        let numbers = |signature: &[u8]| Curve::P256.numbers(signature);
         let expected = [&[0; 31][..], &[5], &[0; 31], &[0x85]].concat();
         assert_eq!(numbers(b"\x30\x07\x02\x01\x05\x02\x02\x00\x85"), Some(expected));
         let long = [b"\x30\x25\x02\x20".as_slice(), &[1; 32], b"\x02\x01\x01"].concat();

@@ -10,9 +10,10 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
-use super::jwks::Trusted;
+use super::jwks::{Mark, Trusted};
+use super::key::{Algorithm, Key, decoded};
 use super::origin::Listed;
-use super::signature::{Algorithm, Key, decoded};
+use super::proof::Signed;
 use super::{mint, refusal};
 use crate::chat::Number;
 use crate::config::{Caller, Issuer, Trust, usd};
@@ -31,7 +32,7 @@ pub const BYTES_MAX: usize = 8192;
 pub const LEEWAY_MS: Millis = 60_000;
 /// So many models, origins or tags fit into a token, and more are a mistake.
 const NAMES_MAX: usize = 100;
-/// Of keys that may be meant by one token. More than one there are while an issuer changes its key and gives it no name.
+/// Of keys that may be meant by one token.
 const CANDIDATES_MAX: usize = 4;
 
 /// What a token allows of what its caller may; all of it where it says nothing.
@@ -192,34 +193,38 @@ impl<'a> Token<'a> {
         }
     }
 
-    /// That one of these keys made its signature.
+    /// The keys that it can be signed with; more than one only while an issuer changes its key and gives it no name.
+    fn candidates<'k>(&self, keys: &'k [Key]) -> impl Iterator<Item = &'k Key> {
+        keys.iter().filter(|key| self.may_be_of(key) && Some(key.algorithm()) == self.algorithm).take(CANDIDATES_MAX)
+    }
+
+    /// What a host finds out before this is believed: whether one of these keys made its signature. Each with its mark.
+    pub fn claims(&self, keys: &[Key]) -> Vec<(Mark, Signed)> {
+        let claim = |key: &Key| Some((self.mark(key)?, key.signed(self.signed.as_bytes(), &self.signature)?));
+        self.candidates(keys).filter_map(claim).collect()
+    }
+
+    /// None where no host is asked.
+    fn mark(&self, key: &Key) -> Option<Mark> {
+        let mark = Sha256::new().chain_update(key.algorithm().word()).chain_update(key.public()?);
+        Some(mark.chain_update(self.text).finalize().into())
+    }
+
+    /// That one of these keys made its signature. Of a public key's a host has found out, and it is among `trusted`.
     fn check(&self, keys: &[Key], trusted: &Trusted) -> Result<(), Error> {
-        let allowed = |key: &&Key| Some(key.algorithm()) == self.algorithm;
-        let mut named = keys.iter().filter(|key| self.may_be_of(key)).peekable();
         if self.algorithm.is_none() {
             return Err(refusal("the token's algorithm is not allowed here"));
         }
-        if named.peek().is_none() {
+        if self.lacks(keys) {
             return Err(refusal("the token's key is not known here, by its `kid`"));
         }
-        let mut fitting = named.filter(allowed).take(CANDIDATES_MAX).peekable();
+        let mut fitting = self.candidates(keys).peekable();
         if fitting.peek().is_none() {
             return Err(refusal("the token's algorithm is not allowed here"));
         }
-        let is_good = |key: &Key| match key.algorithm() {
-            Algorithm::Hs256 => key.verify(self.signed.as_bytes(), &self.signature),
-            // A hundred times as long as the rest of a request; in wasm it is up to 2 ms.
-            Algorithm::Rs256 | Algorithm::Es256 | Algorithm::EdDsa => {
-                let mark = Sha256::new().chain_update(key.algorithm().word()).chain_update(key.public());
-                let mark: [u8; 32] = mark.chain_update(self.text).finalize().into();
-                trusted.has_seen(&mark) || {
-                    let is_good = key.verify(self.signed.as_bytes(), &self.signature);
-                    if is_good {
-                        trusted.saw(mark);
-                    }
-                    is_good
-                }
-            }
+        let is_good = |key: &Key| match self.mark(key) {
+            None => key.is_mac(self.signed.as_bytes(), &self.signature),
+            Some(mark) => trusted.has_seen(&mark),
         };
         if fitting.any(is_good) { Ok(()) } else { Err(refusal("the token's signature is not its issuer's")) }
     }
@@ -258,6 +263,8 @@ impl<'a> Token<'a> {
 }
 
 /// The caller that a token stands for, held to what it says. `find` finds callers by their names.
+///
+/// Where it is signed with a public key, that was found good before, by [`Token::claims`].
 pub(super) fn bearer(
     text: &str,
     (issuers, secret): (&[Issuer], Option<&[u8; 32]>),
@@ -371,6 +378,7 @@ impl<'a> Read<'a> for Dollars {
 mod tests {
     use super::*;
     use crate::config::CallerKey;
+    use crate::host::native::signatures::verify;
 
     fn caller() -> Caller {
         let keys = vec![CallerKey { sha256: [5; 32], expires: None, signs: true }];
@@ -379,7 +387,16 @@ mod tests {
 
     fn bearer_of(text: &str, issuers: &[Issuer], now: Millis) -> Result<Caller, String> {
         let find = |name: &str| (name == "app").then(|| Arc::new(caller()));
-        bearer(text, (issuers, None), find, &Trusted::default(), now).map_err(|error| error.message)
+        let trusted = Trusted::default();
+        let token = Token::read(text).map_err(|error| error.message)?;
+        let keys = issuers.iter().flat_map(|issuer| match &issuer.trust {
+            Trust::Keys(keys) => keys.clone(),
+            Trust::Fetched(_) => Vec::new(),
+        });
+        let claims = token.claims(&keys.collect::<Vec<_>>());
+        let _proven: Vec<_> =
+            claims.into_iter().filter_map(|(mark, signed)| verify(&signed).then(|| trusted.saw(mark))).collect();
+        bearer(text, (issuers, None), find, &trusted, now).map_err(|error| error.message)
     }
 
     /// RFC 7515, appendix A.2, whole, as a token of an issuer who is believed.

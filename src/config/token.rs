@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::refresh::network;
 use super::{Caller, Draft, FIRST_CALLER, Secrets, check_name};
+use crate::auth::key::{Key, SECRET_BYTES_MIN};
 use crate::auth::mint;
-use crate::auth::signature::{Key, SECRET_BYTES_MIN};
 use crate::host::{Millis, Network};
 use crate::media;
 use crate::mistake::{Mistakes, under};
@@ -232,7 +232,7 @@ fn fetched(at: &str, written: &TokenDraft, media: &media::Policy, mistakes: &mut
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::signature::Algorithm;
+    use crate::auth::key::Algorithm;
     use crate::config::{Config, Mistake};
 
     fn compile(tokens: &str) -> Result<Vec<Issuer>, String> {

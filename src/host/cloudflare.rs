@@ -61,7 +61,7 @@ extern "C" {
     #[wasm_bindgen(catch)]
     async fn read(reader: &ReadableStreamDefaultReader) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(catch)]
-    async fn verify(curve: &str, hash: &str, key: &[u8], message: &[u8], numbers: &[u8]) -> Result<JsValue, JsValue>;
+    async fn verify(algorithm: &str, key: &[u8], message: &[u8], signature: &[u8]) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(catch)]
     async fn sign(key: &[u8], message: &[u8]) -> Result<JsValue, JsValue>;
     type Opened;
@@ -254,13 +254,15 @@ impl Host for Visit {
     }
 
     async fn verify(&self, signed: &Signed) -> bool {
-        let Some(numbers) = signed.numbers() else { return false };
-        let (curve, hash) = match signed.algorithm {
-            Algorithm::P256Sha256 => ("P-256", "SHA-256"),
-            Algorithm::P384Sha256 => ("P-384", "SHA-256"),
-            Algorithm::P384Sha384 => ("P-384", "SHA-384"),
+        let Signed { algorithm, key, message, signature } = signed;
+        let algorithm = match algorithm {
+            Algorithm::P256Sha256 => "P-256 SHA-256",
+            Algorithm::P384Sha256 => "P-384 SHA-256",
+            Algorithm::P384Sha384 => "P-384 SHA-384",
+            Algorithm::Rs256 => "RS256",
+            Algorithm::Ed25519 => "Ed25519",
         };
-        verify(curve, hash, &signed.key, &signed.message, &numbers).await.is_ok_and(|is_good| is_good.is_truthy())
+        verify(algorithm, key, message, signature).await.is_ok_and(|is_good| is_good.is_truthy())
     }
 
     async fn sign(&self, key: &[u8], message: &[u8]) -> Option<Vec<u8>> {

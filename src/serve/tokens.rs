@@ -1,5 +1,5 @@
-//! `POST /v1/tokens`: a caller makes short-lived tokens for itself, each for less than it may. And the keys of issuers who
-//! publish theirs are looked for, when a token comes that needs them.
+//! `POST /v1/tokens`: a caller makes short-lived tokens for itself, each for less than it may. And what a
+//! host finds out of a token that comes: the keys of its issuer, where those are published, and whether its signature is good.
 
 use std::pin::pin;
 
@@ -7,12 +7,12 @@ use futures::future::{Either, select};
 
 use super::prices::fetch;
 use super::{Gateway, own_caller};
-use crate::auth::jwks::{FETCH_MS, KEPT_SECONDS, Need, SET_BYTES_MAX};
+use crate::auth::jwks::{FETCH_MS, KEPT_SECONDS, Need, Proven, SET_BYTES_MAX};
 use crate::auth::mint::{Minted, SECONDS_MAX, mint};
 use crate::auth::own::OwnKeys;
 use crate::auth::token::{Grant, Scope, Token, is_like};
 use crate::auth::{presented, same};
-use crate::config::{Caller, Issuer, Source, Trust, sha256, usd};
+use crate::config::{Caller, Source, Trust, sha256, usd};
 use crate::error::{Error, Kind};
 use crate::host::{Body, Headers, Host, Incoming, Millis};
 use crate::limit::calendar::written_instant;
@@ -113,22 +113,40 @@ fn asked(gateway: &Gateway, caller: &Caller, request: &Incoming) -> Result<(Scop
 }
 
 impl Gateway {
-    /// Looks for the keys of the issuer of a request's token, where that needs it. To be called before anybody asks for the
-    /// caller; mostly it does nothing.
-    pub async fn learn_issuer<H: Host>(&self, host: &H, (headers, query): (&Headers, Option<&str>)) {
-        let is_fetched = |issuer: &&Issuer| matches!(issuer.trust, Trust::Fetched(_));
-        if !self.config.issuers.iter().any(|issuer| is_fetched(&issuer)) {
-            return;
+    /// Has the host find out what only it can of a request's token: its signature, by keys that are looked for where they are not
+    /// known. To be called before anybody asks for the caller, and held until nobody does any more; mostly it does nothing.
+    pub async fn prove<H: Host>(&self, host: &H, (headers, query): (&Headers, Option<&str>)) -> Option<Proven<'_>> {
+        if self.config.issuers.is_empty() {
+            return None;
         }
-        let Some(key) = presented(headers, query).filter(|key| is_like(key)) else { return };
-        let Ok(token) = Token::read(&key) else { return };
-        let issuer = self.config.issuers.iter().find(|issuer| issuer.iss == token.issuer);
-        let Some(Issuer { name, trust: Trust::Fetched(source), .. }) = issuer else { return };
+        let key = presented(headers, query).filter(|key| is_like(key))?;
+        let token = Token::read(&key).ok()?;
+        let issuer = self.config.issuers.iter().find(|issuer| issuer.iss == token.issuer)?;
+        let claims = match &issuer.trust {
+            Trust::Keys(keys) => token.claims(keys),
+            Trust::Fetched(source) => {
+                self.learn(host, &issuer.name, source, &token).await;
+                token.claims(&self.trusted.keys(&source.url)?)
+            }
+        };
+        if let Some(proven) = claims.iter().find_map(|(mark, _)| self.trusted.known(mark)) {
+            return Some(proven);
+        }
+        for (mark, signed) in claims {
+            if host.verify(&signed).await {
+                return Some(self.trusted.saw(mark));
+            }
+        }
+        None
+    }
+
+    /// Looks for the keys of a token's issuer, where it needs that.
+    async fn learn<H: Host>(&self, host: &H, name: &str, source: &Source, token: &Token<'_>) {
         loop {
-            match self.trusted.need(&source.url, &token, host.now()) {
+            match self.trusted.need(&source.url, token, host.now()) {
                 Need::Nothing => return,
                 Need::Wait => host.sleep(WAIT_MS).await,
-                Need::Look => return self.look(host, name, source, &token).await,
+                Need::Look => return self.look(host, name, source, token).await,
             }
         }
     }

@@ -7,11 +7,14 @@ use std::rc::Rc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_dalek::Signer as _;
+use ring::signature::RsaKeyPair;
 use serde_json::{Value, json};
 use tollgate::auth::jwks::SET_BYTES_MAX;
-use tollgate::auth::signature::hs256;
+use tollgate::auth::key::hs256;
+use tollgate::host::native::signatures;
 use tollgate::host::{Body, Incoming};
 use tollgate::serve::{Gateway, serve};
+use tollgate::wire::{der, pem};
 
 use crate::keys::{Replied, ask, gateway};
 use crate::script::{Act, Script};
@@ -534,6 +537,52 @@ fn what_cannot_be_fetched_leaves_the_last_good_keys() {
     let bearer = format!("Bearer {}", sign(&json!({})));
     let told = ask(&gateway, &world, ("GET", "/v1/models"), &[("authorization", &bearer)], &Value::Null);
     assert_eq!(told.status, 200, "{}", told.body);
+}
+
+#[test]
+fn a_good_signature_is_looked_at_once_and_one_that_is_made_up_each_time() {
+    let rsa = pem::block(include_str!("../forge/rsa2048.pem"), "PRIVATE KEY").unwrap();
+    let public = RsaKeyPair::from_pkcs8(&rsa).unwrap().public().as_ref().to_vec();
+    let modulus =
+        der::only(&public, der::SEQUENCE).unwrap().of(der::INTEGER).unwrap().strip_prefix(&[0]).unwrap().to_vec();
+    let (published, _) = p256_key(1);
+    let jwk = |key: &Value| json!({"public_key": key.to_string()});
+    let gateway = gateway(&json!({
+        "callers": {"app": {"models": ["tollgate/echo"]}},
+        "tokens": {"own": {"caller": "app", "public_key": ed25519(), "keys": [
+            {"secret": SECRET}, jwk(&published), jwk(&json!({"kty": "RSA", "n": part(&modulus), "e": "AQAB"})),
+        ]}},
+    }));
+    let world: Rc<World> = Rc::default();
+    let looks = |token: &str, expected: u16| {
+        let before = world.verified.get();
+        assert_eq!(chat(&gateway, &world, token, &json!({"model": "tollgate/echo"})).status, expected, "{token}");
+        world.verified.get() - before
+    };
+    let claims = json!({"iss": "own", "exp": NOW + 60});
+    let p256 = p256::ecdsa::SigningKey::from_slice(&[1; 32]).unwrap();
+    let es256 = |signed: &[u8]| {
+        let signature: p256::ecdsa::Signature = p256.sign(signed);
+        signature.to_bytes().to_vec()
+    };
+    type Sign<'a> = &'a dyn Fn(&[u8]) -> Vec<u8>;
+    let rows: [(&str, u32, Sign<'_>); 4] = [
+        ("HS256", 0, &|signed| hs256(SECRET.as_bytes(), signed).to_vec()),
+        ("ES256", 1, &es256),
+        ("EdDSA", 1, &|signed| signer().sign(signed).to_bytes().to_vec()),
+        ("RS256", 1, &|signed| signatures::sign(&rsa, signed).unwrap()),
+    ];
+    for (algorithm, once, sign) in rows {
+        let good = token(&json!({"alg": algorithm}), &claims, sign);
+        assert_eq!([looks(&good, 200), looks(&good, 200)], [once, 0], "{algorithm}");
+        // What is said otherwise is another signature's, and that of another token none of its own.
+        let (signed, signature) = good.rsplit_once('.').unwrap();
+        let other = token(&json!({"alg": algorithm}), &json!({"iss": "own", "exp": NOW + 61}), |_| Vec::new());
+        for made_up in [format!("{other}{signature}"), format!("{signed}."), format!("{signed}.AAAA")] {
+            assert_eq!([looks(&made_up, 401), looks(&made_up, 401)], [once, once], "{algorithm}");
+        }
+        assert_eq!(looks(&good, 200), 0, "{algorithm}");
+    }
 }
 
 fn make(gateway: &Gateway, world: &Rc<World>, key: &str, body: &Value) -> Replied {

@@ -47,6 +47,8 @@ pub struct World {
     pub store_down: Cell<bool>,
     pub settle_ms: Cell<Millis>,
     pub admitted: Cell<u32>,
+    /// Signatures that were looked at.
+    pub verified: Cell<u32>,
     /// Upstreams that were given up, with the time.
     pub cancelled: RefCell<Vec<(Millis, String)>>,
 }
@@ -233,6 +235,7 @@ impl Host for Scripted {
     }
 
     async fn verify(&self, signed: &Signed) -> bool {
+        self.world.verified.set(self.world.verified.get() + 1);
         signatures::verify(signed)
     }
 

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::Refusal;
 use super::certificate::{Certificate, Fault};
-use crate::auth::proof::{Algorithm, Claim, Signed};
+use crate::auth::proof::{Algorithm, Claim, Curve, Signed};
 use crate::host::Millis;
 use crate::wire::cbor::Cbor;
 use crate::wire::der::{OCTET_STRING, SEQUENCE, only};
@@ -126,7 +126,7 @@ pub fn asserted(
         algorithm: Algorithm::P256Sha256,
         key: key.to_vec(),
         message: nonce(object.authenticator, client_data_hash).to_vec(),
-        signature: object.signature.to_vec(),
+        signature: Curve::P256.numbers(object.signature).ok_or(Refusal::Damaged)?,
     };
     Ok(Claim { of: authenticator.counter, signed: vec![signed] })
 }

@@ -15,6 +15,7 @@ pub struct Certificate {
     /// What is signed.
     body: Vec<u8>,
     hash: Hash,
+    /// In DER.
     signature: Vec<u8>,
     issuer: Vec<u8>,
     subject: Vec<u8>,
@@ -134,7 +135,8 @@ impl Certificate {
             (Curve::P384, Hash::Sha384) => Algorithm::P384Sha384,
             (Curve::P256, Hash::Sha384) => return Err(Fault::Unfit),
         };
-        Ok(Signed { algorithm, key: issuer.key.clone(), message: self.body.clone(), signature: self.signature.clone() })
+        let signature = issuer.curve.numbers(&self.signature).ok_or(Fault::Issuer)?;
+        Ok(Signed { algorithm, key: issuer.key.clone(), message: self.body.clone(), signature })
     }
 
     pub fn is_p256(&self) -> bool {

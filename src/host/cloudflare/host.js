@@ -26,21 +26,33 @@ export const send = (method, url, head, body, caller, attempt) =>
     redirect: "manual",
   });
 
-// Whether ECDSA's two numbers are a signature by `key`, a point of the curve. What is looked at after the first wait is
-// copied, as in `say`.
-export async function verify(curve, hash, key, message, numbers) {
-  const algorithm = { name: "ECDSA", namedCurve: curve, hash };
-  const [said, signature] = [message.slice(), numbers.slice()];
-  const imported = await crypto.subtle.importKey("raw", key, algorithm, false, ["verify"]);
-  return crypto.subtle.verify(algorithm, imported, signature, said);
+const ecdsa = (namedCurve, hash) => ({ name: "ECDSA", namedCurve, hash });
+const rs256 = { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" };
+const algorithms = {
+  "P-256 SHA-256": ecdsa("P-256", "SHA-256"),
+  "P-384 SHA-256": ecdsa("P-384", "SHA-256"),
+  "P-384 SHA-384": ecdsa("P-384", "SHA-384"),
+  RS256: rs256,
+  Ed25519: { name: "Ed25519" },
+};
+
+// Whether a signature is good, of the forms that `proof.rs` has. What is looked at after the first wait is copied, as in `say`.
+export async function verify(name, key, message, signature) {
+  const algorithm = algorithms[name];
+  const [said, own] = [message.slice(), signature.slice()];
+  const form = algorithm === rs256 ? ["jwk", { kty: "RSA", n: base64url(key), e: "AQAB" }] : ["raw", key];
+  const imported = await crypto.subtle.importKey(...form, algorithm, false, ["verify"]);
+  return crypto.subtle.verify(algorithm, imported, own, said);
 }
+
+const base64url = (bytes) =>
+  btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 
 // An ArrayBuffer, by an RSA key in PKCS #8.
 export async function sign(key, message) {
-  const algorithm = { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" };
   const said = message.slice();
-  const imported = await crypto.subtle.importKey("pkcs8", key, algorithm, false, ["sign"]);
-  return crypto.subtle.sign(algorithm, imported, said);
+  const imported = await crypto.subtle.importKey("pkcs8", key, rs256, false, ["sign"]);
+  return crypto.subtle.sign(rs256, imported, said);
 }
 
 // The whole body, or undefined when it is longer than `max`.

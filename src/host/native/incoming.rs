@@ -23,8 +23,10 @@ pub(super) async fn incoming<H: Host>(request: hyper::Request<Received>, gateway
         headers.push("host", authority.as_str());
     }
     let declared = body.size_hint().lower();
-    gateway.learn_issuer(host, (&headers, head.uri.query())).await;
-    let body = match gateway.body_bytes_max(head.uri.path(), (&headers, head.uri.query()), host.now()) {
+    let proven = gateway.prove(host, (&headers, head.uri.query())).await;
+    let most = gateway.body_bytes_max(head.uri.path(), (&headers, head.uri.query()), host.now());
+    drop(proven);
+    let body = match most {
         // No memory for those who will be refused.
         None => {
             discard(body).await;
