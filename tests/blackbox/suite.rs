@@ -230,7 +230,7 @@ pub(crate) fn backend() -> ed25519_dalek::SigningKey {
 /// What an issuer publishes, and the key that it signs with.
 pub(crate) fn published() -> (Value, p256::ecdsa::SigningKey) {
     let key = p256::ecdsa::SigningKey::from_slice(&[42; 32]).expect("it is a number below the order");
-    let point = key.verifying_key().to_encoded_point(false);
+    let point = key.verifying_key().to_sec1_point(false);
     let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
     let (x, y) = (point.x().expect("it is whole"), point.y().expect("it is whole"));
     let row = json!({"kty": "EC", "crv": "P-256", "kid": "one", "use": "sig", "x": text(x), "y": text(y)});

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_dalek::Signer as _;
+use p256::ecdsa::signature::Signer as _;
 use ring::signature::RsaKeyPair;
 use serde_json::{Value, json};
 use tollgate::auth::jwks::SET_BYTES_MAX;
@@ -85,7 +86,7 @@ fn ed25519() -> String {
 /// A key of P-256 that an issuer calls `id`: as it publishes it, and how it signs a token for somebody with it.
 fn p256_key(id: u8) -> (Value, impl Fn(&Value) -> String) {
     let key = p256::ecdsa::SigningKey::from_slice(&[id; 32]).unwrap();
-    let point = key.verifying_key().to_encoded_point(false);
+    let point = key.verifying_key().to_sec1_point(false);
     let (x, y) = (part(point.x().unwrap()), part(point.y().unwrap()));
     let name = format!("key-{id}");
     let published = json!({"kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256", "kid": name, "x": x, "y": y});

@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_dalek::Signer as _;
+use p256::ecdsa::signature::Signer as _;
 use serde_json::{Value, json};
 
 use crate::caller::Dialect;
