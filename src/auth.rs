@@ -105,6 +105,9 @@ pub fn same(key: &CallerKey, digest: [u8; 32]) -> bool {
     key.sha256.iter().zip(digest).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
 }
 
+/// With which the keys begin that the gateway makes.
+pub const MADE: &str = "tg_";
+
 /// Where it stands when the usual headers hold what is for a provider.
 pub const GATEWAY_KEY: &str = "x-tollgate-key";
 

@@ -765,6 +765,10 @@ mod tests {
                 "limits.l.every: a token lives for a short time, so minutes and hours only; what it may cost, it says itself",
             ),
             (
+                r#"{"limits":{"spend-cap":{"requests":5}}}"#,
+                "limits.spend-cap: callers and tokens have limits of this name; give it another",
+            ),
+            (
                 r#"{"limits":{"l":{"requests":5,"per":"team"}}}"#,
                 r#"limits.l.per: expected "all", "caller", "project", "user", "tag", "model", "token" or "provider""#,
             ),

@@ -227,6 +227,9 @@ fn of_google(at: &str, written: &GoogleDraft, secret: &Secrets<'_>, mistakes: &m
             None => mistakes.say(&format!("{at}.certificates[{index}]"), "not a SHA-256 of 64 hexadecimal digits"),
         }
     }
+    if written.device.as_ref().is_some_and(Vec::is_empty) {
+        mistakes.say(&format!("{at}.device"), "empty, which would let any device in; leave it out or name one");
+    }
     let base_url = written.base_url.clone().unwrap_or_else(|| GOOGLE.to_owned());
     if !is_base_url(&base_url) {
         mistakes.say(&format!("{at}.base_url"), &format!("\"{base_url}\" is not an http or https URL without a query"));
@@ -330,6 +333,7 @@ mod tests {
             (google("").replacen("FA:C6", "", 1), "apps.a.google.certificates[0]: not a SHA-256"),
             (google("").replace(&format!("\"{DIGEST}\""), ""), "apps.a.google.certificates: empty"),
             (google(r#","device":["MEETS_NOTHING"]"#), "apps.a.google.device[0]: expected"),
+            (google(r#","device":[]"#), "apps.a.google.device: empty"),
             (google(r#","base_url":"playintegrity""#), "apps.a.google.base_url: \"playintegrity\""),
         ];
         for (apps, expected) in cases {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::model::dollars;
 use super::provider::Compiled;
 use super::{Config, Draft, FIRST_CALLER, FIRST_SECRET, Known, Secrets, check_name, limit, sha256};
-use crate::auth::key::SECRET_BYTES_MIN;
+use crate::auth::key::{SECRET_BYTES_MIN, hs256};
 use crate::auth::origin::Listed;
 use crate::auth::own::{OwnKey, WANTS_NO_KEY};
 use crate::auth::token::Grant;
@@ -181,9 +181,11 @@ impl Caller {
     }
 
     /// What its sealed state is authenticated with: the first of its keys, whichever it comes with, so that a conversation
-    /// goes on with a new one. Who has none, as tokens come in their place, is told from others by its name.
-    pub fn seal(&self) -> [u8; 32] {
-        self.keys.first().map_or_else(|| sha256(&self.name), |key| key.sha256)
+    /// goes on with a new one. Who has none, as tokens come in their place, is told from others by its name, with the
+    /// gateway's `secret`, or whoever can guess the name could make such state.
+    pub fn seal(&self, secret: Option<&[u8; 32]>) -> [u8; 32] {
+        let of_name = || secret.map_or_else(|| sha256(&self.name), |secret| hs256(secret, self.name.as_bytes()));
+        self.keys.first().map_or_else(of_name, |key| key.sha256)
     }
 
     /// Whether it may ask for a model, by either of the names that this may be called.

@@ -65,6 +65,9 @@ pub(super) fn percents(_: Shape) -> Shape {
     Shape::list(Shape { minimum: Some(1), ..Shape::whole(Some(100)) })
 }
 
+/// What stands with a caller or in a token: refusals name it, and each is to be known by its name.
+const RESERVED: [&str; 4] = ["requests-per-minute", "spend-cap", "token-max-cost", "token-requests-per-minute"];
+
 /// Dollars, in picodollars.
 const USD: u64 = 1_000_000_000_000;
 
@@ -85,6 +88,9 @@ pub(super) fn compile(
         let at = under("limits", name);
         if let Err(why) = check_name(name) {
             mistakes.say_anyway(&at, &why);
+        }
+        if RESERVED.contains(&name) {
+            mistakes.say_anyway(&at, "callers and tokens have limits of this name; give it another");
         }
         if let Some(Err(why)) = written.instead.as_deref().map(&knows) {
             mistakes.say(&format!("{at}.instead"), &why);

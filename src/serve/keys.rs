@@ -11,6 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::{Gateway, own_caller};
+use crate::auth::MADE;
 use crate::auth::issued::{Issued, KEPT_SECONDS, KEY, KEYS_MAX, Ring, is_taken};
 use crate::config::{Caller, CallerDraft, Mistake, check_name, sha256};
 use crate::error::{Error, Kind};
@@ -341,7 +342,7 @@ impl<H: Host> Change<'_, H> {
 
 /// A key of these random bytes.
 pub fn new_key(random: &[u8]) -> String {
-    format!("tg_{}", URL_SAFE_NO_PAD.encode(random))
+    format!("{MADE}{}", URL_SAFE_NO_PAD.encode(random))
 }
 
 /// What a configuration has of a key.

@@ -270,7 +270,7 @@ pub(super) fn read<'a>(
         until: record.started.saturating_add(policy.patience.total_ms),
         label,
         strict,
-        seal: Seal::new(caller.seal()),
+        seal: Seal::new(caller.seal(gateway.config.token_secret.as_ref())),
         sealed,
         splices,
         wishes,

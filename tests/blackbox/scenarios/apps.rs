@@ -19,16 +19,17 @@ const APP: &str = "A1B2C3D4E5.com.example.app";
 pub(crate) fn add(suite: &mut Suite) {
     // Its certificates are short, as is what a host's command line may hold.
     let authority = Arc::new(Authority::new(false));
-    suite.app(json!({
-        "caller": "by-secret",
-        "models": ["up-openai/text"],
-        "apple": {"team_id": "A1B2C3D4E5", "bundle_id": "com.example.app", "root": authority.pem()},
-        "google": {"package": play::PACKAGE, "certificates": [play::CERTIFICATE], "secret": play::ACCOUNT},
-    }));
-    let own = Arc::clone(&authority);
-    suite.add("apps::apple::a_device_is_attested_and_asserts_and_asks_a_model", move |test| {
+    let (own, root) = (Arc::clone(&authority), authority.pem());
+    let first = suite.add("apps::apple::a_device_is_attested_and_asserts_and_asks_a_model", move |test| {
         apple(test, Arc::clone(&own))
     });
+    let caller = first.caller.clone();
+    suite.app(json!({
+        "caller": caller,
+        "models": ["up-openai/text"],
+        "apple": {"team_id": "A1B2C3D4E5", "bundle_id": "com.example.app", "root": root},
+        "google": {"package": play::PACKAGE, "certificates": [play::CERTIFICATE], "secret": play::ACCOUNT},
+    }));
     suite.add("apps::apple::a_device_of_another_authority_and_a_used_challenge_are_refused", move |test| {
         refused(test, Arc::clone(&authority))
     });

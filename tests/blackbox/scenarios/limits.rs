@@ -135,6 +135,8 @@ async fn concurrent(test: Test, dialect: Dialect) {
 }
 
 async fn pool(test: Test, dialect: Dialect) {
+    // Other hosts have told the same before.
+    let before = test.upstream.exchanges("none").len();
     let tokens = Answer::of("text").usage.output;
     let request = dialect.bounded(dialect.request("up-openai/text", &test.prompt()), tokens);
     for _ in 0..2 {
@@ -151,13 +153,13 @@ async fn pool(test: Test, dialect: Dialect) {
     let limits = line["limits"].as_array().expect("limits");
     assert_eq!(limits.len(), 1);
     assert_eq!(test.answer(dialect, &request).await.header("x-tollgate-target"), Some("up-anthropic/cheap"));
-    told_once(&test, &limits[0]).await;
+    told_once(&test, &limits[0], before).await;
 }
 
 /// The webhook hears that a limit is reached, however many requests find it so.
-async fn told_once(test: &Test, limit: &Value) {
+async fn told_once(test: &Test, limit: &Value, before: usize) {
     let heard = || -> Vec<Value> {
-        let hooks = test.upstream.exchanges("none").into_iter().filter(|exchange| exchange.path == HOOK);
+        let hooks = test.upstream.exchanges("none").into_iter().skip(before).filter(|exchange| exchange.path == HOOK);
         let told = hooks.filter(|hook| hook.json()["data"]["limit"] == *limit).map(|hook| {
             let header = |name| hook.header(name).expect("webhooks are signed").to_owned();
             let mut mac = Hmac::<Sha256>::new_from_slice(TOKEN_SECRET.1.as_bytes()).expect("a key");
