@@ -18,7 +18,7 @@ use self::openai_chat::completions;
 use crate::catalog::models;
 use crate::chat;
 use crate::embed;
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::media::{self, Files, Taken};
 use crate::rerank;
 use crate::usage::Rule;
@@ -512,6 +512,16 @@ impl Inbound {
             Self::Gemini => Box::new(gemini::Encoder::new(label)),
             Self::OpenaiCompletions => Box::new(completions::Encoder::new(label)),
             Self::AiSdk(version) => Box::new(ai_sdk::Encoder::new(label, version)),
+        }
+    }
+
+    /// The status of an answer that is an error. Claude Code knows a budget that is used up by 429 with `billing_error`.
+    ///
+    /// Source: "Claude apps gateway spend limits", Claude Code's documentation, read 2026-11.
+    pub fn error_status(self, error: &Error) -> u16 {
+        match (self, error.kind) {
+            (Self::Anthropic, Kind::SpendCapReached) => 429,
+            _ => error.status(),
         }
     }
 

@@ -296,7 +296,7 @@ async fn ask<H: Host>(
     let (job, mut plan) = match prepare(gateway, host, call, &request, &mut record).await {
         Ok(prepared) => prepared,
         Err((error, limits)) => {
-            record.status = error.status();
+            record.status = dialect.error_status(&error);
             let reply = refused(dialect, &record.id, &error, limits);
             close(host, record, End::Refused, None).await;
             return reply;
@@ -368,7 +368,7 @@ fn refused<B>(dialect: Inbound, id: &str, error: &Error, limits: Vec<(&'static s
     for (name, value) in limits {
         headers.push(name, value);
     }
-    whole(error.status(), headers, dialect.error_body(error, id))
+    whole(dialect.error_status(error), headers, dialect.error_body(error, id))
 }
 
 async fn close<H: Host>(host: &H, record: Record, end: End, tally: Option<Tally>) {

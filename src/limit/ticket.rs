@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::calendar::written_instant;
 use super::rule::{self, Blind, Due, Every, Limit, Per, Span, Unit};
 use super::{Add, Bound};
 use crate::error::{Error, Kind};
@@ -79,7 +80,7 @@ impl Ticket {
         let (due, sum) = self.places.get(..sums.len())?.iter().zip(sums).next_back()?;
         let sum = u64::try_from(*sum).unwrap_or_default();
         let wait_ms = due.limit.span.frees_at(self.opened).saturating_sub(self.opened);
-        let error = due.refusal(sum, &self.expected, wait_ms);
+        let error = due.refusal(sum, &self.expected, (self.opened, wait_ms));
         // For ever is no time to wait.
         let retry_after = (wait_ms < Every::Month.ms() * 2).then(|| wait_ms.div_ceil(1000).max(1));
         Some(Refused { error: Error { retry_after, ..error }, limit: due.limit.clone() })
@@ -299,7 +300,7 @@ impl Due {
         )
     }
 
-    fn refusal(&self, sum: u64, expected: &Expected, wait_ms: Millis) -> Error {
+    fn refusal(&self, sum: u64, expected: &Expected, (now, wait_ms): (Millis, Millis)) -> Error {
         let Self { limit, .. } = self;
         let most = limit.amount(limit.most);
         let wait = format!("try again in {}s", wait_ms.div_ceil(1000));
@@ -311,12 +312,18 @@ impl Due {
         };
         let whom = self.whom();
         let may_cost = expected.cost.unwrap_or_default();
+        let anew = match limit.span {
+            Span::Period(every) if every != Every::Total => {
+                format!("; it begins anew at {}", written_instant(every.end(now)))
+            }
+            _ => String::new(),
+        };
         match limit.unit {
             Unit::Cost => Error::new(
                 Kind::SpendCapReached,
                 format!(
                     "{whom} may spend {most} {time}; {} is spent or held by requests under way, and this request may cost \
-                     {may_cost}",
+                     {may_cost}{anew}",
                     Picodollars(sum)
                 ),
             ),

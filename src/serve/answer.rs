@@ -382,7 +382,7 @@ async fn hung_up<H: Host>(host: &H, mut record: Record, tally: Option<Tally>) ->
 /// The last target's failure, in the caller's dialect.
 async fn unanswered<H: Host>(host: &H, job: &Job<'_>, mut record: Record, last: Upset) -> Reply<H::Body> {
     let error = last.error;
-    record.status = error.status();
+    record.status = job.dialect.error_status(&error);
     let (mut headers, body) = match last.verbatim {
         Some((headers, body)) => (headers, body),
         None => {
