@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::caller::unhex;
+use super::caller::{check_caller, unhex};
 use super::model::dollars;
 use super::provider::is_base_url;
-use super::{Caller, Draft, FIRST_CALLER, Secrets, TOKEN_SECRET, check_name, usd};
+use super::{Caller, Draft, Secrets, TOKEN_SECRET, check_name, usd};
 use crate::auth::attest::apple::{self, Environment};
 use crate::auth::attest::google::{self, Account, Integrity};
 use crate::auth::attest::seal::Seal;
@@ -13,7 +13,6 @@ use crate::auth::mint;
 use crate::auth::token::{Grant, Scope};
 use crate::mistake::{Mistakes, under};
 use crate::named::Named;
-use crate::nearest::nearest;
 use crate::wire::json::{Shape, objects, written};
 
 objects! {
@@ -137,14 +136,7 @@ pub(super) fn compile(
         if let Err(why) = check_name(name) {
             mistakes.say_anyway(&at, &why);
         }
-        let is_known = draft.callers.contains(&written.caller)
-            || written.caller == FIRST_CALLER
-            || callers.iter().any(|caller| caller.name == written.caller);
-        if !is_known && mistakes.is_whole("callers") {
-            let near = nearest(&written.caller, draft.callers.names());
-            let hint = near.map(|near| format!("; did you mean \"{near}\"?")).unwrap_or_default();
-            mistakes.say(&format!("{at}.caller"), &format!("no caller \"{}\"{hint}", written.caller));
-        }
+        check_caller(&at, &written.caller, (draft, callers), mistakes);
         if written.apple.is_none() && written.google.is_none() {
             mistakes.say_of(&at, &["apple", "google"], "needs apple or google, by which its devices are known");
         }

@@ -13,6 +13,7 @@ use crate::host::Millis;
 use crate::limit::calendar::instant;
 use crate::limit::rule::Limit;
 use crate::mistake::{Mistake, Mistakes, under};
+use crate::nearest::nearest;
 use crate::route::rule::{Glob, all_names};
 use crate::wire::json::{Shape, objects, written};
 
@@ -234,6 +235,17 @@ pub(super) fn compile(
         }
     }
     callers
+}
+
+/// Whether `name`, as it stands in `caller` at `at`, is a caller's.
+pub(super) fn check_caller(at: &str, name: &str, (draft, callers): (&Draft, &[Arc<Caller>]), mistakes: &mut Mistakes) {
+    let is_known =
+        draft.callers.contains(name) || name == FIRST_CALLER || callers.iter().any(|caller| caller.name == name);
+    if !is_known && mistakes.is_whole("callers") {
+        let near = nearest(name, draft.callers.names());
+        let hint = near.map(|near| format!("; did you mean \"{near}\"?")).unwrap_or_default();
+        mistakes.say(&format!("{at}.caller"), &format!("no caller \"{name}\"{hint}"));
+    }
 }
 
 fn has(caller: &Caller, sha256: [u8; 32]) -> bool {

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
+use super::caller::check_caller;
 use super::refresh::network;
-use super::{Caller, Draft, FIRST_CALLER, Secrets, check_name};
+use super::{Caller, Draft, Secrets, check_name};
 use crate::auth::key::{Key, SECRET_BYTES_MIN};
 use crate::auth::mint;
 use crate::host::{Millis, Network};
 use crate::media;
 use crate::mistake::{Mistakes, under};
-use crate::nearest::nearest;
 use crate::wire::json::{Shape, objects, written};
 
 objects! {
@@ -110,14 +110,7 @@ pub(super) fn compile(
         if let Err(why) = check_name(name) {
             mistakes.say_anyway(&at, &why);
         }
-        let is_known = draft.callers.contains(&written.caller)
-            || written.caller == FIRST_CALLER
-            || callers.iter().any(|caller| caller.name == written.caller);
-        if !is_known && mistakes.is_whole("callers") {
-            let near = nearest(&written.caller, draft.callers.names());
-            let hint = near.map(|near| format!("; did you mean \"{near}\"?")).unwrap_or_default();
-            mistakes.say(&format!("{at}.caller"), &format!("no caller \"{}\"{hint}", written.caller));
-        }
+        check_caller(&at, &written.caller, (draft, callers), mistakes);
         let iss = written.issuer.clone().unwrap_or_else(|| name.to_owned());
         if iss == mint::ISSUER {
             mistakes.say(&format!("{at}.issuer"), "this is what the gateway's own tokens say");

@@ -148,7 +148,7 @@ impl Leases {
     /// Changes the leases of these counters, each with what is asked for to set aside.
     fn each_of(&mut self, bounds: &[Bound], claim: &Claim, change: impl Fn(&mut Lease, i64)) {
         for (bound, more) in bounds.iter().zip(&claim.more) {
-            if let Some(lease) = self.each.get_mut(key(&bound.counter)).filter(|lease| lease.is_of(&bound.counter)) {
+            if let Some(lease) = self.of_mut(&bound.counter) {
                 change(lease, *more);
             }
         }
@@ -165,7 +165,7 @@ impl Leases {
     /// Whether another request may be about to set aside what one lacks that was refused.
     pub fn is_coming(&self, bounds: &[Bound], now: Millis) -> bool {
         bounds.iter().any(|bound| {
-            let lease = self.each.get(key(&bound.counter)).filter(|lease| lease.is_of(&bound.counter));
+            let lease = self.of(&bound.counter);
             lease.is_some_and(|lease| lease.coming_until > now)
         })
     }
@@ -175,7 +175,7 @@ impl Leases {
         let rest = |(bound, taken): (&Bound, &i64)| bound.add.saturating_sub(*taken);
         let rests: Vec<i64> = bounds.iter().zip(&claim.takes).map(rest).collect();
         let has = |leases: &Self, (bound, rest): (&Bound, &i64)| {
-            let lease = leases.each.get(key(&bound.counter)).filter(|lease| lease.is_of(&bound.counter));
+            let lease = leases.of(&bound.counter);
             lease.is_some_and(|lease| lease.spare >= *rest)
         };
         if rests.iter().all(|rest| *rest == 0) || !bounds.iter().zip(&rests).all(|due| has(self, due)) {
@@ -198,7 +198,7 @@ impl Leases {
         for (at, bound) in bounds.iter().enumerate() {
             let more = claim.more.get(at).copied().unwrap_or(0);
             let sum = asked.and_then(|(sums, _)| sums.get(at).copied());
-            let Some(lease) = self.each.get_mut(key(&bound.counter)).filter(|lease| lease.is_of(&bound.counter)) else {
+            let Some(lease) = self.of_mut(&bound.counter) else {
                 // Meanwhile another has begun; what was to be set aside is nobody's.
                 if more > 0 && asked.is_some_and(|(_, more)| more) {
                     self.back.push(back(&bound.counter, more, bound.expires));
@@ -235,7 +235,7 @@ impl Leases {
         if amount == 0 {
             return;
         }
-        match self.each.get_mut(key(&bound.counter)).filter(|lease| lease.is_of(&bound.counter)) {
+        match self.of_mut(&bound.counter) {
             Some(lease) => lease.spare = lease.spare.saturating_add(amount),
             None => {
                 self.back.push(back(&bound.counter, amount, bound.expires));
@@ -249,7 +249,7 @@ impl Leases {
         for mut add in adds {
             if add.add < 0
                 && add.expires.is_some()
-                && let Some(lease) = self.each.get_mut(key(&add.counter)).filter(|lease| lease.is_of(&add.counter))
+                && let Some(lease) = self.of_mut(&add.counter)
             {
                 // What it has too much of goes along.
                 let kept = lease.wanted().saturating_sub(lease.spare).min(add.add.saturating_neg());
@@ -288,7 +288,7 @@ impl Leases {
     /// The sums as they were last told, without what is set aside here.
     pub fn sums(&self, bounds: &[Bound]) -> Vec<i64> {
         let sum = |bound: &Bound| {
-            let lease = self.each.get(key(&bound.counter)).filter(|lease| lease.is_of(&bound.counter));
+            let lease = self.of(&bound.counter);
             lease.map_or(0, |lease| lease.sum.saturating_sub(lease.spare))
         };
         bounds.iter().map(sum).collect()
@@ -314,11 +314,12 @@ impl Leases {
         !self.back.is_empty() || self.each.values().any(|lease| lease.spare > 0)
     }
 
-    /// All that is set aside of a counter here.
-    pub fn spare(&self, counter: &str) -> i64 {
-        let spare = self.each.get(key(counter)).filter(|lease| lease.is_of(counter)).map_or(0, |lease| lease.spare);
-        let back = self.back.iter().filter(|add| add.counter == counter);
-        back.fold(spare, |sum, add| sum.saturating_sub(add.add))
+    fn of(&self, counter: &str) -> Option<&Lease> {
+        self.each.get(key(counter)).filter(|lease| lease.is_of(counter))
+    }
+
+    fn of_mut(&mut self, counter: &str) -> Option<&mut Lease> {
+        self.each.get_mut(key(counter)).filter(|lease| lease.is_of(counter))
     }
 
     /// The sums of which `add` is a part.
